@@ -1,0 +1,1 @@
+"""Whisper on a CPU: graphs built by us, run by ONNX Runtime."""
