@@ -83,6 +83,7 @@ class TranscriptPart:
     segments: tuple[Segment, ...]
     audio_ms: int
     language: str | None = None
+    is_truncated: bool = False  # the source broke off here; only ever in the last part
 
 
 @dataclass(frozen=True, slots=True)
