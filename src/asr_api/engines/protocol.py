@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from asr_api.options import TranscribeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.transcript import WindowTranscript
 
-SAMPLE_RATE_HZ = 16_000
-
-Pcm = NDArray[np.int16]  # (n_samples,) 16 kHz mono
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "Engine",
+    "EngineInfo",
+    "EngineOptions",
+    "FinishedJob",
+    "Pcm",
+    "WindowJob",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""A floor imports only floors below it, rooms on one floor don't know each other, heavy libraries stay in their room."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asr_api
+
+PACKAGE = Path(asr_api.__file__).parent
+
+FLOORS = {
+    "errors": 0,
+    "metrics": 0,
+    "options": 0,
+    "pcm": 0,
+    "transcript": 0,
+    "audio": 1,
+    "formats": 1,
+    "text": 1,
+    "engines": 2,
+    "engine_process": 3,
+    "scheduler": 3,
+    "transcriber": 3,
+    "compose": 4,
+    "config": 4,
+    "cli": 5,
+    "server": 5,
+    "__main__": 5,
+}
+# Rooms on one floor that know each other, and in which direction.
+NEIGHBOURS = {
+    ("__main__", "cli"),
+    ("cli", "server"),
+    ("compose", "config"),
+    ("scheduler", "engine_process"),
+    ("transcriber", "scheduler"),
+}
+QUARANTINE = {
+    "av": {"audio/decode_worker"},
+    "httpcore": {"audio/link"},
+    "httpx": {"audio/link"},
+    "onnx": {"engines/onnx"},
+    "onnxruntime": {"engines/onnx"},
+    "tokenizers": {"text/tokenizer"},
+    "safetensors": {"engines/whisper/weights"},
+    "huggingface_hub": {"engines/checkpoint"},
+    "torch": set[str](),
+    "transformers": set[str](),
+    "prometheus_client": {"metrics"},
+    "pydantic": {"config", "server"},
+    "pydantic_settings": {"config"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "tqdm": {"cli"},
+}
+
+MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imported_names(module: str) -> list[str]:
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively; write the full name"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_floor_allows(module: str) -> None:
+    room = module.split("/", maxsplit=1)[0]
+    if room == "__init__":
+        return
+    for name in imported_names(module):
+        parts = name.split(".")
+        if parts[0] != "asr_api" or parts[1] not in FLOORS:
+            continue
+        other = parts[1]
+        is_allowed = other == room or FLOORS[other] < FLOORS[room] or (room, other) in NEIGHBOURS
+        assert is_allowed, f"{module} (floor {FLOORS[room]}) must not import {name} (floor {FLOORS[other]})"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_heavy_library_stays_in_its_room(module: str) -> None:
+    for name in imported_names(module):
+        rooms = QUARANTINE.get(name.split(".", maxsplit=1)[0])
+        is_allowed = rooms is None or any(module == room or module.startswith(f"{room}/") for room in rooms)
+        assert is_allowed, f"{module} must not import {name}; only {sorted(rooms or ())} may"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "config"])
+def test_only_config_reads_the_environment(module: str) -> None:
+    assert "os.environ" not in (source := (PACKAGE / f"{module}.py").read_text(encoding="utf-8")), module
+    assert "getenv(" not in source, module
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    heavy = sorted({*QUARANTINE, "numpy"})
+    code = f"import sys, asr_api; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
