@@ -1,4 +1,4 @@
-"""A floor imports only floors below it, rooms on one floor don't know each other, heavy libraries stay in their room."""
+"""A floor imports only floors below it, rooms on one floor don't know each other, heavy libraries keep to theirs."""
 
 from __future__ import annotations
 

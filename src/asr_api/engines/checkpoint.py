@@ -56,7 +56,7 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
     folder = Path(model_id).expanduser()
     if model_id == BUILTIN:
         return _checked(BUILTIN_FOLDER, model_id)
-    if folder.is_dir():
+    if model_id and folder.is_dir():
         return _checked(folder.resolve(), model_id)
     if model_id.startswith((".", "/", "~")) or not HUB_ID.fullmatch(model_id):
         raise CheckpointError(
@@ -107,12 +107,9 @@ def _checked(folder: Path, model_id: str) -> Path:
         missing = [f"a readable {INDEX}"]
     if not missing:
         return folder
-    is_pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-    remedy = (
-        "its weights are pickled, which can run code when loaded: convert them to safetensors"
-        if is_pickled and missing[-1].endswith(".safetensors")
-        else "fetch it again, whole"
-    )
+    remedy = "fetch it again, whole"
+    if missing[-1].endswith(".safetensors"):
+        remedy += "; pickled weights are refused because loading them can run code: convert them to safetensors"
     raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} lacks {', '.join(missing)}; {remedy}.")
 
 
@@ -122,7 +119,15 @@ def _cached(model_id: str, revision: str | None, cache_dir: Path) -> Path | None
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(model_id, revision=revision, cache_dir=cache_dir, local_files_only=True))
+        folder = Path(
+            snapshot_download(
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                allow_patterns=list(WANTED_FILES),
+                local_files_only=True,
+            )
+        )
         return None if missing_files(folder) else folder
     except (LocalEntryNotFoundError, ValueError):  # nothing there, or an index cut off by a killed download
         return None
@@ -137,10 +142,9 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
         RevisionNotFoundError,
     )
 
-    wanted = list(WANTED_FILES)
     at = f" at revision {revision}" if revision else ""
     try:
-        folder = snapshot_download(model_id, revision=revision, cache_dir=cache_dir, allow_patterns=wanted)
+        folder = snapshot_download(model_id, revision=revision, cache_dir=cache_dir, allow_patterns=list(WANTED_FILES))
     except GatedRepoError:
         reason = "is gated: accept its terms on the hub and set HF_TOKEN"
     except RepositoryNotFoundError:
