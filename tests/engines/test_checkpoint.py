@@ -44,7 +44,7 @@ class Hub:
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         self.requested.append(path)
-        name = path.split("?")[0].rsplit("/", 1)[-1]
+        name = path.partition("?")[0].rpartition("/")[2]
         if "/some/model" not in path:
             return 404, b"{}", {"X-Error-Code": "RepoNotFound"}
         if "/api/models/" in path:
@@ -69,7 +69,8 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if self.command == "GET":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def log_message(self, *args: object) -> None:
             pass
