@@ -1,0 +1,281 @@
+"""The settings: each option is declared once and becomes an environment variable, a CLI flag and a row of the README.
+
+In: the environment and the flags of a command line. Out: one checked, frozen `Settings`, or a SettingsError that names
+the option, the value, what is allowed and the remedy. The only reader of the environment; knows nothing about the
+parts that the settings are for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from asr_api.errors import SettingsError
+
+MODEL_WINDOW_S = 30.0  # every Whisper model sees 30 s
+MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens that start a transcript
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _option(
+    default: object, text: str, *, shown: str = "", allowed: str = "", server_only: bool = False, **bounds: Any
+) -> Any:
+    """A field. shown: the default in the README, where the value does not say it; allowed: unless it is a number."""
+    extra: dict[str, Any] = {"shown": shown, "allowed": allowed, "server_only": server_only}
+    return Field(default, description=text, json_schema_extra=extra, **bounds)
+
+
+class Settings(BaseSettings):
+    """Every option, in the order of the README's table. An empty variable counts as not set, except where noted."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
+
+    host: str = _option(
+        "*", "Address to listen on; `*` is every interface, IPv4 and IPv6. A name works too.", server_only=True
+    )
+    port: int = _option(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
+    model_id: str = _option(
+        "openai/whisper-large-v3",
+        "Model: a hub id, a local folder, or `builtin` for the small model inside the package.",
+    )
+    model_revision: str | None = _option(None, "Branch, tag or commit of the hub id.", shown="the default branch")
+    cache_dir: Path = _option(
+        Path("/data"),
+        "Where models and built graphs are kept. While it is not set and `/data` is not there or not writable, "
+        "your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
+    )
+    batch_size: int = _option(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
+    max_new_tokens: int = _option(
+        128,
+        "Tokens the model may write in one pass over a window. A window that needs more is continued from its last "
+        "timestamp, so no text is ever cut off: less frees slots sooner, more saves second passes over dense speech.",
+        ge=1,
+        le=MAX_WINDOW_TOKENS,
+    )
+    chunk_length_s: float = _option(
+        MODEL_WINDOW_S, "Length of a window in seconds; the model sees at most 30.", ge=1, le=MODEL_WINDOW_S
+    )
+    stride_length_s: float | None = _option(
+        None,
+        "Seconds at each seam of two windows in which the cut may move to a pause; where there is none, the windows "
+        "overlap by as much. Less than half of `CHUNK_LENGTH_S`.",
+        shown="`CHUNK_LENGTH_S` / 6",
+        gt=0,
+    )
+    flash_attention_2: bool = _option(
+        True,
+        "Ask for FlashAttention 2. An engine that has no use for it says so at the start.",
+        shown="`1`",
+        allowed="1 or 0",
+    )
+    num_threads: int = _option(
+        0, "Threads of the engine on a CPU; 0 lets it choose from the cores it may use.", ge=0, le=1024
+    )
+    max_requests: int | None = _option(
+        None,
+        "Requests being worked on or waiting; one more is answered 429 with the time to come back.",
+        shown="4 × `BATCH_SIZE`",
+        ge=1,
+        server_only=True,
+    )
+    max_upload_mb: int = _option(512, "Largest upload or download, in MiB.", ge=1, le=1024 * 1024)
+    max_audio_s: float = _option(14_400, "Longest audio, in seconds.", gt=0)
+    allowed_local_media_path: str | None = _option(
+        None,
+        "Folder below which `POST /asr` may name local files, for any client. Empty switches local paths off. While "
+        "it is not set, only clients on the same machine may name them (loopback, no proxy between).",
+        shown="clients on this machine",
+        allowed="a folder that exists, or empty to switch local paths off",
+        server_only=True,
+    )
+    allowed_media_domains: Annotated[tuple[str, ...], NoDecode] = _option(
+        (), "Comma-separated hosts that links may point to.", shown="any public host"
+    )
+    allow_private_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = _option(
+        (),
+        "Comma-separated networks that links may point to although they are not public, such as `10.0.0.0/8`.",
+        shown="none",
+        allowed="networks such as 10.0.0.0/8, separated by commas",
+    )
+    shutdown_timeout_s: float = _option(
+        30, "Seconds that running requests get to finish after SIGTERM or SIGINT.", ge=0, server_only=True
+    )
+    salad_machine_id: str = _option(
+        "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True
+    )
+    salad_container_group_id: str = _option(
+        "",
+        "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.",
+        shown="empty",
+        server_only=True,
+    )
+    log_level: LogLevel = _option("info", "How much is written to stderr.", allowed="debug, info, warning or error")
+
+    @property
+    def stride_s(self) -> float:
+        return self.chunk_length_s / 6 if self.stride_length_s is None else self.stride_length_s
+
+    @property
+    def max_queued_requests(self) -> int:
+        return 4 * self.batch_size if self.max_requests is None else self.max_requests
+
+    @property
+    def max_media_bytes(self) -> int:
+        return self.max_upload_mb * 1024 * 1024
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
+        """Compose files set variables to nothing; only here does nothing mean something."""
+        return {name: value for name, value in values.items() if value != "" or name == "allowed_local_media_path"}
+
+    @field_validator("allowed_media_domains", "allow_private_cidrs", mode="before")
+    @classmethod
+    def _split(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if info.field_name == "allowed_media_domains":
+            return parts
+        return [ipaddress.ip_network(part, strict=False) for part in parts]
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("allowed_local_media_path")
+    @classmethod
+    def _is_folder(cls, value: str | None) -> str | None:
+        if value and not Path(value).is_dir():
+            raise ValueError
+        return value
+
+    @model_validator(mode="after")
+    def _stride_fits(self) -> Settings:
+        if self.stride_s >= self.chunk_length_s / 2:
+            raise ValueError(
+                f"STRIDE_LENGTH_S is {self.stride_s:g}; it must be less than half of CHUNK_LENGTH_S, "
+                f"{self.chunk_length_s / 2:g} s. Leave it out for a sixth"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFolder:
+    """A writable folder; `note` says why it is not the one that the settings name."""
+
+    path: Path
+    note: str | None = None
+
+
+def read_settings(flags: Mapping[str, str]) -> Settings:
+    """Settings from the environment, with the flags of a command line on top. flags: field name → text."""
+    try:
+        return Settings(**dict[str, Any](flags))
+    except ValidationError as error:
+        sentences = [_sentence(part["loc"], part["msg"], part["input"]) for part in error.errors()]
+        raise SettingsError("; ".join(sentences) + ".") from None
+
+
+def open_cache_folder(settings: Settings) -> CacheFolder:
+    """The folder for models and graphs, made if need be. A named one that can't be written is a SettingsError."""
+    wanted = settings.cache_dir
+    if "cache_dir" in settings.model_fields_set:
+        if _is_writable(wanted, make=True):
+            return CacheFolder(wanted)
+        raise SettingsError(
+            f"CACHE_DIR is '{wanted}'; it must be a folder that can be written. Change its owner or name another one."
+        )
+    if _is_writable(wanted, make=False):
+        return CacheFolder(wanted)
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asr-api"
+    if _is_writable(own, make=True):
+        return CacheFolder(own, f"{wanted} is not there or can't be written; set CACHE_DIR to choose another folder")
+    raise SettingsError(
+        f"CACHE_DIR is not set, and neither {wanted} nor {own} can be written. Set CACHE_DIR to a folder that can."
+    )
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def is_server_only(field: FieldInfo) -> bool:
+    return bool(_extra(field)["server_only"])
+
+
+def settings_table() -> str:
+    """The README's table of settings, in markdown."""
+    rows = ["| Variable | Flag | Default | Meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        shown = _extra(field)["shown"] or f"`{_plain(field.default)}`"
+        allowed = f" Allowed: {_allowed(field)}." if _bounds(field) else ""
+        rows.append(f"| `{name.upper()}` | `{flag_of(name)}` | {shown} | {field.description}{allowed} |")
+    return "\n".join(rows)
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101  # every field is made by _option
+    return extra
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _bounds(field: FieldInfo) -> str:
+    """`from 1 to 256`, `of at least 1`, `above 0` or nothing."""
+    found = {
+        kind: _plain(bound)
+        for part in field.metadata
+        for kind in ("ge", "gt", "le")
+        if (bound := getattr(part, kind, None)) is not None
+    }
+    if "ge" in found and "le" in found:
+        return f"from {found['ge']} to {found['le']}"
+    if "gt" in found:
+        return f"above {found['gt']}"
+    return f"of at least {found['ge']}" if "ge" in found else ""
+
+
+def _sentence(location: tuple[int | str, ...], message: str, value: object) -> str:
+    """One sentence about a bad value: the name, the value, what is allowed and the remedy."""
+    if not location:
+        return message.removeprefix("Value error, ")
+    name = str(location[0])
+    field = Settings.model_fields[name]
+    default = _extra(field)["shown"].replace("`", "") or _plain(field.default)
+    return f"{name.upper()} is '{str(value)[:80]}'; it must be {_allowed(field)}. The default is {default}"
+
+
+def _allowed(field: FieldInfo) -> str:
+    if allowed := _extra(field)["allowed"]:
+        return str(allowed)
+    number = "a whole number" if "int" in str(field.annotation) else "a number"
+    return f"{number} {_bounds(field)}"
+
+
+def _is_writable(folder: Path, *, make: bool) -> bool:
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    print(settings_table())  # noqa: T201  # to renew the README's table
