@@ -1,0 +1,127 @@
+"""One life of the engine process, seen from its parent: the process, its pipe, its shared memory, a listening thread.
+
+In: messages for the child. Out: the child's messages and its exit code, told in the event loop's thread.
+Knows nothing about restarts; `child.py` is the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import mmap
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from asr_api.engines.child import Beat, Load, arena_bytes, window_samples
+from asr_api.engines.protocol import Engine, EngineInfo
+from asr_api.pcm import Pcm
+
+EXIT_TIMEOUT_S = 5.0
+
+# A path to import from, not the parent's main module: the same below a console script, pytest and `python -m`.
+BOOT = "import sys; sys.path[:] = sys.argv[4:]; from asr_api.engines.child import main; main(*map(int, sys.argv[1:4]))"
+
+
+class EngineLife:
+    """One life of the engine process: the process, its pipe, its arena, and the thread that listens to it."""
+
+    def __init__(self, factory: Callable[[], Engine], tell: Callable[[EngineLife, object], None]) -> None:
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = self._loop.create_future()  # the exit code
+        self._started_s = time.monotonic()
+        self.is_ready = False
+        self.warm_up_s = 0.0
+        self.num_beats = 0
+        self.longest_step_s: float | None = None
+        self._arena_fd = _open_unnamed_memory()
+        ours, theirs = socket.socketpair()
+        try:
+            self.process = _spawn(theirs.fileno(), self._arena_fd)
+        except OSError:
+            ours.close()
+            os.close(self._arena_fd)
+            raise
+        finally:
+            theirs.close()
+        self._pipe = Connection(ours.detach())
+        self._thread = threading.Thread(target=self._listen, name="asr-api-engine-listener", daemon=True)
+        self._thread.start()
+        self.send(Load(factory, logging.getLogger().getEffectiveLevel()))
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def open_arena(self, info: EngineInfo) -> Pcm:
+        """The shared memory, once the child has sized it: (n_slots, n_window_samples)."""
+        memory = mmap.mmap(self._arena_fd, arena_bytes(info))
+        return np.frombuffer(memory, np.int16).reshape(info.slots, window_samples(info))
+
+    def send(self, message: object) -> None:
+        # A dead child is reported by the listening thread; what was sent to it is lost with it.
+        with contextlib.suppress(OSError):
+            self._pipe.send(message)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def close(self) -> None:
+        """After `ended`."""
+        self._thread.join()
+        self._pipe.close()
+        os.close(self._arena_fd)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._take(self._pipe.recv())
+        try:
+            code = self.process.wait(EXIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._post(lambda: self.ended.done() or self.ended.set_result(code))
+
+    def _take(self, message: object) -> None:
+        if isinstance(message, Beat):
+            self.num_beats += 1
+            if message.step_s is not None:
+                self.longest_step_s = max(self.longest_step_s or 0.0, message.step_s)
+        else:
+            self._post(lambda: self._tell(self, message))
+
+    def _post(self, callback: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(callback)
+
+
+def _spawn(pipe_fd: int, arena_fd: int) -> subprocess.Popen[bytes]:
+    """Its parent is the calling thread: when that ends, Linux ends the child too; so call from the loop's."""
+    search_path = [entry or str(Path.cwd()) for entry in sys.path]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, our own arguments
+        [sys.executable, "-c", BOOT, str(os.getpid()), str(pipe_fd), str(arena_fd), *search_path],
+        stdin=subprocess.DEVNULL,
+        stdout=2,  # what a library prints must not end up in a transcript
+        pass_fds=(pipe_fd, arena_fd),
+        start_new_session=True,  # away from the terminal's signals even before it can ignore them
+    )
+
+
+def _open_unnamed_memory() -> int:
+    """A file descriptor of memory that no name refers to, so that nothing is left behind by a kill -9."""
+    if sys.platform == "linux":
+        return os.memfd_create("asr-api-arena")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
