@@ -1,0 +1,136 @@
+"""Hours of audio and strict bounds: minutes to run, and meant for a quiet machine (`scripts/test -m soak`)."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from tests.product.running import SAMPLES, Running, running_server, sample_texts, words
+
+pytestmark = pytest.mark.soak
+
+MAX_GROWTH_BYTES = 150 * 1024 * 1024
+HEALTH_P99_S = 0.05
+BLOCK_S = 600
+
+
+@dataclass(frozen=True)
+class Recording:
+    mp3: bytes
+    text: str
+
+
+def decode(path: Path) -> Pcm:
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+    with av.open(path) as container:
+        frames = [*container.decode(audio=0), None]
+        parts = [out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]
+    return np.concatenate(parts)
+
+
+def splice(length_s: float, seed: int) -> tuple[Pcm, str]:
+    """Samples in random order with pauses of 0.2 to 3 s, and what is said in them."""
+    texts = sample_texts()
+    spoken = {name: decode(SAMPLES / name) for name in texts}
+    rng = random.Random(seed)
+    pieces: list[Pcm] = []
+    said: list[str] = []
+    n_samples = 0
+    while n_samples < length_s * SAMPLE_RATE_HZ:
+        name = rng.choice(sorted(texts))
+        pause = np.zeros(int(rng.uniform(0.2, 3.0) * SAMPLE_RATE_HZ), dtype=np.int16)
+        pieces += [spoken[name], pause]
+        said.append(texts[name])
+        n_samples += spoken[name].size + pause.size
+    return np.concatenate(pieces), " ".join(said)
+
+
+def encode_mp3(pcm: Pcm, path: Path) -> bytes:
+    with av.open(path, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE_HZ, layout="mono")
+        stream.bit_rate = 48_000
+        frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+        frame.sample_rate = SAMPLE_RATE_HZ
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return path.read_bytes()
+
+
+def recording(folder: Path, num_blocks: int) -> Recording:
+    """Blocks of ten minutes; mp3 frames may be joined as bytes."""
+    blocks = [splice(BLOCK_S, seed) for seed in range(num_blocks)]
+    mp3 = b"".join(encode_mp3(pcm, folder / "block.mp3") for pcm, _ in blocks)
+    return Recording(mp3, " ".join(text for _, text in blocks))
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with running_server(tmp_path) as running:
+        running.transcribe((SAMPLES / "hello.wav").read_bytes())  # what every request needs is loaded now
+        yield running
+
+
+def test_three_hours_in_constant_memory_without_losing_a_word(server: Running, tmp_path: Path) -> None:
+    audio = recording(tmp_path, num_blocks=18)
+    idle_bytes = server.rss_bytes()
+    num_idle_processes = len(server.children)
+    peak_bytes = idle_bytes
+    first_window_while_decoding = False
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(server.transcribe, audio.mp3, timeout_s=1800)
+        while not reply.done():
+            peak_bytes = max(peak_bytes, server.rss_bytes())
+            is_decoding = len(server.children) > num_idle_processes
+            first_window_while_decoding |= is_decoding and server.metric("asr_windows_total") > 1
+            time.sleep(0.25)
+    said, heard = words(audio.text), words(reply.result().json()["text"])
+    wrong = sum(a != b for a, b in zip(said, heard, strict=False)) + abs(len(said) - len(heard))
+    print(
+        f"grew {(peak_bytes - idle_bytes) / 2**20:.0f} MiB; {wrong} of {len(said)} words differ;",
+        reply.result().headers,
+    )
+    assert first_window_while_decoding
+    assert peak_bytes - idle_bytes <= MAX_GROWTH_BYTES
+    assert heard == said
+
+
+def test_health_and_short_clips_while_an_hour_is_transcribed(server: Running, tmp_path: Path) -> None:
+    audio = recording(tmp_path, num_blocks=6)
+    clip = (SAMPLES / "hello.wav").read_bytes()
+    alone_s = min(server.transcribe(clip).elapsed.total_seconds() for _ in range(5))
+    latencies_s: list[float] = []
+    waits_s: list[float] = []
+    done = threading.Event()
+
+    def other_client(_: int) -> None:
+        while not done.is_set():
+            reply = server.transcribe(clip)
+            assert reply.status_code == 200
+            waits_s.append(reply.elapsed.total_seconds())
+
+    with ThreadPoolExecutor(9) as pool, server.client() as client:
+        hour = pool.submit(server.transcribe, audio.mp3, timeout_s=1800)
+        for number in range(8):
+            pool.submit(other_client, number)
+        while not hour.done():
+            started = time.perf_counter()
+            assert client.get("/hc").status_code == 200
+            latencies_s.append(time.perf_counter() - started)
+            time.sleep(0.02)
+        done.set()
+    p99_s = statistics.quantiles(latencies_s, n=100)[98]
+    print(f"/hc p99 {p99_s * 1000:.1f} ms of {len(latencies_s)}; a clip alone {alone_s:.2f} s,", end=" ")
+    print(f"beside the hour and 7 others median {statistics.median(waits_s):.2f} s, worst {max(waits_s):.2f} s")
+    assert words(hour.result().json()["text"]) == words(audio.text)
+    assert p99_s <= HEALTH_P99_S
