@@ -1,0 +1,149 @@
+"""One decoder process and the socket to it: start, hand over a file, receive frames, end, whatever happens meanwhile.
+
+In: a descriptor and bounds. Out: frames of (kind, payload), or an error of ours where the process died or hangs.
+Knows nothing about what the frames say; decode.py does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
+
+log = logging.getLogger(__name__)
+
+WORKER = Path(__file__).with_name("decode_worker.py")
+START_TIMEOUT_S = 20.0
+RETRY_AFTER_S = 5
+_FRAME_HEADER = struct.Struct("<cI")
+_MAX_FRAME_BYTES = 2**22  # a worker that was taken over must not fill our memory
+_STDERR_BYTES = 8 * 2**10
+
+
+class DecodeProcess:
+    """Made by `start_process`; whoever has one closes it.
+
+    waited_s: how long it has kept us waiting, all calls of `receive` together
+    """
+
+    def __init__(self, process: Process, channel: socket.socket, stderr_fd: int) -> None:
+        self.waited_s = 0.0
+        self._process = process
+        self._channel = channel
+        self._stderr_fd = stderr_fd
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    async def connect(self) -> None:
+        """Waits until the process is ready to work."""
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
+        await self.receive(START_TIMEOUT_S)
+
+    def begin(self, fd: int, job: Mapping[str, float]) -> None:
+        try:
+            socket.send_fds(self._channel, [json.dumps(job).encode()], [fd])
+        except OSError as error:
+            raise unavailable() from error
+
+    async def receive(self, patience_s: float) -> tuple[bytes, bytes]:
+        """The next frame. Errors: DecodeTimeout; InvalidAudio, because a process that dies has died of its media."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            return await asyncio.wait_for(self._read_frame(), patience_s)
+        except asyncio.TimeoutError as error:
+            raise _timeout() from error
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise await self._post_mortem() from error
+        finally:
+            self.waited_s += loop.time() - started_s
+
+    async def _read_frame(self) -> tuple[bytes, bytes]:
+        assert self._reader is not None, "connect() comes first; this is a bug"  # noqa: S101
+        kind, num_bytes = _FRAME_HEADER.unpack(await self._reader.readexactly(_FRAME_HEADER.size))
+        if num_bytes > _MAX_FRAME_BYTES:
+            raise ConnectionError
+        return kind, await self._reader.readexactly(num_bytes)
+
+    async def _post_mortem(self) -> AsrError:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # has no effect on the status of one that is dead
+        status = await self._process.wait()
+        with contextlib.suppress(OSError):
+            last_words = os.read(self._stderr_fd, _STDERR_BYTES).decode(errors="replace").strip()
+            log.warning("a decoder ended with status %s: %s", status, last_words or "no message")
+        if status == -signal.SIGXCPU:
+            return _timeout()
+        return InvalidAudio("The audio is damaged so badly that the decoder failed; re-encode it.")
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        if self._writer is not None:
+            self._writer.close()
+        self._channel.close()
+        if self._stderr_fd >= 0:
+            os.close(self._stderr_fd)
+            self._stderr_fd = -1
+
+    async def close(self) -> None:
+        """Kills the process and reaps it."""
+        self.kill()
+        await self._process.wait()
+
+
+async def start_process() -> DecodeProcess:
+    """Starts a process and waits until it is ready. Errors: DecoderUnavailable, the cause in the log."""
+    ours, theirs = socket.socketpair()
+    stderr_fd, their_stderr_fd = os.pipe()
+    os.set_blocking(stderr_fd, False)
+    os.set_blocking(their_stderr_fd, False)  # a flood of messages is cut off and blocks nobody
+    ours.setblocking(False)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", str(WORKER)),
+            stdin=theirs.fileno(),
+            stdout=DEVNULL,
+            stderr=their_stderr_fd,
+            env={},
+            start_new_session=True,
+        )
+    except OSError as error:
+        ours.close()
+        os.close(stderr_fd)
+        raise unavailable() from error
+    finally:
+        theirs.close()
+        os.close(their_stderr_fd)
+    worker = DecodeProcess(process, ours, stderr_fd)
+    try:
+        await worker.connect()
+    except BaseException as error:
+        await worker.close()
+        if isinstance(error, AsrError):
+            raise unavailable() from error
+        raise
+    return worker
+
+
+def unavailable() -> DecoderUnavailable:
+    return DecoderUnavailable("The server cannot start an audio decoder now; try again.", retry_after_s=RETRY_AFTER_S)
+
+
+def _timeout() -> DecodeTimeout:
+    return DecodeTimeout("Decoding the audio took too long; convert it to WAV or FLAC and try again.")
