@@ -1,4 +1,4 @@
-"""Documents that can go stale are compared with the code. `python -m tests.test_docs` writes the settings table anew."""
+"""Documents are compared with the code. `python -m tests.test_docs` writes the settings table of the README anew."""
 
 from __future__ import annotations
 
