@@ -1,0 +1,86 @@
+"""Settings → a running transcriber: the only file that knows every part, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from asr_api.audio.decode import DecodeLimits, Decoder
+from asr_api.audio.source import LocalPaths, MediaPolicy
+from asr_api.config import Settings, open_cache_folder
+from asr_api.engine_process import EngineProcess
+from asr_api.engines.checkpoint import resolve_checkpoint
+from asr_api.engines.protocol import EngineOptions
+from asr_api.engines.select import open_engine
+from asr_api.metrics import Metrics
+from asr_api.scheduler import Scheduler
+from asr_api.transcriber import Transcriber
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterator[Transcriber]:
+    """A transcriber that is ready to work, ended on the way out. Raises StartupError when there can be none."""
+    cache = open_cache_folder(settings)
+    if cache.note:
+        logger.info("%s is the cache: %s", cache.path, cache.note)
+    resolve = partial(resolve_checkpoint, settings.model_id, revision=settings.model_revision, cache_dir=cache.path)
+    checkpoint = await _in_background(resolve)
+    options = engine_options(settings, checkpoint, cache.path)
+    engine = EngineProcess(partial(open_engine, options), metrics=metrics)
+    scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
+    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
+    window_s, stride_s = settings.chunk_length_s, settings.stride_s
+    transcriber = Transcriber(engine, scheduler, decoder, metrics=metrics, window_s=window_s, stride_s=stride_s)
+    try:
+        await transcriber.start()
+        yield transcriber
+    finally:
+        await transcriber.aclose()
+
+
+def engine_options(settings: Settings, checkpoint: Path, cache_dir: Path) -> EngineOptions:
+    return EngineOptions(
+        model_id=settings.model_id,
+        checkpoint=checkpoint,
+        cache_dir=cache_dir,
+        slots=settings.batch_size,
+        max_new_tokens=settings.max_new_tokens,
+        flash_attention_2=settings.flash_attention_2,
+        num_threads=settings.num_threads,
+    )
+
+
+def media_policy(settings: Settings) -> MediaPolicy:
+    folder = settings.allowed_local_media_path
+    return MediaPolicy(
+        max_media_bytes=settings.max_media_bytes,
+        local_paths=LocalPaths(root=Path(folder) if folder else None, is_enabled=folder != ""),
+        allowed_media_domains=settings.allowed_media_domains,
+        allow_private_cidrs=settings.allow_private_cidrs,
+    )
+
+
+async def _in_background(work: Callable[[], T]) -> T:
+    """The result of `work`, in a thread that does not keep the process alive: a download may be given up half-way."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            settle = partial(done.set_result, work())
+        except Exception as error:  # noqa: BLE001  # handed over, whatever it is
+            settle = partial(done.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            loop.call_soon_threadsafe(lambda: done.done() or settle())
+
+    threading.Thread(target=run, name="asr-api-checkpoint", daemon=True).start()
+    return await done

@@ -1,0 +1,88 @@
+"""The body of `POST /asr` → a spool with the audio, or the name of the audio: a link or a path.
+
+As in the original, the content type decides little: JSON is recognised by its type, or by being small and starting
+with a brace; everything else is audio, streamed to disk as it comes. Audio is never parsed as JSON, nor held in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from asr_api.audio.source import Spool, spool_chunks
+from asr_api.errors import (
+    EmptyBody,
+    InvalidJson,
+    InvalidRequest,
+    InvalidUrl,
+    JsonTooLarge,
+    MissingUrl,
+    UnsupportedFormat,
+)
+
+MAX_JSON_BYTES = 64 * 1024
+EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Audio that the client names instead of sending it."""
+
+    url: str
+
+
+async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | Named:
+    """Reads the whole body; the caller closes the spool."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):
+        raise UnsupportedFormat(
+            "Multipart forms are not supported; send the bytes of the file alone, as curl --data-binary @FILE does."
+        )
+    is_json = kind == "application/json" or kind.endswith("+json")
+    head = bytearray()
+    async for chunk in chunks:
+        head += chunk
+        if len(head) > MAX_JSON_BYTES or not (is_json or _may_be_json(head)):
+            break
+    else:
+        if not head:
+            raise EmptyBody(f"The body is empty; send the bytes of an audio file, or JSON such as {EXAMPLE}.")
+        if is_json or _is_json(head):
+            return parse_named(bytes(head))
+    if is_json:
+        raise JsonTooLarge(f"The JSON has more than {MAX_JSON_BYTES:,} bytes; send audio with another content type.")
+    return await spool_chunks(_joined(bytes(head), chunks), max_bytes)
+
+
+def parse_named(body: bytes) -> Named:
+    """Raises InvalidJson, InvalidRequest, MissingUrl or InvalidUrl."""
+    try:
+        request = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise InvalidJson(f"The body is not valid JSON; send for example {EXAMPLE}.") from None
+    if not isinstance(request, dict):
+        raise InvalidRequest(f"The JSON is not an object; send for example {EXAMPLE}.")
+    if "url" not in request:
+        raise MissingUrl(f'The JSON has no "url"; send for example {EXAMPLE}.')
+    url = request["url"]
+    if not isinstance(url, str) or not url or any("\ud800" <= character <= "\udfff" for character in url):
+        raise InvalidUrl(f'"url" is not a link or a path; send for example {EXAMPLE}.')
+    return Named(url)
+
+
+def _may_be_json(head: bytearray) -> bool:
+    return bytes(head.lstrip()[:1]) in {b"", b"{"}
+
+
+def _is_json(body: bytearray) -> bool:
+    try:
+        return isinstance(json.loads(body.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for chunk in rest:
+        yield chunk

@@ -1,0 +1,64 @@
+"""Where requests find the transcriber: before it can work, while it works, and while it comes to its end.
+
+In: the work of a request and the channel on which its client may say that it is gone. Out: the work's result.
+Work is cancelled at once when its client leaves, and when the server may wait no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+from asr_api.errors import ModelLoading, ServerDraining
+from asr_api.server.replies import ClientGone
+from asr_api.transcriber import Transcriber
+
+LOADING_RETRY_S = 2
+T = TypeVar("T")
+
+
+class Entrance:
+    def __init__(self, transcriber: Transcriber | None = None) -> None:
+        self.transcriber = transcriber
+        self._aborted = asyncio.Event()
+
+    def enter(self) -> Transcriber:
+        """The transcriber. Raises ModelLoading as long as there is none."""
+        if self.transcriber is None:
+            raise ModelLoading(
+                "The model is still being loaded; try again in a few seconds.", retry_after_s=LOADING_RETRY_S
+            )
+        return self.transcriber
+
+    def abort(self) -> None:
+        """Ends all work that still runs, each with an error that tells its client to come back."""
+        self._aborted.set()
+
+    async def run(self, work: Coroutine[Any, Any, T], receive: Receive) -> T:
+        """The result of `work`; call it when the body was read, so that only a disconnect can be received.
+
+        Raises ClientGone when the client leaves first, and ServerDraining when the server stops first.
+        """
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        aborting = asyncio.ensure_future(self._aborted.wait())
+        tasks = (working, leaving, aborting)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            if leaving.done():
+                raise ClientGone
+            raise ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,130 @@
+"""The one layer around the app: who may come in, what is refused before its body is read, and how it all ends.
+
+In: an ASGI request. Out: the app's reply, or an error's; and one line in the log, without query, body or secrets.
+Knows the wire, and nothing about audio.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asr_api.errors import (
+    AsrError,
+    InternalError,
+    InvalidHost,
+    InvalidRequest,
+    OriginNotAllowed,
+    UnsupportedContentEncoding,
+)
+from asr_api.server.entrance import Entrance
+from asr_api.server.exchange import Exchange
+from asr_api.server.replies import ClientGone, error_reply
+
+logger = logging.getLogger(__name__)
+
+HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+QUIET_PATHS = frozenset({"/hc", "/metrics"})  # asked every few seconds by machines
+FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip")
+CLIENT_CLOSED_REQUEST = 499
+
+
+class Gate:
+    """work_paths: paths whose POST costs the engine's time."""
+
+    def __init__(self, app: ASGIApp, *, entrance: Entrance, max_body_bytes: int, work_paths: frozenset[str]) -> None:
+        self._app = app
+        self._entrance = entrance
+        self._max_body_bytes = max_body_bytes
+        self._work_paths = work_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send, self._max_body_bytes)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        try:
+            await self._answer(exchange, scope)
+        finally:
+            _log(exchange, scope)
+
+    async def _answer(self, exchange: Exchange, scope: Scope) -> None:
+        try:
+            self._check(exchange)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientGone:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        except AsrError as error:
+            await _fail(exchange, scope, error)
+        except Exception:
+            logger.exception("request %s failed unexpectedly", exchange.request_id)
+            sentence = "Something went wrong on the server; its log has the details under this request_id."
+            await _fail(exchange, scope, InternalError(sentence))
+
+    def _check(self, exchange: Exchange) -> None:
+        """Cheap checks first; nothing is read."""
+        headers = exchange.headers
+        if "host" in headers and not HOST.fullmatch(headers["host"]):
+            raise InvalidHost("The Host header is not a host name with an optional port; correct it.")
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise InvalidRequest("Content-Length and Transfer-Encoding exclude each other; send only one.")
+        if exchange.method == "POST" and exchange.path in self._work_paths:
+            _check_origin(headers)
+            self._entrance.enter().check_capacity()
+            encoding = headers.get("content-encoding", "identity").strip().lower()
+            if encoding not in {"", "identity"}:
+                raise UnsupportedContentEncoding(
+                    f"Content-Encoding {encoding[:40]!r} is not supported; send the bytes of the file as they are."
+                )
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            raise InvalidRequest("Content-Length is not a number; correct it or leave it out.")
+        exchange.check_size(int(length))
+
+
+async def _fail(exchange: Exchange, scope: Scope, error: AsrError) -> None:
+    if exchange.status is None:  # else a reply has begun, and breaking it off is all that is left
+        await error_reply(error, exchange.request_id)(scope, exchange.receive, exchange.send)
+
+
+def is_local_client(scope: Scope) -> bool:
+    """Is the client a program on this machine, with no proxy between?
+
+    The Host must be a loopback name as well: a web page can make a browser connect here under a name of its own.
+    """
+    headers = Headers(scope=scope)
+    forwarded = any(name in FORWARDING_HEADERS or name.startswith("x-forwarded") for name in headers)
+    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    peer: str = (scope.get("client") or ("",))[0]
+    return _is_loopback(peer) and not forwarded and (host == "localhost" or _is_loopback(host))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+def _check_origin(headers: Headers) -> None:
+    """Browsers say which page sends; other people's pages may not spend this machine's time or read its files."""
+    origin = headers.get("origin")
+    own = {headers.get("host"), headers.get("x-forwarded-host")}
+    if origin is not None and (urlsplit(origin).netloc or None) not in own - {None}:
+        raise OriginNotAllowed("Web pages of another origin may not use this server; send the request from your own.")
+
+
+def _log(exchange: Exchange, scope: Scope) -> None:
+    level = logging.DEBUG if exchange.path in QUIET_PATHS else logging.INFO
+    target = scope.get("raw_path", b"").decode("ascii", "replace")[:200]
+    elapsed_ms = (time.perf_counter() - exchange.started_s) * 1000
+    logger.log(level, "%s %s %s %s %.0f ms", exchange.request_id, exchange.method, target, exchange.status, elapsed_ms)

@@ -1,0 +1,80 @@
+"""`POST /asr`, the contract of the original: audio, or the name of audio, in; text with timestamps and headers out.
+
+Knows the wire; the transcriber knows the rest.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Request, Response
+
+from asr_api.audio.source import MediaPolicy, Spool, open_named
+from asr_api.engines.protocol import EngineInfo
+from asr_api.formats.json import asr_json
+from asr_api.options import TranscribeOptions
+from asr_api.server.body import Named, read_body
+from asr_api.server.entrance import Entrance
+from asr_api.server.gate import is_local_client
+from asr_api.server.openapi import ASR_REQUEST_BODY, ASR_RESPONSES
+from asr_api.transcriber import Transcriber, collect
+from asr_api.transcript import Transcript
+
+
+def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, str]) -> APIRouter:
+    """own_headers: go out with every transcript."""
+    router = APIRouter()
+
+    @router.post(
+        "/asr",
+        summary="Transcribe audio",
+        response_class=Response,
+        responses=ASR_RESPONSES,
+        openapi_extra={"requestBody": ASR_REQUEST_BODY},
+    )
+    async def transcribe(request: Request) -> Response:
+        """Send the bytes of an audio file under any content type, or JSON that names a link or a file."""
+        arrived_s = time.perf_counter()
+        body = await read_body(request.headers.get("content-type", ""), request.stream(), media.max_media_bytes)
+        started_s = time.perf_counter()
+        transcriber = entrance.enter()  # the gate let the request in, so it is there
+        is_local = is_local_client(request.scope)
+        try:
+            transcript = await entrance.run(_transcribe(transcriber, body, media, is_local), request.receive)
+        finally:
+            if isinstance(body, Spool):
+                body.close()
+        headers = _headers(transcript, transcriber.info, time.perf_counter() - started_s)
+        headers["server-timing"] += f", receive;dur={(started_s - arrived_s) * 1000:.0f}"
+        return Response(asr_json(transcript), media_type="application/json", headers=own_headers | headers)
+
+    return router
+
+
+async def _transcribe(
+    transcriber: Transcriber, body: Spool | Named, media: MediaPolicy, is_local_client: bool
+) -> Transcript:
+    spool = await open_named(body.url, media, is_local_client=is_local_client) if isinstance(body, Named) else body
+    with spool:  # an upload is closed by the route as well, because this may be cancelled before it starts
+        return await collect(transcriber.transcribe(spool, TranscribeOptions()))
+
+
+def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict[str, str]:
+    """elapsed_s: without the upload, with the download of a link, as the original counted."""
+    audio_s = transcript.audio_ms / 1000
+    elapsed_s = max(round(elapsed_s, 4), 0.0001)  # so that the three figures agree
+    headers = {
+        "x-processing-time": f"{elapsed_s}",
+        "x-audio-length": f"{audio_s:.3f}",
+        "x-realtime-factor": f"{audio_s / elapsed_s:.4f}",
+        "x-model-id": _printable(info.model_id),
+        "x-gpu-name": _printable(info.device_name),
+        "server-timing": f"transcribe;dur={elapsed_s * 1000:.0f}",
+    }
+    if transcript.is_truncated:
+        headers["x-audio-truncated"] = "1"
+    return headers
+
+
+def _printable(text: str) -> str:
+    return text.encode("ascii", "replace").decode()

@@ -1,0 +1,68 @@
+"""Health, metrics, docs, and what lies between the routes."""
+
+from __future__ import annotations
+
+import pytest
+
+from asr_api import __version__
+from asr_api.errors import EngineRestarting
+from tests.server.fakes import FakeTranscriber
+from tests.server.test_asr import client
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_health_tells_the_truth() -> None:
+    async with client(fake := FakeTranscriber()) as http:
+        reply = await http.get("/hc")
+        assert (reply.status_code, reply.json()) == (200, {"status": "ok", "version": __version__})
+        fake.refusal = EngineRestarting("The engine restarts; wait.", retry_after_s=3)
+        reply = await http.get("/hc")
+        assert (reply.status_code, reply.json()["code"]) == (503, "engine_restarting")
+        assert reply.headers["retry-after"] == "3"
+    async with client(None) as http:
+        reply = await http.get("/hc")
+        assert (reply.status_code, reply.json()["code"]) == (503, "model_loading")
+        assert (await http.post("/asr", content=b"x")).json()["code"] == "model_loading"
+
+
+async def test_unknown_addresses_and_methods_keep_the_shape() -> None:
+    async with client(FakeTranscriber()) as http:
+        missing = await http.get("/nothing")
+        wrong = await http.get("/asr")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
+    assert wrong.headers["allow"] == "POST"
+    for reply in (missing, wrong):
+        assert reply.headers["x-should-retry"] == "false"
+        assert reply.headers["x-request-id"] == reply.json()["request_id"]
+
+
+async def test_metrics_are_prometheus_text() -> None:
+    async with client(None) as http:
+        reply = await http.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert "\nasr_open_requests 0.0\n" in reply.text
+
+
+async def test_docs_work_without_a_network() -> None:
+    async with client(None) as http:
+        page = await http.get("/docs")
+        assert page.headers["content-security-policy"].startswith("default-src 'self'")
+        assert "//" not in page.text.replace("<!doctype", "")
+        for name in ("docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"):
+            assert f'"{name}"' in page.text
+            asset = await http.get(f"/{name}")
+            assert (asset.status_code, asset.headers["x-content-type-options"]) == (200, "nosniff")
+
+
+async def test_the_schema_says_everything_that_can_be_answered() -> None:
+    async with client(None) as http:
+        schema = (await http.get("/openapi.json")).json()
+    assert set(schema["paths"]) == {"/asr", "/hc", "/metrics"}
+    operation = schema["paths"]["/asr"]["post"]
+    assert {"application/json", "application/octet-stream"} <= set(operation["requestBody"]["content"])
+    expected = {"200", "400", "403", "404", "408", "413", "415", "422", "429", "500", "502", "503", "504"}
+    assert set(operation["responses"]) == expected
+    assert set(schema["paths"]["/hc"]["get"]["responses"]) == {"200", "503"}
+    assert "x-gpu-name" in operation["responses"]["200"]["headers"]
