@@ -1,0 +1,128 @@
+"""A checkpoint's tensors by name, as float32, from one safetensors file or from shards.
+
+Files are mapped, not read: a float32 tensor is a view of the page cache, and float16 or bfloat16 is widened when it is
+asked for. Nothing but safetensors is opened: a pickle can run code. Knows names and sizes, not what they are for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.engines.whisper.spec import read_json
+from asr_api.errors import CheckpointError
+
+Floats = NDArray[np.float32]
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    path: Path
+    dtype: str
+    dims: tuple[int, ...]
+    offset_bytes: int
+
+
+class Weights:
+    """Tensors of one checkpoint, named without the leading "model." that some files have and some don't."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the headers only; raises CheckpointError when a file is missing, cut off or not safetensors."""
+        self._entries: dict[str, _Entry] = {}
+        self._maps: dict[Path, np.memmap[tuple[int], np.dtype[np.uint8]]] = {}
+        for path in _weight_files(folder):
+            for name, entry in _read_header(path).items():
+                self._entries[name.removeprefix("model.")] = entry
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def tensor(self, name: str, dims: tuple[int, ...]) -> Floats:
+        """The tensor, float32 and contiguous; raises CheckpointError when it is missing or of other dimensions."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise CheckpointError(
+                f"The checkpoint has no tensor {name}, so it is no complete Whisper model; fetch it again, whole."
+            )
+        if entry.dims != dims:
+            raise CheckpointError(
+                f"The checkpoint's tensor {name} is {entry.dims} and config.json asks for {dims}; "
+                "fetch the checkpoint again, whole."
+            )
+        if entry.path not in self._maps:
+            self._maps[entry.path] = np.memmap(entry.path, np.uint8, mode="r")
+        num_bytes = math.prod(dims) * ITEM_BYTES[entry.dtype]
+        raw = self._maps[entry.path][entry.offset_bytes : entry.offset_bytes + num_bytes]
+        return np.require(_widened(raw, entry.dtype).reshape(dims), np.float32, ["C", "ALIGNED"])
+
+
+def _widened(raw: NDArray[np.uint8], dtype: str) -> Floats:
+    if dtype == "BF16":  # the upper half of a float32
+        return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if dtype == "F16":
+        return raw.view(np.float16).astype(np.float32)
+    return np.asarray(raw.view(np.float32))
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / INDEX_FILE).is_file():
+        weight_map = read_json(folder / INDEX_FILE).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CheckpointError(f"The checkpoint's {INDEX_FILE} names no files; fetch the checkpoint again.")
+        # Only the file name counts: an index never leads out of the folder.
+        paths = sorted({folder / Path(str(file)).name for file in weight_map.values()})
+    else:
+        paths = [folder / SINGLE_FILE]
+    missing = [path.name for path in paths if not path.is_file()]
+    if not missing:
+        return paths
+    is_pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+    remedy = (
+        "its weights are pickled, which can run code when loaded: convert them to safetensors"
+        if is_pickled
+        else "fetch it again, whole"
+    )
+    raise CheckpointError(f"The checkpoint lacks {', '.join(missing)}; {remedy}.")
+
+
+def _read_header(path: Path) -> dict[str, _Entry]:
+    """Where each tensor lies in one file. The format: length of the header, header in JSON, values."""
+    try:
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            if not 0 < header_bytes <= MAX_HEADER_BYTES:
+                raise ValueError("no safetensors")
+            header = json.loads(file.read(header_bytes))
+        size_bytes = path.stat().st_size
+        first = LENGTH_BYTES + header_bytes
+        return {
+            name: _read_entry(path, fields, first, size_bytes)
+            for name, fields in header.items()
+            if name != "__metadata__" and fields["dtype"] in ITEM_BYTES
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"The checkpoint's {path.name} is cut off or no safetensors file; fetch the checkpoint again."
+        ) from error
+
+
+def _read_entry(path: Path, fields: dict[str, object], first: int, size_bytes: int) -> _Entry:
+    dims, dtype, offsets = fields["shape"], str(fields["dtype"]), fields["data_offsets"]
+    if not isinstance(dims, list) or not isinstance(offsets, list):
+        raise TypeError("shape and data_offsets are lists")
+    start, end = (int(offset) for offset in offsets)
+    num_bytes = math.prod(int(dim) for dim in dims) * ITEM_BYTES[dtype]
+    if start < 0 or end - start != num_bytes or first + end > size_bytes:
+        raise ValueError("a tensor lies outside the file")
+    return _Entry(path, dtype, tuple(int(dim) for dim in dims), first + start)

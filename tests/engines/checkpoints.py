@@ -1,0 +1,277 @@
+"""Random Whisper checkpoints of any shape, written as a hub folder is: configs, tokenizer, safetensors.
+
+The weights come from a stable generator, so that golden tokens stay golden. They are scaled so that what a model
+"hears" depends on the audio, on the position and on what it said before, and so that the best token leads clearly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.text.languages import LANGUAGES
+
+Floats = NDArray[np.float32]
+NUM_BYTES, NUM_STAMPS = 256, 1501
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Dimensions of a checkpoint; the defaults are small enough for the default test run."""
+
+    n_mels: int = 80
+    n_state: int = 64
+    n_head: int = 2
+    n_audio_layer: int = 2
+    n_text_layer: int = 2
+    n_audio_ctx: int = 150
+    n_text_ctx: int = 96
+    n_text_tokens: int = 300
+    num_languages: int = 99
+    is_multilingual: bool = True
+    dtype: str = "float32"
+    num_shards: int = 1
+    logit_gain: float = 4.5
+    end_gain: float = 0.6  # how strongly the end of text is preferred late in the window
+
+    @property
+    def end(self) -> int:
+        return self.n_text_tokens
+
+    @property
+    def n_vocab(self) -> int:
+        return self.n_text_tokens + len(self.specials) + NUM_STAMPS
+
+    @property
+    def specials(self) -> list[str]:
+        languages = [f"<|{code}|>" for code in list(LANGUAGES)[: self.num_languages]]
+        tail = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+        return ["<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{name}|>" for name in tail)]
+
+    def special(self, name: str) -> int:
+        return self.end + self.specials.index(f"<|{name}|>")
+
+
+SMALL = Shape()
+SMALL_EN = Shape(is_multilingual=False, n_audio_layer=1, n_state=48, n_head=3)
+SMALL_128 = Shape(n_mels=128, num_languages=100, n_text_layer=1, n_state=96, n_head=4)
+TINY = Shape(
+    n_state=384, n_head=6, n_audio_layer=4, n_text_layer=4, n_audio_ctx=1500, n_text_ctx=448, n_text_tokens=50257
+)
+
+
+def write_checkpoint(folder: Path, shape: Shape, seed: int = 1) -> Path:
+    """Write a complete checkpoint and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", _config(shape))
+    _write_json(folder / "generation_config.json", _generation_config(shape))
+    _write_json(folder / "preprocessor_config.json", _preprocessor_config(shape))
+    write_tokenizer_json(folder, shape)
+    names = list(dict(tensor_shapes(shape)))
+    tensors = dict(_random_tensors(shape, seed))
+    if shape.num_shards == 1:
+        write_safetensors(folder / "model.safetensors", tensors, shape.dtype)
+        return folder
+    weight_map = {}
+    for shard in range(shape.num_shards):
+        file = f"model-{shard + 1:05}-of-{shape.num_shards:05}.safetensors"
+        part = names[shard :: shape.num_shards]
+        weight_map |= dict.fromkeys(part, file)
+        write_safetensors(folder / file, {name: tensors[name] for name in part}, shape.dtype)
+    _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
+    return folder
+
+
+def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and dimensions of every tensor, as transformers stores them."""
+    d, f = shape.n_state, 4 * shape.n_state
+    yield "model.encoder.conv1.weight", (d, shape.n_mels, 3)
+    yield "model.encoder.conv1.bias", (d,)
+    yield "model.encoder.conv2.weight", (d, d, 3)
+    yield "model.encoder.conv2.bias", (d,)
+    yield "model.encoder.embed_positions.weight", (shape.n_audio_ctx, d)
+    yield "model.decoder.embed_tokens.weight", (shape.n_vocab, d)
+    yield "model.decoder.embed_positions.weight", (shape.n_text_ctx, d)
+    for side, n_layer in (("encoder", shape.n_audio_layer), ("decoder", shape.n_text_layer)):
+        attentions = ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",)
+        for layer in range(n_layer):
+            prefix = f"model.{side}.layers.{layer}"
+            for attention in attentions:
+                for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                    yield f"{prefix}.{attention}.{projection}.weight", (d, d)
+                    if projection != "k_proj":
+                        yield f"{prefix}.{attention}.{projection}.bias", (d,)
+            for norm in (*(f"{attention}_layer_norm" for attention in attentions), "final_layer_norm"):
+                yield f"{prefix}.{norm}.weight", (d,)
+                yield f"{prefix}.{norm}.bias", (d,)
+            yield f"{prefix}.fc1.weight", (f, d)
+            yield f"{prefix}.fc1.bias", (f,)
+            yield f"{prefix}.fc2.weight", (d, f)
+            yield f"{prefix}.fc2.bias", (d,)
+        yield f"model.{side}.layer_norm.weight", (d,)
+        yield f"model.{side}.layer_norm.bias", (d,)
+
+
+def _random_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Floats]]:
+    random = np.random.RandomState(seed)
+    towards_end = random.standard_normal(shape.n_state)
+    for name, dims in tensor_shapes(shape):
+        values = random.standard_normal(dims)
+        if "norm.weight" in name:
+            values = 1 + 0.1 * values
+        elif name.endswith("bias"):
+            values = 0.1 * values
+        elif "embed_tokens" in name:
+            values *= shape.logit_gain / np.sqrt(shape.n_state)
+            values[shape.end] += shape.end_gain * shape.logit_gain / np.sqrt(shape.n_state) * towards_end
+        elif "decoder.embed_positions" in name:
+            progress = np.linspace(-1, 1, len(values))[:, None]
+            values = 0.5 * values + 2 * progress * towards_end
+        elif "embed_positions" in name:
+            values *= 0.5
+        else:
+            # Sharp attention, so that the audio matters; a first convolution that sees the small mel values.
+            gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.0
+            values *= gain / np.sqrt(np.prod(dims[1:]))
+        yield name, values.astype(np.float32)
+
+
+def write_safetensors(path: Path, tensors: dict[str, Floats], dtype: str = "float32") -> None:
+    """The format is a length, a JSON header and the raw values; bfloat16 is the upper half of float32."""
+    header, blobs, offset = {}, [], 0
+    for name, values in tensors.items():
+        blob = _stored(values, dtype)
+        code = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}[dtype]
+        header[name] = {"dtype": code, "shape": values.shape, "data_offsets": [offset, offset + len(blob)]}
+        blobs.append(blob)
+        offset += len(blob)
+    text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(blobs))
+
+
+def _stored(values: Floats, dtype: str) -> bytes:
+    if dtype == "bfloat16":
+        return (np.ascontiguousarray(values).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+    return values.astype(dtype).tobytes()
+
+
+def _config(shape: Shape) -> dict[str, object]:
+    return {
+        "architectures": ["WhisperForConditionalGeneration"],
+        "model_type": "whisper",
+        "activation_function": "gelu",
+        "num_mel_bins": shape.n_mels,
+        "d_model": shape.n_state,
+        "encoder_layers": shape.n_audio_layer,
+        "encoder_attention_heads": shape.n_head,
+        "encoder_ffn_dim": 4 * shape.n_state,
+        "decoder_layers": shape.n_text_layer,
+        "decoder_attention_heads": shape.n_head,
+        "decoder_ffn_dim": 4 * shape.n_state,
+        "max_source_positions": shape.n_audio_ctx,
+        "max_target_positions": shape.n_text_ctx,
+        "vocab_size": shape.n_vocab,
+        "bos_token_id": shape.end,
+        "eos_token_id": shape.end,
+        "pad_token_id": shape.end,
+        "decoder_start_token_id": shape.end + 1,
+        "scale_embedding": False,
+        "tie_word_embeddings": True,
+    }
+
+
+def _generation_config(shape: Shape) -> dict[str, object]:
+    config: dict[str, object] = {
+        "bos_token_id": shape.end,
+        "eos_token_id": shape.end,
+        "pad_token_id": shape.end,
+        "decoder_start_token_id": shape.end + 1,
+        "begin_suppress_tokens": [220, shape.end],
+        "suppress_tokens": [
+            *range(1, 90, 9),
+            *(shape.special(name) for name in ("startoftranscript", "translate", "transcribe", "startoflm")),
+            *(shape.special(name) for name in ("startofprev", "nospeech")),
+        ],
+        "is_multilingual": shape.is_multilingual,
+        "max_initial_timestamp_index": 50,
+        "max_length": shape.n_text_ctx,
+        "no_timestamps_token_id": shape.special("notimestamps"),
+        "return_timestamps": False,
+    }
+    if shape.is_multilingual:
+        codes = list(LANGUAGES)[: shape.num_languages]
+        config["lang_to_id"] = {f"<|{code}|>": shape.special(code) for code in codes}
+        config["task_to_id"] = {task: shape.special(task) for task in ("transcribe", "translate")}
+    return config
+
+
+def _preprocessor_config(shape: Shape) -> dict[str, object]:
+    return {
+        "feature_extractor_type": "WhisperFeatureExtractor",
+        "feature_size": shape.n_mels,
+        "chunk_length": shape.n_audio_ctx // 50,
+        "hop_length": 160,
+        "n_fft": 400,
+        "sampling_rate": 16000,
+    }
+
+
+def vocabulary(shape: Shape) -> tuple[dict[str, int], list[str]]:
+    """Text tokens of a byte-level BPE and its merges: the 256 bytes, then pairs of letters in a fixed order."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(byte) for byte in printable]
+    letters += [chr(256 + index) for index in range(NUM_BYTES - len(printable))]
+    vocab = {letter: index for index, letter in enumerate(letters)}
+    pairs = ((left, right) for right in letters for left in letters)
+    merges = []
+    while len(vocab) < shape.n_text_tokens:
+        left, right = next(pairs)
+        merges.append(f"{left} {right}")
+        vocab[left + right] = len(vocab)
+    return vocab, merges
+
+
+def write_tokenizer_json(folder: Path, shape: Shape) -> None:
+    vocab, merges = vocabulary(shape)
+    stamps = [f"<|{0.02 * index:.2f}|>" for index in range(NUM_STAMPS)]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [
+        {"id": shape.end + index, "content": content, "special": content not in stamps, **flags}
+        for index, content in enumerate(shape.specials + stamps)
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}
+    _write_json(
+        folder / "tokenizer.json",
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": added,
+            "normalizer": None,
+            "pre_tokenizer": byte_level,
+            "post_processor": None,
+            "decoder": byte_level,
+            "model": model,
+        },
+    )
+
+
+def write_vocab_files(folder: Path, shape: Shape) -> None:
+    """The older layout: vocab.json, merges.txt and added_tokens.json instead of tokenizer.json."""
+    vocab, merges = vocabulary(shape)
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    _write_json(folder / "vocab.json", vocab | {"<|endoftext|>": shape.end})
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
+    added = {content: shape.end + index for index, content in enumerate(shape.specials) if index > 0}
+    _write_json(folder / "added_tokens.json", added)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
