@@ -1,0 +1,177 @@
+"""PCM blocks of any size → windows of at most `window_s`, cut where nobody speaks.
+
+A cut is looked for in the last `stride_s` of a full window. Only where no pause can be told from speech, the window
+runs its full length and the next one starts `stride_s` earlier, so that text/stitch.py can place the seam by what both
+heard. Every sample is in at least one window. Knows nothing about models; holds one window and one stride of PCM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
+from asr_api.transcript import WindowSpan
+
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+FRAME_SAMPLES = 10 * SAMPLES_PER_MS
+FRAMES_PER_S = SAMPLE_RATE_HZ // FRAME_SAMPLES
+
+# A pause is a run of frames well below the speech around it. The closure of a "p" or "t" lasts 50 to 100 ms, so a deep
+# pause must be longer; a shallow one, as over a noise bed or music, must be longer still.
+DEEP_DB, DEEP_FRAMES = 20.0, 15
+SHALLOW_DB, SHALLOW_FRAMES = 10.0, 30
+SILENCE_DB = -60.0  # of full scale, RMS: quiet, whatever is around it
+FLAT_DB = 8.0  # speech, however soft, rises and falls by more than this within a few seconds
+AROUND_FRAMES = 200  # how far around the stride the level of speech is taken: a loud jingle before it must not count
+CALM_FRAMES = 15  # the stretch around a cut that has to be the quietest
+CALM_DB = 3.0  # differences below this are chance
+LONG_PAUSE_FRAMES = 60  # pauses beyond this are equally good: then the latest wins, for fuller windows
+LEAD_IN_FRAMES = 30  # of a long pause, what is left before the next word
+
+SILENT_PEAK_TO_PEAK = 32  # of 65,536: a peak of -66 dBFS around any offset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A stretch of the source: pcm[0] is the sample at `span.start_ms`."""
+
+    span: WindowSpan
+    pcm: Pcm
+
+
+class WindowCutter:
+    """Windows in order, as soon as they are certain; the same windows however the PCM is split into blocks.
+
+    A window is cut one stride of audio after it is full, so that a short rest can still be shared between the last two.
+    """
+
+    def __init__(self, window_s: float = 30.0, stride_s: float = 5.0) -> None:
+        self._window_samples = _whole_frames(window_s)
+        self._stride_samples = _whole_frames(stride_s)
+        if not 0 < 2 * self._stride_samples <= self._window_samples:
+            raise ValueError(f"the stride ({stride_s} s) must be positive and at most half the window ({window_s} s)")
+        self._buffer = np.empty(self._window_samples + self._stride_samples, dtype=np.int16)
+        self._num_buffered = 0
+        self._start_ms = 0
+        self._overlap_before_ms = 0
+        self._index = 0
+
+    def push(self, block: Pcm) -> list[Window]:
+        windows = []
+        while len(block):
+            taken = block[: len(self._buffer) - self._num_buffered]
+            self._buffer[self._num_buffered : self._num_buffered + len(taken)] = taken
+            self._num_buffered += len(taken)
+            block = block[len(taken) :]
+            if self._num_buffered == len(self._buffer):
+                windows.append(self._cut(self._window_samples - self._stride_samples))
+        return windows
+
+    def finish(self) -> list[Window]:
+        """The rest: nothing, one window, or two of fair lengths."""
+        windows = []
+        if self._num_buffered > self._window_samples:
+            rest_samples = self._num_buffered - self._window_samples
+            windows.append(self._cut(max(rest_samples, self._num_buffered // 3)))
+        if self._num_buffered:
+            windows.append(self._take(self._num_buffered, 0))
+        return windows
+
+    def _cut(self, earliest: int) -> Window:
+        """The next window, at least `earliest` samples long."""
+        heard = self._buffer[: self._num_buffered]
+        cut = find_pause(heard, earliest, self._window_samples)
+        if cut is None:
+            return self._take(self._window_samples, self._stride_samples)
+        return self._take(cut, 0)
+
+    def _take(self, num_samples: int, overlap_samples: int) -> Window:
+        """Moves the buffer's first samples into a window, of which the last `overlap_samples` also stay."""
+        end_ms = self._start_ms - (-num_samples // SAMPLES_PER_MS)  # rounded up: only the last one can be uneven
+        overlap_ms = overlap_samples // SAMPLES_PER_MS
+        span = WindowSpan(self._index, self._start_ms, end_ms, self._overlap_before_ms, overlap_ms)
+        window = Window(span, self._buffer[:num_samples].copy())
+        kept_from = num_samples - overlap_samples
+        kept = self._buffer[kept_from : self._num_buffered].copy()
+        self._buffer[: len(kept)] = kept
+        self._num_buffered = len(kept)
+        self._start_ms = end_ms - overlap_ms
+        self._overlap_before_ms = overlap_ms
+        self._index += 1
+        return window
+
+
+def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
+    """The sample at which to cut, a multiple of a frame in [earliest, latest]; None where there is no pause.
+
+    pcm goes on after `latest` where possible, so that a pause is seen whole.
+    """
+    level_db = frame_levels_db(pcm)
+    first, last = -(-earliest // FRAME_SAMPLES), latest // FRAME_SAMPLES
+    around_db = level_db[max(0, first - AROUND_FRAMES) : last + AROUND_FRAMES]
+    smooth_db = _mean_over(level_db, 3)
+    speech_db = _speech_level_db(around_db)
+    attempts = [(speech_db - DEEP_DB, DEEP_FRAMES), (speech_db - SHALLOW_DB, SHALLOW_FRAMES)]
+    if float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB:  # nobody speaks here: compare with the whole window
+        attempts.append((_speech_level_db(level_db) - SHALLOW_DB, SHALLOW_FRAMES))
+    for threshold_db, min_frames in attempts:
+        pauses = _pauses(smooth_db <= max(threshold_db, SILENCE_DB), min_frames)
+        fitting = [pause for pause in pauses if _room(pause, first, last) is not None]
+        if fitting:
+            best = max(fitting, key=lambda pause: (min(pause[1] - pause[0], LONG_PAUSE_FRAMES), pause[0]))
+            return _quietest(_mean_over(level_db, CALM_FRAMES), best, first, last) * FRAME_SAMPLES
+    return None
+
+
+def frame_levels_db(pcm: Pcm) -> NDArray[np.float64]:
+    """(n_frames,) RMS of each whole frame of 10 ms, dB of full scale, at least -100; a constant offset is no sound."""
+    n_frames = len(pcm) // FRAME_SAMPLES
+    frames = pcm[: n_frames * FRAME_SAMPLES].reshape(n_frames, FRAME_SAMPLES).astype(np.float32) / 32768
+    level_db: NDArray[np.float64] = 10 * np.log10(np.maximum(frames.var(axis=1, dtype=np.float64), 1e-10))
+    return level_db
+
+
+def is_silent(pcm: Pcm) -> bool:
+    """Whether there is nothing to hear: digital silence, dither, a constant offset. A whisper is heard."""
+    return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
+
+
+def _whole_frames(length_s: float) -> int:
+    return round(length_s * FRAMES_PER_S) * FRAME_SAMPLES
+
+
+def _speech_level_db(level_db: NDArray[np.float64]) -> float:
+    """The level of the louder frames; the mean power counts where speech is rare, and a single click hardly does."""
+    mean_power_db = 10 * np.log10(np.mean(10 ** (level_db / 10)))
+    return float(max(np.percentile(level_db, 90), mean_power_db))
+
+
+def _mean_over(level_db: NDArray[np.float64], n_frames: int) -> NDArray[np.float64]:
+    """The mean of the `n_frames` (odd) around each frame."""
+    padded = np.pad(level_db, n_frames // 2, mode="edge")
+    return np.convolve(padded, np.full(n_frames, 1 / n_frames), mode="valid")
+
+
+def _pauses(is_quiet: NDArray[np.bool_], min_frames: int) -> list[tuple[int, int]]:
+    """(start, stop) of the runs of at least `min_frames` quiet frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_quiet, [False])).astype(np.int8)))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2) if stop - start >= min_frames]
+
+
+def _room(pause: tuple[int, int], first: int, last: int) -> tuple[int, int] | None:
+    """The frames of the pause, bounds included, where a cut is allowed and has quiet on both sides."""
+    low, high = max(first, pause[0] + DEEP_FRAMES // 2), min(last, pause[1] - DEEP_FRAMES // 2)
+    return (low, high) if low <= high else None
+
+
+def _quietest(calm_db: NDArray[np.float64], pause: tuple[int, int], first: int, last: int) -> int:
+    """Of the quietest frames of the pause, the one nearest to its middle, or to the end of a long one."""
+    low, high = _room(pause, first, last) or pause
+    start, stop = pause
+    wanted = max((start + stop) // 2, stop - LEAD_IN_FRAMES)
+    allowed_db = calm_db[low : high + 1]
+    quiet = low + np.flatnonzero(allowed_db <= allowed_db.min() + CALM_DB)
+    return int(quiet[np.abs(quiet - wanted).argmin()])
