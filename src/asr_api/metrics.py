@@ -6,6 +6,8 @@ Every `Metrics` has a registry of its own, so that two of them in one process ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -18,6 +20,9 @@ from prometheus_client import (
 
 STAGE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+GUESSED_RTFX = 10.0
+SPEED_MEMORY_S = 60.0
 
 STAGES = ("decode", "queue", "engine")
 OUTCOMES = ("completed", "invalid", "refused", "failed", "cancelled")
@@ -82,3 +87,32 @@ class Metrics:
     def render(self) -> bytes:
         """The page for a scrape, in the format that `content_type` names."""
         return generate_latest(self.registry)
+
+
+class SpeedMeter:
+    """How fast the engine is while it works: audio seconds per second, over about the last minute of work.
+
+    Starts with a guess that one second of work outweighs.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last_s = clock()
+        self._is_busy = False
+        self._audio_s = GUESSED_RTFX
+        self._busy_s = 1.0
+
+    def note(self, *, is_busy: bool, audio_s: float = 0.0) -> None:
+        """Tells whether the engine has work from now on, and how much audio it has just finished."""
+        now_s = self._clock()
+        if self._is_busy:
+            self._busy_s += now_s - self._last_s
+        self._last_s, self._is_busy = now_s, is_busy
+        self._audio_s += audio_s
+        if self._busy_s > SPEED_MEMORY_S:
+            self._busy_s /= 2
+            self._audio_s /= 2
+
+    @property
+    def rtfx(self) -> float:
+        return self._audio_s / self._busy_s

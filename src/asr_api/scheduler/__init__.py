@@ -1,0 +1,8 @@
+"""Floor 3: one bounded, fair queue of windows in front of the engine."""
+
+from __future__ import annotations
+
+from asr_api.scheduler.lanes import Lane
+from asr_api.scheduler.scheduler import EngineLink, Scheduler
+
+__all__ = ["EngineLink", "Lane", "Scheduler"]

@@ -1,0 +1,279 @@
+"""Who may come in, what the engine does next, and what becomes of its windows when it dies.
+
+In: windows of many requests, each in a lane. Out: their window transcripts, as futures. `run_once` decides and never
+waits, so a test can drive it with a fake clock. Knows nothing about sources or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from asr_api.engine_process import EngineListener, EngineState
+from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
+from asr_api.errors import (
+    AsrError,
+    EngineRestarting,
+    ModelLoading,
+    RequestCrashedWorker,
+    ServerDraining,
+    ServerOverloaded,
+)
+from asr_api.metrics import Metrics, SpeedMeter
+from asr_api.options import TranscribeOptions
+from asr_api.pcm import Pcm
+from asr_api.scheduler.lanes import FairQueue, Lane, Ticket
+from asr_api.transcript import WindowTranscript
+
+logger = logging.getLogger(__name__)
+
+MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
+MAX_DEATHS = 3  # of the engine with the same window inside
+MAX_RETRY_AFTER_S = 120  # clients don't believe more
+
+
+class EngineLink(Protocol):
+    """What the scheduler needs of an engine; `EngineProcess` is one."""
+
+    @property
+    def state(self) -> EngineState: ...
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def free_slots(self) -> int: ...
+
+    def admit(self, jobs: Sequence[WindowJob]) -> None: ...
+
+    def cancel(self, job_ids: Sequence[int]) -> None: ...
+
+    def subscribe(self, listener: EngineListener) -> None: ...
+
+
+class Scheduler:
+    """Call it from the event loop's thread only; it listens to the engine from its construction on."""
+
+    def __init__(
+        self,
+        engine: EngineLink,
+        *,
+        metrics: Metrics,
+        max_requests: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._max_requests = max_requests
+        self._clock = clock
+        self._speed = SpeedMeter(clock)
+        self._queue = FairQueue()
+        self._running: dict[int, Ticket] = {}  # by job id, in order of admission
+        self._job_ids = itertools.count()
+        self._ending: str | None = None  # why no window can be transcribed any more
+        self._is_draining = False
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        engine.subscribe(self)
+
+    # -- at the door -------------------------------------------------------------------------------------------
+
+    def check_ready(self) -> None:
+        """Raises ModelLoading, EngineRestarting or ServerDraining."""
+        state = self._engine.state
+        if self._is_draining or state in {EngineState.FAILED, EngineState.CLOSED}:
+            raise ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
+        if state is EngineState.LOADING:
+            raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
+        if state is EngineState.RESTARTING:
+            raise EngineRestarting("The engine is being restarted; try again in a few seconds.", retry_after_s=2)
+
+    def check_capacity(self) -> None:
+        """As check_ready; raises ServerOverloaded, with the time to come back, when all places are taken."""
+        self.check_ready()
+        if len(self._queue.lanes) >= self._max_requests:
+            wait_s = self._retry_after_s()
+            message = f"All {self._max_requests} places for requests are taken; try again in {wait_s} s."
+            raise ServerOverloaded(message, retry_after_s=wait_s)
+
+    def _retry_after_s(self) -> int:
+        # With equal shares, the request with the least left is done after all lanes were served as much.
+        lanes = self._queue.lanes
+        first_s = min(lane.remaining_s for lane in lanes) * len(lanes) / self._speed.rtfx
+        return min(max(1, math.ceil(first_s)), MAX_RETRY_AFTER_S)
+
+    async def drain(self) -> None:
+        """Takes no new request and returns when the open ones are done."""
+        self._is_draining = True
+        await self._is_idle.wait()
+
+    def stop(self) -> None:
+        """Takes no new request and fails the open ones."""
+        self._is_draining = True
+        self._end("The server stopped before this request was done; send it again.")
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def open_lane(self) -> Iterator[Lane]:
+        """A place for one request; leaving it takes its windows out of the queue and the engine.
+
+        Raises what check_capacity raises.
+        """
+        self.check_capacity()
+        lane = self._queue.open_lane()
+        self._is_idle.clear()
+        self._show()
+        try:
+            yield lane
+        finally:
+            self._close_lane(lane)
+
+    async def wait_for_room(self, lane: Lane) -> None:
+        """Returns when the lane may hold one more window, which is what bounds the memory of long files."""
+        while len(lane.held) >= self.max_held:
+            lane.room.clear()
+            await lane.room.wait()
+
+    def submit(self, lane: Lane, pcm: Pcm, options: TranscribeOptions) -> asyncio.Future[WindowTranscript]:
+        """Queues one window. The future raises RequestCrashedWorker, or ServerDraining when the engine is lost."""
+        heard: asyncio.Future[WindowTranscript] = asyncio.get_running_loop().create_future()
+        if self._ending is not None:
+            heard.set_exception(ServerDraining(self._ending))
+            return heard
+        job = WindowJob(next(self._job_ids), pcm, options)
+        self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()))
+        self.run_once()
+        return heard
+
+    def _close_lane(self, lane: Lane) -> None:
+        self._queue.close_lane(lane)
+        job_ids = [job_id for job_id, ticket in self._running.items() if ticket.lane is lane]
+        for job_id in job_ids:
+            del self._running[job_id]
+        self._engine.cancel(job_ids)
+        for ticket in lane.held:
+            ticket.heard.cancel()
+        for other in self._queue.lanes:
+            other.room.set()  # the fewer lanes, the more each may hold
+        if not self._queue.lanes:
+            self._is_idle.set()
+        self.run_once()
+
+    @property
+    def max_held(self) -> int:
+        """Windows that one request may hold; together they fill the slots twice, so that none waits for a decoder."""
+        return max(MIN_AHEAD, 2 * self._engine.info.slots // max(1, len(self._queue.lanes)))
+
+    @property
+    def num_open_requests(self) -> int:
+        return len(self._queue.lanes)
+
+    @property
+    def backlog_s(self) -> float:
+        """Audio seconds that open requests are known to have still untranscribed."""
+        return sum(lane.remaining_s for lane in self._queue.lanes)
+
+    # -- the decision ------------------------------------------------------------------------------------------
+
+    def run_once(self) -> int:
+        """Gives the engine's free slots to the windows that are next; returns how many."""
+        batch: list[Ticket] = []
+        while ticket := self._next(self._engine.free_slots - len(batch)):
+            batch.append(ticket)
+            self._running[ticket.job.job_id] = ticket
+            ticket.lane.num_running += 1
+        if batch:
+            self._hand_over(batch)
+        self._show()
+        return len(batch)
+
+    def _next(self, free_slots: int) -> Ticket | None:
+        if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
+            return None
+        return self._queue.pop(free_slots, self._engine.info.slots, self._running.values())
+
+    def _hand_over(self, batch: Sequence[Ticket]) -> None:
+        now_s = self._clock()
+        for ticket in batch:
+            ticket.admitted_s = now_s
+            self._metrics.stage_s.labels("queue").observe(now_s - ticket.queued_s)
+        self._speed.note(is_busy=True)
+        self._metrics.batch_windows.observe(len(self._running))
+        if len({ticket.lane for ticket in self._running.values()}) > 1:
+            self._metrics.shared_batches.inc()
+        self._engine.admit([ticket.job for ticket in batch])
+
+    def _show(self) -> None:
+        self._metrics.open_requests.set(len(self._queue.lanes))
+        self._metrics.queued_windows.set(self._queue.num_waiting)
+        self._metrics.busy_slots.set(len(self._running))
+        self._metrics.backlog_s.set(self.backlog_s)
+
+    # -- what the engine tells ---------------------------------------------------------------------------------
+
+    def on_room(self) -> None:
+        self._metrics.slots.set(self._engine.info.slots)
+        self.run_once()
+
+    def on_finished(self, finished: Sequence[FinishedJob]) -> None:
+        now_s = self._clock()
+        for job in finished:
+            ticket = self._running.pop(job.job_id, None)
+            if ticket is None:  # its lane was closed in the meantime
+                continue
+            ticket.lane.num_running -= 1
+            self._leave(ticket)
+            if not ticket.heard.done():
+                ticket.heard.set_result(job.transcript)
+            self._speed.note(is_busy=bool(self._running), audio_s=ticket.audio_s)
+            self._metrics.stage_s.labels("engine").observe(now_s - ticket.admitted_s)
+            self._metrics.windows.inc()
+            self._metrics.audio_s.inc(ticket.audio_s)
+            self._metrics.tokens.inc(job.transcript.num_tokens)
+        self.run_once()
+
+    def on_lost(self, job_ids: Sequence[int]) -> None:
+        """The innocent run again before all others; a culprit is found by running the suspects one by one."""
+        lost = [ticket for job_id in job_ids if (ticket := self._running.pop(job_id, None))]
+        self._speed.note(is_busy=bool(self._running))
+        for ticket in lost:
+            ticket.num_deaths += 1
+            ticket.lane.num_running -= 1
+            if ticket.num_deaths >= MAX_DEATHS:
+                self._give_up(ticket)
+        self._queue.push_front([ticket for ticket in lost if ticket.num_deaths < MAX_DEATHS])
+        self.run_once()
+
+    def on_failed(self, error: AsrError) -> None:
+        """No window will be transcribed any more."""
+        logger.error("%d open requests fail: %s", len(self._queue.lanes), error)
+        self._end("The engine can't be started again and the server is stopping; try another one.")
+
+    def _end(self, reason: str) -> None:
+        self._ending = reason
+        for lane in self._queue.lanes:
+            for ticket in lane.held:
+                _fail(ticket, ServerDraining(reason))
+
+    def _give_up(self, ticket: Ticket) -> None:
+        self._leave(ticket)
+        num_deaths = ticket.num_deaths
+        message = f"The engine ended {num_deaths} times while it worked on this audio; it will not be tried again."
+        logger.error("%s", message)
+        _fail(ticket, RequestCrashedWorker(message))
+
+    def _leave(self, ticket: Ticket) -> None:
+        ticket.lane.held.discard(ticket)
+        ticket.lane.room.set()
+
+
+def _fail(ticket: Ticket, error: AsrError) -> None:
+    if not ticket.heard.done():
+        ticket.heard.set_exception(error)

@@ -1,0 +1,143 @@
+"""Parts for testing the service: an engine without a process, a clock without time, a decoder without files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from asr_api.engine_process import EngineListener, EngineState
+from asr_api.engines.protocol import EngineInfo, WindowJob
+from asr_api.engines.scripted import Script, ScriptedEngine
+from asr_api.metrics import Metrics
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+
+
+@dataclass
+class FakeClock:
+    now_s: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class InProcessEngine:
+    """An `EngineLink` whose steps are the test's: nothing happens until `step` or `die`."""
+
+    def __init__(self, script: Script | None = None) -> None:
+        self.script = script or Script()
+        self.engine = ScriptedEngine(self.script)
+        self.state = EngineState.READY
+        self.inside: dict[int, WindowJob] = {}
+        self.admissions: list[list[WindowJob]] = []
+        self.listeners: list[EngineListener] = []
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.engine.info
+
+    @property
+    def free_slots(self) -> int:
+        return self.engine.free_slots if self.state is EngineState.READY else 0
+
+    def subscribe(self, listener: EngineListener) -> None:
+        self.listeners.append(listener)
+
+    def admit(self, jobs: Sequence[WindowJob]) -> None:
+        self.engine.admit(jobs)
+        self.inside |= {job.job_id: job for job in jobs}
+        self.admissions.append(list(jobs))
+
+    def cancel(self, job_ids: Sequence[int]) -> None:
+        self.engine.cancel(job_ids)
+        for job_id in job_ids:
+            self.inside.pop(job_id, None)
+
+    def step(self) -> None:
+        finished = self.engine.step()
+        for job in finished:
+            del self.inside[job.job_id]
+        for listener in self.listeners:
+            listener.on_finished(finished)
+
+    def die(self) -> None:
+        lost = list(self.inside)
+        self.inside.clear()
+        self.engine = ScriptedEngine(self.script)
+        self.state = EngineState.RESTARTING
+        for listener in self.listeners:
+            listener.on_lost(lost)
+
+    def come_back(self) -> None:
+        self.state = EngineState.READY
+        for listener in self.listeners:
+            listener.on_room()
+
+
+def reading(metrics: Metrics, name: str, **labels: str) -> float:
+    """One number of the metrics page."""
+    value = metrics.registry.get_sample_value(name, labels)
+    assert value is not None, name
+    return value
+
+
+@dataclass(eq=False)
+class FakeSpool:
+    """Stands for a file: its PCM, and how often somebody may read from it before it breaks."""
+
+    pcm: Pcm
+    block_s: float = 1.0
+    error: Exception | None = None  # raised after the last block
+    is_truncated: bool = False
+    num_read_samples: int = 0
+
+    def blocks(self) -> Iterator[Pcm]:
+        size = round(self.block_s * SAMPLE_RATE_HZ)
+        for start in range(0, len(self.pcm), size):
+            block = self.pcm[start : start + size]
+            self.num_read_samples += len(block)
+            yield block
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class FakePcmStream:
+    spool: FakeSpool
+    is_truncated: bool = False
+    duration_hint_ms: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.duration_hint_ms = len(self.spool.pcm) * 1000 // SAMPLE_RATE_HZ
+
+    async def __aiter__(self) -> AsyncIterator[Pcm]:
+        for block in self.spool.blocks():
+            yield block
+        self.is_truncated = self.spool.is_truncated
+
+
+class FakeDecoder:
+    """Decodes `FakeSpool`s; counts what is open."""
+
+    def __init__(self) -> None:
+        self.num_open = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self, spool: FakeSpool) -> AsyncIterator[FakePcmStream]:
+        self.num_open += 1
+        try:
+            yield FakePcmStream(spool)
+        finally:
+            self.num_open -= 1
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def noise(duration_s: float, seed: int = 0) -> Pcm:
+    """Something that is not silent and says nothing."""
+    samples = np.random.default_rng(seed).integers(-40, 40, round(duration_s * SAMPLE_RATE_HZ))
+    return samples.astype(np.int16)

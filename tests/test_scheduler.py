@@ -1,0 +1,297 @@
+"""The policy, step by step: no process, no time, no audio longer than it must be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from asr_api.engine_process import EngineState
+from asr_api.engines.scripted import Script, say
+from asr_api.errors import (
+    EngineRestarting,
+    ModelLoading,
+    RequestCrashedWorker,
+    ServerDraining,
+    ServerOverloaded,
+    StartupError,
+)
+from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.scheduler import Lane, Scheduler
+from asr_api.transcript import WindowTranscript
+from tests.service import FakeClock, InProcessEngine, reading
+
+pytestmark = pytest.mark.anyio
+
+
+def silence(duration_s: float) -> Pcm:
+    return np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.int16)
+
+
+class House:
+    """A scheduler with everything that a test wants to look at."""
+
+    def __init__(self, slots: int = 4, max_requests: int = 64, steps_per_window: int = 1) -> None:
+        self.engine = InProcessEngine(Script(slots=slots, steps_per_window=steps_per_window))
+        self.clock = FakeClock()
+        self.metrics = Metrics()
+        self.scheduler = Scheduler(self.engine, metrics=self.metrics, max_requests=max_requests, clock=self.clock)
+        self.open = contextlib.ExitStack()
+
+    def lane(self) -> Lane:
+        return self.open.enter_context(self.scheduler.open_lane())
+
+    def submit(self, lane: Lane, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
+        return [self.scheduler.submit(lane, pcm, TranscribeOptions()) for _ in range(num_windows)]
+
+    def count(self, name: str) -> float:
+        return reading(self.metrics, name)
+
+    def step(self, seconds: float = 1.0) -> None:
+        self.clock.now_s += seconds
+        self.engine.step()
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    with house.open:
+        yield house
+
+
+def words(heard: asyncio.Future[WindowTranscript]) -> str:
+    return "".join(segment.text for segment in heard.result().segments)
+
+
+async def test_windows_of_different_requests_share_a_batch_and_get_their_own_words(house: House) -> None:
+    heard = [house.submit(house.lane(), say([number]))[0] for number in (11, 22, 33)]
+    house.step()
+    assert [words(future) for future in heard] == [" 11", " 22", " 33"]
+    assert house.count("asr_shared_batches_total") == 2  # the first window entered alone
+    assert house.count("asr_windows_total") == 3
+    assert house.count("asr_tokens_total") == 3
+
+
+async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(house: House) -> None:
+    file, late = house.lane(), house.lane()
+    of_file = house.submit(file, silence(30), num_windows=40)
+    house.step()
+    clip = house.submit(late, silence(5))[0]
+    house.step()  # the slots that the file held
+    house.step()
+    assert clip.done()
+    assert sum(future.done() for future in of_file) <= 12
+
+
+async def test_a_clip_enters_at_once_where_a_slot_is_kept_for_newcomers() -> None:
+    house = House(slots=16, steps_per_window=10)
+    with house.open:
+        house.submit(house.lane(), silence(30), num_windows=40)
+        assert house.engine.free_slots == 1
+        house.submit(house.lane(), silence(5))
+        assert house.engine.free_slots == 0
+
+
+async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(house: House) -> None:
+    short, long = house.lane(), house.lane()
+    of_short = house.submit(short, silence(10), num_windows=300)
+    of_long = house.submit(long, silence(30), num_windows=100)
+    for _ in range(60):
+        house.step()
+    served_s = [10 * sum(future.done() for future in of_short), 30 * sum(future.done() for future in of_long)]
+    assert abs(served_s[0] - served_s[1]) <= 4 * 30
+
+
+async def test_a_lane_that_was_idle_gets_no_credit_for_it(house: House) -> None:
+    idle, busy = house.lane(), house.lane()
+    house.submit(busy, silence(30), num_windows=40)
+    for _ in range(5):
+        house.step()
+    late = house.submit(idle, silence(30), num_windows=40)
+    before = house.count("asr_windows_total")
+    for _ in range(5):
+        house.step()
+    num_late = sum(future.done() for future in late)
+    assert 0.3 < num_late / (house.count("asr_windows_total") - before) < 0.7
+
+
+async def test_tiny_windows_are_not_free(house: House) -> None:
+    tiny, normal = house.lane(), house.lane()
+    of_tiny = house.submit(tiny, silence(0.01), num_windows=200)
+    of_normal = house.submit(normal, silence(10), num_windows=50)
+    for _ in range(11):
+        house.step()
+    assert sum(future.done() for future in of_normal) >= 3
+    assert sum(future.done() for future in of_tiny) <= 41
+
+
+async def test_leaving_a_lane_frees_its_queue_and_its_slots_at_once(house: House) -> None:
+    stays = house.lane()
+    with house.scheduler.open_lane() as leaves:
+        gone = house.submit(leaves, say([1]), num_windows=20)
+        waiting = house.submit(stays, say([2]))[0]
+        assert house.engine.free_slots == 0
+    assert all(future.cancelled() for future in gone)
+    assert len(house.engine.inside) == 1  # the other request's window took a freed slot
+    assert house.count("asr_queued_windows") == 0
+    assert house.count("asr_busy_slots") == 1
+    assert house.scheduler.backlog_s == pytest.approx(1.0)
+    house.step()
+    assert words(waiting) == " 2"
+
+
+async def test_the_result_of_a_cancelled_window_is_ignored(house: House) -> None:
+    with house.scheduler.open_lane() as lane:
+        house.submit(lane, say([1]))
+        inside = dict(house.engine.inside)
+    house.engine.engine.admit(list(inside.values()))  # as if the cancellation came too late
+    house.engine.inside |= inside
+    house.step()
+    assert house.count("asr_windows_total") == 0
+
+
+async def test_full_means_refused_with_a_time_that_grows_with_the_backlog() -> None:
+    waits_s = []
+    for backlog_windows in (1, 10):
+        house = House(max_requests=2)
+        with house.open:
+            for lane in (house.lane(), house.lane()):
+                house.submit(lane, silence(30), num_windows=backlog_windows)
+            with pytest.raises(ServerOverloaded) as refused:
+                house.scheduler.check_capacity()
+            with pytest.raises(ServerOverloaded), house.scheduler.open_lane():
+                pass
+            assert refused.value.retry_after_s is not None
+            waits_s.append(refused.value.retry_after_s)
+    assert waits_s == [6, 60]  # audio seconds at the guessed speed of 10
+
+
+async def test_the_time_to_come_back_follows_the_measured_speed() -> None:
+    house = House(slots=1, max_requests=1)
+    with house.open:
+        lane = house.lane()
+        house.submit(lane, silence(30), num_windows=100)
+        for _ in range(40):
+            house.step(seconds=15)  # twice real time
+        with pytest.raises(ServerOverloaded) as refused:
+            house.scheduler.check_capacity()
+        assert refused.value.retry_after_s == 120  # never more than clients believe
+        for _ in range(55):
+            house.step(seconds=1)  # thirty times real time
+        with pytest.raises(ServerOverloaded) as refused:
+            house.scheduler.check_capacity()
+        assert refused.value.retry_after_s is not None
+        assert 5 <= refused.value.retry_after_s <= 50  # 150 s of audio are left
+
+
+async def test_expected_audio_counts_as_backlog(house: House) -> None:
+    lane = house.lane()
+    lane.unsubmitted_s = 3600
+    house.submit(lane, silence(30))
+    assert house.scheduler.backlog_s == pytest.approx(3630)
+
+
+async def test_a_request_holds_no_more_windows_than_its_share(house: House) -> None:
+    lane = house.lane()
+    for _ in range(2 * 4):
+        await asyncio.wait_for(house.scheduler.wait_for_room(lane), 1)
+        house.submit(lane, silence(1))
+    waiting = asyncio.create_task(house.scheduler.wait_for_room(lane))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    house.step()
+    await asyncio.wait_for(waiting, 1)
+    for _ in range(7):
+        house.lane()
+    assert house.scheduler.max_held == 2
+
+
+async def test_a_death_costs_the_innocent_only_time(house: House) -> None:
+    heard = [house.submit(house.lane(), say([number]))[0] for number in range(1, 7)]
+    house.engine.die()
+    assert house.engine.free_slots == 0
+    with pytest.raises(EngineRestarting):
+        house.scheduler.check_capacity()
+    house.engine.come_back()
+    assert len(house.engine.inside) == 4  # those it lost go first
+    house.step()
+    house.step()
+    assert [words(future) for future in heard] == [f" {number}" for number in range(1, 7)]
+
+
+async def test_the_window_that_kills_the_engine_is_found_and_only_its_request_fails(house: House) -> None:
+    lanes = [house.lane() for _ in range(6)]
+    numbers = [1, 2, 66, 4, 5, 6]
+    heard = [house.submit(lane, say([number]))[0] for lane, number in zip(lanes, numbers, strict=True)]
+    num_deaths = 0
+    for _ in range(20):
+        poisoned = [job for job in house.engine.inside.values() if np.max(job.pcm) == 6600]
+        if poisoned:
+            house.engine.die()
+            num_deaths += 1
+            house.engine.come_back()
+        else:
+            house.step()
+    assert num_deaths == 3
+    with pytest.raises(RequestCrashedWorker):
+        heard.pop(2).result()
+    assert [words(future) for future in heard] == [" 1", " 2", " 4", " 5", " 6"]
+    assert len(house.engine.admissions[-1]) >= 1
+    assert house.scheduler.run_once() == 0
+
+
+async def test_a_suspect_runs_alone(house: House) -> None:
+    house.submit(house.lane(), silence(1), num_windows=2)
+    for _ in range(2):
+        house.engine.die()
+        house.engine.come_back()
+    house.submit(house.lane(), silence(1), num_windows=5)
+    for num_inside in (1, 1, 4):
+        assert len(house.engine.inside) == num_inside
+        house.step()
+
+
+async def test_a_lane_that_leaves_during_a_restart_is_forgotten(house: House) -> None:
+    with house.scheduler.open_lane() as lane:
+        house.submit(lane, silence(1), num_windows=3)
+        house.engine.die()
+    house.engine.come_back()
+    assert not house.engine.inside
+    assert house.count("asr_queued_windows") == 0
+
+
+async def test_draining_refuses_newcomers_and_waits_for_the_rest(house: House) -> None:
+    with house.scheduler.open_lane() as lane:
+        heard = house.submit(lane, say([7]))[0]
+        draining = asyncio.create_task(house.scheduler.drain())
+        await asyncio.sleep(0)
+        with pytest.raises(ServerDraining):
+            house.scheduler.check_ready()
+        house.step()
+        assert words(heard) == " 7"
+        assert not draining.done()
+    await asyncio.wait_for(draining, 1)
+
+
+async def test_loading_is_said_as_such(house: House) -> None:
+    house.engine.state = EngineState.LOADING
+    with pytest.raises(ModelLoading):
+        house.scheduler.check_ready()
+
+
+async def test_a_lost_engine_fails_what_is_open_and_what_comes(house: House) -> None:
+    lane = house.lane()
+    before = house.submit(lane, silence(1))[0]
+    house.engine.state = EngineState.FAILED
+    house.scheduler.on_failed(StartupError("gone"))
+    after = house.submit(lane, silence(1))[0]
+    for future in (before, after):
+        with pytest.raises(ServerDraining):
+            future.result()
+    with pytest.raises(ServerDraining):
+        house.scheduler.check_ready()
