@@ -1,0 +1,125 @@
+"""Command: sentences → spoken clips. Each shard has its own seed, so a broken run goes on where it stopped.
+
+    python -m training.speech --work build/training --espeak 24000 --flite 10000 --digits path/to/digits
+
+In go the sentence lists of `training.text`; out come the shards that `ClipStore` reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import wave
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.clips import Clip, ClipInfo, trimmed_clip, write_shard
+from training.grammar import UNITS
+from training.synthesis import Espeak, resampled, say_with_flite
+from training.voices import (
+    HELD_OUT_DIGIT_SPEAKER,
+    Voice,
+    any_espeak,
+    any_flite,
+    held_out_espeak,
+    reliable_espeak,
+)
+
+SHARD_CLIPS = 1000
+VALID_CLIPS = 300
+
+
+ESPEAK_VOICES: dict[str, Callable[[random.Random], Voice]] = {
+    "any": any_espeak,
+    "held out": held_out_espeak,
+    "reliable": reliable_espeak,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """One shard: who speaks, for which split, which sentences."""
+
+    name: str
+    family: str
+    split: str
+    sentences: list[str]
+    voices: str = "any"
+
+
+def spoken(plan: ShardPlan) -> Iterator[Clip]:
+    """The clips of a synthetic shard, each by a voice drawn from the shard's own seed."""
+    rng = random.Random(plan.name)
+    if plan.family == "espeak":
+        espeak = Espeak()
+        for text in plan.sentences:
+            yield espeak.say(text, ESPEAK_VOICES[plan.voices](rng), plan.split)
+    else:
+        for text in plan.sentences:
+            yield say_with_flite(text, any_flite(rng, plan.voices == "held out"), plan.split)
+
+
+def recorded_digits(folder: Path) -> Iterator[Clip]:
+    """The recordings `{digit}_{speaker}_{take}.wav`, a clip each; windows put strings together."""
+    for path in sorted(folder.glob("*.wav")):
+        digit, speaker, _ = path.stem.split("_")
+        with wave.open(str(path)) as file:
+            samples, rate = (
+                np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16),
+                file.getframerate(),
+            )
+        split = "unseen_speaker" if speaker == HELD_OUT_DIGIT_SPEAKER else "train"
+        yield trimmed_clip(ClipInfo(UNITS[int(digit)], "digits", speaker, split, []), resampled(samples, rate))
+
+
+def plans(train: list[str], valid: list[str], num_espeak: int, num_flite: int) -> list[ShardPlan]:
+    """All synthetic shards: the evaluation sets first, then training shards, the families taking turns."""
+    found = [
+        ShardPlan("valid-espeak", "espeak", "valid", valid[:VALID_CLIPS]),
+        ShardPlan("valid-flite", "flite", "valid", valid[VALID_CLIPS : 2 * VALID_CLIPS]),
+        ShardPlan("unseen-espeak", "espeak", "unseen_voice", valid[2 * VALID_CLIPS : 3 * VALID_CLIPS], "held out"),
+        ShardPlan("unseen-flite", "flite", "unseen_voice", valid[3 * VALID_CLIPS : 4 * VALID_CLIPS], "held out"),
+        ShardPlan("reliable-espeak", "espeak", "reliable", valid[4 * VALID_CLIPS : 5 * VALID_CLIPS], "reliable"),
+    ]
+    texts = iter(train)
+    num_shards = {"espeak": num_espeak // SHARD_CLIPS, "flite": num_flite // SHARD_CLIPS}
+    for number in range(max(num_shards.values())):
+        for family, count in num_shards.items():
+            if number < count:
+                chosen = [next(texts) for _ in range(SHARD_CLIPS)]
+                found.append(ShardPlan(f"train-{family}-{number:03}", family, "train", chosen))
+    return found
+
+
+def make_shard(folder: Path, plan: ShardPlan) -> str:
+    """Speak one shard unless it is there already."""
+    if not (folder / f"{plan.name}.jsonl").exists():
+        write_shard(folder, plan.name, spoken(plan))
+    return plan.name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/training"))
+    parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices")
+    parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices")
+    parser.add_argument("--digits", type=Path, help="folder of the Free Spoken Digit Dataset's recordings")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    folder = args.work / "clips"
+    if args.digits and not (folder / "digits.jsonl").exists():
+        write_shard(folder, "digits", recorded_digits(args.digits))
+    train, valid = ((args.work / f"{split}.txt").read_text().splitlines() for split in ("train", "valid"))
+    with ProcessPoolExecutor(args.processes, max_tasks_per_child=1) as pool:
+        jobs = [pool.submit(make_shard, folder, plan) for plan in plans(train, valid, args.espeak, args.flite)]
+        for job in jobs:
+            print(job.result(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

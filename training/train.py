@@ -1,0 +1,237 @@
+"""Command: clips and tokenizer → a checkpoint that training goes on from and `training.export` reads.
+
+    python -m training.train --work build/training --minutes 75
+
+The learning rate and the curriculum follow the progress, which is the larger of steps done and minutes used.
+Started again with the same work folder it resumes. The same code runs on a CPU and on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Queue
+
+import torch
+from torch import Tensor
+from torch.nn.functional import ctc_loss, log_softmax
+
+from training.batches import IGNORED, Batch, BatchMaker
+from training.clips import ClipStore
+from training.logmel import LogMel
+from training.model import ModelSize, Whisper
+from training.tokenizer import Vocabulary
+from training.windows import WindowMaker
+
+NEIGHBOUR_SHARE = 0.15
+"""Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
+GUIDED_HEADS = 1
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that shapes a run but the data."""
+
+    steps: int
+    minutes: float
+    n_positions: int = 9000
+    peak_rate: float = 2e-3
+    warm_up_steps: int = 200
+    weight_decay: float = 0.05
+    average_decay: float = 0.998
+    clip_norm: float = 1.0
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class Run:
+    """A model in training with all that is needed to go on."""
+
+    model: Whisper
+    averaged: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+
+def token_loss(logits: Tensor, wanted: Tensor, first_timestamp: int) -> Tensor:
+    """Cross-entropy; a timestamp's target is spread a little over its neighbours.
+
+    logits: (num_wanted, n_vocab); wanted: (num_wanted,) int64.
+    """
+    log_probs = log_softmax(logits.float(), dim=-1)
+    exact = log_probs.gather(1, wanted[:, None])[:, 0]
+    near = [
+        log_probs.gather(1, (wanted + shift).clamp(first_timestamp, logits.shape[-1] - 1)[:, None])[:, 0]
+        for shift in (-1, 1)
+    ]
+    spread = (1 - 2 * NEIGHBOUR_SHARE) * exact + NEIGHBOUR_SHARE * (near[0] + near[1])
+    return -torch.where(wanted >= first_timestamp, spread, exact).mean()
+
+
+def character_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """CTC loss per character; logits: (batch, n_source, N_CHARACTERS)."""
+    log_probs = log_softmax(logits.float(), dim=-1).transpose(0, 1)
+    lengths = torch.full((log_probs.shape[1],), log_probs.shape[0], dtype=torch.long)
+    total = ctc_loss(log_probs, batch.characters, lengths, batch.character_lengths, reduction="sum", zero_infinity=True)
+    return total / max(1, int(batch.character_lengths.sum()))
+
+
+def guide_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
+    """How far the guided heads look away from where the next token is said; spans: (batch, n_ctx, 2)."""
+    positions = torch.arange(attention[0].shape[-1], device=spans.device)
+    inside = (positions >= spans[..., :1]) & (positions <= spans[..., 1:])  # (batch, n_ctx, n_source)
+    guided = spans[..., 0] >= 0
+    masses = [(weights * inside[:, None]).sum(-1).transpose(1, 2)[guided] for weights in attention]
+    return -torch.cat(masses).add(1e-3).log().mean()
+
+
+def loss_weights(progress: float) -> tuple[float, float]:
+    """Weights of the character and of the guide loss, both smaller as the decoder learns to stand alone."""
+    return max(0.25, 1.0 - 1.5 * progress), max(0.1, 0.4 - 0.6 * progress)
+
+
+def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
+    """Linear warm-up, then half a cosine down to 2 %."""
+    warm_up = min(1.0, (step + 1) / recipe.warm_up_steps)
+    return recipe.peak_rate * warm_up * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def parameter_groups(model: Whisper, decay: float) -> list[dict[str, object]]:
+    """Matrices decay, vectors and embeddings don't."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in named if p.ndim >= 2 and "embed" not in name]
+    others = [p for name, p in named if p.ndim < 2 or "embed" in name]
+    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.device) -> Run:
+    """A fresh run, or the one whose checkpoint is in the folder."""
+    torch.manual_seed(recipe.seed)
+    model = Whisper(size).to(device)
+    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True)
+    run = Run(model, {name: p.detach().clone() for name, p in model.state_dict().items()}, optimizer)
+    path = folder / CHECKPOINT
+    if path.exists():
+        saved = torch.load(path, map_location=device, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        run.averaged, run.step, run.seconds = saved["averaged"], saved["step"], saved["seconds"]
+    return run
+
+
+def save_run(run: Run, folder: Path) -> None:
+    """Write the checkpoint so that a crash leaves the old one whole."""
+    content = {
+        "model": run.model.state_dict(),
+        "averaged": run.averaged,
+        "optimizer": run.optimizer.state_dict(),
+        "step": run.step,
+        "seconds": run.seconds,
+        "size": asdict(run.model.size),
+    }
+    torch.save(content, folder / "checkpoint.part")
+    (folder / "checkpoint.part").rename(folder / CHECKPOINT)
+
+
+@torch.no_grad()
+def average(run: Run, decay: float) -> None:
+    """Move the averaged weights towards the present ones."""
+    decay = min(decay, (run.step + 1) / (run.step + 20))
+    for name, value in run.model.state_dict().items():
+        run.averaged[name].lerp_(value, 1 - decay)
+
+
+def train_step(run: Run, batch: Batch, log_mel: LogMel, recipe: Recipe, progress: float) -> dict[str, float]:
+    """One step of the optimizer; returns the losses."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, run.step, progress)
+    mel = log_mel(batch.pcm, batch.warps, batch.gains)
+    with torch.autocast(mel.device.type, dtype=torch.bfloat16):
+        wanted = batch.labels != IGNORED
+        logits, characters, attention = run.model(mel, batch.tokens, wanted, GUIDED_HEADS)
+    parts = {
+        "token": token_loss(logits, batch.labels[wanted], run.model.size.first_timestamp),
+        "character": character_loss(characters, batch),
+        "guide": guide_loss(attention, batch.spans),
+    }
+    character_weight, guide_weight = loss_weights(progress)
+    loss = parts["token"] + character_weight * parts["character"] + guide_weight * parts["guide"]
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
+    run.optimizer.step()
+    average(run, recipe.average_decay)
+    return {name: float(value.detach()) for name, value in parts.items()}
+
+
+class Feeder:
+    """Prepares the next batches in a thread while the model learns from the present one."""
+
+    def __init__(self, maker: BatchMaker, run: Run, recipe: Recipe) -> None:
+        self._maker, self._recipe, self._first = maker, recipe, run.step
+        self._queue: Queue[Batch] = Queue(maxsize=2)
+        self.progress = 0.0
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def _feed(self) -> None:
+        step = self._first
+        while True:
+            seed = f"{self._recipe.seed}-{step}"
+            self._queue.put(self._maker.batch(seed, self.progress, self._recipe.n_positions))
+            step += 1
+
+    def next(self, progress: float) -> Batch:
+        """The next batch; batches ahead are made for this progress."""
+        self.progress = progress
+        return self._queue.get()
+
+
+def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, device: torch.device) -> None:
+    """Train until steps or minutes are used up; a checkpoint and a line of losses every now and then."""
+    log_mel = LogMel(device)
+    feeder = Feeder(maker, run, recipe)
+    sums: dict[str, float] = {}
+    began, before = time.monotonic(), run.seconds
+    while (progress := max(run.step / recipe.steps, run.seconds / 60 / recipe.minutes)) < 1:
+        losses = train_step(run, feeder.next(progress).to(device), log_mel, recipe, progress)
+        run.step += 1
+        run.seconds = before + time.monotonic() - began
+        sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+        if run.step % 50 == 0:
+            line = "  ".join(f"{name} {value / 50:.4f}" for name, value in sums.items())
+            print(f"step {run.step}  {run.seconds / 60:.1f} min  {progress:.1%}  {line}", flush=True)
+            sums = {}
+        if run.step % 250 == 0:
+            save_run(run, folder)
+    save_run(run, folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("build/training"))
+    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--steps", type=int, default=10**9)
+    parser.add_argument("--positions", type=int, default=9000, help="encoder positions a step")
+    parser.add_argument("--state", type=int, default=192, help="width of the model")
+    parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device, vocabulary = torch.device(args.device), Vocabulary(args.work / "tokenizer")
+    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads)
+    recipe = Recipe(args.steps, args.minutes, args.positions)
+    windows = WindowMaker(ClipStore(args.work / "clips"), "train")
+    prompts = (args.work / "train.txt").read_text().splitlines()
+    run = start_run(size, recipe, args.work, device)
+    train(run, BatchMaker(windows, vocabulary, prompts, size), recipe, args.work, device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Clips → training windows: several sentences with pauses, sentences cut at the edges, or no speech at all.
+
+In go a clip store and a seeded generator; out come windows with the true times of every sentence and word.
+Knows nothing about tokens or tensors.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.clips import SAMPLE_RATE, ClipInfo, ClipStore
+from training.sounds import no_speech
+
+Wave = NDArray[np.float32]
+PIECE = re.compile(r"[\w']+|[^\w\s]")
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+UNSURE_MS = 350
+"""Words without marks of the synthesiser get their share of the clip by letters, widened by this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A word (with its space in front) or a mark, and when it is said."""
+
+    text: str
+    start_ms: float
+    end_ms: float
+    is_exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """What is said between two pauses."""
+
+    pieces: list[Piece]
+    start_ms: float
+    end_ms: float
+
+    @property
+    def text(self) -> str:
+        """The sentence without a space in front."""
+        return "".join(piece.text for piece in self.pieces).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """pcm: (n_samples,) float32 in [-1, 1]; no sentences means no speech."""
+
+    pcm: Wave
+    sentences: list[Sentence]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlan:
+    """How long the window is and what may be in it; shares are probabilities."""
+
+    length_ms: int
+    max_sentences: int = 20
+    max_pause_ms: int = 3000
+    no_speech_share: float = 0.08
+    digits_share: float = 0.15
+    same_voice_share: float = 0.5
+    cut_share: float = 0.12
+    digit_speeds: tuple[float, float] = (0.86, 1.16)
+
+
+def word_spans(info: ClipInfo, length_ms: float) -> list[tuple[float, float]]:
+    """(start, end) of each whitespace word of a clip: the synthesiser's marks, or a share by letters."""
+    if info.words_ms:
+        return [(float(start), float(end)) for start, end in info.words_ms]
+    edges = np.cumsum([0, *(len(word) + 1 for word in info.text.split())])
+    times = edges * (length_ms / edges[-1])
+    return [(max(0.0, a - UNSURE_MS), min(length_ms, b + UNSURE_MS)) for a, b in pairwise(times.tolist())]
+
+
+def pieces_of(info: ClipInfo, length_ms: float) -> list[Piece]:
+    """The words and marks of a clip with their times, from the clip's start."""
+    found: list[Piece] = []
+    for word, (start, end) in zip(info.text.split(), word_spans(info, length_ms), strict=True):
+        for number, match in enumerate(PIECE.finditer(word)):
+            is_mark = not match.group()[0].isalnum()
+            text = match.group() if number else " " + match.group()
+            found.append(Piece(text, max(start, end - 80) if is_mark else start, end, bool(info.words_ms)))
+    return found
+
+
+def moved(sentence: Sentence, offset_ms: float) -> Sentence:
+    """The same sentence later."""
+    pieces = [Piece(p.text, p.start_ms + offset_ms, p.end_ms + offset_ms, p.is_exact) for p in sentence.pieces]
+    return Sentence(pieces, sentence.start_ms + offset_ms, sentence.end_ms + offset_ms)
+
+
+class WindowMaker:
+    """Draws clips of one split and splices windows from them."""
+
+    def __init__(self, store: ClipStore, split: str, families: tuple[str, ...] = ()) -> None:
+        self._store = store
+        self._spoken: list[int] = []
+        self._by_voice: dict[str, list[int]] = defaultdict(list)
+        self._digits: dict[str, list[int]] = defaultdict(list)
+        for index in store.select(split, families):
+            info = store.infos[index]
+            if info.family == "digits":
+                self._digits[info.voice].append(index)
+            else:
+                self._spoken.append(index)
+                self._by_voice[info.voice].append(index)
+        self._speakers = sorted(self._digits)
+
+    def window(self, rng: random.Random, plan: WindowPlan) -> Window:
+        """One window; the same generator state gives the same window."""
+        n_samples = plan.length_ms * SAMPLES_PER_MS
+        if rng.random() < plan.no_speech_share:
+            return Window(no_speech(rng, n_samples), [])
+        pcm, sentences = np.zeros(n_samples, np.float32), []
+        voice = self._voice(rng) if rng.random() < plan.same_voice_share else None
+        at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
+        starts_cut = at_ms == 0.0
+        while len(sentences) < plan.max_sentences:
+            wave, sentence = self._sentence(rng, plan, voice)
+            if starts_cut and not sentences:
+                wave, sentence = _without_beginning(wave, sentence, rng)
+            room_ms = plan.length_ms - at_ms
+            if sentence.end_ms > room_ms and (not sentences or rng.random() < 4 * plan.cut_share):
+                wave, sentence = _without_end(wave, sentence, room_ms)
+            if not sentence.pieces or sentence.end_ms > room_ms:
+                break
+            start = round(at_ms * SAMPLES_PER_MS)
+            part = wave[: n_samples - start]
+            pcm[start : start + len(part)] += part
+            sentences.append(moved(sentence, at_ms))
+            if len(part) < len(wave) or (len(sentences) > 1 and rng.random() < 0.01):
+                break
+            at_ms += sentence.end_ms + self._pause(rng, plan, plan.max_pause_ms)
+        return Window(pcm, sentences)
+
+    def _voice(self, rng: random.Random) -> str:
+        return self._store.infos[rng.choice(self._spoken)].voice
+
+    def _pause(self, rng: random.Random, plan: WindowPlan, max_ms: int) -> float:
+        """Between sentences, more often short than long."""
+        return (
+            min(150 + rng.expovariate(1 / 450), max_ms, plan.max_pause_ms)
+            if rng.random() < 0.8
+            else rng.uniform(150, max_ms)
+        )
+
+    def _sentence(self, rng: random.Random, plan: WindowPlan, voice: str | None) -> tuple[Wave, Sentence]:
+        if self._speakers and (not self._spoken or rng.random() < plan.digits_share):
+            return self._digit_string(rng, plan)
+        index = rng.choice(self._by_voice[voice] if voice else self._spoken)
+        clip = self._store.clip(index)
+        length_ms = len(clip.pcm) / SAMPLES_PER_MS
+        wave = clip.pcm.astype(np.float32) / 32768
+        return wave, Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
+
+    def _digit_string(self, rng: random.Random, plan: WindowPlan) -> tuple[Wave, Sentence]:
+        """Single recorded digits of one speaker as a sentence, with the small gaps of connected speech."""
+        takes = self._digits[rng.choice(self._speakers)]
+        speed, waves, pieces, at_ms = rng.uniform(*plan.digit_speeds), [], [], 0.0
+        for number in range(rng.randint(1, 8)):
+            clip = self._store.clip(rng.choice(takes))
+            wave = respeeded(clip.pcm.astype(np.float32) / 32768, speed)
+            if number:
+                gap = np.zeros(round(rng.uniform(10, 220)) * SAMPLES_PER_MS, np.float32)
+                waves.append(gap)
+                at_ms += len(gap) / SAMPLES_PER_MS
+            waves.append(wave)
+            word = clip.info.text if number else clip.info.text.capitalize()
+            pieces.append(Piece(" " + word, at_ms, at_ms + len(wave) / SAMPLES_PER_MS))
+            at_ms = pieces[-1].end_ms
+        pieces.append(Piece(".", at_ms - 80, at_ms))
+        return np.concatenate(waves), Sentence(pieces, 0.0, at_ms)
+
+
+def respeeded(wave: Wave, speed: float) -> Wave:
+    """The wave played faster or slower, pitch and all, by linear interpolation."""
+    places = np.arange(0, len(wave) - 1, speed)
+    return np.interp(places, np.arange(len(wave)), wave).astype(np.float32)
+
+
+def _without_beginning(wave: Wave, sentence: Sentence, rng: random.Random) -> tuple[Wave, Sentence]:
+    """The sentence from a later word on, as after a cut between words; unchanged where word times are unsure."""
+    starts = [p for p in sentence.pieces[1:] if p.text.startswith(" ") and p.is_exact]
+    if not starts:
+        return wave, sentence
+    first = rng.choice(starts)
+    pieces = sentence.pieces[sentence.pieces.index(first) :]
+    rest = moved(Sentence(pieces, first.start_ms, sentence.end_ms), -first.start_ms)
+    return wave[round(first.start_ms * SAMPLES_PER_MS) :], rest
+
+
+def _without_end(wave: Wave, sentence: Sentence, room_ms: float) -> tuple[Wave, Sentence]:
+    """The words that fit before the window ends, and the wave up to there; no pieces if word times are unsure."""
+    if not sentence.pieces[0].is_exact:
+        return wave, Sentence([], 0.0, 0.0)
+    pieces = [piece for piece in sentence.pieces if piece.end_ms <= room_ms]
+    end_ms = pieces[-1].end_ms if pieces else 0.0
+    return wave[: round(end_ms * SAMPLES_PER_MS)], Sentence(pieces, 0.0, end_ms)
