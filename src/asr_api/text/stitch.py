@@ -1,0 +1,193 @@
+"""Window transcripts in order → segments in absolute time, each final when it is returned.
+
+At a quiet cut there is nothing to decide. Where windows overlap, both heard the same stretch: the words on which they
+agree, in text and in time, show how the two fit together, and the seam is placed at the agreement nearest to the middle
+of the overlap, where both are far from their edges. Knows nothing about audio or models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from statistics import median
+
+from asr_api.transcript import Segment, WindowSpan, WindowTranscript
+
+MAX_DRIFT_MS = 1500  # times inside a segment are interpolated: that far may the same word lie apart in two windows
+# Two equal words that are common in the overlap are worth less the farther apart they are, and nothing at this
+# distance, so that "no no no" is paired as it was said and not one "no" off: words follow each other in 250 ms or more.
+COMMON_WORD_MS = 450
+ISOLATED_MS = 1500  # an agreement whose neighbours disagree counts as if it were this much farther from the middle
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Burmese, Khmer, CJK
+_WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)\s*?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word (a character, where words are not spaced) of a segment; times interpolated by the length of the text."""
+
+    segment: Segment
+    text: str
+    start_ms: int
+    end_ms: int
+
+    @property
+    def middle_ms(self) -> int:
+        return (self.start_ms + self.end_ms) // 2
+
+    @property
+    def key(self) -> str:
+        """Equal for words that differ in case or punctuation only; empty for punctuation."""
+        return "".join(filter(str.isalnum, self.text)).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The same word, heard in both windows: indexes into the words of the earlier and of the later one."""
+
+    earlier: int
+    later: int
+
+
+class Stitcher:
+    """Takes the windows of one source in order. What it returns is monotone and does not overlap in time."""
+
+    def __init__(self) -> None:
+        self._pending: list[Segment] = []  # heard, but the next window has a say
+        self._end_ms = 0  # of what was returned
+
+    def push(self, span: WindowSpan, heard: WindowTranscript) -> tuple[Segment, ...]:
+        """The segments that this window settles, in absolute time."""
+        segments = [_inside(segment.shifted(span.start_ms), span) for segment in heard.segments]
+        if span.overlap_before_ms:
+            seam = (span.start_ms, span.start_ms + span.overlap_before_ms)
+            segments = _joined(_words(self._pending), _words(segments), *seam)
+        else:
+            segments = self._pending + segments
+        num_settled = len(segments)
+        if span.overlap_after_ms:
+            settled_ms = span.end_ms - span.overlap_after_ms - MAX_DRIFT_MS
+            num_settled = next((i for i, segment in enumerate(segments) if segment.end_ms > settled_ms), num_settled)
+        self._pending = segments[num_settled:]
+        return self._in_order(segments[:num_settled])
+
+    def finish(self) -> tuple[Segment, ...]:
+        """What still waited for a window that never came."""
+        segments, self._pending = self._pending, []
+        return self._in_order(segments)
+
+    def _in_order(self, segments: Sequence[Segment]) -> tuple[Segment, ...]:
+        ordered = []
+        for segment in segments:
+            start_ms = max(segment.start_ms, self._end_ms)
+            self._end_ms = max(segment.end_ms, start_ms)
+            ordered.append(replace(segment, start_ms=start_ms, end_ms=self._end_ms))
+        return tuple(ordered)
+
+
+def _inside(segment: Segment, span: WindowSpan) -> Segment:
+    """Models may place the end of the last segment behind the end of a short window."""
+    start_ms, end_ms = min(segment.start_ms, span.end_ms), min(segment.end_ms, span.end_ms)
+    return replace(segment, start_ms=start_ms, end_ms=end_ms)
+
+
+def _joined(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: int) -> list[Segment]:
+    """The segments of two windows that both heard the time from begin_ms to end_ms."""
+    middle_ms = (begin_ms + end_ms) // 2
+    pairs = _agreement(earlier, later, begin_ms, end_ms)
+    if pairs:
+        best = min(pairs, key=lambda pair: _distance_ms(pair, pairs, earlier, later, middle_ms))
+        num_kept, first_kept = best.earlier + 1, best.later + 1
+    else:
+        seam_ms = middle_ms
+        if not any(begin_ms <= word.middle_ms < middle_ms for word in earlier):
+            seam_ms = begin_ms  # where only one window heard something, it is believed
+        elif not any(middle_ms <= word.middle_ms < end_ms for word in later):
+            seam_ms = end_ms
+        num_kept = sum(word.middle_ms < seam_ms for word in earlier)
+        first_kept = sum(word.middle_ms < seam_ms for word in later)
+    return _segments([*earlier[:num_kept], *later[first_kept:]])
+
+
+def _agreement(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: int) -> list[_Pair]:
+    """The pairs of equal words, in order in both windows, that are worth most together (an alignment by weight)."""
+    left = [i for i, word in enumerate(earlier) if word.middle_ms >= begin_ms - MAX_DRIFT_MS]
+    right = [j for j, word in enumerate(later) if word.middle_ms <= end_ms + MAX_DRIFT_MS]
+    worth = _worths([earlier[i] for i in left], [later[j] for j in right])
+    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]  # of the words from i and from j on
+    for i in reversed(range(len(left))):
+        for j in reversed(range(len(right))):
+            best[i][j] = max(best[i + 1][j], best[i][j + 1], worth[i][j] + best[i + 1][j + 1])
+    pairs = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        if worth[i][j] > 0 and best[i][j] == worth[i][j] + best[i + 1][j + 1]:
+            pairs.append(_Pair(left[i], right[j]))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _worths(left: list[_Word], right: list[_Word]) -> list[list[float]]:
+    """(len(left), len(right)) what it is worth to take two words for the same; 0 where that makes no sense."""
+    left_keys, right_keys = [word.key for word in left], [word.key for word in right]
+    left_counts, right_counts = Counter(left_keys), Counter(right_keys)
+    rare = {key for key in left_counts if key and left_counts[key] == right_counts[key] == 1}
+    right_by_key = dict(zip(right_keys, right, strict=True))
+    drifts = [
+        word.middle_ms - right_by_key[key].middle_ms for word, key in zip(left, left_keys, strict=True) if key in rare
+    ]
+    drifts = [drift for drift in drifts if abs(drift) <= MAX_DRIFT_MS]
+    drift_ms = median(drifts) if len(drifts) > 1 else 0  # of all times of one window against those of the other
+
+    def worth(i: int, j: int) -> float:
+        apart_ms = left[i].middle_ms - right[j].middle_ms
+        if not left_keys[i] or left_keys[i] != right_keys[j] or abs(apart_ms) > MAX_DRIFT_MS:
+            return 0.0
+        if left_keys[i] in rare:
+            return 1.0
+        return max(0.0, 1.0 - ((apart_ms - drift_ms) / COMMON_WORD_MS) ** 2)
+
+    return [[worth(i, j) for j in range(len(right))] for i in range(len(left))]
+
+
+def _distance_ms(pair: _Pair, pairs: list[_Pair], earlier: list[_Word], later: list[_Word], middle_ms: int) -> float:
+    """How far an agreement is from the middle of the overlap."""
+    neighbours = (_Pair(pair.earlier - 1, pair.later - 1), _Pair(pair.earlier + 1, pair.later + 1))
+    penalty_ms = 0 if any(neighbour in pairs for neighbour in neighbours) else ISOLATED_MS
+    time_ms = (earlier[pair.earlier].middle_ms + later[pair.later].middle_ms) / 2
+    return abs(time_ms - middle_ms) + penalty_ms
+
+
+def _words(segments: Sequence[Segment]) -> list[_Word]:
+    words = []
+    for segment in segments:
+        texts = _WORD.findall(segment.text) or [segment.text]
+        texts[-1] += segment.text[sum(map(len, texts)) :]
+        duration_ms, num_chars = segment.end_ms - segment.start_ms, max(1, len(segment.text))
+        position = 0
+        for text in texts:
+            start_ms = segment.start_ms + duration_ms * position // num_chars
+            position += len(text)
+            end_ms = segment.start_ms + duration_ms * position // num_chars
+            words.append(_Word(segment, text, start_ms, end_ms))
+    return words
+
+
+def _segments(kept: Sequence[_Word]) -> list[Segment]:
+    """The segments of the words that are kept: whole, or what is left of them."""
+    segments = []
+    for _, group in groupby(kept, key=lambda word: id(word.segment)):
+        words = list(group)
+        segment, text = words[0].segment, "".join(word.text for word in words)
+        if text != segment.text:
+            segment = Segment(words[0].start_ms, words[-1].end_ms, text)
+        segments.append(segment)
+    return segments
