@@ -1,0 +1,124 @@
+"""`asr-api serve`, `asr-api transcribe` and `asr-api models`.
+
+In: a command line. Out: transcripts on stdout or in files, everything else on stderr, and an exit code for scripts:
+0 all is well, 1 a source failed, 2 it could not start, 130 interrupted. Every setting is a flag, too.
+Heavy libraries are imported when a command needs them, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from asr_api import __version__
+from asr_api.cli.files import Output
+from asr_api.config import Settings, flag_of, is_server_only, open_cache_folder, read_settings
+from asr_api.errors import AsrError, StartupError
+from asr_api.formats import FORMATS
+from asr_api.options import TranscribeOptions
+
+OK, SOURCE_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        with contextlib.suppress(BrokenPipeError):  # `asr-api transcribe … | head`: the reader has what it wanted
+            return _run(arguments)
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # so that the last flush finds no broken pipe
+    except StartupError as error:
+        _complain(error)
+        return NOT_STARTED
+    except AsrError as error:
+        _complain(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return SOURCE_FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    given = vars(arguments)
+    flags = {name: given[name] for name in Settings.model_fields if given.get(name) is not None}
+    settings = read_settings(flags)
+    if arguments.command == "models":
+        return _list_models(settings)
+    _configure_logging(settings, is_server=arguments.command == "serve")
+    if arguments.command == "serve":
+        from asr_api.server.serve import serve
+
+        return asyncio.run(serve(settings))
+    from asr_api.cli.transcribe import transcribe
+
+    options = TranscribeOptions(task=arguments.task, language=arguments.language)
+    output = Output(FORMATS[arguments.format], arguments.output_dir)
+    return asyncio.run(transcribe(settings, arguments.sources, options, output))
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(NOT_STARTED, f"{self.prog}: {message}; {self.prog} --help lists what there is.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser("asr-api", description="Any audio in, text out.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"asr-api {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | models")
+
+    serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
+    _add_settings(serve, tuple(Settings.model_fields))
+
+    transcribe = commands.add_parser("transcribe", help="transcribe files, links and folders", allow_abbrev=False)
+    transcribe.add_argument("sources", nargs="+", metavar="FILE|URL|DIR", help="a DIR stands for the audio files in it")
+    transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the output; default: text")
+    transcribe.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each source into DIR")
+    transcribe.add_argument("--language", metavar="CODE", help="spoken language, such as en; default: detected")
+    transcribe.add_argument(
+        "--task", choices=("transcribe", "translate"), default="transcribe", help="translate: into English"
+    )
+    shared = tuple(name for name, field in Settings.model_fields.items() if not is_server_only(field))
+    _add_settings(transcribe, shared)
+
+    models = commands.add_parser("models", help="list the models that start without a download", allow_abbrev=False)
+    _add_settings(models, ("cache_dir",))
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+    group = parser.add_argument_group("settings", "Each is also an environment variable: --batch-size is BATCH_SIZE.")
+    for name in names:
+        text = (Settings.model_fields[name].description or "").replace("%", "%%").replace("`", "")
+        group.add_argument(flag_of(name), dest=name, metavar="VALUE", help=text)
+
+
+def _configure_logging(settings: Settings, *, is_server: bool) -> None:
+    level = settings.log_level if is_server or "log_level" in settings.model_fields_set else "warning"
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    for chatty in ("httpx", "httpcore", "huggingface_hub", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _complain(error: AsrError) -> None:
+    sys.stderr.write(f"asr-api: {error}\n")
+
+
+def _list_models(settings: Settings) -> int:
+    from asr_api.engines.checkpoint import list_cached
+
+    cache = open_cache_folder(settings).path
+    found = list_cached(cache)
+    width = max((len(checkpoint.model_id) for checkpoint in found), default=0)
+    for checkpoint in found:
+        sys.stdout.write(f"{checkpoint.model_id:<{width}}  {checkpoint.size_bytes / 1e6:>8.1f} MB  {checkpoint.path}\n")
+    if not found:
+        sys.stderr.write(f"asr-api: {cache} holds no model yet.\n")
+    return OK

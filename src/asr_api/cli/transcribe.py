@@ -1,0 +1,150 @@
+"""`asr-api transcribe`: many sources at once through one transcriber, in this process and without HTTP.
+
+Results come out in the order of the sources; a source that fails is named on stderr and stops no other. A progress bar
+appears on a terminal and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from tqdm import tqdm
+
+from asr_api.audio.source import LocalPaths, MediaPolicy, open_named
+from asr_api.cli.files import Output, Source, list_sources
+from asr_api.compose import media_policy, open_transcriber
+from asr_api.config import Settings
+from asr_api.errors import AsrError, InvalidParameter, PathNotFound, SettingsError
+from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
+from asr_api.text.languages import language_code
+from asr_api.transcriber import Transcriber, collect
+from asr_api.transcript import Transcript, TranscriptPart
+
+OK, SOURCE_FAILED = 0, 1
+MAX_AT_ONCE = 16  # sources; each brings several windows, so that fewer already fill the engine
+BAR = "{percentage:3.0f}% {bar:20} {n:.0f}/{total:.0f} s of audio, {desc} [{elapsed}<{remaining}]"
+
+
+async def transcribe(settings: Settings, given: Sequence[str], options: TranscribeOptions, output: Output) -> int:
+    """The exit code. Raises StartupError when nothing can be transcribed at all."""
+    sources = list_sources(given)
+    output.check(len(sources))
+    policy = replace(media_policy(settings), local_paths=LocalPaths())
+    async with open_transcriber(settings, Metrics()) as transcriber:
+        options = replace(options, language=_language(options.language, transcriber.info.languages))
+        with _Progress(transcriber, len(sources)) as progress:
+            desk = _Desk(transcriber, policy, options, progress)
+            places = asyncio.Semaphore(min(MAX_AT_ONCE, settings.max_queued_requests))
+            tasks = [asyncio.create_task(desk.transcribe(source, places)) for source in sources]
+            try:
+                results = [
+                    await _deliver(source, task, output, progress) for source, task in zip(sources, tasks, strict=True)
+                ]
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    return OK if all(results) else SOURCE_FAILED
+
+
+async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Output, progress: _Progress) -> bool:
+    """Writes one transcript as soon as it is there; False when there will be none."""
+    try:
+        transcript = await task
+        with progress.paused():
+            output.write(source, transcript)
+    except BrokenPipeError:  # the reader of stdout has left, and with it the point of all others
+        raise
+    except (AsrError, OSError) as error:
+        reason = str(error) if isinstance(error, AsrError) else f"its output can't be written: {error.strerror}."
+        with progress.paused():
+            sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
+        return False
+    if transcript.is_truncated:
+        with progress.paused():
+            sys.stderr.write(f"asr-api: {source.name}: the file breaks off; this is the text of its good part.\n")
+    progress.finish_source()
+    return True
+
+
+def _language(wish: str | None, known: Sequence[str]) -> str | None:
+    """The code of the language that was asked for. Raises SettingsError when the model does not know it."""
+    if wish is None:
+        return None
+    try:
+        code = language_code(wish)
+    except InvalidParameter as error:
+        raise SettingsError(str(error)) from None
+    if known and code not in known:
+        raise SettingsError(f"--language is '{wish}'; this model knows {', '.join(known)}.")
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What every source is transcribed with."""
+
+    transcriber: Transcriber
+    policy: MediaPolicy
+    options: TranscribeOptions
+    progress: _Progress
+
+    async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
+        async with places:
+            try:
+                spool = await open_named(source.place, self.policy, is_local_client=True)
+            except PathNotFound:
+                raise PathNotFound("there is no such file; check the spelling.") from None
+            with spool:
+                return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
+
+    async def _watched(self, parts: AsyncGenerator[TranscriptPart, None]) -> AsyncGenerator[TranscriptPart, None]:
+        done_ms = 0
+        async with aclosing(parts):
+            async for part in parts:
+                self.progress.advance((part.audio_ms - done_ms) / 1000)
+                done_ms = part.audio_ms
+                yield part
+
+
+class _Progress:
+    """Seconds of audio done and known to be left, on stderr when that is a terminal."""
+
+    def __init__(self, transcriber: Transcriber, num_sources: int) -> None:
+        self._transcriber = transcriber
+        self._num_sources = num_sources
+        self._num_finished = 0
+        self._bar = tqdm(total=0, bar_format=BAR, leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
+        self._describe()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def advance(self, audio_s: float) -> None:
+        self._bar.total = self._bar.n + audio_s + self._transcriber.backlog_s
+        self._bar.update(audio_s)
+
+    def finish_source(self) -> None:
+        self._num_finished += 1
+        self._describe()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While something else is written to the terminal."""
+        self._bar.clear()
+        yield
+        self._bar.refresh()
+
+    def _describe(self) -> None:
+        self._bar.set_description_str(f"{self._num_finished} of {self._num_sources} done")
