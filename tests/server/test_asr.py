@@ -13,6 +13,7 @@ import pytest
 from asr_api.audio.source import LocalPaths, MediaPolicy
 from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.metrics import Metrics
+from asr_api.server import exchange
 from asr_api.server.app import AppOptions, create_app
 from asr_api.server.entrance import Entrance
 from asr_api.transcript import TranscriptPart
@@ -140,7 +141,9 @@ async def test_a_bad_request_has_its_status_and_code(
     assert not fake.bodies
 
 
-async def test_the_size_is_counted_where_none_is_declared() -> None:
+async def test_the_size_is_counted_where_none_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "LINGER_S", 0.1)
+
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield bytes(100_000)

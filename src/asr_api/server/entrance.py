@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from asr_api.errors import ModelLoading, ServerDraining
-from asr_api.server.replies import ClientGone
 from asr_api.transcriber import Transcriber
 
 LOADING_RETRY_S = 2
@@ -40,7 +40,7 @@ class Entrance:
     async def run(self, work: Coroutine[Any, Any, T], receive: Receive) -> T:
         """The result of `work`; call it when the body was read, so that only a disconnect can be received.
 
-        Raises ClientGone when the client leaves first, and ServerDraining when the server stops first.
+        Raises ClientDisconnect when the client leaves first, and ServerDraining when the server stops first.
         """
         working = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(_disconnected(receive))
@@ -51,7 +51,7 @@ class Entrance:
             if working.done():
                 return working.result()
             if leaving.done():
-                raise ClientGone
+                raise ClientDisconnect
             raise ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
         finally:
             for task in tasks:

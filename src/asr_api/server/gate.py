@@ -13,6 +13,7 @@ import time
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asr_api.errors import (
@@ -25,7 +26,7 @@ from asr_api.errors import (
 )
 from asr_api.server.entrance import Entrance
 from asr_api.server.exchange import Exchange
-from asr_api.server.replies import ClientGone, error_reply
+from asr_api.server.replies import HeadersTooLarge, error_reply
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 QUIET_PATHS = frozenset({"/hc", "/metrics"})  # asked every few seconds by machines
 FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip")
 CLIENT_CLOSED_REQUEST = 499
+MAX_HEADERS, MAX_HEADERS_BYTES = 100, 32 * 1024
 
 
 class Gate:
@@ -59,7 +61,7 @@ class Gate:
         try:
             self._check(exchange)
             await self._app(scope, exchange.receive, exchange.send)
-        except ClientGone:
+        except ClientDisconnect:  # there is nobody to reply to
             exchange.status = CLIENT_CLOSED_REQUEST
         except AsrError as error:
             await _fail(exchange, scope, error)
@@ -71,6 +73,10 @@ class Gate:
     def _check(self, exchange: Exchange) -> None:
         """Cheap checks first; nothing is read."""
         headers = exchange.headers
+        if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS_BYTES or len(headers) > MAX_HEADERS:
+            raise HeadersTooLarge(
+                f"The headers are more than {MAX_HEADERS} or {MAX_HEADERS_BYTES:,} bytes; send fewer."
+            )
         if "host" in headers and not HOST.fullmatch(headers["host"]):
             raise InvalidHost("The Host header is not a host name with an optional port; correct it.")
         if "transfer-encoding" in headers and "content-length" in headers:

@@ -18,8 +18,8 @@ class MethodNotAllowed(RequestError):
     code, status = "method_not_allowed", 405
 
 
-class ClientGone(Exception):
-    """The client closed its connection; there is nobody to reply to. Logged as 499."""
+class HeadersTooLarge(RequestError):
+    code, status = "headers_too_large", 431
 
 
 def error_reply(error: AsrError, request_id: str) -> JSONResponse:

@@ -1,0 +1,29 @@
+"""`python -m tests.server.scripted_server SCRIPT ARGUMENT…`: the asr-api command with the scripted engine.
+
+SCRIPT is JSON with the fields of `Script`. Everything else is real: the sockets, the decoder, the engine's process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from asr_api import compose
+from asr_api.cli import main
+from asr_api.engines.protocol import EngineOptions
+from asr_api.engines.scripted import Script, ScriptedEngine
+
+
+def open_scripted(script: Script, _options: EngineOptions) -> ScriptedEngine:
+    return ScriptedEngine(script)
+
+
+if __name__ == "__main__":
+    # By its importable name, so that it can be unpickled in the engine's process.
+    from tests.server.scripted_server import open_scripted as by_name
+
+    compose.open_engine = partial(by_name, Script(**json.loads(sys.argv[1])))
+    compose.resolve_checkpoint = lambda *_, **__: Path()
+    sys.exit(main(sys.argv[2:]))
