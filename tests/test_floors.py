@@ -38,6 +38,7 @@ NEIGHBOURS = {
     ("cli", "server"),
     ("compose", "config"),
     ("scheduler", "engine_process"),
+    ("transcriber", "engine_process"),
     ("transcriber", "scheduler"),
 }
 QUARANTINE = {
