@@ -1,0 +1,178 @@
+"""Media files for tests, made on the fly: one speech-like signal in every container that users send."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float64]  # (n_samples, n_channels) in [-1, 1]
+
+
+@cache
+def signal(length_s: float = 3.0, rate_hz: int = 16_000, num_channels: int = 1) -> Samples:
+    """Syllables of harmonics below 2 kHz, the same at every rate; every channel alike."""
+    time_s = np.arange(round(length_s * rate_hz)) / rate_hz
+    rng = np.random.default_rng(7)
+    mono = np.zeros_like(time_s)
+    for start_s in np.arange(0.05, length_s, 0.2):
+        inside = (time_s >= start_s) & (time_s < start_s + 0.15)
+        local = time_s[inside] - start_s
+        pitch_hz = rng.uniform(90, 250)
+        voice = sum(np.sin(2 * np.pi * pitch_hz * k * local) / k for k in range(1, 9))
+        mono[inside] = 0.3 * voice * np.sin(np.pi * local / 0.15) ** 2
+    return np.repeat(mono[:, None], num_channels, axis=1)
+
+
+def twin(length_s: float = 3.0) -> NDArray[np.int16]:
+    """What every container of `signal` should decode to."""
+    return np.round(signal(length_s)[:, 0] * 32767).astype(np.int16)
+
+
+def wav(samples: Samples, rate_hz: int, kind: str = "s16") -> bytes:
+    """kind: u8, s16, s24, s32, f32 or f64."""
+    bits = int(kind[1:])
+    if kind == "u8":
+        data = (np.round(samples * 127) + 128).astype(np.uint8).tobytes()
+    elif kind == "s24":
+        data = np.round(samples * (2**31 - 2**8)).astype("<i4").reshape(-1, 1).view(np.uint8)[:, 1:].tobytes()
+    elif kind[0] == "s":
+        data = np.round(samples * (2 ** (bits - 1) - 1)).astype(f"<i{bits // 8}").tobytes()
+    else:
+        data = samples.astype(f"<f{bits // 8}").tobytes()
+    tag = 3 if kind[0] == "f" else 1
+    return wav_header(len(data), rate_hz, samples.shape[1], bits, tag) + data
+
+
+def wav_header(data_bytes: int, rate_hz: int, num_channels: int = 1, bits: int = 16, tag: int = 1) -> bytes:
+    """Says whatever it is told, true or not."""
+    frame_bytes = num_channels * bits // 8 & 0xFFFF
+    rate_bytes = rate_hz * frame_bytes & 0xFFFFFFFF
+    form = struct.pack("<HHIIHH", tag, num_channels, rate_hz, rate_bytes, frame_bytes, bits)
+    riff_bytes = min(36 + data_bytes, 0xFFFFFFFF)
+    return (
+        b"RIFF"
+        + struct.pack("<I", riff_bytes)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + form
+        + b"data"
+        + struct.pack("<I", data_bytes)
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to write a container: demuxer and codec names of FFmpeg, and what goes beside the sound."""
+
+    container: str
+    codec: str
+    rate_hz: int = 44_100
+    layout: str = "stereo"
+    sample_format: str = "s16"
+    bit_rate: int = 128_000
+    options: tuple[tuple[str, str], ...] = ()
+    video: bool = False
+    cover: bool = False
+    is_seekable: bool = True
+
+
+RECIPES = {
+    "mp3": Recipe("mp3", "libmp3lame", sample_format="s16p"),
+    "mp3-cover": Recipe("mp3", "libmp3lame", sample_format="s16p", cover=True),
+    "ogg-vorbis": Recipe("ogg", "vorbis", sample_format="fltp", options=(("strict", "experimental"),)),
+    "ogg-opus": Recipe("ogg", "libopus", 48_000),
+    "webm-recorder": Recipe("webm", "libopus", 48_000, "mono", options=(("live", "1"),), is_seekable=False),
+    "mka": Recipe("matroska", "libopus", 48_000),
+    "flac": Recipe("flac", "flac"),
+    "m4a-index-last": Recipe("ipod", "aac", sample_format="fltp"),
+    "m4a-index-first": Recipe("ipod", "aac", sample_format="fltp", options=(("moov_size", "20000"),)),
+    "m4a-fragments": Recipe("mp4", "aac", sample_format="fltp", options=(("movflags", "frag_keyframe+empty_moov"),)),
+    "m4a-alac": Recipe("ipod", "alac", sample_format="s16p"),
+    "mp4-video": Recipe("mp4", "aac", sample_format="fltp", video=True),
+    "mov-pcm": Recipe("mov", "pcm_s16le"),
+    "mkv-video": Recipe("matroska", "aac", sample_format="fltp", video=True),
+    "aiff": Recipe("aiff", "pcm_s16be"),
+    "au": Recipe("au", "pcm_s16be"),
+    "caf": Recipe("caf", "pcm_s16be"),
+    "w64": Recipe("w64", "pcm_s16le"),
+    "rf64": Recipe("wav", "pcm_s16le", options=(("rf64", "always"),)),
+    "wav-alaw": Recipe("wav", "pcm_alaw", 8_000, "mono"),
+    "wav-adpcm": Recipe("wav", "adpcm_ms", 16_000, "mono"),
+    "amr": Recipe("amr", "libopencore_amrnb", 8_000, "mono", bit_rate=12_200),
+    "wma": Recipe("asf", "wmav2", sample_format="fltp"),
+    "ac3": Recipe("ac3", "ac3", 48_000, sample_format="fltp"),
+    "aac": Recipe("adts", "aac", sample_format="fltp"),
+    "ts": Recipe("mpegts", "aac", sample_format="fltp"),
+    "avi": Recipe("avi", "libmp3lame", sample_format="s16p"),
+    "flv": Recipe("flv", "libmp3lame", sample_format="s16p"),
+    "wv": Recipe("wv", "wavpack", sample_format="s16p"),
+}
+
+
+class _Pipe(io.RawIOBase):
+    """Cannot seek: a container written here never learns its own length, as in a browser's recorder."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.data += data
+        return len(data)
+
+
+@cache
+def encoded(name: str, length_s: float = 3.0) -> bytes:
+    """The signal in one of RECIPES."""
+    recipe = RECIPES[name]
+    sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
+    with av.open(sink, "w", format=recipe.container, options=dict(recipe.options)) as container:
+        stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=dict(recipe.options))
+        stream.codec_context.layout = recipe.layout
+        stream.codec_context.bit_rate = recipe.bit_rate
+        video = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video else None
+        cover = container.add_stream("png", rate=1, width=1000, height=1000) if recipe.cover else None
+        if cover is not None:
+            cover.pix_fmt = "rgb24"
+            cover.disposition = av.stream.Disposition.attached_pic
+            noise = np.random.default_rng(1).integers(0, 255, (1000, 1000, 3), dtype=np.uint8)
+            picture = av.VideoFrame.from_ndarray(noise, format="rgb24")
+            container.mux(cover.encode(picture) + cover.encode(None))
+        for frame in _frames(recipe, length_s, stream.codec_context.frame_size):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if video is not None:
+            for index in range(round(length_s * 5)):
+                picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
+                picture.pts, picture.time_base = index, Fraction(1, 5)
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+    return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
+
+
+def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFrame]:
+    num_channels = 1 if recipe.layout == "mono" else 2
+    samples = signal(length_s, recipe.rate_hz, num_channels)
+    is_planar = recipe.sample_format.endswith("p")
+    is_float = recipe.sample_format.startswith("flt")
+    data = samples.astype(np.float32) if is_float else np.round(samples * 32767).astype(np.int16)
+    frames = []
+    step = frame_size or 1024
+    for start in range(0, len(data), step):
+        block = data[start : start + step]
+        planes = block.T if is_planar else block.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(planes), format=recipe.sample_format, layout=recipe.layout
+        )
+        frame.sample_rate, frame.pts, frame.time_base = recipe.rate_hz, start, Fraction(1, recipe.rate_hz)
+        frames.append(frame)
+    return frames
