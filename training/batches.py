@@ -43,12 +43,12 @@ class Difficulty:
 
 def curriculum(progress: float) -> Difficulty:
     """Short single clips until letters and sounds are aligned, then ever longer windows, then mostly full ones."""
-    strength = min(1.0, max(0.1, (progress - 0.05) / 0.3))
+    strength = min(1.0, max(0.05, (progress - 0.2) / 0.35))
     if progress < 0.1:
         return Difficulty((3000, 5000), (2, 1), 1, strength, 0.02, 0.0)
-    if progress < 0.2:
-        return Difficulty((4000, 8000, 12000), (2, 2, 1), 4, strength, 0.04, 0.05)
-    if progress < 0.45:
+    if progress < 0.25:
+        return Difficulty((3000, 5000, 10000), (1, 2, 1), 4, strength, 0.04, 0.05)
+    if progress < 0.5:
         return Difficulty((4000, 8000, 15000, 30000), (1, 1.5, 1.5, 1), 20, strength, 0.06, 0.1)
     return Difficulty((4000, 8000, 15000, 30000), (0.5, 1, 1.5, 3), 20, strength, 0.06, 0.1)
 
