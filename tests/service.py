@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import psutil
 
 from asr_api.engine_process import EngineListener, EngineState
 from asr_api.engines.protocol import EngineInfo, WindowJob
@@ -141,3 +143,9 @@ def noise(duration_s: float, seed: int = 0) -> Pcm:
     """Something that is not silent and says nothing."""
     samples = np.random.default_rng(seed).integers(-40, 40, round(duration_s * SAMPLE_RATE_HZ))
     return samples.astype(np.int16)
+
+
+def num_open_things() -> tuple[int, int, int]:
+    """Child processes, file descriptors and threads of this process."""
+    process = psutil.Process()
+    return len(process.children(recursive=True)), process.num_fds(), threading.active_count()

@@ -199,16 +199,26 @@ async def test_expected_audio_counts_as_backlog(house: House) -> None:
 async def test_a_request_holds_no_more_windows_than_its_share(house: House) -> None:
     lane = house.lane()
     for _ in range(2 * 4):
-        await asyncio.wait_for(house.scheduler.wait_for_room(lane), 1)
-        house.submit(lane, silence(1))
-    waiting = asyncio.create_task(house.scheduler.wait_for_room(lane))
+        await asyncio.wait_for(house.scheduler.take_room(lane), 1)
+    waiting = asyncio.create_task(house.scheduler.take_room(lane))
     await asyncio.sleep(0)
     assert not waiting.done()
-    house.step()
+    house.scheduler.give_room(lane)
     await asyncio.wait_for(waiting, 1)
-    for _ in range(7):
-        house.lane()
-    assert house.scheduler.max_held == 2
+    assert lane.num_windows == 8
+
+
+async def test_shares_shrink_and_grow_with_the_number_of_requests(house: House) -> None:
+    lane = house.lane()
+    with contextlib.ExitStack() as others:
+        for _ in range(7):
+            others.enter_context(house.scheduler.open_lane())
+        for _ in range(2):
+            await asyncio.wait_for(house.scheduler.take_room(lane), 1)
+        waiting = asyncio.create_task(house.scheduler.take_room(lane))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)
 
 
 async def test_a_death_costs_the_innocent_only_time(house: House) -> None:

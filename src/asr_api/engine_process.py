@@ -13,12 +13,22 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from asr_api.engines.child import Admit, Cancel, Cancelled, Finished, GaveUp, Handover, LoadFailed, Ready, Stop
+from asr_api.engines.child import (
+    Admit,
+    Cancel,
+    Cancelled,
+    Finished,
+    GaveUp,
+    Handover,
+    LoadFailed,
+    Ready,
+    Refused,
+    Stop,
+)
 from asr_api.engines.life import EngineLife
 from asr_api.engines.protocol import Engine, EngineInfo, FinishedJob, WindowJob
 from asr_api.errors import AsrError, ModelLoading, StartupError
 from asr_api.metrics import Metrics
-from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +53,9 @@ class EngineListener(Protocol):
         """Slots became free, or the engine became ready."""
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None: ...
+
+    def on_refused(self, job_id: int, error: AsrError) -> None:
+        """The engine can't do what this job asks for."""
 
     def on_lost(self, job_ids: Sequence[int]) -> None:
         """The engine died, or had to give up, with these jobs in it."""
@@ -73,7 +86,6 @@ class EngineProcess:
         self._supervisor: asyncio.Task[None] | None = None
         self._has_started = asyncio.Event()  # ready or failed
         self._has_failed = asyncio.Event()
-        self._arena: Pcm | None = None
         self._free_buffers: list[int] = []
         self._buffer_of: dict[int, int] = {}  # by job id, until the child says that the job is gone
 
@@ -133,12 +145,12 @@ class EngineProcess:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Copies the windows into shared memory and tells the child; at most `free_slots` jobs."""
-        if self._life is None or self._arena is None or len(jobs) > len(self._free_buffers):
+        if self._life is None or len(jobs) > len(self._free_buffers):
             raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
         handovers: list[Handover] = []
         for job in jobs:
             buffer = self._buffer_of[job.job_id] = self._free_buffers.pop()
-            self._arena[buffer, : len(job.pcm)] = job.pcm
+            self._life.arena[buffer, : len(job.pcm)] = job.pcm
             handovers.append(Handover(job.job_id, buffer, len(job.pcm), job.options))
         self._life.send(Admit(tuple(handovers)))
 
@@ -195,7 +207,6 @@ class EngineProcess:
             self._set_state(EngineState.RESTARTING)
         lost = list(self._buffer_of)
         logger.error("The engine process ended with %s and %d windows; restarting.", _exit_text(code), len(lost))
-        self._arena = None
         self._free_buffers.clear()
         self._buffer_of.clear()
         for listener in self._listeners:
@@ -213,18 +224,11 @@ class EngineProcess:
             is_alive = life.num_beats != num_beats or (life.is_ready and not self._buffer_of)
             silent_s = 0.0 if is_alive else silent_s + tick_s
             num_beats = life.num_beats
-            limit_s = self._patience_s(life) if life.is_ready else self._load_timeout_s
+            limit_s = max(self._heartbeat_timeout_s, life.slow_step_s) if life.is_ready else self._load_timeout_s
             if silent_s > limit_s:
                 logger.error("The engine process gave no sign of life for %.1f s; killing it.", silent_s)
                 life.kill()
                 return
-
-    def _patience_s(self, life: EngineLife) -> float:
-        """How long a step may take. A big model on a small machine is slow, not dead: one step may have to encode a
-        window for every slot, and the time of one window is known from the warm-up, later from the steps themselves.
-        """
-        window_s = life.warm_up_s if life.longest_step_s is None else life.longest_step_s
-        return max(self._heartbeat_timeout_s, 2 * self.info.slots * window_s)
 
     # -- messages from the child -------------------------------------------------------------------------------
 
@@ -232,15 +236,25 @@ class EngineProcess:
         if life is not self._life or self._state is EngineState.CLOSED:
             return
         match message:
-            case Ready(info, warm_up_s):
-                life.is_ready, life.warm_up_s = True, warm_up_s
-                self._welcome(life, info)
+            case Ready():
+                life.open_arena(message)
+                self._welcome(life, message.info)
             case LoadFailed(error):
                 self._error = error
+            case _:
+                self._take_back(message)
+
+    def _take_back(self, message: object) -> None:
+        """Jobs that are no longer in the engine, for whatever reason."""
+        match message:
             case Finished(jobs):
                 self._release([job.job_id for job in jobs])
                 for listener in self._listeners:
                     listener.on_finished(jobs)
+            case Refused(job_id, error):
+                self._release([job_id])
+                for listener in self._listeners:
+                    listener.on_refused(job_id, error)
             case Cancelled(job_ids):
                 self._release(job_ids)
                 for listener in self._listeners:
@@ -252,7 +266,6 @@ class EngineProcess:
 
     def _welcome(self, life: EngineLife, info: EngineInfo) -> None:
         self._info = info
-        self._arena = life.open_arena(info)
         self._free_buffers = list(range(info.slots))
         self._metrics.engine_load_s.set(life.age_s)
         self._set_state(EngineState.READY)

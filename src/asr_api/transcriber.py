@@ -75,13 +75,13 @@ class Transcriber:
         async for block in pcm:
             for window in cutter.push(block):
                 self.metrics.stage_s.labels("decode").observe(time.monotonic() - started_s)
-                await self._scheduler.wait_for_room(lane)
+                await self._scheduler.take_room(lane)
                 lane.unsubmitted_s = max(0, (pcm.duration_hint_ms or 0) - window.span.end_ms) / 1000
                 yield window
                 started_s = time.monotonic()
         lane.unsubmitted_s = 0.0
         for window in cutter.finish():
-            await self._scheduler.wait_for_room(lane)
+            await self._scheduler.take_room(lane)
             yield window
 
     async def _hear_in_order(
@@ -91,7 +91,9 @@ class Transcriber:
         hearings: asyncio.Queue[asyncio.Task[tuple[WindowSpan, WindowTranscript]] | None] = asyncio.Queue()
 
         async def hear(window: Window) -> tuple[WindowSpan, WindowTranscript]:
-            return window.span, await self._hear(window, lane, options)
+            heard = await self._hear(window, lane, options)
+            self._scheduler.give_room(lane)
+            return window.span, heard
 
         async def feed() -> None:
             try:

@@ -98,6 +98,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The engine can't do what this job asks for."""
+
+    job_id: int
+    error: AsrError
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """These jobs are no longer in the engine; answers every Cancel."""
 
@@ -186,13 +194,14 @@ class _Worker:
     def _admit(self) -> None:
         room = self._engine.free_slots
         handovers, self._waiting = self._waiting[:room], self._waiting[room:]
-        if handovers:
-            self._running |= {handover.job_id for handover in handovers}
-            self._engine.admit([self._job(handover) for handover in handovers])
-
-    def _job(self, handover: Handover) -> WindowJob:
-        pcm = self._arena[handover.buffer, : handover.num_samples]
-        return WindowJob(handover.job_id, pcm, handover.options)
+        for handover in handovers:
+            pcm = self._arena[handover.buffer, : handover.num_samples]
+            self._running.add(handover.job_id)
+            try:
+                self._engine.admit([WindowJob(handover.job_id, pcm, handover.options)])
+            except AsrError as error:
+                self._running.remove(handover.job_id)
+                self._pipe.send(Refused(handover.job_id, error))
 
 
 def _load(pipe: Connection, arena_fd: int) -> _Worker | None:

@@ -23,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_api.engines.child import Beat, Load, arena_bytes, window_samples
-from asr_api.engines.protocol import Engine, EngineInfo
+from asr_api.engines.child import Beat, Load, Ready, arena_bytes, window_samples
+from asr_api.engines.protocol import Engine
 from asr_api.pcm import Pcm
+
+logger = logging.getLogger(__name__)
 
 EXIT_TIMEOUT_S = 5.0
 
@@ -42,6 +44,8 @@ class EngineLife:
         self.ended: asyncio.Future[int] = self._loop.create_future()  # the exit code
         self._started_s = time.monotonic()
         self.is_ready = False
+        self.arena: Pcm = np.empty((0, 0), np.int16)  # (n_slots, n_window_samples)
+        self.slots = 0
         self.warm_up_s = 0.0
         self.num_beats = 0
         self.longest_step_s: float | None = None
@@ -64,10 +68,20 @@ class EngineLife:
     def age_s(self) -> float:
         return time.monotonic() - self._started_s
 
-    def open_arena(self, info: EngineInfo) -> Pcm:
-        """The shared memory, once the child has sized it: (n_slots, n_window_samples)."""
+    @property
+    def slow_step_s(self) -> float:
+        """How long a step may take without being a hang. A big model on a small machine is slow, not dead: one step may
+        have to encode a window for every slot; how long one takes is known from the warm-up, later from the steps.
+        """
+        window_s = self.warm_up_s if self.longest_step_s is None else self.longest_step_s
+        return 2 * self.slots * window_s
+
+    def open_arena(self, ready: Ready) -> None:
+        """Once the child has sized the shared memory."""
+        info = ready.info
         memory = mmap.mmap(self._arena_fd, arena_bytes(info))
-        return np.frombuffer(memory, np.int16).reshape(info.slots, window_samples(info))
+        self.arena = np.frombuffer(memory, np.int16).reshape(info.slots, window_samples(info))
+        self.is_ready, self.slots, self.warm_up_s = True, info.slots, ready.warm_up_s
 
     def send(self, message: object) -> None:
         # A dead child is reported by the listening thread; what was sent to it is lost with it.
@@ -80,27 +94,36 @@ class EngineLife:
     def close(self) -> None:
         """After `ended`."""
         self._thread.join()
+        self.arena = self.arena[:0].copy()  # the mapping holds a descriptor of its own
         self._pipe.close()
         os.close(self._arena_fd)
 
     def _listen(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        try:
             while True:
                 self._take(self._pipe.recv())
+        except (EOFError, OSError):
+            pass  # the child has ended, or is about to
+        except Exception:
+            logger.exception("A message from the engine process could not be read; this is a bug.")
+            self.process.kill()
         try:
             code = self.process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
-        self._post(lambda: self.ended.done() or self.ended.set_result(code))
+        self._post(lambda: self._end(code))
+
+    def _end(self, code: int) -> None:
+        if not self.ended.done():
+            self.ended.set_result(code)
 
     def _take(self, message: object) -> None:
-        if isinstance(message, Beat):
-            self.num_beats += 1
-            if message.step_s is not None:
-                self.longest_step_s = max(self.longest_step_s or 0.0, message.step_s)
-        else:
+        self.num_beats += 1
+        if not isinstance(message, Beat):
             self._post(lambda: self._tell(self, message))
+        elif message.step_s is not None:
+            self.longest_step_s = max(self.longest_step_s or 0.0, message.step_s)
 
     def _post(self, callback: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
@@ -121,7 +144,7 @@ def _spawn(pipe_fd: int, arena_fd: int) -> subprocess.Popen[bytes]:
 
 def _open_unnamed_memory() -> int:
     """A file descriptor of memory that no name refers to, so that nothing is left behind by a kill -9."""
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("asr-api-arena")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

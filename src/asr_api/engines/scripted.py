@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
-from asr_api.errors import CheckpointError
+from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 from asr_api.transcript import Segment, WindowTranscript
 
 LEVEL = 100  # one more in the number is this much more in amplitude
 MAX_NUMBER = 299
+LANGUAGES = ("en", "de", "fr")
 MAX_GAP_SAMPLES = 50 * SAMPLES_PER_MS  # shorter pauses are inside a word
 
 # A window that contains one sample of this value makes the engine ...
@@ -35,6 +36,7 @@ class Script:
     """How the engine behaves; plain data, so that it can travel to the engine process.
 
     load_s:           time that loading takes
+    warm_up_s:        time that the warm-up takes
     load_error:       loading raises CheckpointError with this sentence
     crashes_on_load:  loading kills the process
     step_s:           time that one step takes, however many windows are in it
@@ -46,6 +48,7 @@ class Script:
     slots: int = 4
     window_s: float = 30.0
     load_s: float = 0.0
+    warm_up_s: float = 0.0
     load_error: str | None = None
     crashes_on_load: bool = False
     step_s: float = 0.0
@@ -87,7 +90,7 @@ class ScriptedEngine:
             device_name="none",
             window_s=self.script.window_s,
             slots=self.script.slots,
-            languages=("de", "en", "fr"),
+            languages=LANGUAGES,
         )
 
     @property
@@ -101,7 +104,9 @@ class ScriptedEngine:
             self.num_admitted += 1
             if self.num_admitted == self.script.crash_at_window:
                 _crash()
-            language = job.options.language or "en"
+            language = job.options.language or LANGUAGES[0]
+            if language not in LANGUAGES:
+                raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
             self._live[job.job_id] = _Live(job.job_id, job.pcm.copy(), language, self.script.steps_per_window)
 
     def step(self) -> list[FinishedJob]:
@@ -118,7 +123,7 @@ class ScriptedEngine:
             self._live.pop(job_id, None)
 
     def warm_up(self) -> None:
-        """Nothing here gets faster by being run."""
+        time.sleep(self.script.warm_up_s)
 
     def close(self) -> None:
         self._live.clear()

@@ -23,18 +23,20 @@ SUSPECT_DEATHS = 2  # a window that saw as many deaths of the engine runs alone
 class Lane:
     """One request's place in the queue.
 
-    held:          its windows that are not finished, waiting or in the engine
+    held:          what it submitted and is not finished: waiting, or in the engine
+    num_windows:   windows that were cut and are not yet heard to their end
+    room:          set when it may have become able to hold one more of them
     virtual_s:     audio seconds it was served, on the scale that all lanes share
     unsubmitted_s: audio that will be submitted later, as far as anybody knows
-    room:          set when the lane may have become able to hold one more window
     """
 
     waiting: deque[Ticket] = field(default_factory=deque)
     held: set[Ticket] = field(default_factory=set)
     num_running: int = 0
+    num_windows: int = 0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
     virtual_s: float = 0.0
     unsubmitted_s: float = 0.0
-    room: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def remaining_s(self) -> float:
@@ -97,6 +99,8 @@ class FairQueue:
 
     def push_front(self, tickets: Sequence[Ticket]) -> None:
         """Windows that lost their engine run again before all others, and the suspects among them alone."""
+        for ticket in tickets:
+            ticket.lane.num_running -= 1
         self._suspects.extend(ticket for ticket in tickets if ticket.is_suspect)
         self._retries.extendleft(ticket for ticket in reversed(tickets) if not ticket.is_suspect)
 

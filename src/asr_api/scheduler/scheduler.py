@@ -135,11 +135,17 @@ class Scheduler:
         finally:
             self._close_lane(lane)
 
-    async def wait_for_room(self, lane: Lane) -> None:
+    async def take_room(self, lane: Lane) -> None:
         """Returns when the lane may hold one more window, which is what bounds the memory of long files."""
-        while len(lane.held) >= self.max_held:
+        while lane.num_windows >= self.max_windows:
             lane.room.clear()
             await lane.room.wait()
+        lane.num_windows += 1
+
+    def give_room(self, lane: Lane) -> None:
+        """One window less: all of it was heard."""
+        lane.num_windows -= 1
+        lane.room.set()
 
     def submit(self, lane: Lane, pcm: Pcm, options: TranscribeOptions) -> asyncio.Future[WindowTranscript]:
         """Queues one window. The future raises RequestCrashedWorker, or ServerDraining when the engine is lost."""
@@ -167,7 +173,7 @@ class Scheduler:
         self.run_once()
 
     @property
-    def max_held(self) -> int:
+    def max_windows(self) -> int:
         """Windows that one request may hold; together they fill the slots twice, so that none waits for a decoder."""
         return max(MIN_AHEAD, 2 * self._engine.info.slots // max(1, len(self._queue.lanes)))
 
@@ -228,7 +234,6 @@ class Scheduler:
             ticket = self._running.pop(job.job_id, None)
             if ticket is None:  # its lane was closed in the meantime
                 continue
-            ticket.lane.num_running -= 1
             self._leave(ticket)
             if not ticket.heard.done():
                 ticket.heard.set_result(job.transcript)
@@ -239,13 +244,20 @@ class Scheduler:
             self._metrics.tokens.inc(job.transcript.num_tokens)
         self.run_once()
 
+    def on_refused(self, job_id: int, error: AsrError) -> None:
+        """This window asks for what the engine can't do."""
+        ticket = self._running.pop(job_id, None)
+        if ticket is not None:
+            self._leave(ticket)
+            _fail(ticket, error)
+        self.run_once()
+
     def on_lost(self, job_ids: Sequence[int]) -> None:
         """The innocent run again before all others; a culprit is found by running the suspects one by one."""
         lost = [ticket for job_id in job_ids if (ticket := self._running.pop(job_id, None))]
         self._speed.note(is_busy=bool(self._running))
         for ticket in lost:
             ticket.num_deaths += 1
-            ticket.lane.num_running -= 1
             if ticket.num_deaths >= MAX_DEATHS:
                 self._give_up(ticket)
         self._queue.push_front([ticket for ticket in lost if ticket.num_deaths < MAX_DEATHS])
@@ -270,8 +282,9 @@ class Scheduler:
         _fail(ticket, RequestCrashedWorker(message))
 
     def _leave(self, ticket: Ticket) -> None:
+        """The window comes out of the engine for good."""
+        ticket.lane.num_running -= 1
         ticket.lane.held.discard(ticket)
-        ticket.lane.room.set()
 
 
 def _fail(ticket: Ticket, error: AsrError) -> None:
