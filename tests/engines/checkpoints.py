@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from asr_api.text.languages import LANGUAGES
 
 Floats = NDArray[np.float32]
-NUM_BYTES, NUM_STAMPS = 256, 1501
+NUM_BYTES, NUM_STAMPS, NUM_WAVES = 256, 1501, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,10 @@ class Shape:
     dtype: str = "float32"
     num_shards: int = 1
     logit_gain: float = 4.5
-    end_gain: float = 0.6  # how strongly the end of text is preferred late in the window
+    end_gain: float = 1.0  # how strongly the end of text is preferred late in the window
+    stamp_gain: float = 1.0
+    stamp_noise: float = 0.3
+    position_noise: float = 1.5
 
     @property
     def end(self) -> int:
@@ -120,6 +123,7 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
 def _random_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Floats]]:
     random = np.random.RandomState(seed)
     towards_end = random.standard_normal(shape.n_state)
+    waves = random.standard_normal((2 * NUM_WAVES, shape.n_state)) / np.sqrt(NUM_WAVES)
     for name, dims in tensor_shapes(shape):
         values = random.standard_normal(dims)
         if "norm.weight" in name:
@@ -127,18 +131,29 @@ def _random_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Floats]]:
         elif name.endswith("bias"):
             values = 0.1 * values
         elif "embed_tokens" in name:
+            values[shape.end] += shape.end_gain * towards_end
+            # Stamps are like their neighbours, and like the positions at which they are said.
+            progress = np.arange(NUM_STAMPS) / shape.n_audio_ctx
+            likeness = shape.stamp_gain * (progress <= 1)[:, None] * _waves(progress)
+            values[-NUM_STAMPS:] = shape.stamp_noise * values[-NUM_STAMPS:] + likeness @ waves
             values *= shape.logit_gain / np.sqrt(shape.n_state)
-            values[shape.end] += shape.end_gain * shape.logit_gain / np.sqrt(shape.n_state) * towards_end
         elif "decoder.embed_positions" in name:
-            progress = np.linspace(-1, 1, len(values))[:, None]
-            values = 0.5 * values + 2 * progress * towards_end
+            progress = np.linspace(0, 1, len(values))
+            values = (
+                shape.position_noise * values + _waves(progress) @ waves + 2 * (progress[:, None] - 0.5) * towards_end
+            )
         elif "embed_positions" in name:
             values *= 0.5
         else:
-            # Sharp attention, so that the audio matters; a first convolution that sees the small mel values.
+            # Sharp attention, so that the audio matters.
             gain = 2.0 if "q_proj" in name or "k_proj" in name else 1.0
             values *= gain / np.sqrt(np.prod(dims[1:]))
         yield name, values.astype(np.float32)
+
+
+def _waves(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    angles = np.pi * np.arange(1, NUM_WAVES + 1) * x[:, None]
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Floats], dtype: str = "float32") -> None:
