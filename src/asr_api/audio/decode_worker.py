@@ -7,6 +7,7 @@ a JSON job with the descriptor comes in; frames of (kind, length, payload) go ou
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import json
@@ -18,7 +19,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypedDict
 
 import av
@@ -27,13 +27,13 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
 
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 GROUP_S = 0.5  # frames are resampled in groups: a crossing into the library for each of 26 ms is half of the cost
 FRAME_HEADER = struct.Struct("<cI")
 TAIL_BYTES = 2**17  # an Ogg page has at most 65,307
+PARSER_DELAY_PACKETS = 1  # trouble with reading shows up this much before the packet that suffers
 TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
 
 # Containers by demuxer name. Playlists and manifests are not among them and cannot be reached from those that are.
@@ -51,7 +51,7 @@ DECODERS = ",".join((
     *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le", "pcm_s64be"),
 ))  # fmt: skip
 # Where the declared length is a count of samples and not an estimate from the bit rate.
-EXACT_DEMUXERS = {"aiff", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
+EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 MAGIC = {
     0: (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff", b"#!AMR", b"riff",
         b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9"),
@@ -108,25 +108,35 @@ class Media:
         )
 
 
-@dataclass(slots=True)
 class Health:
-    """What went wrong on the way without being the end."""
+    """What goes wrong on the way without being the end: FFmpeg often only logs it."""
 
-    num_errors: int = 0
-    is_last_bad: bool = False  # the newest packet could not be decoded, or reading broke off
+    def __init__(self, messages: list[tuple[int, str, str]]) -> None:
+        self.num_errors = 0
+        self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest trouble
+        self._messages = messages  # (level, source, text), which the library goes on filling
 
-    def good(self) -> None:
-        self.is_last_bad = False
+    @property
+    def is_bad_at_the_end(self) -> bool:
+        return self._num_good <= PARSER_DELAY_PACKETS
 
-    def bad(self) -> None:
-        self.num_errors += 1
-        self.is_last_bad = True
+    def note(self, *, is_packet: bool, has_failed: bool) -> None:
+        """Once for every packet, and once for the end."""
+        has_complained = any(level <= av.logging.ERROR or "corrupt" in text for level, _, text in self._messages)
+        self._messages.clear()
+        if has_failed or has_complained:
+            self.num_errors += 1
+            self._num_good = 0
+        else:
+            self._num_good += is_packet
 
 
 def main() -> None:
     """Waits for one job, does it, ends. Every way out but a crash is a frame."""
     channel = socket.socket(fileno=0)
     load_everything()
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
     confine_process()
     send(channel, b"R", b"")
     message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
@@ -135,7 +145,9 @@ def main() -> None:
     job: Job = json.loads(message)
     confine_resources(job)
     try:
-        send(channel, b"E", json.dumps(decode(Media(fds[0]), job, channel)).encode())
+        with av.logging.Capture() as messages:
+            ending = decode(Media(fds[0]), job, channel, Health(messages))
+        send(channel, b"E", json.dumps(ending).encode())
     except Refused as refused:
         report = {"code": refused.code, "reason": refused.reason, "value": refused.value}
         send(channel, b"E", json.dumps(report).encode())
@@ -143,14 +155,12 @@ def main() -> None:
         send(channel, b"E", b'{"code": "invalid_audio", "reason": "memory"}')
 
 
-def decode(media: Media, job: Job, channel: socket.socket) -> dict[str, bool]:
+def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> dict[str, bool]:
     """Sends the PCM as it is decoded; returns how the media ended."""
     hint_s = declared_s(media, job)
     send(channel, b"H", json.dumps({"duration_ms": round(hint_s * 1000) if hint_s else None}).encode())
-    health = Health()
     with open_media(media) as container:
         stream = audio_stream(container, job)
-        is_exact = container.format.name in EXACT_DEMUXERS
         num_samples = 0
         held = bytearray()  # until it is certain that there is enough
         for block in resampled(frames(container, stream, health), job):
@@ -161,11 +171,12 @@ def decode(media: Media, job: Job, channel: socket.socket) -> dict[str, bool]:
             if num_samples >= job["min_audio_s"] * RATE_HZ:
                 send(channel, b"P", held)
                 held.clear()
-        container_name = container.format.name
+        demuxer = container.format.name
     check_length(num_samples, job, health)
+    is_exact = demuxer in EXACT_DEMUXERS or (demuxer == "mp3" and counts_frames(media))
     is_short = is_exact and hint_s is not None and num_samples / RATE_HZ < hint_s - TRUNCATION_S
-    is_cut_ogg = container_name == "ogg" and ogg_breaks_off(media)
-    return {"is_truncated": health.is_last_bad or is_short or is_cut_ogg}
+    is_cut_ogg = demuxer == "ogg" and ogg_breaks_off(media)
+    return {"is_truncated": health.is_bad_at_the_end or is_short or is_cut_ogg}
 
 
 def check_length(num_samples: int, job: Job, health: Health) -> None:
@@ -233,44 +244,30 @@ def declared_s(media: Media, job: Job) -> float | None:
 def measured_s(container: InputContainer, stream: AudioStream, job: Job) -> float | None:
     """Sums up the packets without decoding them (some 15,000 times real time), so that no bomb is ever decoded."""
     length_s = 0.0
-    for packet in packets(container, stream, Health()):
-        length_s += float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
-        if length_s > job["max_audio_s"]:
-            raise Refused("audio_too_long")
+    with contextlib.suppress(av.FFmpegError):  # the part before is what will be decoded
+        for packet in container.demux(stream):
+            length_s += float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+            if length_s > job["max_audio_s"]:
+                raise Refused("audio_too_long")
     return length_s or None
 
 
 # -- decoding ----------------------------------------------------------------------------------------------------------
 
 
-def packets(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[Packet[AudioStream]]:
-    """Reads until the end or until reading fails, which is how many truncated files end."""
-    demuxed = container.demux(stream)
-    while True:
-        try:
-            packet = next(demuxed, None)
-        except av.FFmpegError:
-            health.bad()
-            return
-        if packet is None:
-            return
-        yield packet
-
-
 def frames(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[AudioFrame]:
-    """Decoded frames; a packet that cannot be decoded is skipped, as players do."""
-    for packet in packets(container, stream, health):
-        try:
-            decoded = stream.decode(packet)
-        except av.FFmpegError:
-            health.bad()
-            continue
-        if packet.size:  # the last packet is empty and only flushes
-            if packet.is_corrupt:
-                health.bad()
-            else:
-                health.good()
-        yield from decoded
+    """Decoded frames; a packet that cannot be decoded is skipped, as players do, and where reading fails is the end."""
+    try:
+        for packet in container.demux(stream):
+            decoded, has_failed = [], False
+            try:
+                decoded = stream.decode(packet)
+            except av.FFmpegError:
+                has_failed = True
+            health.note(is_packet=packet.size > 0, has_failed=has_failed)  # the last packet is empty and only flushes
+            yield from decoded
+    except av.FFmpegError:
+        health.note(is_packet=False, has_failed=True)
 
 
 def resampled(source: Iterator[AudioFrame], job: Job) -> Iterator[bytes]:
@@ -304,6 +301,16 @@ def drained(group: AudioFifo, resampler: AudioResampler) -> Iterator[bytes]:
 def converted(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
     for mono in resampler.resample(frame):
         yield bytes(memoryview(mono.planes[0])[: mono.samples * SAMPLE_BYTES])
+
+
+def counts_frames(media: Media) -> bool:
+    """Whether an MP3 says how many frames it has, in a Xing or VBRI header in its first frame."""
+    head = os.pread(media.fd, 10, 0)
+    tag_bytes = 0
+    if head.startswith(b"ID3") and len(head) == 10:  # sizes in ID3 are written in bytes of 7 bits
+        tag_bytes = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    first_frame = os.pread(media.fd, 2048, tag_bytes)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
 
 
 def ogg_breaks_off(media: Media) -> bool:
