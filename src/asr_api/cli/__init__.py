@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with contextlib.suppress(BrokenPipeError):  # `asr-api transcribe … | head`: the reader has what it wanted
             return _run(arguments)
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # so that the last flush finds no broken pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no broken pipe
     except StartupError as error:
         _complain(error)
         return NOT_STARTED

@@ -40,14 +40,20 @@ class Output:
     format: Format
     folder: Path | None
 
-    def check(self, num_sources: int) -> None:
-        """Raises StartupError when so many transcripts can't go there."""
+    def check(self, sources: Sequence[Source]) -> None:
+        """Raises StartupError when not all transcripts can go there."""
         name = self.format.name
-        if num_sources > 1 and self.folder is None and name in ONE_A_FILE:
-            raise StartupError(f"{num_sources} sources do not fit into one {name} file; add --output-dir DIR.")
+        if self.folder is None:
+            if len(sources) > 1 and name in ONE_A_FILE:
+                raise StartupError(f"{len(sources)} sources do not fit into one {name} file; add --output-dir DIR.")
+            return
+        output, count = Counter(source.output for source in sources).most_common(1)[0]
+        if count > 1:
+            raise StartupError(
+                f"{count} sources have the same name, {output}, and so would their outputs; rename them."
+            )
         try:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             raise StartupError(f"--output-dir is '{self.folder}', which can't be made; name another folder.") from None
 
@@ -86,11 +92,7 @@ def list_sources(given: Sequence[str]) -> list[Source]:
 def _told_apart(sources: Sequence[Source]) -> list[Source]:
     """Outputs lose the ending of their source, a.mp3 → a.srt, unless another source then has the same output."""
     uses = Counter(source.output.with_suffix("") for source in sources)
-    short = [
+    return [
         replace(source, output=bare) if uses[bare := source.output.with_suffix("")] == 1 else source
         for source in sources
     ]
-    output, count = Counter(source.output for source in short).most_common(1)[0]
-    if count > 1:
-        raise StartupError(f"{count} sources have the same name, {output}, and so would their outputs; rename them.")
-    return short

@@ -34,7 +34,7 @@ BAR = "{percentage:3.0f}% {bar:20} {n:.0f}/{total:.0f} s of audio, {desc} [{elap
 async def transcribe(settings: Settings, given: Sequence[str], options: TranscribeOptions, output: Output) -> int:
     """The exit code. Raises StartupError when nothing can be transcribed at all."""
     sources = list_sources(given)
-    output.check(len(sources))
+    output.check(sources)
     policy = replace(media_policy(settings), local_paths=LocalPaths())
     async with open_transcriber(settings, Metrics()) as transcriber:
         options = replace(options, language=_language(options.language, transcriber.info.languages))

@@ -1,0 +1,229 @@
+"""The asr-api command as scripts and people use it; the scripted engine hears the numbers that `wav` says."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from asr_api import __version__, compose
+from asr_api.cli import main
+from asr_api.cli.files import list_sources
+from asr_api.config import Settings, flag_of, is_server_only
+from asr_api.engines.scripted import Script
+from asr_api.errors import PathNotFound
+from tests.server.running import ROOT, command, environment, wav
+from tests.server.scripted_server import open_scripted
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Cli:
+    """Runs the command in this process, with the scripted engine, in a folder of its own."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._capfd = capfd
+        self._monkeypatch = monkeypatch
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("CACHE_DIR", str(folder))
+        monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: folder)
+
+    def run(self, *arguments: str, script: Script = Script()) -> Ended:  # noqa: B008  # frozen
+        self._monkeypatch.setattr(compose, "open_engine", partial(open_scripted, script))
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return Ended(code, *self._capfd.readouterr())
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    return Cli(capfd, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    (folder / "more").mkdir(parents=True)
+    (folder / ".trash").mkdir()
+    (folder / "b.wav").write_bytes(wav(2, 22))
+    (folder / "a.wav").write_bytes(wav(1, 11, word_s=2))
+    (folder / "more" / "c.WAV").write_bytes(wav(3))
+    (folder / ".trash" / "d.wav").write_bytes(wav(4))
+    (folder / "notes.txt").write_text("not audio")
+    return folder
+
+
+def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
+    cli: Cli, tmp_path: Path, recordings: Path
+) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
+    ended = cli.run("transcribe", "recordings", "bad.wav", "nowhere.mp3", "recordings/b.wav")
+    assert ended.stdout == "1 11\n2 22\n3\n2 22\n"
+    assert ended.code == 1
+    bad, missing = ended.stderr.splitlines()
+    assert bad.startswith("asr-api: bad.wav: The data is no audio file")
+    assert missing == "asr-api: nowhere.mp3: there is no such file; check the spelling."
+    assert recordings.exists()
+
+
+def test_files_are_written_beside_each_other(cli: Cli, tmp_path: Path, recordings: Path) -> None:
+    (recordings / "b.mp4").write_bytes(wav(5))
+    ended = cli.run("transcribe", "recordings", "--format", "srt", "--output-dir", "subtitles/new")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
+    written = sorted(str(path.relative_to(tmp_path / "subtitles/new")) for path in tmp_path.rglob("*.srt"))
+    assert written == ["a.srt", "b.mp4.srt", "b.wav.srt", "more/c.srt"]
+    expected = "1\n00:00:00,000 --> 00:00:00,500\n3\n\n"
+    assert (tmp_path / "subtitles/new/more/c.srt").read_text() == expected
+
+
+def test_json_is_one_line_for_each_source(cli: Cli, recordings: Path) -> None:
+    ended = cli.run("transcribe", str(recordings), "--format", "json")
+    bodies = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [body["text"] for body in bodies] == ["1 11", "2 22", "3"]
+    assert bodies[1]["segments"][1] == {"start": 1.0, "end": 1.5, "text": "22"}
+
+
+def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path: Path, recordings: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with subprocess.Popen(
+        command({"step_s": 0.2}, "transcribe", str(recordings)),
+        env=environment(tmp_path, TERM="xterm", COLUMNS="100"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        stdout, _ = process.communicate(timeout=20)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # how a terminal says that the other side is gone
+        pass
+    os.close(ours)
+    assert stdout == "1 11\n2 22\n3\n"
+    assert b"s of audio, 2 of 3 done" in shown
+    assert b"100%" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["transcribe", "a.wav", "--language", "klingon"], "klingon"),
+        (["transcribe", "a.wav", "--batch-size", "none"], "BATCH_SIZE is 'none'"),
+        (["transcribe", "a.wav", "--port", "1"], "unrecognized arguments: --port 1"),
+        (["transcribe", "a.wav", "b.wav", "--format", "srt"], "2 sources do not fit into one srt file"),
+        (["transcribe", "x/a.wav", "y/a.wav", "--output-dir", "out"], "2 sources have the same name, a.wav"),
+        (["transcribe", "a.wav", "--output-dir", "/dev/null/x"], "--output-dir is '/dev/null/x'"),
+        (["transcribe"], "the following arguments are required"),
+        (["fly"], "invalid choice: 'fly'"),
+        ([], "required"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_2(cli: Cli, arguments: list[str], sentence: str) -> None:
+    ended = cli.run(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_an_engine_that_cannot_load_is_2(cli: Cli, recordings: Path) -> None:
+    ended = cli.run("transcribe", str(recordings), script=Script(load_error="The checkpoint is odd; take another."))
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1] == "asr-api: The checkpoint is odd; take another."
+
+
+def test_an_interrupt_is_130_and_leaves_no_process(tmp_path: Path, recordings: Path) -> None:
+    script: dict[str, object] = {"step_s": 0.1, "steps_per_window": 600}
+    with subprocess.Popen(
+        command(script, "transcribe", str(recordings), "--log-level", "info"),
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        time.sleep(1.5)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_a_reader_that_leaves_is_no_drama(tmp_path: Path, recordings: Path) -> None:
+    with subprocess.Popen(
+        command({}, "transcribe", str(recordings)),
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_help_is_quick_and_names_every_setting(tmp_path: Path) -> None:
+    def help_of(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "asr_api", *arguments, "--help"],
+            env=environment(tmp_path, COLUMNS="200"),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert {"serve", "transcribe", "models"} <= set(help_of().replace("|", " ").split())
+    served, transcribed = help_of("serve"), help_of("transcribe")
+    for name, field in Settings.model_fields.items():
+        assert flag_of(name) in served
+        assert (flag_of(name) in transcribed) is not is_server_only(field)
+    code = "import sys, asr_api.cli; print(sorted({'numpy', 'fastapi', 'tqdm', 'huggingface_hub'} & {*sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded == "[]\n"
+
+
+def test_version_and_models(cli: Cli) -> None:
+    assert cli.run("--version") == Ended(0, f"asr-api {__version__}\n", "")
+    assert cli.run("models").code == 0
+
+
+def test_sources_are_listed_in_order(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(recordings)
+    listed = list_sources([".", "https://example.org/talks/talk.v1.mp3?key=1", "more/c.WAV"])
+    assert [source.name for source in listed] == [
+        "a.wav",
+        "b.wav",
+        "more/c.WAV",
+        "https://example.org/talks/talk.v1.mp3?key=1",
+        "more/c.WAV",
+    ]
+    assert [str(source.output) for source in listed] == ["a", "b", "more/c", "talk.v1", "c"]
+    (recordings / "empty").mkdir()
+    with pytest.raises(PathNotFound, match="empty holds no audio file"):
+        list_sources(["empty"])

@@ -1,0 +1,81 @@
+"""Settings reach the part that they are for, and a start that takes long can be given up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from asr_api import compose
+from asr_api.audio.source import LocalPaths
+from asr_api.compose import engine_options, media_policy, open_transcriber
+from asr_api.config import read_settings
+from asr_api.engines.scripted import Script
+from asr_api.errors import CheckpointError
+from asr_api.metrics import Metrics
+from tests.server.scripted_server import open_scripted
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_engine_gets_its_settings() -> None:
+    settings = read_settings(
+        {"model_id": "a/b", "batch_size": "3", "max_new_tokens": "99", "flash_attention_2": "0", "num_threads": "2"}
+    )
+    options = engine_options(settings, Path("/checkpoint"), Path("/cache"))
+    assert (options.model_id, options.checkpoint, options.cache_dir) == ("a/b", Path("/checkpoint"), Path("/cache"))
+    assert (options.slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
+    assert options.flash_attention_2 is False
+
+
+@pytest.mark.parametrize("folder", [None, "", "a folder"])
+def test_the_media_policy_gets_its_settings(tmp_path: Path, folder: str | None) -> None:
+    flags = {"max_upload_mb": "2", "allowed_media_domains": "a.example", "allow_private_cidrs": "10.0.0.0/8"}
+    if folder is not None:
+        flags["allowed_local_media_path"] = folder and str(tmp_path)
+    policy = media_policy(read_settings(flags))
+    assert policy.local_paths == LocalPaths(root=tmp_path if folder else None, is_enabled=folder != "")
+    assert (policy.max_media_bytes, policy.allowed_media_domains) == (2 * 2**20, ("a.example",))
+    assert policy.allow_private_cidrs == (ip_network("10.0.0.0/8"),)
+
+
+async def test_the_parts_are_started_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(slots=3)))
+    metrics = Metrics()
+    settings = read_settings({"cache_dir": str(tmp_path), "max_requests": "5"})
+    async with open_transcriber(settings, metrics) as transcriber:
+        transcriber.check_capacity()
+        assert transcriber.info.slots == 3
+        assert metrics.registry.get_sample_value("asr_engine_ready") == 1
+    assert metrics.registry.get_sample_value("asr_engine_ready") == 0
+
+
+async def test_a_checkpoint_that_cannot_be_had_is_an_error_and_a_slow_one_can_be_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = read_settings({"cache_dir": str(tmp_path), "model_id": "a/b", "model_revision": "v1"})
+    release = threading.Event()
+
+    def refuse(model_id: str, *, revision: str, cache_dir: Path) -> Path:
+        raise CheckpointError(f"{model_id} {revision} {cache_dir}")
+
+    def download(*_: object, **__: object) -> Path:
+        release.wait(10)
+        raise AssertionError("nobody waits for this any more")
+
+    monkeypatch.setattr(compose, "resolve_checkpoint", refuse)
+    with pytest.raises(CheckpointError, match=f"a/b v1 {tmp_path}"):
+        async with open_transcriber(settings, Metrics()):
+            pass
+    monkeypatch.setattr(compose, "resolve_checkpoint", download)
+    started = time.perf_counter()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(open_transcriber(settings, Metrics()).__aenter__(), 0.1)
+    assert time.perf_counter() - started < 5
+    release.set()
