@@ -106,6 +106,7 @@ class EngineProcess:
     async def close(self) -> None:
         """Ends the process; jobs in it are dropped."""
         self._set_state(EngineState.CLOSED)
+        self._has_started.set()  # nobody should wait for it any longer
         if self._supervisor is None:
             return
         timeout_s = 0.0

@@ -70,7 +70,8 @@ class Transcriber:
 
     async def _cut(self, pcm: PcmStream, lane: Lane) -> AsyncGenerator[Window, None]:
         """Windows while decoding goes on; decoding pauses while the lane holds as many as it may."""
-        cutter = WindowCutter(min(self._window_s, self.info.window_s), self._stride_s)
+        window_s = min(self._window_s, self.info.window_s)
+        cutter = WindowCutter(window_s, min(self._stride_s, window_s / 2))
         started_s = time.monotonic()
         async for block in pcm:
             for window in cutter.push(block):
@@ -133,8 +134,7 @@ class Transcriber:
 
     async def start(self) -> None:
         """Returns when a request could be served. Raises StartupError, or another AsrError, when none ever will."""
-        await self._decoder.start()
-        await self._engine.start()
+        await asyncio.gather(self._decoder.start(), self._engine.start())
 
     async def wait_failed(self) -> AsrError:
         """Waits until the engine can't be started again; the server should then end with this error."""

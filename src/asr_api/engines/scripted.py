@@ -64,6 +64,7 @@ class _Live:
     job_id: int
     pcm: Pcm
     language: str
+    marks: tuple[int, ...]
     steps_left: int
 
 
@@ -107,12 +108,14 @@ class ScriptedEngine:
             language = job.options.language or LANGUAGES[0]
             if language not in LANGUAGES:
                 raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
-            self._live[job.job_id] = _Live(job.job_id, job.pcm.copy(), language, self.script.steps_per_window)
+            marks = tuple(mark for mark in MARKS if mark in job.pcm)
+            live = _Live(job.job_id, job.pcm.copy(), language, marks, self.script.steps_per_window)
+            self._live[job.job_id] = live
 
     def step(self) -> list[FinishedJob]:
         time.sleep(self.script.step_s)
         for live in self._live.values():
-            _obey_marks(live.pcm)
+            _obey(live.marks)
             live.steps_left -= 1
         done = [live for live in self._live.values() if live.steps_left <= 0]
         self.cancel([live.job_id for live in done])
@@ -177,13 +180,12 @@ def hear(pcm: Pcm) -> list[Segment]:
     return words
 
 
-def _obey_marks(pcm: Pcm) -> None:
-    found = set(np.intersect1d(pcm, MARKS).tolist())
-    if CRASH in found:
+def _obey(marks: tuple[int, ...]) -> None:
+    if CRASH in marks:
         _crash()
-    if HANG in found:
+    if HANG in marks:
         time.sleep(3600)
-    if FAIL in found:
+    if FAIL in marks:
         raise RuntimeError("the script says that this window fails")
 
 
