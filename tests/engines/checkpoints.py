@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,22 +69,37 @@ TINY = Shape(
 )
 
 
-def write_checkpoint(folder: Path, shape: Shape, seed: int = 1) -> Path:
-    """Write a complete checkpoint and return its folder."""
+def write_checkpoint(
+    folder: Path,
+    shape: Shape,
+    seed: int = 1,
+    *,
+    rounded_to: str = "",
+    output_projection: Literal["", "copy", "other"] = "",
+) -> Path:
+    """Write a complete checkpoint and return its folder.
+
+    rounded_to:         float16 or bfloat16: values that fit it, stored as float32
+    output_projection:  store proj_out.weight too: a copy of the embedding, or another one that is not tied to it
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", _config(shape))
+    _write_json(folder / "config.json", _config(shape) | {"tie_word_embeddings": output_projection != "other"})
     _write_json(folder / "generation_config.json", _generation_config(shape))
     _write_json(folder / "preprocessor_config.json", _preprocessor_config(shape))
     write_tokenizer_json(folder, shape)
-    names = list(dict(tensor_shapes(shape)))
     tensors = dict(_random_tensors(shape, seed))
+    if output_projection:
+        embedding = tensors["model.decoder.embed_tokens.weight"]
+        tensors["proj_out.weight"] = embedding if output_projection == "copy" else np.roll(embedding, 1, axis=0)
+    if rounded_to:
+        tensors = {name: _rounded(values, rounded_to) for name, values in tensors.items()}
     if shape.num_shards == 1:
         write_safetensors(folder / "model.safetensors", tensors, shape.dtype)
         return folder
     weight_map = {}
     for shard in range(shape.num_shards):
         file = f"model-{shard + 1:05}-of-{shape.num_shards:05}.safetensors"
-        part = names[shard :: shape.num_shards]
+        part = list(tensors)[shard :: shape.num_shards]
         weight_map |= dict.fromkeys(part, file)
         write_safetensors(folder / file, {name: tensors[name] for name in part}, shape.dtype)
     _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
@@ -174,6 +190,12 @@ def _stored(values: Floats, dtype: str) -> bytes:
     if dtype == "bfloat16":
         return (np.ascontiguousarray(values).view(np.uint32) >> 16).astype(np.uint16).tobytes()
     return values.astype(dtype).tobytes()
+
+
+def _rounded(values: Floats, dtype: str) -> Floats:
+    if dtype == "bfloat16":
+        return (np.ascontiguousarray(values).view(np.uint32) >> 16 << 16).view(np.float32)
+    return values.astype(dtype).astype(np.float32)
 
 
 def _config(shape: Shape) -> dict[str, object]:

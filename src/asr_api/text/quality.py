@@ -1,4 +1,7 @@
-"""Is what a window says worth keeping? OpenAI's definitions and thresholds. Knows nothing about where numbers come from."""
+"""Is what a window says worth keeping? By OpenAI's definitions and thresholds.
+
+In go a window's numbers, out comes a verdict. Knows nothing about where the numbers come from.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Token ids of one window → timed segments.
 
 A stamp closes the text before it and opens the text after it; Whisper writes two in a row, one for each. Out come
-segments in integer milliseconds that start in order and end inside the audio. Knows nothing about how tokens were chosen.
+segments in integer milliseconds, in order and inside the audio. Knows nothing about how tokens were chosen.
 """
 
 from __future__ import annotations

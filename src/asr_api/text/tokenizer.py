@@ -49,7 +49,7 @@ class Tokenizer:
         token = self._find(name)
         if token is None:
             raise CheckpointError(
-                f"The checkpoint's tokenizer has no token <|{name}|>, so it is not Whisper's; fetch the checkpoint again."
+                f"The checkpoint's tokenizer has no <|{name}|>, so it is not Whisper's; fetch the checkpoint again."
             )
         return token
 
@@ -63,7 +63,7 @@ def _open_backend(folder: Path) -> Backend:
         if (folder / "tokenizer.json").is_file():
             return Backend.from_file(str(folder / "tokenizer.json"))
         return _from_vocab_files(folder)
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+    except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(
             "The checkpoint's tokenizer.json, or its vocab.json, cannot be read; fetch the checkpoint again."
         ) from error

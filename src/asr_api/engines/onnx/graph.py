@@ -1,7 +1,7 @@
 """The two graphs of a Whisper model, as serialised ONNX: the encoder, and one step of the decoder.
 
-In goes a WhisperSpec, out come a few kilobytes: every weight is only named, after the tensor in the checkpoint, and is
-handed over when a session is opened. That takes milliseconds, so graphs are built at each start and never kept.
+In go a WhisperSpec and its weights. A graph is a few kilobytes: a weight is only named in it, after the tensor in the
+checkpoint, and its values stay where they are. Building takes milliseconds, so it is done at each start and never kept.
 
     encoder  log_mel (batch, n_mels, n_frames)              → cross_keys.{layer}, cross_values.{layer}
     decoder  tokens, positions (rows), self_mask, caches    → logits (rows, n_vocab), new_keys, new_values
@@ -20,21 +20,26 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from asr_api.engines.whisper.spec import WhisperSpec
+from asr_api.engines.whisper.weights import Stored, Weights
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
 EPSILON = 1e-5  # of every layer norm
 
 
-@dataclass(frozen=True, slots=True)
+ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NamedWeight:
-    """A tensor that a graph expects to be handed over: its name in the checkpoint and its dimensions."""
+    """A tensor that a session must be given together with the graph. onnx_type: of TensorProto"""
 
     name: str
-    dims: tuple[int, ...]
+    onnx_type: int
+    values: Stored
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Graph:
     model: bytes
     weights: tuple[NamedWeight, ...]
@@ -43,19 +48,24 @@ class Graph:
 class _Builder:
     """Nodes, constants and named weights of one graph; each call returns the name of its result."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Weights) -> None:
+        self.checkpoint = weights
         self.nodes: list[onnx.NodeProto] = []
-        self.weights: dict[str, tuple[int, ...]] = {}
+        self.weights: dict[str, NamedWeight] = {}
         self.constants: dict[str, onnx.TensorProto] = {}
 
-    def add(self, op: str, *inputs: str, result: str = "", **attributes: object) -> str:
+    def add(self, op: str, *inputs: str, result: str = "", domain: str = "", **attributes: object) -> str:
         result = result or f"{op}.{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [result], **attributes))
+        node = helper.make_node(op, list(inputs), [result], domain=domain)
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self.nodes.append(node)
         return result
 
     def weight(self, name: str, *dims: int) -> str:
-        self.weights[name] = dims
-        return name
+        """A tensor of the checkpoint; one of 16 bits is widened, once, when the session folds its constants."""
+        tensor = self.checkpoint.tensor(name, dims)
+        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
+        return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
     def integers(self, *values: int) -> str:
         name = f"i{list(values)}"
@@ -85,18 +95,17 @@ class _Builder:
         hidden = self.add("Gelu", self.linear(hidden, f"{name}.fc1", n_state, n_hidden))
         return self.add("Add", x, self.linear(hidden, f"{name}.fc2", n_hidden, n_state))
 
-    def model(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
-        weights = [_named_only(weight, dims) for weight, dims in self.weights.items()]
+    def graph(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
+        weights = [_named_only(weight) for weight in self.weights.values()]
         graph = helper.make_graph(self.nodes, name, inputs, outputs, [*weights, *self.constants.values()])
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-        named = tuple(NamedWeight(weight, dims) for weight, dims in self.weights.items())
-        return Graph(model.SerializeToString(), named)
+        return Graph(model.SerializeToString(), tuple(self.weights.values()))
 
 
-def encoder_graph(spec: WhisperSpec) -> Graph:
+def encoder_graph(spec: WhisperSpec, weights: Weights) -> Graph:
     """Log-mel to the keys and values that every decoder layer attends to."""
-    build, n_state, n_ctx = _Builder(), spec.n_state, spec.n_audio_ctx
+    build, n_state, n_ctx = _Builder(weights), spec.n_state, spec.n_audio_ctx
     x = "log_mel"
     for index, n_in in ((1, spec.n_mels), (2, n_state)):
         name = f"encoder.conv{index}"
@@ -125,7 +134,7 @@ def encoder_graph(spec: WhisperSpec) -> Graph:
             _floats(f"cross_keys.{layer}", "batch", n_head, d_head, n_ctx),
             _floats(f"cross_values.{layer}", "batch", n_head, n_ctx, d_head),
         ]
-    return build.model("encoder", [_floats("log_mel", "batch", spec.n_mels, spec.n_frames)], outputs)
+    return build.graph("encoder", [_floats("log_mel", "batch", spec.n_mels, spec.n_frames)], outputs)
 
 
 def _encoder_attention(build: _Builder, spec: WhisperSpec, x: str, name: str) -> str:
@@ -140,9 +149,9 @@ def _encoder_attention(build: _Builder, spec: WhisperSpec, x: str, name: str) ->
     return build.add("Add", x, build.linear(heard, f"{name}.out_proj", n_state, n_state))
 
 
-def decoder_graph(spec: WhisperSpec) -> Graph:
+def decoder_graph(spec: WhisperSpec, weights: Weights) -> Graph:
     """One token of each row to the logits of the next; rows are independent and at positions of their own."""
-    build, n_state, n_head = _Builder(), spec.n_state, spec.n_text_head
+    build, n_state, n_head = _Builder(weights), spec.n_state, spec.n_text_head
     d_head = n_state // n_head
     embedding = build.weight("decoder.embed_tokens.weight", spec.n_vocab, n_state)
     positions = build.weight("decoder.embed_positions.weight", spec.n_text_ctx, n_state)
@@ -176,7 +185,7 @@ def decoder_graph(spec: WhisperSpec) -> Graph:
         _floats("new_keys", spec.n_text_layer, "rows", n_head, d_head),
         _floats("new_values", spec.n_text_layer, "rows", n_head, d_head),
     ]
-    return build.model("decoder", inputs, outputs)
+    return build.graph("decoder", inputs, outputs)
 
 
 def _self_attention(build: _Builder, spec: WhisperSpec, x: str, layer: int) -> tuple[str, str, str]:
@@ -226,9 +235,9 @@ def _floats(name: str, *dims: int | str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
 
 
-def _named_only(name: str, dims: tuple[int, ...]) -> onnx.TensorProto:
+def _named_only(weight: NamedWeight) -> onnx.TensorProto:
     """A weight without values: ONNX's way to say that they come from elsewhere."""
-    tensor = onnx.TensorProto(name=name, dims=dims, data_type=TensorProto.FLOAT)
+    tensor = onnx.TensorProto(name=weight.name, dims=weight.values.shape, data_type=weight.onnx_type)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="checkpoint")
     return tensor

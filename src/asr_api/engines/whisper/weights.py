@@ -1,7 +1,7 @@
-"""A checkpoint's tensors by name, as float32, from one safetensors file or from shards.
+"""A checkpoint's tensors by name, as they are stored, from one safetensors file or from shards.
 
-Files are mapped, not read: a float32 tensor is a view of the page cache, and float16 or bfloat16 is widened when it is
-asked for. Nothing but safetensors is opened: a pickle can run code. Knows names and sizes, not what they are for.
+Files are mapped, not read: a tensor is a view of the page cache. Nothing but safetensors is opened: a pickle can run
+code. Knows names, types and sizes, not what they are for.
 """
 
 from __future__ import annotations
@@ -17,13 +17,26 @@ from numpy.typing import NDArray
 from asr_api.engines.whisper.spec import read_json
 from asr_api.errors import CheckpointError
 
-Floats = NDArray[np.float32]
+Stored = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+# numpy has no bfloat16: its bits, the upper half of a float32, stay an integer here.
+NUMPY_TYPES: dict[str, type[np.float32 | np.float16 | np.uint16]] = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,
+}
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTensor:
+    """dtype: F32, F16 or BF16; values: of the tensor's dimensions, contiguous and read-only, BF16 as its bits"""
+
+    dtype: str
+    values: Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +58,8 @@ class Weights:
             for name, entry in _read_header(path).items():
                 self._entries[name.removeprefix("model.")] = entry
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._entries
-
-    def tensor(self, name: str, dims: tuple[int, ...]) -> Floats:
-        """The tensor, float32 and contiguous; raises CheckpointError when it is missing or of other dimensions."""
+    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        """Raises CheckpointError when the tensor is missing or of other dimensions."""
         entry = self._entries.get(name)
         if entry is None:
             raise CheckpointError(
@@ -62,17 +72,11 @@ class Weights:
             )
         if entry.path not in self._maps:
             self._maps[entry.path] = np.memmap(entry.path, np.uint8, mode="r")
-        num_bytes = math.prod(dims) * ITEM_BYTES[entry.dtype]
-        raw = self._maps[entry.path][entry.offset_bytes : entry.offset_bytes + num_bytes]
-        return np.require(_widened(raw, entry.dtype).reshape(dims), np.float32, ["C", "ALIGNED"])
-
-
-def _widened(raw: NDArray[np.uint8], dtype: str) -> Floats:
-    if dtype == "BF16":  # the upper half of a float32
-        return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    if dtype == "F16":
-        return raw.view(np.float16).astype(np.float32)
-    return np.asarray(raw.view(np.float32))
+        item = np.dtype(NUMPY_TYPES[entry.dtype])
+        end_bytes = entry.offset_bytes + math.prod(dims) * item.itemsize
+        raw = self._maps[entry.path][entry.offset_bytes : end_bytes]
+        values = np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims)
+        return StoredTensor(entry.dtype, values.view(np.ndarray))
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -101,15 +105,12 @@ def _read_header(path: Path) -> dict[str, _Entry]:
     try:
         with path.open("rb") as file:
             header_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            if not 0 < header_bytes <= MAX_HEADER_BYTES:
-                raise ValueError("no safetensors")
-            header = json.loads(file.read(header_bytes))
-        size_bytes = path.stat().st_size
-        first = LENGTH_BYTES + header_bytes
+            header = json.loads(file.read(min(header_bytes, MAX_HEADER_BYTES)))
+        end_of_file, first = path.stat().st_size, LENGTH_BYTES + header_bytes
         return {
-            name: _read_entry(path, fields, first, size_bytes)
+            name: _read_entry(path, fields, first, end_of_file)
             for name, fields in header.items()
-            if name != "__metadata__" and fields["dtype"] in ITEM_BYTES
+            if name != "__metadata__" and fields["dtype"] in NUMPY_TYPES
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
@@ -117,12 +118,12 @@ def _read_header(path: Path) -> dict[str, _Entry]:
         ) from error
 
 
-def _read_entry(path: Path, fields: dict[str, object], first: int, size_bytes: int) -> _Entry:
+def _read_entry(path: Path, fields: dict[str, object], first: int, end_of_file: int) -> _Entry:
     dims, dtype, offsets = fields["shape"], str(fields["dtype"]), fields["data_offsets"]
     if not isinstance(dims, list) or not isinstance(offsets, list):
         raise TypeError("shape and data_offsets are lists")
     start, end = (int(offset) for offset in offsets)
-    num_bytes = math.prod(int(dim) for dim in dims) * ITEM_BYTES[dtype]
-    if start < 0 or end - start != num_bytes or first + end > size_bytes:
+    num_bytes = math.prod(int(dim) for dim in dims) * np.dtype(NUMPY_TYPES[dtype]).itemsize
+    if start < 0 or end - start != num_bytes or first + end > end_of_file:
         raise ValueError("a tensor lies outside the file")
     return _Entry(path, dtype, tuple(int(dim) for dim in dims), first + start)

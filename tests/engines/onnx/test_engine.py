@@ -1,0 +1,169 @@
+"""The ONNX engine on small random checkpoints: the contract, and the tokens that transformers gave."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from asr_api.engines.onnx.engine import OnnxEngine
+from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.errors import InvalidParameter
+from asr_api.options import TranscribeOptions
+from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
+from tests.engines.contract import EngineContract
+from tests.engines.golden_tokens import SEED, SHAPES, GoldenWindow, golden_shape, read_golden_windows
+from tests.engines.listening import AUTO, finish_all, listen, open_onnx
+from tests.engines.sounds import sound
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {name: write_checkpoint(root / name, shape, SEED) for name, shape in SHAPES.items()}
+
+
+class TestContract(EngineContract):
+    @pytest.fixture
+    def engine(self, folders: dict[str, Path]) -> Iterator[Engine]:
+        engine = open_onnx(folders["multilingual"])
+        yield engine
+        engine.close()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_tokens_are_those_of_transformers_in_a_mixed_batch(name: str, folders: dict[str, Path]) -> None:
+    windows = [window for window in read_golden_windows() if window.shape == name]
+    engine = open_onnx(folders[name])
+    for language in {window.language for window in windows}:
+        chosen = [window for window in windows if window.language == language]
+        heard = listen(engine, [_pcm(window) for window in chosen], TranscribeOptions(language=language))
+        assert [each.prompt for each in heard] == [window.prompt for window in chosen]
+        assert [each.tokens for each in heard] == [window.tokens for window in chosen]
+
+
+def _pcm(window: GoldenWindow) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    return sound(window.seconds, window.seed)
+
+
+def test_more_windows_than_slots_and_late_ones_say_the_same(folders: dict[str, Path]) -> None:
+    windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
+    engine = open_onnx(folders["multilingual"], slots=3)
+    assert [each.tokens for each in listen(engine, windows)] == [
+        listen(engine, [window])[0].tokens for window in windows
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_path: Path) -> None:
+    narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL, dtype=dtype, num_shards=3))
+    wide = write_checkpoint(tmp_path / "wide", SMALL, rounded_to=dtype)
+    windows = [sound(3, 0), sound(2, 1)]
+    expected = listen(open_onnx(wide), windows)
+    assert [each.tokens for each in listen(open_onnx(narrow), windows)] == [each.tokens for each in expected]
+    plain = listen(open_onnx(write_checkpoint(tmp_path / "plain", SMALL)), windows)
+    assert [each.transcript for each in plain] != [each.transcript for each in expected]
+
+
+def test_a_stored_output_projection_counts_only_when_it_is_untied(tmp_path: Path) -> None:
+    windows = [sound(3, 0)]
+    plain = listen(open_onnx(write_checkpoint(tmp_path / "plain", SMALL)), windows)
+    tied = write_checkpoint(tmp_path / "tied", SMALL, output_projection="copy")
+    assert listen(open_onnx(tied), windows) == plain
+    untied = write_checkpoint(tmp_path / "untied", SMALL, output_projection="other")
+    assert listen(open_onnx(untied), windows) != plain
+
+
+def test_the_older_tokenizer_files_will_do(tmp_path: Path, folders: dict[str, Path]) -> None:
+    older = write_checkpoint(tmp_path / "older", SMALL, SEED)
+    write_vocab_files(older, SMALL)
+    windows = [sound(3, 5)]
+    assert listen(open_onnx(older), windows) == listen(open_onnx(folders["multilingual"]), windows)
+
+
+def test_a_pass_that_reaches_its_limit_is_resumed_until_the_audio_is_done(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["english"], slots=2, max_new_tokens=12)
+    pcm, start_ms, passes = sound(3, 1), 0, 0
+    while True:
+        engine.admit([WindowJob(0, pcm[start_ms * 16 :], AUTO)])
+        transcript = finish_all(engine, 1)[0]
+        passes += 1
+        assert transcript.segments
+        if transcript.resume_ms is None:
+            break
+        assert transcript.num_tokens >= 12
+        assert transcript.segments[-1].end_ms == transcript.resume_ms >= 1000
+        start_ms += transcript.resume_ms
+    assert 2 <= passes <= 3
+
+
+def test_a_language_may_be_given_in_any_spelling(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["multilingual"])
+    spellings = ("de", "DE", "de-AT", "German")
+    heard = [listen(engine, [sound(2, 0)], TranscribeOptions(language=name))[0] for name in spellings]
+    assert {each.transcript.language for each in heard} == {"de"}
+    assert {each.prompt for each in heard} == {
+        (SMALL.special("startoftranscript"), SMALL.special("de"), SMALL.special("transcribe"))
+    }
+
+
+def test_the_task_is_part_of_the_prompt(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["multilingual"])
+    heard = listen(engine, [sound(2, 0)], TranscribeOptions(task="translate", language="fr"))[0]
+    assert heard.prompt[-1] == SMALL.special("translate")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("multilingual", TranscribeOptions(language="klingon")),
+        ("multilingual", TranscribeOptions(language="yue")),  # a language of Whisper, but not of this checkpoint
+        ("english", TranscribeOptions(language="fr")),
+        ("english", TranscribeOptions(task="translate")),
+    ],
+)
+def test_what_a_checkpoint_cannot_do_is_refused_and_nothing_admitted(
+    name: str, options: TranscribeOptions, folders: dict[str, Path]
+) -> None:
+    engine = open_onnx(folders[name])
+    jobs = [WindowJob(0, sound(1, 0), AUTO), WindowJob(1, sound(1, 1), options)]
+    with pytest.raises(InvalidParameter, match="language|task"):
+        engine.admit(jobs)
+    assert engine.free_slots == engine.info.slots
+
+
+def test_more_jobs_than_free_slots_are_refused(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["english"], slots=2)
+    with pytest.raises(ValueError, match="3 jobs for 2 free slots"):
+        engine.admit([WindowJob(index, sound(1, index), AUTO) for index in range(3)])
+
+
+def test_info_tells_what_the_checkpoint_is(folders: dict[str, Path]) -> None:
+    english, multilingual = open_onnx(folders["english"]), open_onnx(folders["mels128"])
+    assert english.info.languages == ("en",)
+    assert len(multilingual.info.languages) == 100
+    assert "yue" in multilingual.info.languages
+    assert english.info.window_s == SMALL_EN.n_audio_ctx / 50
+    assert english.info.device_name.startswith("CPU (")
+    assert english.info.notes == ()
+
+
+def test_flash_attention_is_answered_with_a_note(folders: dict[str, Path], tmp_path: Path) -> None:
+    options = EngineOptions("any", folders["english"], tmp_path, flash_attention_2=True, num_threads=1)
+    (note,) = OnnxEngine(options).info.notes
+    assert "no effect on a CPU" in note
+
+
+def test_an_idle_engine_uses_no_processor_time(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["multilingual"], num_threads=2)
+    listen(engine, [sound(3, 0), sound(3, 1)])
+    time.sleep(0.1)
+    before = psutil.Process().cpu_times()
+    time.sleep(0.4)
+    after = psutil.Process().cpu_times()
+    assert (after.user + after.system) - (before.user + before.system) < 0.08
