@@ -40,17 +40,23 @@ async def transcribe(settings: Settings, given: Sequence[str], options: Transcri
         options = replace(options, language=_language(options.language, transcriber.info.languages))
         with _Progress(transcriber, len(sources)) as progress:
             desk = _Desk(transcriber, policy, options, progress)
-            places = asyncio.Semaphore(min(MAX_AT_ONCE, settings.max_queued_requests))
-            tasks = [asyncio.create_task(desk.transcribe(source, places)) for source in sources]
-            try:
-                results = [
-                    await _deliver(source, task, output, progress) for source, task in zip(sources, tasks, strict=True)
-                ]
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-    return OK if all(results) else SOURCE_FAILED
+            num_failed = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
+    return SOURCE_FAILED if num_failed else OK
+
+
+async def _transcribe_in_order(desk: _Desk, sources: Sequence[Source], output: Output, max_requests: int) -> int:
+    """How many failed."""
+    places = asyncio.Semaphore(min(MAX_AT_ONCE, max_requests))
+    tasks = [asyncio.create_task(desk.transcribe(source, places)) for source in sources]
+    try:
+        delivered = [
+            await _deliver(source, task, output, desk.progress) for source, task in zip(sources, tasks, strict=True)
+        ]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return delivered.count(False)
 
 
 async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Output, progress: _Progress) -> bool:

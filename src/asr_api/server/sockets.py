@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 
@@ -13,27 +12,22 @@ from asr_api.errors import SettingsError
 
 EVERYWHERE = "*"
 BACKLOG = 2048
-MISSING_FAMILY = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
+MISSING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
 
 def open_sockets(host: str, port: int) -> list[socket.socket]:
     """At least one listening socket, all on the same port; with port 0 a free one. Raises SettingsError."""
-    with contextlib.ExitStack() as opened:
-        sockets: list[socket.socket] = []
-        missing: OSError | None = None
+    opened: list[socket.socket] = []
+    try:
         for family, address in _addresses(host):
-            try:
-                sockets.append(_bind(family, address, sockets[0].getsockname()[1] if sockets else port))
-            except OSError as error:
-                if error.errno not in MISSING_FAMILY:
-                    raise _refusal(error, host, port) from None
-                missing = error  # a machine without IPv6, or without IPv4
-            else:
-                opened.enter_context(sockets[-1])
-        if missing and not sockets:
-            raise _refusal(missing, host, port)
-        opened.pop_all()
-        return sockets
+            opened += _bind(family, address, opened[0].getsockname()[1] if opened else port)
+    except OSError as error:
+        for one in opened:
+            one.close()
+        raise _refusal(error, port) from None
+    if not opened:
+        raise SettingsError(f"HOST is '{host}', which is not an address of this machine; use * for every interface.")
+    return opened
 
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
@@ -48,24 +42,27 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
-def _bind(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
+def _bind(family: socket.AddressFamily, address: str, port: int) -> list[socket.socket]:
+    """One listening socket, or none where this machine has no such address, or no IPv6 at all."""
+    opened: socket.socket | None = None
     try:
+        opened = socket.socket(family, socket.SOCK_STREAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:  # without this `::` takes IPv4 as well, and 0.0.0.0 could not be bound beside it
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind((address, port))
         opened.listen(BACKLOG)
         opened.setblocking(False)
-    except OSError:
-        opened.close()
+    except OSError as error:
+        if opened is not None:
+            opened.close()
+        if error.errno in MISSING:
+            return []
         raise
-    return opened
+    return [opened]
 
 
-def _refusal(error: OSError, host: str, port: int) -> SettingsError:
+def _refusal(error: OSError, port: int) -> SettingsError:
     if error.errno == errno.EADDRINUSE:
         return SettingsError(f"PORT is {port}, and another program is listening there; stop it or set another PORT.")
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return SettingsError(f"PORT is {port}, and this user may not listen there; set a PORT from 1024 up.")
-    return SettingsError(f"HOST is '{host}', which is not an address of this machine; use * for every interface.")
+    return SettingsError(f"PORT is {port}, and this user may not listen there; set a PORT from 1024 up.")
