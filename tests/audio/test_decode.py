@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -23,14 +22,21 @@ from asr_api.audio import decode_process
 from asr_api.audio.decode import DecodeLimits, Decoder
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
-from tests.audio.media import RECIPES, encoded, signal as speech, twin, wav, wav_header
+from tests.audio.media import RECIPES, encoded, twin, wav, wav_header
+from tests.audio.media import signal as speech
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from asr_api.engines.protocol import Pcm
 
 pytestmark = pytest.mark.anyio
+
+
+LIKENESS = {"amr": 0.5}  # models a voice, which our signal is not
+# Cut in half, these lose their index or have not reached their sound yet.
+USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
+NOT_SEEN_AS_CUT = {"ts", "flv"}  # made to be cut anywhere
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Decoded:
 
 
 def spool_of(data: bytes) -> Spool:
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the spool owns it
     file.write(data)
     file.flush()
     return Spool(file, len(data))
@@ -60,11 +66,13 @@ async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = N
     decoder = Decoder(limits or DecodeLimits(max_workers=4))
     await decoder.start()
 
+    messages: list[str] = []
+
     async def outcome(data: bytes) -> Decoded | str:
         try:
             return await decode(decoder, data)
         except AsrError as error:
-            assert "/" not in str(error).replace("M4A/MP4", "")
+            messages.append(str(error))
             return error.code
 
     try:
@@ -72,15 +80,23 @@ async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = N
     finally:
         await decoder.aclose()
         assert not psutil.Process().children()
+        assert not any(leak in message for message in messages for leak in ("Error", "errno", "av.", "0x", "'"))
 
 
 def likeness(pcm: Pcm, reference: Pcm) -> float:
-    """Correlation at the best shift of up to 3 ms, which filters and encoders may cause; 0 if lengths differ by 60 ms."""
-    if abs(len(pcm) - len(reference)) > 960:
+    """Correlation at the best shift, as encoders delay; 0 where that is over 60 ms or lengths differ by 100 ms."""
+    if abs(len(pcm) - len(reference)) > 1600:
         return 0.0
-    size = min(len(pcm), len(reference)) - 96
-    middle = reference[48 : 48 + size].astype(np.float64)
-    return max(float(np.corrcoef(middle, pcm[shift : shift + size])[0, 1]) for shift in range(97))
+    size = 2 ** (len(pcm) + len(reference)).bit_length()
+    spectra = [np.fft.rfft(x.astype(np.float64), size) for x in (pcm, reference)]
+    product = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
+    best = max(product[:960].max(), product[-960:].max())
+    return float(best / np.sqrt(np.square(pcm.astype(float)).sum() * np.square(reference.astype(float)).sum()))
+
+
+def loudness(pcm: Pcm) -> float:
+    """Against the twin's."""
+    return float(np.abs(pcm).max() / np.abs(twin()).max())
 
 
 async def test_every_container_gives_the_pcm_of_its_wav_twin() -> None:
@@ -88,11 +104,11 @@ async def test_every_container_gives_the_pcm_of_its_wav_twin() -> None:
     unlike = {
         name: result if isinstance(result, str) else (likeness(result.pcm, twin()), result)
         for name, result in results.items()
-        if isinstance(result, str) or result.is_truncated or likeness(result.pcm, twin()) < 0.97
+        if isinstance(result, str) or result.is_truncated or likeness(result.pcm, twin()) < LIKENESS.get(name, 0.99)
     }
     assert unlike == {}
     hints = {name: result.duration_hint_ms for name, result in results.items() if isinstance(result, Decoded)}
-    assert {name: hint for name, hint in hints.items() if hint is None or abs(hint - 3000) > 60} == {}
+    assert {name: hint for name, hint in hints.items() if hint is None or abs(hint - 3000) > 120} == {}
 
 
 async def test_every_kind_of_wav_gives_the_same_pcm() -> None:
@@ -100,12 +116,11 @@ async def test_every_kind_of_wav_gives_the_same_pcm() -> None:
     media |= {f"{rate} Hz": wav(speech(3.0, rate), rate) for rate in (8_000, 11_025, 16_000, 48_000, 96_000, 192_000)}
     media |= {f"{n} channels": wav(speech(3.0, 16_000, n), 16_000) for n in range(1, 9)}
     results = await decode_all(media)
-    wrong = {}
-    for name, result in results.items():
-        if isinstance(result, str) or likeness(result.pcm, twin()) < 0.99:
-            wrong[name] = result
-        elif not 0.9 < np.abs(result.pcm).max() / np.abs(twin()).max() < 1.1:
-            wrong[name] = result
+    wrong = {
+        name: result
+        for name, result in results.items()
+        if isinstance(result, str) or likeness(result.pcm, twin()) < 0.99 or not 0.9 < loudness(result.pcm) < 1.1
+    }
     assert wrong == {}
 
 
@@ -114,9 +129,6 @@ async def test_mixing_down_does_not_clip() -> None:
     result = (await decode_all({"loud": wav(loud, 16_000)}))["loud"]
     assert isinstance(result, Decoded)
     assert np.mean(np.abs(result.pcm.astype(int)) >= 32_767) < 0.01
-
-
-MP4_WITHOUT_SOUND = "video only"
 
 
 def hostile() -> dict[str, tuple[str, bytes]]:
@@ -168,15 +180,282 @@ async def test_hostile_media_get_their_errors() -> None:
     assert codes == {name: code for name, (code, _) in cases.items()}
 
 
-async def test_damaged_media_give_the_good_part_and_say_so() -> None:
-    cut = {
-        name: encoded(name)[: len(encoded(name)) * 2 // 3] for name in RECIPES if name not in {"m4a-index-last", "avi"}
-    }
-    cut = {
-        name: data for name, data in cut.items() if RECIPES[name].container not in {"ipod", "mov"} or "first" in name
-    }
+async def test_truncated_media_give_the_good_part_and_say_so() -> None:
+    cut = {name: encoded(name)[: len(encoded(name)) * 2 // 3] for name in set(RECIPES) - USELESS_WHEN_CUT}
     results = await decode_all(cut)
-    lengths = {name: r if isinstance(r, str) else round(len(r.pcm) / 16_000, 1) for name, r in results.items()}
-    flags = {name: r if isinstance(r, str) else r.is_truncated for name, r in results.items()}
-    print(lengths, flags)
-    assert 0
+    wrong = {
+        name: result
+        for name, result in results.items()
+        if isinstance(result, str)
+        or not 0.9 <= len(result.pcm) / 16_000 <= 2.1
+        or (not result.is_truncated and name not in NOT_SEEN_AS_CUT)
+    }
+    assert wrong == {}
+
+
+async def test_corrupt_frames_in_the_middle_are_skipped() -> None:
+    damaged = {}
+    for name in ("mp3", "flac", "ogg-opus", "m4a-index-first", "mka"):
+        data = bytearray(encoded(name))
+        middle = len(data) // 2
+        data[middle : middle + 1500] = b"\x55" * 1500
+        damaged[name] = bytes(data)
+    results = await decode_all(damaged)
+    lengths_s = {name: 0.0 if isinstance(r, str) else len(r.pcm) / 16_000 for name, r in results.items()}
+    expected_s = {
+        "mp3": 2.7,
+        "flac": 2.7,
+        "m4a-index-first": 2.7,
+        "ogg-opus": 1.9,
+        "mka": 1.4,
+    }  # less the unit that is lost
+    assert {name: length_s for name, length_s in lengths_s.items() if length_s < expected_s[name]} == {}
+
+
+async def test_lies_about_the_length_are_ignored() -> None:
+    second = wav(speech(1.0), 16_000)[44:]
+    endless = wav_header(0xFFFFFFFF, 16_000) + second
+    results = await decode_all({"endless": endless, "2 GiB": wav_header(2**31, 16_000) + second})
+    assert {name: r if isinstance(r, str) else len(r.pcm) for name, r in results.items()} == {
+        "endless": 16_000,
+        "2 GiB": 16_000,
+    }
+
+
+async def test_nan_and_infinity_in_float_audio_are_harmless() -> None:
+    samples = speech(1.0).copy()
+    samples[4000:8000] = np.nan
+    samples[8000:9000] = np.inf
+    result = (await decode_all({"nan": wav(samples, 16_000, "f32")}))["nan"]
+    assert isinstance(result, Decoded)
+    assert len(result.pcm) == 16_000
+    assert np.corrcoef(result.pcm[9000:], twin(1.0)[9000:])[0, 1] > 0.99
+
+
+async def test_the_format_may_change_in_the_middle() -> None:
+    both = encoded("mp3") + mp3_of_another_kind()
+    result = (await decode_all({"both": both}))["both"]
+    assert isinstance(result, Decoded)
+    assert 5.9 < len(result.pcm) / 16_000 < 6.2
+    assert likeness(result.pcm[-48_000:], twin()) > 0.95
+
+
+def mp3_of_another_kind() -> bytes:
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=48_000, layout="mono")
+        data = np.round(speech(3.0, 48_000)[:, 0] * 32767).astype(np.int16)
+        for start in range(0, len(data), 1152):
+            frame = av.AudioFrame.from_ndarray(data[None, start : start + 1152], format="s16p", layout="mono")
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return sink.getvalue()
+
+
+# -- length ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_compressed_hour_is_refused_within_seconds_whatever_its_header_says() -> None:
+    hour = silent_flac(3600)
+    unknown = bytearray(hour)
+    unknown[21] &= 0xF0  # the number of samples is 36 bits from the middle of byte 21 on; zero means unknown
+    unknown[22:26] = bytes(4)
+    lying = bytearray(unknown)
+    lying[24:26] = b"\xff\xff"  # 4 s
+    started_s = time.monotonic()
+    results = await decode_all(
+        {"honest": hour, "unknown": bytes(unknown), "lying": bytes(lying)}, DecodeLimits(max_audio_s=600)
+    )
+    assert results == {"honest": "audio_too_long", "unknown": "audio_too_long", "lying": "audio_too_long"}
+    assert time.monotonic() - started_s < 4  # on a busy machine
+
+
+async def test_audio_of_exactly_the_limit_passes() -> None:
+    results = await decode_all(
+        {"at": wav(speech(2.0), 16_000), "over": wav(speech(2.1), 16_000)}, DecodeLimits(max_audio_s=2.0)
+    )
+    assert isinstance(results["at"], Decoded)
+    assert results["over"] == "audio_too_long"
+
+
+def silent_flac(length_s: int) -> bytes:
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16_000
+        for second in range(length_s):
+            frame.pts = second * 16_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return sink.getvalue()
+
+
+# -- the process -------------------------------------------------------------------------------------------------------
+
+
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Replaces the worker by a program that gets ready, takes a job and then does `body`."""
+    program = tmp_path / "worker.py"
+    program.write_text(
+        "import ctypes, os, resource, signal, socket, struct, sys, time\n"
+        "channel = socket.socket(fileno=0)\n"
+        "def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
+        "send(b'R', b'')\n"
+        "if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n" + body
+    )
+    monkeypatch.setattr(decode_process, "WORKER", program)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("ctypes.string_at(0)", InvalidAudio),
+        ("os.abort()", InvalidAudio),
+        ("sys.exit(3)", InvalidAudio),
+        ("sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio),
+        ("channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio),
+        ("time.sleep(60)", DecodeTimeout),
+        ("resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout),
+        ('send(b"H", b\'{"duration_ms": null}\')\ntime.sleep(60)', DecodeTimeout),
+    ],
+    ids=["segfault", "abort", "exit", "floods stderr", "oversized frame", "hangs", "burns CPU", "hangs later"],
+)
+async def test_a_worker_that_fails_costs_one_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
+) -> None:
+    stub(tmp_path, monkeypatch, body)
+    is_slow = "RLIMIT_CPU" in body
+    decoder = Decoder(DecodeLimits(max_stall_s=20 if is_slow else 0.5))
+    await decoder.start()
+    with pytest.raises(error):
+        await decode(decoder, b"x")
+    monkeypatch.undo()
+    await decoder.aclose()
+    assert not psutil.Process().children()
+
+
+async def test_an_installation_that_cannot_decode_is_known_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode_process, "WORKER", tmp_path / "missing.py")
+    decoder = Decoder()
+    with pytest.raises(DecoderUnavailable):
+        await decoder.start()
+    await decoder.aclose()
+
+
+async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile() -> None:
+    decoder = Decoder(DecodeLimits(max_stall_s=0.5))
+    await decoder.start()
+    data = wav(speech(60.0), 16_000)
+    with spool_of(data) as spool:
+        async with decoder.open(spool) as stream:
+            num_samples = len(await anext(stream))
+            await asyncio.sleep(0.7)
+            children = psutil.Process().children()
+            busy_s = sum(child.cpu_times().user for child in children)
+            await asyncio.sleep(0.3)
+            assert len(children) == 2  # ours and the spare
+            assert sum(child.cpu_times().user for child in children) - busy_s < 0.05
+            async for block in stream:
+                num_samples += len(block)
+    assert num_samples == 60 * 16_000
+    await decoder.aclose()
+
+
+async def test_a_cancelled_request_leaves_no_process() -> None:
+    decoder = Decoder()
+    await decoder.start()
+    data = encoded("mp3")
+    for delay_s in (0.0, 0.005, 0.02, 0.1):
+        task = asyncio.create_task(decode(decoder, data))
+        await asyncio.sleep(delay_s)
+        task.cancel()
+        await asyncio.wait([task])
+    await decoder.aclose()
+    await wait_until(lambda: not psutil.Process().children())
+
+
+async def test_only_so_many_work_at_once_and_the_rest_wait_in_line() -> None:
+    decoder = Decoder(DecodeLimits(max_workers=2))
+    await decoder.start()
+    data = encoded("flac")
+    order: list[int] = []
+    num_open = 0
+
+    async def one(index: int) -> None:
+        nonlocal num_open
+        with spool_of(data) as spool:
+            async with decoder.open(spool) as stream:
+                order.append(index)
+                num_open += 1
+                assert num_open <= 2
+                _ = [block async for block in stream]
+                num_open -= 1
+
+    await asyncio.gather(*map(one, range(6)))
+    assert all(abs(order.index(index) - index) <= 1 for index in range(6))  # starting takes some longer than others
+    await decoder.aclose()
+
+
+async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.02)
+
+
+# -- the sandbox -------------------------------------------------------------------------------------------------------
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("attempt", "error"),
+    [
+        ("open('/etc/hostname')", "OSError"),
+        ("open('/dev/null', 'w')", "OSError"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_STREAM)", "OSError"),
+        ("bytearray(2**31)", "MemoryError"),
+        ("av.open('/etc/hostname')", "OSError"),
+        ("av.open('http://127.0.0.3/x.wav', timeout=1)", "OSError"),
+    ],
+)
+def test_the_sandbox_opens_nothing(attempt: str, error: str) -> None:
+    program = f"""
+import runpy, sys
+worker = runpy.run_path({str(decode_process.WORKER)!r})
+import av, socket
+worker["load_everything"]()
+worker["confine_process"]()
+worker["confine_resources"]({{"max_memory_bytes": 2**30, "max_cpu_s": 9}})
+try:
+    {attempt}
+except {error} as caught:
+    print("refused", type(caught).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
+    assert done.stdout.startswith("refused"), done.stderr
+
+
+@LINUX
+async def test_workers_die_with_the_server() -> None:
+    program = """
+import asyncio, time
+from asr_api.audio.decode import Decoder
+async def main():
+    await Decoder().start()
+    print("started", flush=True)
+    time.sleep(60)
+asyncio.run(main())
+"""
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    assert server.stdout is not None
+    assert await server.stdout.readline() == b"started\n"
+    (worker,) = psutil.Process(server.pid).children()
+    server.kill()
+    await server.wait()
+    await wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)

@@ -81,8 +81,7 @@ class DecodeProcess:
         return kind, await self._reader.readexactly(num_bytes)
 
     async def _post_mortem(self) -> AsrError:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()  # has no effect on the status of one that is dead
+        self._signal_kill()  # has no effect on the status of one that is dead
         status = await self._process.wait()
         with contextlib.suppress(OSError):
             last_words = os.read(self._stderr_fd, _STDERR_BYTES).decode(errors="replace").strip()
@@ -92,14 +91,19 @@ class DecodeProcess:
         return InvalidAudio("The audio is damaged so badly that the decoder failed; re-encode it.")
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._signal_kill()
         if self._writer is not None:
             self._writer.close()
         self._channel.close()
         if self._stderr_fd >= 0:
             os.close(self._stderr_fd)
             self._stderr_fd = -1
+
+    def _signal_kill(self) -> None:
+        """Not `Process.kill`, which may collect the exit status that asyncio waits for, and lose it."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def close(self) -> None:
         """Kills the process and reaps it."""

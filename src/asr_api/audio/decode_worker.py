@@ -352,10 +352,11 @@ def confine_resources(job: Job) -> None:
         resource.RLIMIT_NPROC: 0,
         resource.RLIMIT_NOFILE: 0,
         resource.RLIMIT_AS: job["max_memory_bytes"],
-        resource.RLIMIT_CPU: job["max_cpu_s"],
     }
     for kind, bound in bounds.items():
         resource.setrlimit(kind, (bound, bound))
+    # The soft limit tells by its signal what happened; the hard one would kill like anything else.
+    resource.setrlimit(resource.RLIMIT_CPU, (job["max_cpu_s"], job["max_cpu_s"] + 5))
 
 
 def send(channel: socket.socket, kind: bytes, payload: bytes | bytearray) -> None:
