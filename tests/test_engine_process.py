@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -152,6 +154,27 @@ async def test_a_killed_engine_reports_its_windows_and_is_back_soon() -> None:
             assert engine.pid != pid
             assert reading(engine._metrics, "asr_engine_restarts_total") == deaths
             assert reading(engine._metrics, "asr_engine_ready") == 1
+
+
+async def test_a_machine_without_descriptors_recovers_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("asr_api.engine_process.BACK_OFF_S", 0.05)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with running() as (engine, listener):
+        assert engine.pid is not None
+        try:
+            with socket.socket() as lowest:  # after the engine has died, only its own four descriptors are free
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() - 4, usual[1]))
+            os.kill(engine.pid, signal.SIGKILL)
+            await listener.next_lost()
+            await asyncio.sleep(0.2)
+            assert "can't be started" in caplog.text
+            assert engine.state is EngineState.RESTARTING
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        await listener.next_room()
+        assert engine.state is EngineState.READY
 
 
 async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:

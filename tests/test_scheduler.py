@@ -13,6 +13,7 @@ from asr_api.engine_process import EngineState
 from asr_api.engines.scripted import Script, say
 from asr_api.errors import (
     EngineRestarting,
+    InvalidParameter,
     ModelLoading,
     RequestCrashedWorker,
     ServerDraining,
@@ -194,6 +195,27 @@ async def test_expected_audio_counts_as_backlog(house: House) -> None:
     lane.unsubmitted_s = 3600
     house.submit(lane, silence(30))
     assert house.scheduler.backlog_s == pytest.approx(3630)
+
+
+async def test_the_rest_of_a_window_goes_before_the_windows_that_follow_it(house: House) -> None:
+    lane = house.lane()
+    followers = house.submit(lane, silence(30), num_windows=40)
+    house.step()
+    rest = house.scheduler.submit(lane, silence(10), TranscribeOptions(), is_rest=True)
+    house.step()
+    house.step()
+    assert rest.done()
+    assert sum(future.done() for future in followers) == 11
+
+
+async def test_what_the_engine_cannot_do_fails_one_window(house: House) -> None:
+    lane = house.lane()
+    refused, fine = house.submit(lane, silence(1), num_windows=2)
+    house.scheduler.on_refused(next(iter(house.engine.inside)), InvalidParameter("no such language"))
+    house.step()
+    with pytest.raises(InvalidParameter):
+        refused.result()
+    assert fine.done()
 
 
 async def test_a_request_holds_no_more_windows_than_its_share(house: House) -> None:

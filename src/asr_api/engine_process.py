@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 MAX_FAILED_LOADS = 3  # deaths in a row without having been ready in between
 BACK_OFF_S = 0.5  # after the first of them; doubles
-MAX_TICK_S = 1.0
 STOP_TIMEOUT_S = 5.0
 
 
@@ -166,6 +165,8 @@ class EngineProcess:
     async def _supervise(self) -> None:
         try:
             error = await self._live()
+        except AsrError as failure:
+            error = failure
         except Exception:
             logger.exception("The supervisor of the engine process failed; this is a bug.")
             error = StartupError("The engine process could not be supervised; the log above has the reason.")
@@ -176,8 +177,8 @@ class EngineProcess:
         """Starts the process as often as needed; returns when it was closed, or why it can't be started again."""
         num_failed_loads = 0
         while True:
-            life = self._life = EngineLife(self._factory, self._take)
-            watch = asyncio.create_task(self._watch(life))
+            life = self._life = await self._begin()
+            watch = asyncio.create_task(life.watch(self._is_busy, self._heartbeat_timeout_s, self._load_timeout_s))
             try:
                 code = await life.ended
             except asyncio.CancelledError:
@@ -202,6 +203,20 @@ class EngineProcess:
                 await asyncio.sleep(BACK_OFF_S * 2 ** (num_failed_loads - 1))
             self._metrics.engine_restarts.inc()
 
+    async def _begin(self) -> EngineLife:
+        """Starts the process. A server that worked before waits until the machine can start one again."""
+        while True:
+            try:
+                return EngineLife(self._factory, self._take)
+            except OSError as error:
+                if self._info is None:
+                    raise StartupError("The engine process can't be started; the machine lacks resources.") from error
+                logger.exception("The engine process can't be started; trying again.")
+            await asyncio.sleep(BACK_OFF_S)
+
+    def _is_busy(self) -> bool:
+        return bool(self._buffer_of)
+
     def _mourn(self, code: int) -> None:
         """After an unexpected death: its jobs are lost, and the next life is due."""
         if self._state is EngineState.READY:
@@ -212,24 +227,6 @@ class EngineProcess:
         self._buffer_of.clear()
         for listener in self._listeners:
             listener.on_lost(lost)
-
-    async def _watch(self, life: EngineLife) -> None:
-        """Kills a process that loads too long, or that has work and stands still.
-
-        Silence is counted in ticks, not by the clock: after a suspended laptop or a stopped parent nobody is guilty.
-        """
-        tick_s = min(MAX_TICK_S, self._heartbeat_timeout_s / 4)
-        silent_s, num_beats = 0.0, 0
-        while True:
-            await asyncio.sleep(tick_s)
-            is_alive = life.num_beats != num_beats or (life.is_ready and not self._buffer_of)
-            silent_s = 0.0 if is_alive else silent_s + tick_s
-            num_beats = life.num_beats
-            limit_s = max(self._heartbeat_timeout_s, life.slow_step_s) if life.is_ready else self._load_timeout_s
-            if silent_s > limit_s:
-                logger.error("The engine process gave no sign of life for %.1f s; killing it.", silent_s)
-                life.kill()
-                return
 
     # -- messages from the child -------------------------------------------------------------------------------
 
@@ -292,4 +289,4 @@ class EngineProcess:
 
 
 def _exit_text(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"

@@ -127,7 +127,7 @@ class Transcriber:
                 return replace(heard, resume_ms=None)
             # The rest is too short to doubt the language that the whole was heard in.
             options = replace(options, language=heard.language or options.language)
-            heard = _join(heard, await self._scheduler.submit(lane, rest, options))
+            heard = _join(heard, await self._scheduler.submit(lane, rest, options, is_rest=True))
         return heard
 
     # -- for the edges -----------------------------------------------------------------------------------------

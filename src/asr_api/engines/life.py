@@ -30,6 +30,7 @@ from asr_api.pcm import Pcm
 logger = logging.getLogger(__name__)
 
 EXIT_TIMEOUT_S = 5.0
+MAX_TICK_S = 1.0
 
 # A path to import from, not the parent's main module: the same below a console script, pytest and `python -m`.
 BOOT = "import sys; sys.path[:] = sys.argv[4:]; from asr_api.engines.child import main; main(*map(int, sys.argv[1:4]))"
@@ -39,6 +40,7 @@ class EngineLife:
     """One life of the engine process: the process, its pipe, its arena, and the thread that listens to it."""
 
     def __init__(self, factory: Callable[[], Engine], tell: Callable[[EngineLife, object], None]) -> None:
+        """Raises OSError when the machine can't start a process."""
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = self._loop.create_future()  # the exit code
@@ -49,16 +51,14 @@ class EngineLife:
         self.warm_up_s = 0.0
         self.num_beats = 0
         self.longest_step_s: float | None = None
-        self._arena_fd = _open_unnamed_memory()
-        ours, theirs = socket.socketpair()
-        try:
-            self.process = _spawn(theirs.fileno(), self._arena_fd)
-        except OSError:
-            ours.close()
-            os.close(self._arena_fd)
-            raise
-        finally:
-            theirs.close()
+        with contextlib.ExitStack() as undo:
+            self._arena_fd = _open_unnamed_memory()
+            undo.callback(os.close, self._arena_fd)
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
+            with theirs:
+                self.process = _spawn(theirs.fileno(), self._arena_fd)
+            undo.pop_all()
         self._pipe = Connection(ours.detach())
         self._thread = threading.Thread(target=self._listen, name="asr-api-engine-listener", daemon=True)
         self._thread.start()
@@ -68,8 +68,25 @@ class EngineLife:
     def age_s(self) -> float:
         return time.monotonic() - self._started_s
 
+    async def watch(self, is_busy: Callable[[], bool], heartbeat_timeout_s: float, load_timeout_s: float) -> None:
+        """Kills a process that loads too long, or that has work and stands still; returns when it has done so.
+
+        Silence is counted in ticks, not by the clock: after a suspended laptop or a stopped parent nobody is guilty.
+        """
+        tick_s = min(MAX_TICK_S, heartbeat_timeout_s / 4)
+        silent_s, num_beats = 0.0, 0
+        while True:
+            await asyncio.sleep(tick_s)
+            is_alive = self.num_beats != num_beats or (self.is_ready and not is_busy())
+            silent_s = 0.0 if is_alive else silent_s + tick_s
+            num_beats = self.num_beats
+            if silent_s > (max(heartbeat_timeout_s, self._slow_step_s) if self.is_ready else load_timeout_s):
+                logger.error("The engine process gave no sign of life for %.1f s; killing it.", silent_s)
+                self.kill()
+                return
+
     @property
-    def slow_step_s(self) -> float:
+    def _slow_step_s(self) -> float:
         """How long a step may take without being a hang. A big model on a small machine is slow, not dead: one step may
         have to encode a window for every slot; how long one takes is known from the warm-up, later from the steps.
         """

@@ -90,11 +90,15 @@ class FairQueue:
         self._retries = deque(ticket for ticket in self._retries if ticket.lane is not lane)
         self._suspects = deque(ticket for ticket in self._suspects if ticket.lane is not lane)
 
-    def push(self, ticket: Ticket) -> None:
+    def push(self, ticket: Ticket, *, is_next: bool) -> None:
+        """is_next: before the lane's other windows; it is the rest of an earlier one."""
         lane = ticket.lane
         if not lane.waiting:
             lane.virtual_s = max(lane.virtual_s, self._now_s)
-        lane.waiting.append(ticket)
+        if is_next:
+            lane.waiting.appendleft(ticket)
+        else:
+            lane.waiting.append(ticket)
         lane.held.add(ticket)
 
     def push_front(self, tickets: Sequence[Ticket]) -> None:

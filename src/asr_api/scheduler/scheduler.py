@@ -147,14 +147,20 @@ class Scheduler:
         lane.num_windows -= 1
         lane.room.set()
 
-    def submit(self, lane: Lane, pcm: Pcm, options: TranscribeOptions) -> asyncio.Future[WindowTranscript]:
-        """Queues one window. The future raises RequestCrashedWorker, or ServerDraining when the engine is lost."""
+    def submit(
+        self, lane: Lane, pcm: Pcm, options: TranscribeOptions, *, is_rest: bool = False
+    ) -> asyncio.Future[WindowTranscript]:
+        """Queues one window. The future raises RequestCrashedWorker, ServerDraining when the engine is lost, or what
+        the engine raises for options that it can't honour.
+
+        is_rest: of a window that was heard in part; it goes before the windows that follow it
+        """
         heard: asyncio.Future[WindowTranscript] = asyncio.get_running_loop().create_future()
         if self._ending is not None:
             heard.set_exception(ServerDraining(self._ending))
             return heard
         job = WindowJob(next(self._job_ids), pcm, options)
-        self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()))
+        self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()), is_next=is_rest)
         self.run_once()
         return heard
 
