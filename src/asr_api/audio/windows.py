@@ -67,26 +67,27 @@ class WindowCutter:
             self._num_buffered += len(taken)
             block = block[len(taken) :]
             if self._num_buffered == len(self._buffer):
-                windows.append(self._cut(self._window_samples - self._stride_samples))
+                windows.append(self._cut((self._window_samples - self._stride_samples, self._window_samples)))
         return windows
 
     def finish(self) -> list[Window]:
         """The rest: nothing, one window, or two of fair lengths."""
         windows = []
         if self._num_buffered > self._window_samples:
-            rest_samples = self._num_buffered - self._window_samples
-            windows.append(self._cut(max(rest_samples, self._num_buffered // 3)))
+            rest_samples, third = self._num_buffered - self._window_samples, self._num_buffered // 3
+            windows.append(self._cut((max(rest_samples, third), 2 * third), (rest_samples, self._window_samples)))
         if self._num_buffered:
             windows.append(self._take(self._num_buffered, 0))
         return windows
 
-    def _cut(self, earliest: int) -> Window:
-        """The next window, at least `earliest` samples long."""
+    def _cut(self, *ranges: tuple[int, int]) -> Window:
+        """The next window, cut in the first range of samples that has a pause."""
         heard = self._buffer[: self._num_buffered]
-        cut = find_pause(heard, earliest, self._window_samples)
-        if cut is None:
-            return self._take(self._window_samples, self._stride_samples)
-        return self._take(cut, 0)
+        for earliest, latest in ranges:
+            cut = find_pause(heard, earliest, latest)
+            if cut is not None:
+                return self._take(cut, 0)
+        return self._take(self._window_samples, self._stride_samples)
 
     def _take(self, num_samples: int, overlap_samples: int) -> Window:
         """Moves the buffer's first samples into a window, of which the last `overlap_samples` also stay."""
