@@ -318,7 +318,7 @@ async def test_a_killed_parent_takes_its_engine_along(tmp_path: Path) -> None:
         sys.executable,
         str(script),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
     )
     assert parent.stdout is not None
     child = psutil.Process(int(await parent.stdout.readline()))

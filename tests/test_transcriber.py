@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from random import Random
 
 import numpy as np
 import pytest
 
 from asr_api.engine_process import EngineProcess
-from asr_api.engines.scripted import CRASH, FAIL, HANG, Script, say
+from asr_api.engines.scripted import CRASH, FAIL, HANG, MARKS, Script, say
 from asr_api.errors import InvalidAudio, InvalidParameter, RequestCrashedWorker, ServerDraining, ServerOverloaded
 from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.options import TranscribeOptions
@@ -277,3 +279,49 @@ async def test_closing_ends_open_requests_with_an_explicit_error() -> None:
         service.scheduler.stop()
         with pytest.raises(ServerDraining):
             await asyncio.wait_for(request, 5)
+
+
+@pytest.mark.soak
+async def test_in_chaos_every_request_is_accounted_for() -> None:
+    """Kills, poison, broken sources and clients that leave, all at once: right words, or an explicit error."""
+    random = Random(1)
+    loop = asyncio.get_running_loop()
+    counts: Counter[str] = Counter()
+    async with running(Script(slots=4, step_s=0.005, steps_per_window=4), heartbeat_timeout_s=1) as service:
+
+        async def client(kind: str) -> None:
+            first = random.randint(1, 150)
+            numbers = range(first, first + random.randint(3, 80))
+            error = InvalidAudio("broken") if kind == "broken" else None
+            spool = FakeSpool(say(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
+            request = service.start(spool)
+            if kind == "leaver":
+                await asyncio.sleep(random.random() / 4)
+                request.cancel()
+            (outcome,) = await asyncio.wait_for(asyncio.gather(request, return_exceptions=True), 60)
+            if isinstance(outcome, Transcript):
+                assert outcome.text == text_of(numbers)
+            counts[f"{kind} {type(outcome).__name__}"] += 1
+
+        async def clients() -> None:
+            while loop.time() < until_s:
+                await client(random.choices(["healthy", "leaver", "broken", "poison"], [85, 8, 5, 2])[0])
+
+        async def killer() -> None:
+            while loop.time() < until_s:
+                await asyncio.sleep(1.5)
+                if service.engine.pid is not None:
+                    os.kill(service.engine.pid, signal.SIGKILL)
+                    counts["kills"] += 1
+
+        until_s = loop.time() + 40
+        await asyncio.gather(killer(), *(clients() for _ in range(12)))
+    print(dict(counts), service.outcomes())
+    requests = {name: count for name, count in counts.items() if name != "kills"}
+    allowed = {
+        "Transcript", "RequestCrashedWorker", "EngineRestarting", "InvalidAudio", "CancelledError"
+    }  # fmt: skip
+    assert {name.split()[1] for name in requests} <= allowed
+    assert counts["healthy RequestCrashedWorker"] <= counts["kills"]
+    assert counts["healthy Transcript"] > 50
+    assert sum(service.outcomes().values()) == sum(requests.values())
