@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asr_api.scheduler.lanes import Lane
-from asr_api.scheduler.scheduler import EngineLink, Scheduler
+from asr_api.scheduler.link import EngineLink
+from asr_api.scheduler.scheduler import Scheduler
 
 __all__ = ["EngineLink", "Lane", "Scheduler"]

@@ -13,10 +13,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
-from asr_api.engine_process import EngineListener, EngineState
-from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
+from asr_api.engine_process import EngineState
+from asr_api.engines.protocol import FinishedJob, WindowJob
 from asr_api.errors import (
     AsrError,
     EngineRestarting,
@@ -29,6 +28,7 @@ from asr_api.metrics import Metrics, SpeedMeter
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import Pcm
 from asr_api.scheduler.lanes import FairQueue, Lane, Ticket
+from asr_api.scheduler.link import EngineLink
 from asr_api.transcript import WindowTranscript
 
 logger = logging.getLogger(__name__)
@@ -36,25 +36,6 @@ logger = logging.getLogger(__name__)
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
-
-
-class EngineLink(Protocol):
-    """What the scheduler needs of an engine; `EngineProcess` is one."""
-
-    @property
-    def state(self) -> EngineState: ...
-
-    @property
-    def info(self) -> EngineInfo: ...
-
-    @property
-    def free_slots(self) -> int: ...
-
-    def admit(self, jobs: Sequence[WindowJob]) -> None: ...
-
-    def cancel(self, job_ids: Sequence[int]) -> None: ...
-
-    def subscribe(self, listener: EngineListener) -> None: ...
 
 
 class Scheduler:
@@ -86,17 +67,23 @@ class Scheduler:
 
     def check_ready(self) -> None:
         """Raises ModelLoading, EngineRestarting or ServerDraining."""
-        state = self._engine.state
-        if self._is_draining or state in {EngineState.FAILED, EngineState.CLOSED}:
-            raise ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
-        if state is EngineState.LOADING:
-            raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
-        if state is EngineState.RESTARTING:
+        self._check_open()
+        if self._engine.state is EngineState.RESTARTING:
             raise EngineRestarting("The engine is being restarted; try again in a few seconds.", retry_after_s=2)
 
     def check_capacity(self) -> None:
         """As check_ready; raises ServerOverloaded, with the time to come back, when all places are taken."""
         self.check_ready()
+        self._check_places()
+
+    def _check_open(self) -> None:
+        state = self._engine.state
+        if self._is_draining or state in {EngineState.FAILED, EngineState.CLOSED}:
+            raise ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
+        if state is EngineState.LOADING:
+            raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
+
+    def _check_places(self) -> None:
         if len(self._queue.lanes) >= self._max_requests:
             wait_s = self._retry_after_s()
             message = f"All {self._max_requests} places for requests are taken; try again in {wait_s} s."
@@ -124,9 +111,11 @@ class Scheduler:
     def open_lane(self) -> Iterator[Lane]:
         """A place for one request; leaving it takes its windows out of the queue and the engine.
 
-        Raises what check_capacity raises.
+        Raises what check_capacity raises, but waits for a restart: who comes here was let in at the door, and has
+        perhaps sent all of its audio since then.
         """
-        self.check_capacity()
+        self._check_open()
+        self._check_places()
         lane = self._queue.open_lane()
         self._is_idle.clear()
         self._show()
