@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.engines.checkpoints import SMALL, SMALL_128, SMALL_EN, Shape
+from tests.engines.checkpoints import SMALL, SMALL_128, SMALL_EN
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {"multilingual": SMALL, "english": SMALL_EN, "mels128": SMALL_128}
@@ -40,7 +40,3 @@ def write_golden_windows(windows: list[GoldenWindow]) -> None:
     lines = ",\n".join(json.dumps(asdict(window)) for window in windows)
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "tokens.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-
-
-def golden_shape(name: str) -> Shape:
-    return SHAPES[name]

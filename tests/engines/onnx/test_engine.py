@@ -17,7 +17,7 @@ from asr_api.errors import InvalidParameter
 from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
 from tests.engines.contract import EngineContract
-from tests.engines.golden_tokens import SEED, SHAPES, GoldenWindow, golden_shape, read_golden_windows
+from tests.engines.golden_tokens import SEED, SHAPES, GoldenWindow, read_golden_windows
 from tests.engines.listening import AUTO, finish_all, listen, open_onnx
 from tests.engines.sounds import sound
 
@@ -132,7 +132,7 @@ def test_what_a_checkpoint_cannot_do_is_refused_and_nothing_admitted(
 ) -> None:
     engine = open_onnx(folders[name])
     jobs = [WindowJob(0, sound(1, 0), AUTO), WindowJob(1, sound(1, 1), options)]
-    with pytest.raises(InvalidParameter, match="language|task"):
+    with pytest.raises(InvalidParameter, match=r"language|task"):
         engine.admit(jobs)
     assert engine.free_slots == engine.info.slots
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr_api.engines.whisper.spec import read_spec
+from asr_api.errors import CheckpointError
+from tests.engines.checkpoints import SMALL, SMALL_128, SMALL_EN, Shape, write_checkpoint
+
+
+def change(path: Path, **changes: object) -> None:
+    value = json.loads(path.read_text(encoding="utf-8")) | changes
+    kept = {key: entry for key, entry in value.items() if entry is not ...}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+@pytest.mark.parametrize("shape", [SMALL, SMALL_EN, SMALL_128])
+def test_dimensions_are_those_of_config_json(tmp_path: Path, shape: Shape) -> None:
+    spec = read_spec(write_checkpoint(tmp_path, shape))
+    assert (spec.n_mels, spec.n_state, spec.n_vocab) == (shape.n_mels, shape.n_state, shape.n_vocab)
+    assert (spec.n_audio_head, spec.n_audio_layer, spec.n_audio_ctx) == (
+        shape.n_head,
+        shape.n_audio_layer,
+        shape.n_audio_ctx,
+    )
+    assert (spec.n_text_head, spec.n_text_layer, spec.n_text_ctx) == (
+        shape.n_head,
+        shape.n_text_layer,
+        shape.n_text_ctx,
+    )
+    assert spec.is_multilingual is shape.is_multilingual
+    assert spec.window_s == 3.0
+    assert spec.begin_suppress_tokens == (220, shape.end)
+    assert spec.max_initial_stamp == 50
+
+
+def test_what_an_older_checkpoint_does_not_say_is_openais_default(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, SMALL)
+    (tmp_path / "generation_config.json").unlink()
+    change(tmp_path / "config.json", suppress_tokens=[3, -1, 4], begin_suppress_tokens=None)
+    spec = read_spec(tmp_path)
+    assert spec.is_multilingual is False  # by the size of its vocabulary
+    assert spec.suppress_tokens == (3, 4)
+    assert spec.begin_suppress_tokens == ()
+    assert spec.max_initial_stamp == 50
+    assert spec.is_tied
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model_type": "wav2vec2"}, "'wav2vec2'"),
+        ({"model_type": ...}, "None"),
+        ({"activation_function": "relu"}, "'relu'"),
+        ({"d_model": ...}, "d_model"),
+        ({"d_model": "64"}, "d_model"),
+        ({"d_model": True}, "d_model"),
+        ({"encoder_layers": -1}, "encoder_layers"),
+        ({"decoder_attention_heads": 5}, "decoder_attention_heads 5"),
+    ],
+)
+def test_what_cannot_be_built_is_named_in_one_sentence(tmp_path: Path, changes: dict[str, object], named: str) -> None:
+    write_checkpoint(tmp_path, SMALL)
+    change(tmp_path / "config.json", **changes)
+    with pytest.raises(CheckpointError, match=named) as caught:
+        read_spec(tmp_path)
+    assert str(caught.value).endswith(".")
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "\udcff"])
+def test_a_config_that_is_no_json_object_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        read_spec(tmp_path)
