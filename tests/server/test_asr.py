@@ -13,6 +13,7 @@ import pytest
 from asr_api.audio.source import LocalPaths, MediaPolicy
 from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.metrics import Metrics
+from asr_api.server import entrance as entrance_module
 from asr_api.server import exchange
 from asr_api.server.app import AppOptions, create_app
 from asr_api.server.entrance import Entrance
@@ -232,6 +233,25 @@ async def test_work_that_must_end_says_so() -> None:
         reply = await pending
     assert (reply.status_code, reply.json()["code"]) == (503, "server_draining")
     assert fake.num_open_requests == 0
+
+
+async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance_module, "MAX_RECEIVING", 1)
+    is_first, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield AUDIO
+        is_first.set()
+        await may_end.wait()
+
+    async with client(FakeTranscriber()) as http:
+        first = asyncio.create_task(http.post("/asr", content=slow()))
+        await is_first.wait()
+        refused = await http.post("/asr", content=AUDIO)
+        may_end.set()
+        assert (refused.status_code, refused.json()["code"]) == (429, "server_overloaded")
+        assert (await first).status_code == 200
+        assert (await http.post("/asr", content=AUDIO)).status_code == 200
 
 
 async def test_the_texts_are_in_order() -> None:

@@ -136,7 +136,7 @@ def test_health_answers_while_it_works(server: Server) -> None:
             time.sleep(0.005)
     assert {reply.result().status_code for reply in replies} == {200}
     assert len(latencies_ms) > 20
-    assert statistics.median(latencies_ms) < 50
+    assert statistics.median(latencies_ms) < 20  # without TCP_NODELAY it is 40
 
 
 def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path) -> None:

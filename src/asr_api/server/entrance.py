@@ -7,16 +7,18 @@ Work is cancelled at once when its client leaves, and when the server may wait n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from asr_api.errors import ModelLoading, ServerDraining
+from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.transcriber import Transcriber
 
-LOADING_RETRY_S = 2
+RETRY_S = 2
+MAX_RECEIVING = 64
 T = TypeVar("T")
 
 
@@ -24,14 +26,30 @@ class Entrance:
     def __init__(self, transcriber: Transcriber | None = None) -> None:
         self.transcriber = transcriber
         self._aborted = asyncio.Event()
+        self._num_receiving = 0
 
     def enter(self) -> Transcriber:
         """The transcriber. Raises ModelLoading as long as there is none."""
         if self.transcriber is None:
-            raise ModelLoading(
-                "The model is still being loaded; try again in a few seconds.", retry_after_s=LOADING_RETRY_S
-            )
+            raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=RETRY_S)
         return self.transcriber
+
+    @contextlib.contextmanager
+    def receiving(self) -> Iterator[None]:
+        """While audio comes in, by upload or download. Raises ServerOverloaded when too many do it at once.
+
+        Places for transcribing are the scheduler's, so that slow senders take none of them.
+        """
+        if self._num_receiving >= MAX_RECEIVING:
+            raise ServerOverloaded(
+                f"The server is receiving {MAX_RECEIVING} recordings already; try again in a moment.",
+                retry_after_s=RETRY_S,
+            )
+        self._num_receiving += 1
+        try:
+            yield
+        finally:
+            self._num_receiving -= 1
 
     def abort(self) -> None:
         """Ends all work that still runs, each with an error that tells its client to come back."""

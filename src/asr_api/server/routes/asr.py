@@ -17,7 +17,7 @@ from asr_api.server.body import Named, read_body
 from asr_api.server.entrance import Entrance
 from asr_api.server.gate import is_local_client
 from asr_api.server.openapi import ASR_REQUEST_BODY, ASR_RESPONSES
-from asr_api.transcriber import Transcriber, collect
+from asr_api.transcriber import collect
 from asr_api.transcript import Transcript
 
 
@@ -35,16 +35,16 @@ def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, st
     async def transcribe(request: Request) -> Response:
         """Send the bytes of an audio file under any content type, or JSON that names a link or a file."""
         arrived_s = time.perf_counter()
-        body = await read_body(request.headers.get("content-type", ""), request.stream(), media.max_media_bytes)
+        with entrance.receiving():
+            body = await read_body(request.headers.get("content-type", ""), request.stream(), media.max_media_bytes)
         started_s = time.perf_counter()
-        transcriber = entrance.enter()  # the gate let the request in, so it is there
-        is_local = is_local_client(request.scope)
+        journey = _transcribe(body, entrance, media, is_local_client=is_local_client(request.scope))
         try:
-            transcript = await entrance.run(_transcribe(transcriber, body, media, is_local), request.receive)
+            transcript = await entrance.run(journey, request.receive)
         finally:
             if isinstance(body, Spool):
                 body.close()
-        headers = _headers(transcript, transcriber.info, time.perf_counter() - started_s)
+        headers = _headers(transcript, entrance.enter().info, time.perf_counter() - started_s)
         headers["server-timing"] += f", receive;dur={(started_s - arrived_s) * 1000:.0f}"
         return Response(asr_json(transcript), media_type="application/json", headers=own_headers | headers)
 
@@ -52,11 +52,13 @@ def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, st
 
 
 async def _transcribe(
-    transcriber: Transcriber, body: Spool | Named, media: MediaPolicy, is_local_client: bool
+    body: Spool | Named, entrance: Entrance, media: MediaPolicy, *, is_local_client: bool
 ) -> Transcript:
-    spool = await open_named(body.url, media, is_local_client=is_local_client) if isinstance(body, Named) else body
-    with spool:  # an upload is closed by the route as well, because this may be cancelled before it starts
-        return await collect(transcriber.transcribe(spool, TranscribeOptions()))
+    if isinstance(body, Named):
+        with entrance.receiving():
+            body = await open_named(body.url, media, is_local_client=is_local_client)
+    with body:  # the route closes an upload as well, because this may be cancelled before it starts
+        return await collect(entrance.enter().transcribe(body, TranscribeOptions()))
 
 
 def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict[str, str]:

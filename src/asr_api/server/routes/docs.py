@@ -19,7 +19,7 @@ PAGE = """<!doctype html>
 <script src="docs/start.js"></script>
 </html>
 """
-START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs" });\n"""
+START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs", validatorUrl: null });\n"""
 CSP = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
