@@ -12,46 +12,17 @@ import subprocess
 import sys
 import termios
 import time
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from asr_api import __version__, compose
-from asr_api.cli import main
+from asr_api import __version__
 from asr_api.cli.files import list_sources
 from asr_api.config import Settings, flag_of, is_server_only
 from asr_api.engines.scripted import Script
 from asr_api.errors import PathNotFound
+from tests.server.in_process import Cli, Ended
 from tests.server.running import ROOT, command, environment, wav
-from tests.server.scripted_server import open_scripted
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    stdout: str
-    stderr: str
-
-
-class Cli:
-    """Runs the command in this process, with the scripted engine, in a folder of its own."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-        self._capfd = capfd
-        self._monkeypatch = monkeypatch
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("CACHE_DIR", str(folder))
-        monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: folder)
-
-    def run(self, *arguments: str, script: Script = Script()) -> Ended:  # noqa: B008  # frozen
-        self._monkeypatch.setattr(compose, "open_engine", partial(open_scripted, script))
-        try:
-            code = main(arguments)
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Ended(code, *self._capfd.readouterr())
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.running import ROOT, Server, command, environment, serving, wav
+from asr_api.engines.scripted import Script
+from tests.server.in_process import Cli
+from tests.server.running import Server, serving, wav
 
 SLOW = {"step_s": 0.1, "steps_per_window": 6}  # 0.6 s a window
 MIB = 2**20
@@ -25,6 +26,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     with serving(folder, {"slots": 2, "step_s": 0.1, "steps_per_window": 5}, MAX_UPLOAD_MB="1", MAX_REQUESTS="3") as it:
         yield it
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
+    return Cli(capfd, monkeypatch, tmp_path)
 
 
 def say_raw(server: Server, request: bytes, *, then_wait_s: float = 5) -> bytes:
@@ -180,45 +186,30 @@ def test_it_listens_while_the_model_loads_and_can_be_stopped_then(tmp_path: Path
         assert time.perf_counter() - started < 8
 
 
-def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path) -> None:
+def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path, cli: Cli) -> None:
     with serving(tmp_path, HOST="*") as server:
         assert httpx.get(f"http://127.0.0.1:{server.port}/hc").status_code == 200
         if socket.has_ipv6 and Path("/proc/net/if_inet6").read_text():
             assert httpx.get(f"http://[::1]:{server.port}/hc").status_code == 200
-        taken = start(tmp_path, "--port", str(server.port))
-    assert taken.returncode == 2
+        taken = cli.run("serve", "--port", str(server.port))
+    assert taken.code == 2
     assert taken.stderr == (
         f"asr-api: PORT is {server.port}, and another program is listening there; stop it or set another PORT.\n"
     )
 
 
-def start(folder: Path, *arguments: str, script: dict[str, object] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(script or {}, "serve", *arguments),
-        env=environment(folder, LOG_LEVEL="error"),
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
-
-
 @pytest.mark.parametrize(
-    ("arguments", "script", "sentence"),
+    ("arguments", "sentence"),
     [
-        (["--host", "no.such.host.invalid", "--port", "0"], {}, "HOST is 'no.such.host.invalid'"),
-        (["--host", "192.0.2.1", "--port", "0"], {}, "HOST is '192.0.2.1'"),
-        (["--batch-size", "0"], {}, "BATCH_SIZE is '0'; it must be a whole number from 1 to 256"),
-        (["--nonsense", "1"], {}, "unrecognized arguments: --nonsense 1"),
-        (["--port", "0"], {"load_error": "The checkpoint is odd; take another."}, "The checkpoint is odd; take"),
+        (["--host", "no.such.host.invalid", "--port", "0"], "HOST is 'no.such.host.invalid'"),
+        (["--host", "192.0.2.1", "--port", "0"], "HOST is '192.0.2.1'"),
+        (["--batch-size", "0"], "BATCH_SIZE is '0'; it must be a whole number from 1 to 256"),
+        (["--nonsense", "1"], "unrecognized arguments: --nonsense 1"),
+        (["--port", "0"], "The checkpoint is odd; take another."),
     ],
 )
-def test_a_start_that_cannot_be_is_one_line(
-    tmp_path: Path, arguments: list[str], script: dict[str, object], sentence: str
-) -> None:
-    ended = start(tmp_path, *arguments, script=script)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    *log, line = ended.stderr.splitlines()
-    assert line.startswith(f"asr-api: {sentence}")
-    assert not log or script  # an engine that can't load has been logged as well
+def test_a_start_that_cannot_be_is_one_line(cli: Cli, arguments: list[str], sentence: str) -> None:
+    ended = cli.run("serve", *arguments, script=Script(load_error="The checkpoint is odd; take another."))
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"asr-api: {sentence}")
+    assert ended.stderr.count("\n") == 1
