@@ -43,6 +43,7 @@ MAX_PORT = 65535
 _REDIRECTS = {301, 302, 303, 307, 308}
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _AUTHORITY = re.compile(r"([^:]*:)//([^/?#]*)(.*)", re.DOTALL)
+_OLD_IPV4 = re.compile(r"[^:]*://[0-9.]+(:[0-9]*)?(/|$)")
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "asr-api"}
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]  # host, port → addresses as text
@@ -71,13 +72,16 @@ def parse_url(url: str) -> httpx.URL:
     """The URL as it will be dialled: parsed once, by httpx, and rebuilt from the parts; without a fragment."""
     if not url or len(url) > MAX_URL_CHARS or _UNSAFE.search(url):
         raise InvalidUrl(f"The url must be 1 to {MAX_URL_CHARS:,} characters without spaces, backslashes or controls.")
+    url = _with_plain_host(url)
     try:
-        parsed = httpx.URL(_with_plain_host(url))
+        parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
+        if _OLD_IPV4.match(url):  # 0177.0.0.1, which some resolvers would read as octal
+            raise _not_allowed() from error
         raise InvalidUrl("The url cannot be parsed; send it in the form https://host/path.") from error
     if parsed.scheme not in {"http", "https"}:
         raise UnsupportedUrlScheme("Only http and https links can be fetched; upload the file instead.")
-    if not parsed.host or parsed.userinfo or "@" in parsed.fragment:
+    if not parsed.host or "@" in parsed.fragment:
         raise InvalidUrl("The url must name a host and no user; send it in the form https://host/path.")
     if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
         raise InvalidUrl(f"The url's port must be between 1 and {MAX_PORT}; correct it or leave it out.")
@@ -87,11 +91,13 @@ def parse_url(url: str) -> httpx.URL:
 def _with_plain_host(url: str) -> str:
     """The URL with its host in compatibility form, as browsers read ①②⑦.0.0.1; that must not add separators."""
     match = _AUTHORITY.fullmatch(url)
-    if match is None or match[2].isascii():
+    if match is None:
         return url
     plain = unicodedata.normalize("NFKC", match[2])
-    if any(plain.count(mark) > match[2].count(mark) for mark in "/?#@:[]\\% "):
-        raise InvalidUrl("The url's host has characters that imitate separators; spell it in plain letters.")
+    if "@" in plain or any(plain.count(mark) > match[2].count(mark) for mark in "/?#:[]\\% "):
+        raise InvalidUrl(
+            "The url must name a host in plain letters and no user; send it in the form https://host/path."
+        )
     return f"{match[1]}//{plain}{match[3]}"
 
 
