@@ -295,14 +295,19 @@ async def test_signals_for_the_parent_do_not_reach_the_engine() -> None:
 
 
 PARENT = """
-import asyncio, sys
+import asyncio
 from asr_api.engine_process import EngineProcess
+from asr_api.engines.protocol import WindowJob
+from asr_api.engines.scripted import HANG, say
 from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
 from tests.engine_factories import scripted
 
 async def live():
     engine = EngineProcess(scripted(), metrics=Metrics())
     await engine.start()
+    engine.admit([WindowJob(1, say([1], mark=HANG), TranscribeOptions())])  # it will not notice anything any more
+    await asyncio.sleep(0.2)
     print(engine.pid, flush=True)
     await asyncio.sleep(60)
 

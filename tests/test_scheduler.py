@@ -289,6 +289,21 @@ async def test_a_suspect_runs_alone(house: House) -> None:
         house.step()
 
 
+async def test_a_suspect_waits_until_the_engine_is_empty(house: House) -> None:
+    suspect, other = house.lane(), house.lane()
+    house.submit(suspect, silence(1))
+    for _ in range(2):
+        job_id = min(house.engine.inside)
+        house.engine.cancel([job_id])
+        if len(house.engine.inside) == 0:
+            house.submit(other, silence(1))
+        house.scheduler.on_lost([job_id])  # the engine gave up on this one and works on
+    assert len(house.engine.inside) == 1
+    house.step()
+    assert [len(job.pcm) for job in house.engine.inside.values()] == [SAMPLE_RATE_HZ]
+    assert house.scheduler.backlog_s == 1
+
+
 async def test_a_lane_that_leaves_during_a_restart_is_forgotten(house: House) -> None:
     with house.scheduler.open_lane() as lane:
         house.submit(lane, silence(1), num_windows=3)
