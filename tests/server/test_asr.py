@@ -123,6 +123,8 @@ BAD_BODIES = [
     (b"x" * (2**20 + 1), {}, 413, "body_too_large"),
     (AUDIO, {"origin": "http://evil.test"}, 403, "origin_not_allowed"),
     (AUDIO, {"origin": "null"}, 403, "origin_not_allowed"),
+    (AUDIO, {"origin": "http://["}, 403, "origin_not_allowed"),
+    (b'{"url":"/etc/hostname"}', {"host": "[:::::]"}, 403, "local_path_disabled"),
     (AUDIO, {"host": "a/b"}, 400, "invalid_host"),
     (AUDIO, {"transfer-encoding": "chunked", "content-length": "5"}, 400, "invalid_request"),
 ]

@@ -160,6 +160,18 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Pat
         assert server.process.wait(5) == 0
 
 
+def test_an_upload_that_would_come_too_late_is_told_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire:
+        wire.sendall(b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
+        time.sleep(0.1)
+        assert server.stop() == 0
+        reply = wire.recv(65536)
+        assert b" 503 " in reply
+        assert b'"code":"server_draining"' in reply
+        assert b"connection: close" in reply
+        assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.parametrize(("num_signals", "timeout_s", "exit_code"), [(1, "0.2", 0), (2, "30", 1)])
 def test_what_cannot_finish_gets_an_explicit_error(
     tmp_path: Path, num_signals: int, timeout_s: str, exit_code: int

@@ -55,20 +55,20 @@ class Entrance:
         """Ends all work that still runs, each with an error that tells its client to come back."""
         self._aborted.set()
 
-    async def run(self, work: Coroutine[Any, Any, T], receive: Receive) -> T:
-        """The result of `work`; call it when the body was read, so that only a disconnect can be received.
+    async def run(self, work: Coroutine[Any, Any, T], receive: Receive | None = None) -> T:
+        """The result of `work`. receive: once the body was read, so that only a disconnect can be received.
 
         Raises ClientDisconnect when the client leaves first, and ServerDraining when the server stops first.
         """
         working = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(_disconnected(receive))
         aborting = asyncio.ensure_future(self._aborted.wait())
-        tasks = (working, leaving, aborting)
+        leaving = asyncio.ensure_future(_disconnected(receive)) if receive else None
+        tasks = [task for task in (working, aborting, leaving) if task]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
                 return working.result()
-            if leaving.done():
+            if leaving and leaving.done():
                 raise ClientDisconnect
             raise ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
         finally:

@@ -10,7 +10,6 @@ import ipaddress
 import logging
 import re
 import time
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -31,6 +30,7 @@ from asr_api.server.replies import HeadersTooLarge, error_reply
 logger = logging.getLogger(__name__)
 
 HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+PORT = re.compile(r":\d+$")
 QUIET_PATHS = frozenset({"/hc", "/metrics"})  # asked every few seconds by machines
 FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip")
 CLIENT_CLOSED_REQUEST = 499
@@ -74,9 +74,7 @@ class Gate:
         """Cheap checks first; nothing is read."""
         headers = exchange.headers
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS_BYTES or len(headers) > MAX_HEADERS:
-            raise HeadersTooLarge(
-                f"The headers are more than {MAX_HEADERS} or {MAX_HEADERS_BYTES:,} bytes; send fewer."
-            )
+            raise HeadersTooLarge(f"There are more than {MAX_HEADERS} headers or {MAX_HEADERS_BYTES:,} bytes of them.")
         if "host" in headers and not HOST.fullmatch(headers["host"]):
             raise InvalidHost("The Host header is not a host name with an optional port; correct it.")
         if "transfer-encoding" in headers and "content-length" in headers:
@@ -106,15 +104,15 @@ def is_local_client(scope: Scope) -> bool:
     The Host must be a loopback name as well: a web page can make a browser connect here under a name of its own.
     """
     headers = Headers(scope=scope)
-    forwarded = any(name in FORWARDING_HEADERS or name.startswith("x-forwarded") for name in headers)
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    is_forwarded = any(name in FORWARDING_HEADERS or name.startswith("x-forwarded") for name in headers)
+    host = PORT.sub("", headers.get("host", ""))
     peer: str = (scope.get("client") or ("",))[0]
-    return _is_loopback(peer) and not forwarded and (host == "localhost" or _is_loopback(host))
+    return _is_loopback(peer) and not is_forwarded and (host.lower() == "localhost" or _is_loopback(host))
 
 
 def _is_loopback(address: str) -> bool:
     try:
-        ip = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address.strip("[]"))
     except ValueError:
         return False
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
@@ -124,8 +122,8 @@ def _is_loopback(address: str) -> bool:
 def _check_origin(headers: Headers) -> None:
     """Browsers say which page sends; other people's pages may not spend this machine's time or read its files."""
     origin = headers.get("origin")
-    own = {headers.get("host"), headers.get("x-forwarded-host")}
-    if origin is not None and (urlsplit(origin).netloc or None) not in own - {None}:
+    own = (headers.get("host"), headers.get("x-forwarded-host"))
+    if origin is not None and origin.partition("://")[2] not in own:
         raise OriginNotAllowed("Web pages of another origin may not use this server; send the request from your own.")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.responses import JSONResponse
 
-from asr_api.errors import AsrError, RequestError
+from asr_api.errors import AsrError, RequestError, ServerDraining
 
 
 class NotFound(RequestError):
@@ -28,5 +28,7 @@ def error_reply(error: AsrError, request_id: str) -> JSONResponse:
         headers["retry-after"] = str(max(1, error.retry_after_s or 1))
     else:
         headers["x-should-retry"] = "false"
+    if isinstance(error, ServerDraining):
+        headers["connection"] = "close"  # so that the client's next request goes to another server
     body = {"error": str(error), "code": error.code, "request_id": request_id}
     return JSONResponse(body, error.status, headers)

@@ -131,9 +131,9 @@ async def _drain(transcriber: Transcriber, entrance: Entrance, signals: _Signals
     await _first_of(draining, signals.force, timeout_s)
     if not draining.done():
         logger.warning("stopping: %d requests are ended unfinished", transcriber.num_open_requests)
-        entrance.abort()
-        await asyncio.wait([draining], timeout=LAST_REPLIES_S)
-        draining.cancel()
+    entrance.abort()  # also for recordings that are still being received
+    await asyncio.wait([draining], timeout=LAST_REPLIES_S)
+    draining.cancel()
 
 
 async def _first_of(task: asyncio.Task[Any], event: asyncio.Event, timeout_s: float | None = None) -> None:

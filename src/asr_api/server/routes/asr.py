@@ -36,7 +36,8 @@ def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, st
         """Send the bytes of an audio file under any content type, or JSON that names a link or a file."""
         arrived_s = time.perf_counter()
         with entrance.receiving():
-            body = await read_body(request.headers.get("content-type", ""), request.stream(), media.max_media_bytes)
+            content_type = request.headers.get("content-type", "")
+            body = await entrance.run(read_body(content_type, request.stream(), media.max_media_bytes))
         started_s = time.perf_counter()
         journey = _transcribe(body, entrance, media, is_local_client=is_local_client(request.scope))
         try:
