@@ -136,7 +136,8 @@ def encoded(name: str, length_s: float = 3.0) -> bytes:
     recipe = RECIPES[name]
     sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
     with av.open(sink, "w", format=recipe.container, options=dict(recipe.options)) as container:
-        stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=dict(recipe.options))
+        options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.codec == "aac" else {})
+        stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=options)
         stream.codec_context.layout = recipe.layout
         stream.codec_context.bit_rate = recipe.bit_rate
         video = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video else None

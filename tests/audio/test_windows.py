@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.audio.windows import Window, WindowCutter, is_silent
-from asr_api.engines.protocol import Pcm
+from asr_api.pcm import Pcm
 
 RATE_HZ = 16_000
 WINDOW_S, STRIDE_S = 3.0, 0.5  # small, so that the tests are fast; pauses are as in life

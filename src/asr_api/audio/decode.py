@@ -2,7 +2,7 @@
 
 `Decoder` owns the processes: it keeps one spare started, so that a short clip does not wait for a start, and lets
 only so many work at once. Reads no faster than its caller: a file of any length costs the memory of a few seconds.
-The process itself is decode_worker.py; PyAV is loaded there and nowhere else.
+The program of the process is in decode_worker/; PyAV is loaded there and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from asr_api.audio.decode_process import DecodeProcess, start_process
+from asr_api.audio.decode_worker.job import Job
 from asr_api.audio.spool import Spool
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
 from asr_api.errors import (
     AsrError,
     AudioTooLong,
@@ -29,6 +29,7 @@ from asr_api.errors import (
     NoAudioStream,
     UnsupportedFormat,
 )
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
 log = logging.getLogger(__name__)
 
@@ -162,17 +163,16 @@ def _discard(spare: asyncio.Task[DecodeProcess]) -> None:
         spare.result().kill()
 
 
-def _job(limits: DecodeLimits) -> Mapping[str, float]:
-    """What decode_worker.py wants to know."""
-    return {
-        "max_audio_s": limits.max_audio_s,
-        "min_audio_s": limits.min_audio_s,
-        "max_memory_bytes": limits.max_memory_bytes,
-        "max_cpu_s": 60 + int(limits.max_audio_s / 20),  # the slowest codecs run at 200 times real time
-        "min_rate_hz": limits.min_rate_hz,
-        "max_rate_hz": limits.max_rate_hz,
-        "max_channels": limits.max_channels,
-    }
+def _job(limits: DecodeLimits) -> Job:
+    return Job(
+        max_audio_s=limits.max_audio_s,
+        min_audio_s=limits.min_audio_s,
+        min_rate_hz=limits.min_rate_hz,
+        max_rate_hz=limits.max_rate_hz,
+        max_channels=limits.max_channels,
+        max_memory_bytes=limits.max_memory_bytes,
+        max_cpu_s=60 + int(limits.max_audio_s / 20),  # the slowest codecs run at 200 times real time
+    )
 
 
 def _error(code: str, reason: str, value: float, limits: DecodeLimits) -> AsrError:

@@ -16,14 +16,16 @@ import socket
 import struct
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
+from asr_api.audio.decode_worker.job import Job
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
 log = logging.getLogger(__name__)
 
-WORKER = Path(__file__).with_name("decode_worker.py")
+# Isolated from the user's site and environment, but with our own ways to find modules, however we were started.
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decode_worker.program import main; main()"
 START_TIMEOUT_S = 20.0
 RETRY_AFTER_S = 5
 _FRAME_HEADER = struct.Struct("<cI")
@@ -54,9 +56,9 @@ class DecodeProcess:
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
         await self.receive(START_TIMEOUT_S)
 
-    def begin(self, fd: int, job: Mapping[str, float]) -> None:
+    def begin(self, fd: int, job: Job) -> None:
         try:
-            socket.send_fds(self._channel, [json.dumps(job).encode()], [fd])
+            socket.send_fds(self._channel, [json.dumps(asdict(job)).encode()], [fd])
         except OSError as error:
             raise unavailable() from error
 
@@ -120,7 +122,8 @@ async def start_process() -> DecodeProcess:
     ours.setblocking(False)
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(WORKER)),
+            *(sys.executable, "-I", "-S", "-c", PROGRAM),
+            *(path for path in sys.path if Path(path).is_absolute()),
             stdin=theirs.fileno(),
             stdout=DEVNULL,
             stderr=their_stderr_fd,

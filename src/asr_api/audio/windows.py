@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 from asr_api.transcript import WindowSpan
 
-SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 FRAME_SAMPLES = 10 * SAMPLES_PER_MS
 FRAMES_PER_S = SAMPLE_RATE_HZ // FRAME_SAMPLES
 
@@ -51,7 +50,7 @@ class WindowCutter:
     def __init__(self, window_s: float = 30.0, stride_s: float = 5.0) -> None:
         self._window_samples = _whole_frames(window_s)
         self._stride_samples = _whole_frames(stride_s)
-        if not 0 < 2 * self._stride_samples <= self._window_samples:
+        if not 0 < 2 * stride_s <= window_s:
             raise ValueError(f"the stride ({stride_s} s) must be positive and at most half the window ({window_s} s)")
         self._buffer = np.empty(self._window_samples + self._stride_samples, dtype=np.int16)
         self._num_buffered = 0
@@ -141,7 +140,8 @@ def is_silent(pcm: Pcm) -> bool:
 
 
 def _whole_frames(length_s: float) -> int:
-    return round(length_s * FRAMES_PER_S) * FRAME_SAMPLES
+    """Rounded down, as a window may not be longer than the model takes; at least one."""
+    return max(1, int(length_s * FRAMES_PER_S + 1e-6)) * FRAME_SAMPLES
 
 
 def _speech_level_db(level_db: NDArray[np.float64]) -> float:

@@ -1,0 +1,183 @@
+"""Takes one job, decodes, ends. A JSON `Job` and a descriptor come in on the socket that is standard input; frames of
+(kind, length, payload) go out on it:
+
+    R  ready for a job          H  the headers are read: {"duration_ms"}
+    P  PCM, s16le 16 kHz mono   E  the end: {"is_truncated"}, or {"code", "reason", "value"} of an error
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import socket
+import struct
+from collections.abc import Iterator
+
+import av
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from asr_api.audio.decode_worker.job import Job
+from asr_api.audio.decode_worker.media import (
+    Media,
+    Refused,
+    audio_stream,
+    check_bounds,
+    declared_s,
+    is_exact,
+    measured_s,
+    ogg_breaks_off,
+    open_media,
+)
+from asr_api.audio.decode_worker.sandbox import confine_process, confine_resources
+
+RATE_HZ = 16_000
+SAMPLE_BYTES = 2
+GROUP_S = 0.5  # frames are resampled in groups: a crossing into the library for each of 26 ms is half of the cost
+FRAME_HEADER = struct.Struct("<cI")
+PARSER_DELAY_PACKETS = 1  # trouble with reading shows up this much before the packet that suffers
+TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
+
+
+class Health:
+    """What goes wrong on the way without being the end: FFmpeg often only logs it."""
+
+    def __init__(self, messages: list[tuple[int, str, str]]) -> None:
+        self.num_errors = 0
+        self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest trouble
+        self._messages = messages  # (level, source, text), which the library goes on filling
+
+    @property
+    def is_bad_at_the_end(self) -> bool:
+        return self._num_good <= PARSER_DELAY_PACKETS
+
+    def note(self, *, is_packet: bool, has_failed: bool) -> None:
+        """Once for every packet, and once for the end."""
+        has_complained = any(level <= av.logging.ERROR or "corrupt" in text for level, _, text in self._messages)
+        self._messages.clear()
+        if has_failed or has_complained:
+            self.num_errors += 1
+            self._num_good = 0
+        else:
+            self._num_good += is_packet
+
+
+def main() -> None:
+    """Waits for one job, does it, ends. Every way out but a crash is a frame."""
+    channel = socket.socket(fileno=0)
+    load_everything()
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
+    confine_process()
+    send(channel, b"R", b"")
+    message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
+    if not fds:  # the server went away, or never needed us
+        return
+    job = Job(**json.loads(message))
+    confine_resources(job.max_memory_bytes, job.max_cpu_s)
+    try:
+        with av.logging.Capture() as messages:
+            ending = decode(Media(fds[0]), job, channel, Health(messages))
+        send(channel, b"E", json.dumps(ending).encode())
+    except Refused as refused:
+        report = {"code": refused.code, "reason": refused.reason, "value": refused.value}
+        send(channel, b"E", json.dumps(report).encode())
+    except MemoryError:
+        send(channel, b"E", b'{"code": "invalid_audio", "reason": "memory"}')
+
+
+def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> dict[str, bool]:
+    """Sends the length, then the PCM as it is decoded; returns how the media ended."""
+    with open_media(media) as container:
+        stream = audio_stream(container, job)
+        length_s = declared_s(container, stream)
+        is_certain = is_exact(container, stream, media)
+        if not 0 < length_s <= job.max_audio_s:  # silent headers, or a claim that has to be checked
+            length_s, is_certain = measured_s(Media(media.fd), job), False
+        send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
+        num_samples = send_pcm(resampled(frames(container, stream, health), job), job, channel)
+        is_cut_ogg = container.format.name == "ogg" and ogg_breaks_off(media)
+    if num_samples == 0:
+        raise media.blame() if health.num_errors else Refused("empty_audio")
+    is_short = is_certain and num_samples / RATE_HZ < length_s - TRUNCATION_S
+    return {"is_truncated": health.is_bad_at_the_end or is_short or is_cut_ogg}
+
+
+def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:
+    """Sends nothing before there is enough to transcribe, and nothing beyond what is allowed; returns the samples."""
+    num_samples = 0
+    held = bytearray()
+    for block in blocks:
+        num_samples += len(block) // SAMPLE_BYTES
+        if num_samples > job.max_audio_s * RATE_HZ:
+            raise Refused("audio_too_long")
+        held += block
+        if num_samples >= job.min_audio_s * RATE_HZ:
+            send(channel, b"P", held)
+            held.clear()
+    if held:
+        raise Refused("audio_too_short", value=num_samples / RATE_HZ)
+    return num_samples
+
+
+def frames(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[AudioFrame]:
+    """Decoded frames; a packet that cannot be decoded is skipped, as players do, and where reading fails is the end."""
+    try:
+        for packet in container.demux(stream):
+            decoded, has_failed = [], False
+            try:
+                decoded = stream.decode(packet)
+            except av.FFmpegError:
+                has_failed = True
+            health.note(is_packet=packet.size > 0, has_failed=has_failed)  # the last packet is empty and only flushes
+            yield from decoded
+    except av.FFmpegError:
+        health.note(is_packet=False, has_failed=True)
+
+
+def resampled(source: Iterator[AudioFrame], job: Job) -> Iterator[bytes]:
+    """PCM blocks of about GROUP_S; starts afresh where the format of the stream changes."""
+    signature: tuple[str, str, int] | None = None
+    group, resampler = AudioFifo(), new_resampler()
+    for frame in source:
+        current = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if current != signature:
+            check_bounds(frame.sample_rate, len(frame.layout.channels), job)
+            yield from drained(group, resampler)
+            signature, group, resampler = current, AudioFifo(), new_resampler()
+        frame.pts = None
+        group.write(frame)
+        if group.samples >= GROUP_S * frame.sample_rate:
+            yield from converted(resampler, group.read())
+    yield from drained(group, resampler)
+
+
+def new_resampler() -> AudioResampler:
+    """Mixes down with weights that add up to one, so that nothing clips; libswresample's default filter."""
+    return AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+
+
+def drained(group: AudioFifo, resampler: AudioResampler) -> Iterator[bytes]:
+    if group.samples:
+        yield from converted(resampler, group.read())
+    yield from converted(resampler, None)
+
+
+def converted(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
+    for mono in resampler.resample(frame):
+        yield bytes(memoryview(mono.planes[0])[: mono.samples * SAMPLE_BYTES])
+
+
+def load_everything() -> None:
+    """PyAV imports some of its parts when they are first needed, which the sandbox would not let it do."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in {"av.__main__", "av.datasets"}:
+            importlib.import_module(module.name)
+
+
+def send(channel: socket.socket, kind: bytes, payload: bytes | bytearray) -> None:
+    channel.sendall(FRAME_HEADER.pack(kind, len(payload)) + payload)
