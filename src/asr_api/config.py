@@ -275,7 +275,3 @@ def _is_writable(folder: Path, *, make: bool) -> bool:
             return True
     except OSError:
         return False
-
-
-if __name__ == "__main__":
-    print(settings_table())  # noqa: T201  # to renew the README's table
