@@ -5,6 +5,7 @@ Needs torch and transformers, which only this folder imports.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,11 +35,13 @@ class ReferenceModel:
         features = self._extractor(samples, sampling_rate=16_000, return_tensors="np").input_features
         return np.asarray(features[0], np.float32)
 
-    def listen(self, pcm: NDArray[np.int16], options: TranscribeOptions) -> Reference:
+    def listen(self, windows: Sequence[NDArray[np.int16]], options: TranscribeOptions) -> list[Reference]:
+        """One batch: what its rows say does not depend on each other either."""
         wishes = {"task": options.task, "language": options.language} if self._is_multilingual else {}
+        log_mels = np.stack([self.log_mel(pcm) for pcm in windows])
         with torch.no_grad():
             output = self._model.generate(
-                torch.from_numpy(self.log_mel(pcm))[None],
+                torch.from_numpy(log_mels),
                 return_timestamps=True,
                 num_beams=1,
                 do_sample=False,
@@ -46,7 +49,9 @@ class ReferenceModel:
                 return_dict_in_generate=True,
                 **wishes,
             )
-        ids = output.sequences[0].tolist()
         begin = 3 if self._is_multilingual else 1
         end = self._model.generation_config.eos_token_id
-        return Reference(tuple(ids[:begin]), tuple(token for token in ids[begin:] if token != end))
+        return [
+            Reference(tuple(ids[:begin]), tuple(token for token in ids[begin:] if token != end))
+            for ids in output.sequences.tolist()
+        ]

@@ -26,7 +26,7 @@ def main() -> None:
         for index, (fill, language) in enumerate(zip(FILL, LANGUAGES, strict=True)):
             wish = language if shape.is_multilingual else None
             seconds = window_s * fill
-            said = model.listen(sound(seconds, index), TranscribeOptions(language=wish))
+            (said,) = model.listen([sound(seconds, index)], TranscribeOptions(language=wish))
             windows.append(GoldenWindow(name, seconds, index, wish, said.prompt, said.tokens))
         mel = model.log_mel(sound(window_s / 2, 0))[:, MEL_COLUMNS]
         mels[shape.n_mels] = {"columns": MEL_COLUMNS, "log_mel": mel.astype(float).round(5).tolist()}

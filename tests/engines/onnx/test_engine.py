@@ -143,6 +143,12 @@ def test_more_jobs_than_free_slots_are_refused(folders: dict[str, Path]) -> None
         engine.admit([WindowJob(index, sound(1, index), AUTO) for index in range(3)])
 
 
+def test_a_window_longer_than_the_models_is_refused(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["english"])
+    with pytest.raises(ValueError, match="48001 samples"):
+        engine.admit([WindowJob(0, np.zeros(48_001, np.int16), AUTO)])
+
+
 def test_info_tells_what_the_checkpoint_is(folders: dict[str, Path]) -> None:
     english, multilingual = open_onnx(folders["english"]), open_onnx(folders["mels128"])
     assert english.info.languages == ("en",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from asr_api.engines.protocol import FinishedJob, WindowJob
 from asr_api.engines.whisper.slots import SlotTable
 from asr_api.engines.whisper.spec import WhisperSpec, read_spec
+from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
 from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import WindowTranscript
@@ -161,6 +163,17 @@ def test_a_window_without_speech_says_nothing_and_is_not_resumed(spec: WhisperSp
         assert done.transcript.mean_logprob < -1
         assert len(done.transcript.segments) == expected
         assert (done.transcript.resume_ms is None) is (expected == 0)
+
+
+def test_the_checkpoints_own_language_is_the_default(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    table = SlotTable(dataclasses.replace(spec, language="hi"), tokenizer, 100)
+    assert table.prompt_for(TranscribeOptions())[1] == SMALL.special("hi")
+    assert table.prompt_for(TranscribeOptions(language="en"))[1] == SMALL.special("en")
+
+
+def test_another_models_tokenizer_is_refused(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    with pytest.raises(CheckpointError, match="do not fit its vocabulary of 300"):
+        SlotTable(dataclasses.replace(spec, n_vocab=300), tokenizer, 100)
 
 
 def test_the_last_row_fills_a_freed_one(spec: WhisperSpec, tokenizer: Tokenizer) -> None:

@@ -46,6 +46,7 @@ def test_what_an_older_checkpoint_does_not_say_is_openais_default(tmp_path: Path
     assert spec.begin_suppress_tokens == ()
     assert spec.max_initial_stamp == 50
     assert spec.is_tied
+    assert spec.language is None
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,16 @@ def test_what_cannot_be_built_is_named_in_one_sentence(tmp_path: Path, changes: 
         read_spec(tmp_path)
     assert str(caught.value).endswith(".")
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize("language", ["hindi", "hi", "<|hi|>"])
+def test_a_fine_tuned_checkpoint_may_name_its_language(tmp_path: Path, language: str) -> None:
+    write_checkpoint(tmp_path, SMALL)
+    change(tmp_path / "generation_config.json", language=language)
+    assert read_spec(tmp_path).language == "hi"
+    change(tmp_path / "generation_config.json", language="klingon")
+    with pytest.raises(CheckpointError, match="klingon"):
+        read_spec(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\udcff"])

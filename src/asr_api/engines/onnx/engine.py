@@ -18,7 +18,7 @@ from asr_api.engines.onnx.cores import processor_name, usable_cores
 from asr_api.engines.onnx.graph import decoder_graph, encoder_graph
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
-from asr_api.engines.whisper.logmel import log_mel
+from asr_api.engines.whisper.logmel import HOP_SAMPLES, log_mel
 from asr_api.engines.whisper.slots import SlotTable
 from asr_api.engines.whisper.spec import read_spec
 from asr_api.engines.whisper.weights import Weights
@@ -29,6 +29,7 @@ from asr_api.text.tokenizer import Tokenizer
 # windows of small models are still encoded many at a time between two bursts.
 MOMENT_S = 0.25
 BURST_STEPS = 8
+WARM_UP_JOB = -1
 FLASH_ATTENTION_NOTE = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
 
@@ -69,6 +70,8 @@ class OnnxEngine:
         if len(jobs) > self.free_slots:
             raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
         for job in jobs:
+            if len(job.pcm) > self._spec.n_frames * HOP_SAMPLES:
+                raise ValueError(f"a window of {len(job.pcm)} samples is longer than the model's; this is a bug")
             self._slots.prompt_for(job.options)
         self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
 
@@ -100,12 +103,9 @@ class OnnxEngine:
                     self._caches.move(last, row)
 
     def warm_up(self) -> None:
-        """Allocates what the first window and a full batch would."""
-        silence = np.zeros(SAMPLE_RATE_HZ, np.int16)
-        job_ids = [-1 - index for index in range(self.free_slots)]
-        self.admit([WindowJob(job_id, silence, TranscribeOptions()) for job_id in job_ids[:2]])
+        self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions())])
         self.step()
-        self.cancel(job_ids)
+        self.cancel([WARM_UP_JOB])
 
     def close(self) -> None:
         self.cancel([job.job_id for job in self._waiting])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, FinishedJob, WindowJob
 from asr_api.engines.whisper.rules import History, Rules, log_sum_exp
 from asr_api.engines.whisper.spec import WhisperSpec
-from asr_api.errors import InvalidParameter
+from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from asr_api.text.languages import language_code
 from asr_api.text.quality import is_no_speech
@@ -62,6 +62,13 @@ class SlotTable:
     """Rows 0 … len-1 are in use; a row that is freed is filled by the last one."""
 
     def __init__(self, spec: WhisperSpec, tokenizer: Tokenizer, max_new_tokens: int) -> None:
+        """Raises CheckpointError when the tokenizer is another model's."""
+        if tokenizer.stamp_begin >= spec.n_vocab or (spec.is_multilingual and not tokenizer.languages):
+            raise CheckpointError(
+                f"The checkpoint's tokenizer has {len(tokenizer.languages)} languages and timestamps from "
+                f"{tokenizer.stamp_begin} on, which do not fit its vocabulary of {spec.n_vocab}; "
+                "fetch the checkpoint again, whole."
+            )
         self._spec = spec
         self._tokenizer = tokenizer
         self._max_new_tokens = max_new_tokens
@@ -80,7 +87,7 @@ class SlotTable:
     def prompt_for(self, options: TranscribeOptions) -> list[int]:
         """The tokens a window starts with; raises InvalidParameter for what the checkpoint cannot do."""
         tokenizer = self._tokenizer
-        code = None if options.language is None else language_code(options.language)
+        code = self._spec.language if options.language is None else language_code(options.language)
         if code is not None and code not in self.languages:
             raise InvalidParameter(
                 f"language is {code}, which this model does not know; it knows {', '.join(self.languages)}."

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from asr_api.errors import CheckpointError
+from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.text.languages import language_code
 
 POSITION_MS = 20  # one encoder position, and one timestamp step
 # OpenAI: a window's first stamp is at most 1.0 s. Used where the checkpoint does not say.
@@ -31,6 +32,7 @@ class WhisperSpec:
     is_tied:                the output projection is the token embedding
     suppress_tokens:        never sampled
     begin_suppress_tokens:  not sampled first
+    language:               what a fine-tuned checkpoint was made for; spoken unless a request names another
     """
 
     n_mels: int
@@ -46,6 +48,7 @@ class WhisperSpec:
     n_text_hidden: int
     is_tied: bool
     is_multilingual: bool
+    language: str | None
     suppress_tokens: tuple[int, ...]
     begin_suppress_tokens: tuple[int, ...]
     max_initial_stamp: int
@@ -90,6 +93,7 @@ def read_spec(folder: Path) -> WhisperSpec:
         n_text_hidden=_read(config, "decoder_ffn_dim", int),
         is_tied=_read(config, "tie_word_embeddings", bool, True),
         is_multilingual=_read(habits, "is_multilingual", bool, n_vocab >= MULTILINGUAL_VOCABULARY),
+        language=_read_language(habits),
         suppress_tokens=_read_ids(habits, config, "suppress_tokens"),
         begin_suppress_tokens=_read_ids(habits, config, "begin_suppress_tokens"),
         max_initial_stamp=_read(habits, "max_initial_timestamp_index", int, MAX_INITIAL_STAMP),
@@ -128,6 +132,18 @@ def _read_heads(config: dict[str, object], key: str) -> int:
             f"The checkpoint's d_model {n_state} cannot be shared by {key} {n_head}; fetch the checkpoint again."
         )
     return n_head
+
+
+def _read_language(habits: dict[str, object]) -> str | None:
+    """Written as a name, a code or a token: hindi, hi or <|hi|>."""
+    value = habits.get("language")
+    try:
+        return None if value is None else language_code(str(value).strip("<|>"))
+    except InvalidParameter as error:
+        raise CheckpointError(
+            f"The checkpoint's generation_config.json is for the language {value!r}, which Whisper has no token for; "
+            "correct or remove its language."
+        ) from error
 
 
 def _read_ids(habits: dict[str, object], config: dict[str, object], key: str) -> tuple[int, ...]:
