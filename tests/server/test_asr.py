@@ -15,8 +15,9 @@ from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOve
 from asr_api.metrics import Metrics
 from asr_api.server import entrance as entrance_module
 from asr_api.server import exchange
-from asr_api.server.app import AppOptions, create_app
+from asr_api.server.app import create_app
 from asr_api.server.entrance import Entrance
+from asr_api.server.options import AppOptions
 from asr_api.transcript import TranscriptPart
 from tests.server.fakes import SEGMENTS, FakeTranscriber
 

@@ -12,7 +12,8 @@ from uvicorn.server import ServerState
 from asr_api.audio.source import MediaPolicy
 from asr_api.metrics import Metrics
 from asr_api.server import exchange, protocol
-from asr_api.server.app import AppOptions, create_app
+from asr_api.server.app import create_app
+from asr_api.server.options import AppOptions
 from tests.server.fakes import FakeTranscriber
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from asr_api.audio.source import LocalPaths, MediaPolicy, open_named
+from asr_api.audio.source import LocalPaths, MediaPolicy, names_link, open_named
 from asr_api.cli.files import Output, Source, list_sources
 from asr_api.compose import media_policy, open_transcriber
 from asr_api.config import Settings
@@ -72,10 +72,11 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
         with progress.paused():
             sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
         return False
+    finally:
+        progress.finish_source()
     if transcript.is_truncated:
         with progress.paused():
             sys.stderr.write(f"asr-api: {source.name}: the file breaks off; this is the text of its good part.\n")
-    progress.finish_source()
     return True
 
 
@@ -104,11 +105,15 @@ class _Desk:
     async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
         async with places:
             try:
-                spool = await open_named(source.place, self.policy, is_local_client=True)
+                spool = await open_named(source.place, self._policy_for(source), is_local_client=True)
             except PathNotFound:
                 raise PathNotFound("there is no such file; check the spelling.") from None
             with spool:
                 return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
+
+    def _policy_for(self, source: Source) -> MediaPolicy:
+        """People may open what they like of their own; what comes from elsewhere is bounded."""
+        return self.policy if names_link(source.place) else replace(self.policy, max_media_bytes=sys.maxsize)
 
     async def _watched(self, parts: AsyncGenerator[TranscriptPart, None]) -> AsyncGenerator[TranscriptPart, None]:
         done_ms = 0

@@ -1,34 +1,23 @@
 """The HTTP app: its routes, the gate around them, and one shape for every error.
 
-In: the entrance to the transcriber, what may be opened, and the metrics. Out: an ASGI app that any server can run.
+In: the entrance to the transcriber, the options and the metrics. Out: an ASGI app that any server can run.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from asr_api import __version__
-from asr_api.audio.source import MediaPolicy
 from asr_api.errors import AsrError, InvalidRequest
 from asr_api.metrics import Metrics
 from asr_api.server.entrance import Entrance
 from asr_api.server.gate import Gate
+from asr_api.server.options import AppOptions
 from asr_api.server.replies import MethodNotAllowed, NotFound, error_reply
 from asr_api.server.routes.asr import asr_router
 from asr_api.server.routes.docs import docs_router
 from asr_api.server.routes.health import health_router
-
-
-@dataclass(frozen=True, slots=True)
-class AppOptions:
-    """media also bounds uploads; the ids are those of the machine in SaladCloud."""
-
-    media: MediaPolicy
-    salad_machine_id: str = ""
-    salad_container_group_id: str = ""
 
 
 def create_app(entrance: Entrance, metrics: Metrics, options: AppOptions) -> FastAPI:
@@ -39,11 +28,7 @@ def create_app(entrance: Entrance, metrics: Metrics, options: AppOptions) -> Fas
         docs_url=None,
         redoc_url=None,
     )
-    own_headers = {
-        "x-salad-machine-id": options.salad_machine_id,
-        "x-salad-container-group-id": options.salad_container_group_id,
-    }
-    app.include_router(asr_router(entrance, options.media, own_headers))
+    app.include_router(asr_router(entrance, options))
     app.include_router(health_router(entrance, metrics))
     app.include_router(docs_router())
     app.add_middleware(

@@ -23,8 +23,9 @@ from asr_api.compose import media_policy, open_transcriber
 from asr_api.config import Settings
 from asr_api.engines.protocol import EngineInfo
 from asr_api.metrics import Metrics
-from asr_api.server.app import AppOptions, create_app
+from asr_api.server.app import create_app
 from asr_api.server.entrance import Entrance
+from asr_api.server.options import AppOptions
 from asr_api.server.protocol import BoundedH11Protocol
 from asr_api.server.sockets import EVERYWHERE, open_sockets
 from asr_api.transcriber import Transcriber

@@ -17,13 +17,14 @@ from asr_api.server.body import Named, read_body
 from asr_api.server.entrance import Entrance
 from asr_api.server.gate import is_local_client
 from asr_api.server.openapi import ASR_REQUEST_BODY, ASR_RESPONSES
+from asr_api.server.options import AppOptions
 from asr_api.transcriber import collect
 from asr_api.transcript import Transcript
 
 
-def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, str]) -> APIRouter:
-    """own_headers: go out with every transcript."""
+def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
     router = APIRouter()
+    media = options.media
 
     @router.post(
         "/asr",
@@ -45,9 +46,14 @@ def asr_router(entrance: Entrance, media: MediaPolicy, own_headers: dict[str, st
         finally:
             if isinstance(body, Spool):
                 body.close()
-        headers = _headers(transcript, entrance.enter().info, time.perf_counter() - started_s)
-        headers["server-timing"] += f", receive;dur={(started_s - arrived_s) * 1000:.0f}"
-        return Response(asr_json(transcript), media_type="application/json", headers=own_headers | headers)
+        ended_s = time.perf_counter()
+        headers = _headers(transcript, entrance.enter().info, ended_s - started_s) | {
+            "x-salad-machine-id": _printable(options.salad_machine_id),
+            "x-salad-container-group-id": _printable(options.salad_container_group_id),
+            "server-timing": f"receive;dur={(started_s - arrived_s) * 1000:.0f}, "
+            f"transcribe;dur={(ended_s - started_s) * 1000:.0f}",
+        }
+        return Response(asr_json(transcript), media_type="application/json", headers=headers)
 
     return router
 
@@ -72,7 +78,6 @@ def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict
         "x-realtime-factor": f"{audio_s / elapsed_s:.4f}",
         "x-model-id": _printable(info.model_id),
         "x-gpu-name": _printable(info.device_name),
-        "server-timing": f"transcribe;dur={elapsed_s * 1000:.0f}",
     }
     if transcript.is_truncated:
         headers["x-audio-truncated"] = "1"
