@@ -43,12 +43,12 @@ class Difficulty:
 
 def curriculum(progress: float) -> Difficulty:
     """Short single clips until letters and sounds are aligned, then ever longer windows, then mostly full ones."""
-    strength = min(1.0, max(0.05, (progress - 0.2) / 0.35))
+    strength = min(0.5, max(0.05, (progress - 0.3) / 0.45))
     if progress < 0.1:
         return Difficulty((3000, 5000), (2, 1), 1, strength, 0.02, 0.0)
-    if progress < 0.25:
-        return Difficulty((3000, 5000, 10000), (1, 2, 1), 4, strength, 0.04, 0.05)
-    if progress < 0.5:
+    if progress < 0.58:
+        return Difficulty((3000, 5000, 8000), (1, 2, 1.5), 4, strength, 0.04, 0.05)
+    if progress < 0.75:
         return Difficulty((4000, 8000, 15000, 30000), (1, 1.5, 1.5, 1), 20, strength, 0.06, 0.1)
     return Difficulty((4000, 8000, 15000, 30000), (0.5, 1, 1.5, 3), 20, strength, 0.06, 0.1)
 
@@ -122,7 +122,8 @@ def target_of(window: Window, vocabulary: Vocabulary, rng: random.Random) -> Tar
 def with_prompt(target: Target, prompt: list[int], vocabulary: Vocabulary) -> Target:
     """The target after <|startofprev|> and some earlier text, which is not to be learned by heart."""
     head = [vocabulary.start_of_previous, *prompt[-MAX_PROMPT_TOKENS:]]
-    return Target(head + target.tokens, [IGNORED] * len(head) + target.labels, [None] * len(head) + target.spans_ms)
+    unguided: list[tuple[float, float] | None] = [None] * len(head)
+    return Target(head + target.tokens, [IGNORED] * len(head) + target.labels, unguided + target.spans_ms)
 
 
 def character_ids(window: Window) -> list[int]:
@@ -137,11 +138,14 @@ class BatchMaker:
     def __init__(self, windows: WindowMaker, vocabulary: Vocabulary, prompts: list[str], size: ModelSize) -> None:
         self._windows, self._vocabulary, self._prompts, self._size = windows, vocabulary, prompts, size
 
-    def batch(self, seed: str, progress: float, n_positions: int) -> Batch:
-        """Windows of one length whose encoder positions add up to about `n_positions`."""
-        rng = random.Random(seed)
+    def batch(self, seeds: tuple[str, str], progress: float, n_positions: int) -> Batch:
+        """Windows of one length whose encoder positions add up to about `n_positions`.
+
+        Seeds: of the step, which decides the length for all processes, and of this process.
+        """
         now = curriculum(progress)
-        length_ms = rng.choices(now.lengths_ms, now.weights)[0]
+        length_ms = random.Random(seeds[0]).choices(now.lengths_ms, now.weights)[0]
+        rng = random.Random("-".join(seeds))
         plan = WindowPlan(
             length_ms,
             now.max_sentences,
@@ -149,7 +153,7 @@ class BatchMaker:
             cut_share=now.cut_share,
             max_pause_ms=min(3000, length_ms // 8),
         )
-        count = max(2, n_positions * TIMESTAMP_STEP_MS // length_ms)
+        count = max(1, n_positions * TIMESTAMP_STEP_MS // length_ms)
         windows = [self._windows.window(rng, plan) for _ in range(count)]
         has_prompts = rng.random() < PROMPT_SHARE
         targets = [self._target(window, has_prompts, rng) for window in windows]

@@ -78,7 +78,9 @@ def forbid(logits: Tensor, said: list[int], vocabulary: Vocabulary, with_timesta
 
 def sentence_times(tokens: list[int], vocabulary: Vocabulary) -> list[tuple[int, int]]:
     """(start, end) in ms of each sentence that has both its timestamps."""
-    times, start, has_text = [], None, False
+    times: list[tuple[int, int]] = []
+    start: int | None = None
+    has_text = False
     for token in tokens:
         if token < vocabulary.end:
             has_text = True

@@ -136,6 +136,7 @@ def main() -> None:
     write_json(args.to / "generation_config.json", generation_config(vocabulary, heads))
     write_json(args.to / "preprocessor_config.json", FEATURES)
     save_file(tensors(model), args.to / "model.safetensors", metadata={"format": "pt"})
+    (args.to / "model.safetensors").chmod(0o644)
     print(f"{args.to}: after {steps} steps, {minutes:.0f} minutes; alignment heads {heads}")
 
 

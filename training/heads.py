@@ -46,7 +46,7 @@ def _all_weights(model: Whisper, embedded: torch.Tensor, audio: torch.Tensor) ->
     decoder = model.model.decoder
     x = embedded + decoder.embed_positions.weight[: embedded.shape[1]]
     found = []
-    for layer in decoder.layers:
+    for layer in decoder.blocks:
         normed = layer.self_attn_layer_norm(x)
         x = x + layer.self_attn(normed, *layer.self_attn.keys_values(normed), causal=True)
         keys, values = layer.encoder_attn.keys_values(audio)

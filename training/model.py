@@ -8,7 +8,9 @@ cross-attention weights returned for guidance, and timestamp embeddings tied to 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -101,11 +103,16 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer(size, is_decoder=False) for _ in range(size.n_encoder_layers))
         self.layer_norm = nn.LayerNorm(size.n_state)
 
+    @property
+    def blocks(self) -> Sequence[Layer]:
+        """The layers with their type."""
+        return cast("Sequence[Layer]", self.layers)
+
     def forward(self, log_mel: Tensor) -> Tensor:
         """(batch, n_mels, n_frames) → (batch, n_frames / 2, n_state)."""
         x = gelu(self.conv2(gelu(self.conv1(log_mel)))).transpose(1, 2)
         x = x + self.embed_positions.weight[: x.shape[1]]
-        for layer in self.layers:
+        for layer in self.blocks:
             normed = layer.self_attn_layer_norm(x)
             x = x + layer.self_attn(normed, *layer.self_attn.keys_values(normed))
             x = layer.feed_forward(x)
@@ -131,11 +138,16 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Layer(size, is_decoder=True) for _ in range(size.n_decoder_layers))
         self.layer_norm = nn.LayerNorm(size.n_state)
 
+    @property
+    def blocks(self) -> Sequence[Layer]:
+        """The layers with their type."""
+        return cast("Sequence[Layer]", self.layers)
+
     def forward(self, embedded: Tensor, audio: Tensor, n_guided: int) -> tuple[Tensor, list[Tensor]]:
         """Teacher forcing; embedded: (batch, n_ctx, n_state), audio: (batch, n_source, n_state)."""
         x = embedded + self.embed_positions.weight[: embedded.shape[1]]
         attention: list[Tensor] = []
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.blocks):
             normed = layer.self_attn_layer_norm(x)
             x = x + layer.self_attn(normed, *layer.self_attn.keys_values(normed), causal=True)
             keys, values = layer.encoder_attn.keys_values(audio)
@@ -147,12 +159,12 @@ class Decoder(nn.Module):
 
     def caches(self, audio: Tensor) -> list[Cache]:
         """Fresh caches for decoding a batch."""
-        return [Cache(layer.encoder_attn.keys_values(audio)) for layer in self.layers]
+        return [Cache(layer.encoder_attn.keys_values(audio)) for layer in self.blocks]
 
     def extend(self, embedded: Tensor, caches: list[Cache], position: int) -> Tensor:
         """Hidden states of further tokens; a first call may bring several tokens, later ones bring one."""
         x = embedded + self.embed_positions.weight[position : position + embedded.shape[1]]
-        for layer, cache in zip(self.layers, caches, strict=True):
+        for layer, cache in zip(self.blocks, caches, strict=True):
             normed = layer.self_attn_layer_norm(x)
             keys, values = layer.self_attn.keys_values(normed)
             if cache.past is not None:
@@ -181,6 +193,7 @@ class Whisper(nn.Module):
         self.characters = nn.Linear(size.n_state, N_CHARACTERS)
         n_timestamps = size.n_vocab - size.first_timestamp
         self.timestamp_map = nn.Linear(size.n_state, size.n_state)
+        self.moments: Tensor
         self.register_buffer("moments", sinusoids(n_timestamps, size.n_state), persistent=False)
         self.apply(_initialise)
         nn.init.normal_(self.timestamp_map.weight, std=0.003)

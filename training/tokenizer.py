@@ -120,7 +120,7 @@ class Vocabulary:
     def __init__(self, folder: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.size = self._tokenizer.get_vocab_size()
-        special = {token: self._tokenizer.token_to_id(token) for token in SPECIALS}
+        special = {token: self.id_of(token) for token in SPECIALS}
         self.specials = special
         self.end, self.start, self.start_of_previous = (
             special[END],
@@ -128,9 +128,16 @@ class Vocabulary:
             special[START_OF_PREVIOUS],
         )
         self.no_speech, self.no_timestamps = special[NO_SPEECH], special[NO_TIMESTAMPS]
-        self.first_timestamp = self._tokenizer.token_to_id(TIMESTAMPS[0])
-        self.space = self._tokenizer.token_to_id("Ġ")
+        self.first_timestamp = self.id_of(TIMESTAMPS[0])
+        self.space = self.id_of("Ġ")
         self._known: dict[str, list[int]] = {}
+
+    def id_of(self, token: str) -> int:
+        """The id of one token."""
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
+            raise KeyError(f"The tokenizer has no {token!r}.")
+        return int(number)
 
     def word(self, piece: str) -> list[int]:
         """Ids of a word or a mark as it stands in running text (words with their space in front)."""

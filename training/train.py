@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from training.logmel import LogMel
 from training.model import ModelSize, Whisper
 from training.tokenizer import Vocabulary
 from training.windows import WindowMaker
+from training.workers import RENDEZVOUS, Team
 
 NEIGHBOUR_SHARE = 0.15
 """Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
@@ -39,8 +41,8 @@ class Recipe:
 
     steps: int
     minutes: float
-    n_positions: int = 9000
-    peak_rate: float = 2e-3
+    n_positions: int = 4500
+    peak_rate: float = 1.2e-3
     warm_up_steps: int = 200
     weight_decay: float = 0.05
     average_decay: float = 0.998
@@ -143,38 +145,44 @@ def save_run(run: Run, folder: Path) -> None:
 def average(run: Run, decay: float) -> None:
     """Move the averaged weights towards the present ones."""
     decay = min(decay, (run.step + 1) / (run.step + 20))
-    for name, value in run.model.state_dict().items():
-        run.averaged[name].lerp_(value, 1 - decay)
+    present = run.model.state_dict()
+    torch._foreach_lerp_([run.averaged[name] for name in present], list(present.values()), 1 - decay)
 
 
-def train_step(run: Run, batch: Batch, log_mel: LogMel, recipe: Recipe, progress: float) -> dict[str, float]:
-    """One step of the optimizer; returns the losses."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, run.step, progress)
+def losses_of(run: Run, batch: Batch, log_mel: LogMel) -> dict[str, Tensor]:
+    """The three losses of a batch."""
     mel = log_mel(batch.pcm, batch.warps, batch.gains)
     with torch.autocast(mel.device.type, dtype=torch.bfloat16):
         wanted = batch.labels != IGNORED
         logits, characters, attention = run.model(mel, batch.tokens, wanted, GUIDED_HEADS)
-    parts = {
+    return {
         "token": token_loss(logits, batch.labels[wanted], run.model.size.first_timestamp),
         "character": character_loss(characters, batch),
         "guide": guide_loss(attention, batch.spans),
     }
+
+
+def train_step(run: Run, parts: dict[str, Tensor], recipe: Recipe, team: Team, progress: float) -> float:
+    """One step of the optimizer; returns the seconds of the run, on which the team agrees."""
+    for group in run.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, run.step, progress)
     character_weight, guide_weight = loss_weights(progress)
     loss = parts["token"] + character_weight * parts["character"] + guide_weight * parts["guide"]
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    seconds = team.agree(run.model.parameters(), run.seconds)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
     run.optimizer.step()
-    average(run, recipe.average_decay)
-    return {name: float(value.detach()) for name, value in parts.items()}
+    if team.is_first:
+        average(run, recipe.average_decay)
+    return seconds
 
 
 class Feeder:
     """Prepares the next batches in a thread while the model learns from the present one."""
 
-    def __init__(self, maker: BatchMaker, run: Run, recipe: Recipe) -> None:
-        self._maker, self._recipe, self._first = maker, recipe, run.step
+    def __init__(self, maker: BatchMaker, run: Run, recipe: Recipe, team: Team) -> None:
+        self._maker, self._recipe, self._team, self._first = maker, recipe, team, run.step
         self._queue: Queue[Batch] = Queue(maxsize=2)
         self.progress = 0.0
         threading.Thread(target=self._feed, daemon=True).start()
@@ -182,8 +190,9 @@ class Feeder:
     def _feed(self) -> None:
         step = self._first
         while True:
-            seed = f"{self._recipe.seed}-{step}"
-            self._queue.put(self._maker.batch(seed, self.progress, self._recipe.n_positions))
+            seeds = f"{self._recipe.seed}-{step}", f"{self._team.rank}"
+            n_positions = self._recipe.n_positions // self._team.size
+            self._queue.put(self._maker.batch(seeds, self.progress, n_positions))
             step += 1
 
     def next(self, progress: float) -> Batch:
@@ -192,45 +201,61 @@ class Feeder:
         return self._queue.get()
 
 
-def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, device: torch.device) -> None:
+def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team) -> None:
     """Train until steps or minutes are used up; a checkpoint and a line of losses every now and then."""
-    log_mel = LogMel(device)
-    feeder = Feeder(maker, run, recipe)
+    device = next(run.model.parameters()).device
+    log_mel, feeder = LogMel(device), Feeder(maker, run, recipe, team)
     sums: dict[str, float] = {}
-    began, before = time.monotonic(), run.seconds
     while (progress := max(run.step / recipe.steps, run.seconds / 60 / recipe.minutes)) < 1:
-        losses = train_step(run, feeder.next(progress).to(device), log_mel, recipe, progress)
+        began = time.monotonic()
+        parts = losses_of(run, feeder.next(progress).to(device), log_mel)
+        run.seconds = train_step(run, parts, recipe, team, progress) + time.monotonic() - began
         run.step += 1
-        run.seconds = before + time.monotonic() - began
-        sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
-        if run.step % 50 == 0:
+        sums = {name: sums.get(name, 0.0) + float(value.detach()) for name, value in parts.items()}
+        if run.step % 50 == 0 and team.is_first:
             line = "  ".join(f"{name} {value / 50:.4f}" for name, value in sums.items())
             print(f"step {run.step}  {run.seconds / 60:.1f} min  {progress:.1%}  {line}", flush=True)
+        if run.step % 50 == 0:
             sums = {}
-        if run.step % 250 == 0:
+        if run.step % 250 == 0 and team.is_first:
             save_run(run, folder)
-    save_run(run, folder)
+    if team.is_first:
+        save_run(run, folder)
+
+
+def work(rank: int, args: argparse.Namespace) -> None:
+    """What each process does."""
+    team, device = Team(rank, args.processes), torch.device(args.device)
+    torch.set_num_threads(args.threads)
+    team.meet(args.work)
+    vocabulary = Vocabulary(args.work / "tokenizer")
+    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads)
+    recipe = Recipe(args.steps, args.minutes, args.positions, args.rate)
+    windows = WindowMaker(ClipStore(args.work / "clips"), "train")
+    prompts = (args.work / "train.txt").read_text().splitlines()
+    run = start_run(size, recipe, args.work, device)
+    train(run, BatchMaker(windows, vocabulary, prompts, size), recipe, args.work, team)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--minutes", type=float, default=75.0)
+    parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--steps", type=int, default=10**9)
-    parser.add_argument("--positions", type=int, default=9000, help="encoder positions a step")
+    parser.add_argument("--positions", type=int, default=4500, help="encoder positions a step, over all processes")
+    parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--state", type=int, default=192, help="width of the model")
     parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=2)
+    on_gpu = torch.cuda.is_available()
+    parser.add_argument("--device", default="cuda" if on_gpu else "cpu")
+    parser.add_argument("--processes", type=int, default=1 if on_gpu else os.cpu_count(), help="that learn as one")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    device, vocabulary = torch.device(args.device), Vocabulary(args.work / "tokenizer")
-    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads)
-    recipe = Recipe(args.steps, args.minutes, args.positions)
-    windows = WindowMaker(ClipStore(args.work / "clips"), "train")
-    prompts = (args.work / "train.txt").read_text().splitlines()
-    run = start_run(size, recipe, args.work, device)
-    train(run, BatchMaker(windows, vocabulary, prompts, size), recipe, args.work, device)
+    (args.work / RENDEZVOUS).unlink(missing_ok=True)
+    if args.processes > 1:
+        torch.multiprocessing.spawn(work, (args,), nprocs=args.processes)
+    else:
+        work(0, args)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from training.clips import SAMPLE_RATE, ClipInfo, ClipStore
+from training.clips import SAMPLE_RATE, ClipInfo, ClipStore, Pcm
 from training.sounds import no_speech
 
 Wave = NDArray[np.float32]
@@ -119,7 +119,8 @@ class WindowMaker:
         n_samples = plan.length_ms * SAMPLES_PER_MS
         if rng.random() < plan.no_speech_share:
             return Window(no_speech(rng, n_samples), [])
-        pcm, sentences = np.zeros(n_samples, np.float32), []
+        pcm = np.zeros(n_samples, np.float32)
+        sentences: list[Sentence] = []
         voice = self._voice(rng) if rng.random() < plan.same_voice_share else None
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
@@ -158,7 +159,7 @@ class WindowMaker:
         index = rng.choice(self._by_voice[voice] if voice else self._spoken)
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
-        wave = clip.pcm.astype(np.float32) / 32768
+        wave = _wave(clip.pcm)
         return wave, Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
 
     def _digit_string(self, rng: random.Random, plan: WindowPlan) -> tuple[Wave, Sentence]:
@@ -167,7 +168,7 @@ class WindowMaker:
         speed, waves, pieces, at_ms = rng.uniform(*plan.digit_speeds), [], [], 0.0
         for number in range(rng.randint(1, 8)):
             clip = self._store.clip(rng.choice(takes))
-            wave = respeeded(clip.pcm.astype(np.float32) / 32768, speed)
+            wave = respeeded(_wave(clip.pcm), speed)
             if number:
                 gap = np.zeros(round(rng.uniform(10, 220)) * SAMPLES_PER_MS, np.float32)
                 waves.append(gap)
@@ -178,6 +179,10 @@ class WindowMaker:
             at_ms = pieces[-1].end_ms
         pieces.append(Piece(".", at_ms - 80, at_ms))
         return np.concatenate(waves), Sentence(pieces, 0.0, at_ms)
+
+
+def _wave(pcm: Pcm) -> Wave:
+    return (pcm / np.float32(32768)).astype(np.float32)
 
 
 def respeeded(wave: Wave, speed: float) -> Wave:
