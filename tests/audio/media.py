@@ -116,6 +116,17 @@ RECIPES = {
 }
 
 
+def _can_encode(recipe: Recipe) -> bool:
+    try:
+        av.codec.Codec(recipe.codec, "w")
+    except ValueError:
+        return False
+    return True
+
+
+RECIPES = {name: recipe for name, recipe in RECIPES.items() if _can_encode(recipe)}  # builds of FFmpeg differ
+
+
 class _Pipe(io.RawIOBase):
     """Cannot seek: a container written here never learns its own length, as in a browser's recorder."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,15 @@ async def test_every_kind_of_wav_gives_the_same_pcm() -> None:
         if isinstance(result, str) or likeness(result.pcm, twin()) < 0.99 or not 0.9 < loudness(result.pcm) < 1.1
     }
     assert wrong == {}
+
+
+async def test_tags_in_other_alphabets_than_ours_do_not_matter() -> None:
+    title = "Übung".encode("latin-1") + b"\xff\xfe"
+    tag = b"LIST" + struct.pack("<I", 4 + 8 + 8) + b"INFOINAM" + struct.pack("<I", 8) + title.ljust(8, b"\0")
+    data = wav(speech(1.0), 16_000)
+    result = (await decode_all({"tagged": data[:36] + tag + data[36:]}))["tagged"]
+    assert isinstance(result, Decoded)
+    assert len(result.pcm) == 16_000
 
 
 async def test_mixing_down_does_not_clip() -> None:
@@ -326,7 +336,6 @@ async def test_a_worker_that_fails_costs_one_request(
     stub(monkeypatch, body)
     is_slow = "RLIMIT_CPU" in body
     decoder = Decoder(DecodeLimits(max_stall_s=20 if is_slow else 0.5))
-    await decoder.start()
     with pytest.raises(error):
         await decode(decoder, b"x")
     monkeypatch.undo()
@@ -334,12 +343,24 @@ async def test_a_worker_that_fails_costs_one_request(
     assert not psutil.Process().children()
 
 
-async def test_an_installation_that_cannot_decode_is_known_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_process, "PROGRAM", "import av_is_not_installed")
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import av_is_not_installed",
+        "from asr_api.audio.decode_worker import media, program; del media.av; program.main()",
+        "from asr_api.audio.decode_worker import program; program.send_pcm = lambda *_: 7; program.main()",
+    ],
+    ids=["missing", "another PyAV", "wrong result"],
+)
+async def test_an_installation_that_cannot_decode_is_known_at_start(
+    monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(decode_process, "PROGRAM", f"import sys; sys.path[:] = sys.argv[1:]; {program}")
     decoder = Decoder()
     with pytest.raises(DecoderUnavailable):
         await decoder.start()
     await decoder.aclose()
+    assert not psutil.Process().children()
 
 
 async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile() -> None:

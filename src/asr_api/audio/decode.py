@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import json
 import logging
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from asr_api.audio.decode_process import DecodeProcess, start_process
+from asr_api.audio.decode_process import DecodeProcess, start_process, unavailable
 from asr_api.audio.decode_worker.job import Job
-from asr_api.audio.spool import Spool
+from asr_api.audio.spool import Spool, spool_chunks
 from asr_api.errors import (
     AsrError,
     AudioTooLong,
@@ -27,11 +28,21 @@ from asr_api.errors import (
     EmptyAudio,
     InvalidAudio,
     NoAudioStream,
+    RequestError,
     UnsupportedFormat,
 )
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
 log = logging.getLogger(__name__)
+
+
+_SAMPLE_BYTES = 2
+_SILENCE_BYTES = SAMPLE_RATE_HZ * _SAMPLE_BYTES
+_WAV_HEADER = struct.pack(
+    "<4sI8sIHHIIHH4sI",
+    *(b"RIFF", 36 + _SILENCE_BYTES, b"WAVEfmt ", 16, 1, 1, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * _SAMPLE_BYTES),
+    *(_SAMPLE_BYTES, 8 * _SAMPLE_BYTES, b"data", _SILENCE_BYTES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +121,21 @@ class Decoder:
         self._spare: asyncio.Task[DecodeProcess] | None = None
 
     async def start(self) -> None:
-        """Starts the spare. Errors: DecoderUnavailable, so that a broken installation is known at start."""
-        self._spare = asyncio.create_task(start_process())
-        await asyncio.shield(self._spare)
+        """Decodes a moment of silence, and leaves a spare ready.
+
+        Errors: DecoderUnavailable, so that an installation that cannot decode is known at start, and not taken for bad
+        audio later.
+        """
+        try:
+            with await spool_chunks(_silence(), len(_WAV_HEADER) + _SILENCE_BYTES) as spool:
+                async with self.open(spool) as stream:
+                    num_samples = sum([len(block) async for block in stream])
+        except RequestError as error:
+            raise unavailable() from error
+        if num_samples * _SAMPLE_BYTES != _SILENCE_BYTES:
+            raise unavailable()
+        if self._spare is not None:
+            await asyncio.shield(self._spare)
 
     @contextlib.asynccontextmanager
     async def open(self, spool: Spool) -> AsyncIterator[PcmStream]:
@@ -155,6 +178,11 @@ class Decoder:
             except DecoderUnavailable:
                 log.warning("the spare decoder did not start; starting another")
         return await start_process()
+
+
+async def _silence() -> AsyncIterator[bytes]:
+    """A WAV file of one second."""
+    yield _WAV_HEADER + bytes(_SILENCE_BYTES)
 
 
 def _discard(spare: asyncio.Task[DecodeProcess]) -> None:

@@ -33,6 +33,15 @@ DECODERS = ",".join((
     *(f"pcm_{kind}{bits}{end}" for kind in "su" for bits in (16, 24, 32) for end in ("le", "be")),
     *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le", "pcm_s64be"),
 ))  # fmt: skip
+OPEN_OPTIONS = {
+    "format_whitelist": DEMUXERS,
+    "codec_whitelist": DECODERS,
+    "protocol_whitelist": "none",
+    "max_streams": "64",
+}
+BUFFER_BYTES = 2**16
+AV_MAJOR = int(av.__version__.split(".")[0])
+LENIENT_AV_MAJOR = 19  # before it, PyAV had to be told to accept tags that are not UTF-8
 # Where the declared length is a count of samples and not an estimate from the bit rate.
 EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "w64", "wav"}
 MAGIC = {
@@ -82,18 +91,9 @@ class Media:
 def open_media(media: Media) -> InputContainer:
     media.seek(0)
     try:
-        return av.open(
-            media,
-            mode="r",
-            metadata_errors="ignore",
-            buffer_size=2**16,
-            options={
-                "format_whitelist": DEMUXERS,
-                "codec_whitelist": DECODERS,
-                "protocol_whitelist": "none",
-                "max_streams": "64",
-            },
-        )
+        if AV_MAJOR < LENIENT_AV_MAJOR:
+            return av.open(media, mode="r", metadata_errors="ignore", buffer_size=BUFFER_BYTES, options=OPEN_OPTIONS)
+        return av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=OPEN_OPTIONS)
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         raise media.blame() from error
 
