@@ -92,10 +92,22 @@ async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(house: 
 async def test_a_clip_enters_at_once_where_a_slot_is_kept_for_newcomers() -> None:
     house = House(slots=16, steps_per_window=10)
     with house.open:
-        house.submit(house.lane(), silence(30), num_windows=40)
+        for _ in range(2):
+            house.submit(house.lane(), silence(30), num_windows=40)
         assert house.engine.free_slots == 1
         house.submit(house.lane(), silence(5))
         assert house.engine.free_slots == 0
+
+
+@pytest.mark.parametrize(("step_s", "num_inside"), [(10.0, 8), (1.0, 15)], ids=["slow", "fast"])
+async def test_a_lone_file_fills_only_an_engine_that_is_soon_free_again(step_s: float, num_inside: int) -> None:
+    house = House(slots=16)
+    with house.open:
+        lane = house.lane()
+        for _ in range(100):
+            house.submit(lane, silence(30), num_windows=16)
+            house.step(step_s)
+        assert len(house.engine.inside) == num_inside
 
 
 async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(house: House) -> None:

@@ -108,16 +108,16 @@ class FairQueue:
         self._suspects.extend(ticket for ticket in tickets if ticket.is_suspect)
         self._retries.extendleft(ticket for ticket in reversed(tickets) if not ticket.is_suspect)
 
-    def pop(self, free_slots: int, n_slots: int, running: Collection[Ticket]) -> Ticket | None:
-        """The window that should enter the engine now, if any."""
+    def pop(self, free_slots: int, n_slots: int, lane_slots: int, running: Collection[Ticket]) -> Ticket | None:
+        """The window that should enter the engine now, if any. lane_slots: how many one lane may have in it."""
         if free_slots <= 0 or any(ticket.is_suspect for ticket in running):
             return None
         if self._suspects:
             return self._suspects.popleft() if free_slots == n_slots else None
         if self._retries:
             return self._retries.popleft()
-        num_reserved = (n_slots + 8) // 16
-        lanes = [lane for lane in self.lanes if lane.waiting and (free_slots > num_reserved or not lane.num_running)]
+        is_last = free_slots <= (n_slots + 8) // 16
+        lanes = [lane for lane in self.lanes if lane.waiting and lane.num_running < (1 if is_last else lane_slots)]
         if not lanes:
             return None
         lane = min(lanes, key=lambda lane: lane.virtual_s)  # of equals, the one that came first

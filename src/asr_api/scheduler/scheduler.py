@@ -34,6 +34,8 @@ from asr_api.transcript import WindowTranscript
 logger = logging.getLogger(__name__)
 
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
+MIN_LANE_SLOTS = 4  # with fewer at once, an engine gets markedly slower
+CLEARED_WITHIN_S = 2.0
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
 
@@ -198,7 +200,15 @@ class Scheduler:
     def _next(self, free_slots: int) -> Ticket | None:
         if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
             return None
-        return self._queue.pop(free_slots, self._engine.info.slots, self._running.values())
+        n_slots = self._engine.info.slots
+        return self._queue.pop(free_slots, n_slots, self._lane_slots(n_slots), self._running.values())
+
+    def _lane_slots(self, n_slots: int) -> int:
+        """How many windows of one request may be in the engine. The slots share its time, so a clip that joins a full
+        engine is slow; on a processor half of the slots do as much as all. A fast engine may be filled by one request.
+        """
+        clears_soon = int(CLEARED_WITHIN_S * self._speed.rtfx / self._engine.info.window_s)
+        return max(MIN_LANE_SLOTS, n_slots // 2, clears_soon)
 
     def _hand_over(self, batch: Sequence[Ticket]) -> None:
         now_s = self._clock()
