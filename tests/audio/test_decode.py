@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import resource
 import struct
 import subprocess
 import sys
@@ -360,6 +361,32 @@ async def test_an_installation_that_cannot_decode_is_known_at_start(
     with pytest.raises(DecoderUnavailable):
         await decoder.start()
     await decoder.aclose()
+    assert not psutil.Process().children()
+
+
+async def test_a_lack_of_descriptors_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder()
+    await decoder.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with spool_of(encoded("flac")) as spool:
+        async with decoder.open(spool):  # has taken the spare
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+            try:
+                async with decoder.open(spool):  # the next spare was quick enough
+                    pass
+                for _ in range(2):
+                    with pytest.raises(DecoderUnavailable) as caught:
+                        async with decoder.open(spool):
+                            pass
+                    assert caught.value.retry_after_s
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        async with decoder.open(spool) as stream:
+            assert sum([len(block) async for block in stream]) == 48_000
+    await decoder.aclose()
+    with spool_of(b"x") as spool, pytest.raises(DecoderUnavailable):
+        async with decoder.open(spool):
+            pass
     assert not psutil.Process().children()
 
 

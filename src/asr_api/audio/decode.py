@@ -119,6 +119,7 @@ class Decoder:
         self.limits = limits or DecodeLimits()
         self._permits = asyncio.Semaphore(self.limits.max_workers)
         self._spare: asyncio.Task[DecodeProcess] | None = None
+        self._is_closed = False
 
     async def start(self) -> None:
         """Decodes a moment of silence, and leaves a spare ready.
@@ -157,6 +158,7 @@ class Decoder:
                 await worker.close()
 
     async def aclose(self) -> None:
+        self._is_closed = True
         spare, self._spare = self._spare, None
         if spare is not None:
             spare.cancel()
@@ -165,6 +167,8 @@ class Decoder:
 
     async def _take_worker(self) -> DecodeProcess:
         """The spare, or a new one where the spare is lost; the next spare is started meanwhile."""
+        if self._is_closed:
+            raise unavailable()
         spare, self._spare = self._spare, asyncio.create_task(start_process())
         if spare is not None:
             try:

@@ -115,37 +115,44 @@ class DecodeProcess:
 
 async def start_process() -> DecodeProcess:
     """Starts a process and waits until it is ready. Errors: DecoderUnavailable, the cause in the log."""
-    ours, theirs = socket.socketpair()
-    stderr_fd, their_stderr_fd = os.pipe()
-    os.set_blocking(stderr_fd, False)
-    os.set_blocking(their_stderr_fd, False)  # a flood of messages is cut off and blocks nobody
-    ours.setblocking(False)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", PROGRAM),
-            *(path for path in sys.path if Path(path).is_absolute()),
-            stdin=theirs.fileno(),
-            stdout=DEVNULL,
-            stderr=their_stderr_fd,
-            env={},
-            start_new_session=True,
-        )
-    except OSError as error:
-        ours.close()
-        os.close(stderr_fd)
+        worker = await _spawn()
+    except OSError as error:  # no memory, no descriptor, no process left
+        log.warning("no decoder could be started: %s", error)
         raise unavailable() from error
-    finally:
-        theirs.close()
-        os.close(their_stderr_fd)
-    worker = DecodeProcess(process, ours, stderr_fd)
     try:
         await worker.connect()
     except BaseException as error:
         await worker.close()
-        if isinstance(error, AsrError):
+        if isinstance(error, AsrError | OSError):
             raise unavailable() from error
         raise
     return worker
+
+
+async def _spawn() -> DecodeProcess:
+    ours, theirs = socket.socketpair()
+    with contextlib.ExitStack() as if_it_fails, theirs:
+        if_it_fails.callback(ours.close)
+        ours.setblocking(False)
+        stderr_fd, their_stderr_fd = os.pipe()
+        if_it_fails.callback(os.close, stderr_fd)
+        try:
+            os.set_blocking(stderr_fd, False)
+            os.set_blocking(their_stderr_fd, False)  # a flood of messages is cut off and blocks nobody
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", PROGRAM),
+                *(path for path in sys.path if Path(path).is_absolute()),
+                stdin=theirs.fileno(),
+                stdout=DEVNULL,
+                stderr=their_stderr_fd,
+                env={},
+                start_new_session=True,
+            )
+        finally:
+            os.close(their_stderr_fd)
+        if_it_fails.pop_all()
+    return DecodeProcess(process, ours, stderr_fd)
 
 
 def unavailable() -> DecoderUnavailable:
