@@ -92,7 +92,7 @@ async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(house: 
 async def test_a_clip_enters_at_once_where_a_slot_is_kept_for_newcomers() -> None:
     house = House(slots=16, steps_per_window=10)
     with house.open:
-        for _ in range(2):
+        for _ in range(3):
             house.submit(house.lane(), silence(30), num_windows=40)
         assert house.engine.free_slots == 1
         house.submit(house.lane(), silence(5))
@@ -104,10 +104,23 @@ async def test_a_lone_file_fills_only_an_engine_that_is_soon_free_again(step_s: 
     house = House(slots=16)
     with house.open:
         lane = house.lane()
-        for _ in range(100):
-            house.submit(lane, silence(30), num_windows=16)
+        pcm = silence(30)
+        for _ in range(15):
+            house.submit(lane, pcm, num_windows=16)
             house.step(step_s)
         assert len(house.engine.inside) == num_inside
+
+
+async def test_a_slow_engine_is_shared_by_requests_not_by_windows() -> None:
+    house = House(slots=16)
+    with house.open:
+        pcm = silence(30)
+        house.submit(house.lane(), pcm, num_windows=40)
+        assert len(house.engine.inside) == 8
+        house.submit(house.lane(), pcm, num_windows=40)
+        house.step(10)
+        assert len(house.engine.inside) == 4 + 4
+        assert house.count("asr_queued_windows") == 80 - 8 - 4 - 8
 
 
 async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(house: House) -> None:

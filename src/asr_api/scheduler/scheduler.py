@@ -34,8 +34,8 @@ from asr_api.transcript import WindowTranscript
 logger = logging.getLogger(__name__)
 
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
-MIN_LANE_SLOTS = 4  # with fewer at once, an engine gets markedly slower
-CLEARED_WITHIN_S = 2.0
+MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
+SOON_S = 2.0
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
 
@@ -205,10 +205,13 @@ class Scheduler:
 
     def _lane_slots(self, n_slots: int) -> int:
         """How many windows of one request may be in the engine. The slots share its time, so a clip that joins a full
-        engine is slow; on a processor half of the slots do as much as all. A fast engine may be filled by one request.
+        engine is slow; and on a processor half of the slots do as much as all. An engine that is soon done with all
+        of them anyway may be filled by one request.
         """
-        clears_soon = int(CLEARED_WITHIN_S * self._speed.rtfx / self._engine.info.window_s)
-        return max(MIN_LANE_SLOTS, n_slots // 2, clears_soon)
+        num_busy = sum(1 for lane in self._queue.lanes if lane.waiting or lane.num_running)
+        fair_share = math.ceil(max(MIN_ENOUGH_SLOTS, n_slots // 2) / max(1, num_busy))
+        soon_cleared = int(SOON_S * self._speed.rtfx / self._engine.info.window_s)
+        return max(fair_share, soon_cleared)
 
     def _hand_over(self, batch: Sequence[Ticket]) -> None:
         now_s = self._clock()
