@@ -25,6 +25,7 @@ class Reference:
 
 class ReferenceModel:
     def __init__(self, folder: Path) -> None:
+        torch.set_num_threads(1)  # its threads wait for each other by spinning: hopeless on a busy machine
         self._model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
         self._extractor = WhisperFeatureExtractor.from_pretrained(folder)
         self._is_multilingual = self._model.generation_config.is_multilingual
