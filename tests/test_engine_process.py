@@ -19,7 +19,7 @@ import pytest
 
 from asr_api.engine_process import EngineProcess, EngineState
 from asr_api.engines.protocol import Engine, FinishedJob, WindowJob
-from asr_api.engines.scripted import CRASH, FAIL, HANG, Script, hear, say
+from asr_api.engines.scripted import CRASH, FAIL, FAIL_EARLY, HANG, Script, hear, say
 from asr_api.errors import AsrError, CheckpointError, InvalidParameter, ModelLoading, StartupError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
@@ -71,6 +71,10 @@ class Listener:
 async def _nothing_is_left_behind() -> AsyncIterator[None]:
     before = num_open_things()
     yield
+    for _ in range(100):  # asyncio's own thread for a child of a test takes a moment to end
+        if num_open_things() == before:
+            break
+        await asyncio.sleep(0.01)
     assert num_open_things() == before
 
 
@@ -226,6 +230,13 @@ async def test_an_exception_costs_the_windows_a_run_and_twice_in_a_row_the_proce
             assert await listener.next_lost() == [1]
         await listener.next_room()
         assert engine.pid != pid
+
+
+async def test_an_exception_on_admission_loses_track_of_no_window() -> None:
+    async with running() as (engine, listener):
+        engine.admit([job(1, say([1])), job(2, say([2], mark=FAIL_EARLY)), job(3, say([3])), job(4, say([4]))])
+        assert sorted(await listener.next_lost()) == [1, 2, 3, 4]
+        assert engine.free_slots == 4
 
 
 async def test_a_checkpoint_error_reaches_whoever_starts() -> None:

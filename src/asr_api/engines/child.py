@@ -192,11 +192,10 @@ class _Worker:
         return time.monotonic() - started_s
 
     def _admit(self) -> None:
-        room = self._engine.free_slots
-        handovers, self._waiting = self._waiting[:room], self._waiting[room:]
-        for handover in handovers:
-            pcm = self._arena[handover.buffer, : handover.num_samples]
+        while self._waiting and self._engine.free_slots:
+            handover = self._waiting.pop(0)
             self._running.add(handover.job_id)
+            pcm = self._arena[handover.buffer, : handover.num_samples]
             try:
                 self._engine.admit([WindowJob(handover.job_id, pcm, handover.options)])
             except AsrError as error:

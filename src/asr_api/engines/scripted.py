@@ -27,8 +27,9 @@ MAX_GAP_SAMPLES = 50 * SAMPLES_PER_MS  # shorter pauses are inside a word
 # A window that contains one sample of this value makes the engine ...
 CRASH = 31_001  # ... kill its own process
 HANG = 31_002  # ... stand still
-FAIL = 31_003  # ... raise an exception
-MARKS = (CRASH, HANG, FAIL)
+FAIL = 31_003  # ... raise an exception while it works on it
+FAIL_EARLY = 31_004  # ... raise an exception when it is given it
+MARKS = (CRASH, HANG, FAIL, FAIL_EARLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class ScriptedEngine:
             if language not in LANGUAGES:
                 raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
             marks = tuple(mark for mark in MARKS if mark in job.pcm)
+            if FAIL_EARLY in marks:
+                raise RuntimeError("the script says that this window can't be admitted")
             live = _Live(job.job_id, job.pcm.copy(), language, marks, self.script.steps_per_window)
             self._live[job.job_id] = live
 
@@ -148,7 +151,7 @@ def say(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, ma
     """PCM in which the scripted engine hears these numbers, each a burst followed by a pause.
 
     numbers: in [1, MAX_NUMBER]
-    mark:    CRASH, HANG or FAIL, hidden in the first burst
+    mark:    one of MARKS, hidden in the first burst
     """
     pause = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.int16)
     parts: list[Pcm] = []

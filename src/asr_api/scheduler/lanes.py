@@ -7,6 +7,7 @@ it knows nothing about engines, clocks or metrics.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.transcript import WindowTranscript
 
 MIN_COST_S = 1.0  # a window costs the encoder something however short it is
+MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
 SUSPECT_DEATHS = 2  # a window that saw as many deaths of the engine runs alone
 
 
@@ -108,14 +110,18 @@ class FairQueue:
         self._suspects.extend(ticket for ticket in tickets if ticket.is_suspect)
         self._retries.extendleft(ticket for ticket in reversed(tickets) if not ticket.is_suspect)
 
-    def pop(self, free_slots: int, n_slots: int, lane_slots: int, running: Collection[Ticket]) -> Ticket | None:
-        """The window that should enter the engine now, if any. lane_slots: how many one lane may have in it."""
+    def pop(self, free_slots: int, n_slots: int, num_soon_done: int, running: Collection[Ticket]) -> Ticket | None:
+        """The window that should enter the engine now, if any.
+
+        num_soon_done: how many windows the engine finishes within a moment
+        """
         if free_slots <= 0 or any(ticket.is_suspect for ticket in running):
             return None
         if self._suspects:
             return self._suspects.popleft() if free_slots == n_slots else None
         if self._retries:
             return self._retries.popleft()
+        lane_slots = max(self._fair_slots(n_slots), num_soon_done)
         is_last = free_slots <= (n_slots + 8) // 16
         lanes = [lane for lane in self.lanes if lane.waiting and lane.num_running < (1 if is_last else lane_slots)]
         if not lanes:
@@ -125,3 +131,12 @@ class FairQueue:
         self._now_s = max(self._now_s, lane.virtual_s)
         lane.virtual_s += max(MIN_COST_S, ticket.audio_s)
         return ticket
+
+    def _fair_slots(self, n_slots: int) -> int:
+        """How many windows one request may have in an engine that isn't done with them in a moment.
+
+        The slots share its time, so a clip that joins a full engine is slow; and on a processor half of the slots do as
+        much as all.
+        """
+        num_busy = sum(1 for lane in self.lanes if lane.waiting or lane.num_running)
+        return math.ceil(max(MIN_ENOUGH_SLOTS, n_slots // 2) / max(1, num_busy))

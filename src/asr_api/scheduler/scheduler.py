@@ -34,7 +34,7 @@ from asr_api.transcript import WindowTranscript
 logger = logging.getLogger(__name__)
 
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
-MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
+MAX_RESERVE = 16  # windows cut ahead of the slots; each holds a megabyte
 SOON_S = 2.0
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
@@ -171,8 +171,11 @@ class Scheduler:
 
     @property
     def max_windows(self) -> int:
-        """Windows that one request may hold; together they fill the slots twice, so that none waits for a decoder."""
-        return max(MIN_AHEAD, 2 * self._engine.info.slots // max(1, len(self._queue.lanes)))
+        """Windows that one request may hold; together they fill the slots and a reserve, so that no slot waits for a
+        decoder.
+        """
+        n_slots = self._engine.info.slots
+        return max(MIN_AHEAD, (n_slots + min(n_slots, MAX_RESERVE)) // max(1, len(self._queue.lanes)))
 
     @property
     def num_open_requests(self) -> int:
@@ -200,18 +203,9 @@ class Scheduler:
     def _next(self, free_slots: int) -> Ticket | None:
         if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
             return None
-        n_slots = self._engine.info.slots
-        return self._queue.pop(free_slots, n_slots, self._lane_slots(n_slots), self._running.values())
-
-    def _lane_slots(self, n_slots: int) -> int:
-        """How many windows of one request may be in the engine. The slots share its time, so a clip that joins a full
-        engine is slow; and on a processor half of the slots do as much as all. An engine that is soon done with all
-        of them anyway may be filled by one request.
-        """
-        num_busy = sum(1 for lane in self._queue.lanes if lane.waiting or lane.num_running)
-        fair_share = math.ceil(max(MIN_ENOUGH_SLOTS, n_slots // 2) / max(1, num_busy))
-        soon_cleared = int(SOON_S * self._speed.rtfx / self._engine.info.window_s)
-        return max(fair_share, soon_cleared)
+        info = self._engine.info
+        num_soon_done = int(SOON_S * self._speed.rtfx / info.window_s)
+        return self._queue.pop(free_slots, info.slots, num_soon_done, self._running.values())
 
     def _hand_over(self, batch: Sequence[Ticket]) -> None:
         now_s = self._clock()
