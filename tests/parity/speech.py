@@ -22,7 +22,7 @@ WINDOW_SAMPLES = 30 * SAMPLE_RATE_HZ
 @lru_cache
 def recordings() -> list[Pcm]:
     folders = [folder for folder in (SAMPLES, Path(EXTRA) if EXTRA else SAMPLES) if folder.is_dir()]
-    suffixes = {".wav", ".flac", ".ogg", ".mp3"}
+    suffixes = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".webm", ".m4a", ".mp4", ".aiff"}
     paths = sorted({path for folder in folders for path in folder.iterdir() if path.suffix in suffixes})
     return [_decode(path)[:WINDOW_SAMPLES] for path in paths]
 
