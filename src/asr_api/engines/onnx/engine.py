@@ -112,7 +112,7 @@ class OnnxEngine:
         del self._encoder, self._decoder, self._caches
 
     def _encode(self, job: WindowJob) -> None:
-        """One window at a time: on a processor two together take twice as long (docs/measurements.md)."""
+        """One window at a time: on two cores a batch of four took four times as long (whisper-tiny's shape)."""
         mel = log_mel(job.pcm, self._spec.n_mels, self._spec.n_frames)
         self._encoder.run_into({"log_mel": mel[None]}, self._caches.cross_views(len(self._slots)))
         self._slots.add(job)

@@ -25,8 +25,6 @@ from asr_api.engines.whisper.weights import Stored, Weights
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
 EPSILON = 1e-5  # of every layer norm
-
-
 ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
 
 
