@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import psutil
 
 from asr_api.engine_process import EngineListener, EngineState
@@ -87,7 +86,7 @@ def reading(metrics: Metrics, name: str, **labels: str) -> float:
 
 @dataclass(eq=False)
 class FakeSpool:
-    """Stands for a file: its PCM, and how often somebody may read from it before it breaks."""
+    """Stands for a file: its PCM, how it ends, and how much of it was read."""
 
     pcm: Pcm
     block_s: float = 1.0
@@ -137,12 +136,6 @@ class FakeDecoder:
     async def start(self) -> None: ...
 
     async def aclose(self) -> None: ...
-
-
-def noise(duration_s: float, seed: int = 0) -> Pcm:
-    """Something that is not silent and says nothing."""
-    samples = np.random.default_rng(seed).integers(-40, 40, round(duration_s * SAMPLE_RATE_HZ))
-    return samples.astype(np.int16)
 
 
 def num_open_things() -> tuple[int, int, int]:

@@ -190,6 +190,19 @@ async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:
         assert [done.job_id for done in await listener.next_finished()] == [2]
 
 
+async def test_the_next_life_starts_afresh() -> None:
+    async with running(Script(slots=1, crash_at_window=3)) as (engine, listener):
+        for job_id in (1, 2):
+            engine.admit([job(job_id, say([job_id]))])
+            await listener.next_finished()
+        engine.admit([job(3, say([3]))])
+        assert await listener.next_lost() == [3]
+        await listener.next_room()
+        engine.admit([job(3, say([3]))])
+        (done,) = await listener.next_finished()
+        assert done.transcript.segments[0].text == " 3"
+
+
 async def test_a_hung_engine_is_killed_and_restarted() -> None:
     async with running(heartbeat_timeout_s=0.4) as (engine, listener):
         engine.admit([job(1, say([1], mark=HANG))])
