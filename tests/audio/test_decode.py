@@ -273,12 +273,12 @@ async def test_a_compressed_hour_is_refused_within_seconds_whatever_its_header_s
     unknown[22:26] = bytes(4)
     lying = bytearray(unknown)
     lying[24:26] = b"\xff\xff"  # 4 s
-    started_s = time.monotonic()
+    started_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     results = await decode_all(
         {"honest": hour, "unknown": bytes(unknown), "lying": bytes(lying)}, DecodeLimits(max_audio_s=600)
     )
     assert results == {"honest": "audio_too_long", "unknown": "audio_too_long", "lying": "audio_too_long"}
-    assert time.monotonic() - started_s < 4  # on a busy machine
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started_s < 3  # of CPU, starts included
 
 
 async def test_audio_of_exactly_the_limit_passes() -> None:
@@ -391,13 +391,13 @@ async def test_a_lack_of_descriptors_passes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile() -> None:
-    decoder = Decoder(DecodeLimits(max_stall_s=0.5))
+    decoder = Decoder(DecodeLimits(max_stall_s=1.0))
     await decoder.start()
     data = wav(speech(60.0), 16_000)
     with spool_of(data) as spool:
         async with decoder.open(spool) as stream:
             num_samples = len(await anext(stream))
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(1.1)
             children = psutil.Process().children()
             busy_s = sum(child.cpu_times().user for child in children)
             await asyncio.sleep(0.3)
