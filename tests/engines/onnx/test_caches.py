@@ -20,7 +20,8 @@ def test_what_rows_said_survives_growing_shrinking_and_moving(tmp_path: Path) ->
     def step() -> None:
         positions = np.array([len(row) for row in stored])
         inputs = caches.step_inputs(positions)
-        check(inputs, positions)
+        if positions.max() % GROWTH_TOKENS in (0, 1, 2, GROWTH_TOKENS - 1):  # around each change of room
+            check(inputs, positions)
         keys, values = random.standard_normal((2, N_LAYER, len(stored), N_HEAD, D_HEAD)).astype(np.float32)
         caches.store(positions, keys, values)
         for index, row in enumerate(stored):
