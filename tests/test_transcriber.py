@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from asr_api.engine_process import EngineProcess
-from asr_api.engines.scripted import MARKS, Script, say
+from asr_api.engines.scripted import HANG, MARKS, Script, say
 from asr_api.errors import InvalidAudio, InvalidParameter, RequestCrashedWorker, ServerDraining, ServerOverloaded
 from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.options import TranscribeOptions
@@ -211,7 +211,7 @@ async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> 
 
 @pytest.mark.parametrize("mark", MARKS, ids=["crash", "hang", "exception", "early exception"])
 async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
-    async with running(Script(slots=4), heartbeat_timeout_s=0.3) as service:
+    async with running(Script(slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
         healthy = [service.start(say(range(first, first + 70))) for first in (1, 101, 201)]
         poisoned = service.start(np.concatenate((say(range(1, 26)), say([66], mark=mark))))
         with pytest.raises(RequestCrashedWorker):

@@ -206,7 +206,7 @@ class _Worker:
 def _load(pipe: Connection, arena_fd: int) -> _Worker | None:
     """The engine, ready to work; None when it can't be had and the parent was told why."""
     load: Load = pipe.recv()
-    logging.basicConfig(level=load.log_level, format="%(levelname)s engine %(name)s: %(message)s")
+    logging.basicConfig(level=load.log_level, format="%(asctime)s %(levelname)s engine: %(message)s")
     try:
         engine = load.factory()
         started_s = time.monotonic()
