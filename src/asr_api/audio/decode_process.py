@@ -36,7 +36,7 @@ _STDERR_BYTES = 8 * 2**10
 class DecodeProcess:
     """Made by `start_process`; whoever has one closes it.
 
-    waited_s: how long it has kept us waiting, all calls of `receive` together
+    waited_s: how long it has kept us waiting since `begin`, all calls of `receive` together
     """
 
     def __init__(self, process: Process, channel: socket.socket, stderr_fd: int) -> None:
@@ -57,6 +57,7 @@ class DecodeProcess:
         await self.receive(START_TIMEOUT_S)
 
     def begin(self, fd: int, job: Job) -> None:
+        self.waited_s = 0.0  # the start was not the media's fault
         try:
             socket.send_fds(self._channel, [json.dumps(asdict(job)).encode()], [fd])
         except OSError as error:
