@@ -178,7 +178,7 @@ async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding
     engine, metrics = InProcessEngine(Script(slots=2)), Metrics()
     decoder = FakeDecoder()
     transcriber = Transcriber(engine, Scheduler(engine, metrics=metrics), decoder, metrics=metrics)
-    spool = FakeSpool(np.tile(say(range(1, 31)), 60))  # half an hour
+    spool = FakeSpool(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
     request = asyncio.create_task(collect(transcriber.transcribe(spool, TranscribeOptions())))
     for num_windows in range(0, 20, 2):
         for _ in range(300):
@@ -225,7 +225,7 @@ async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
 @pytest.mark.parametrize("num_parts", [0, 1, 3])
 async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int) -> None:
     async with running(Script(slots=2, step_s=0.005)) as service:
-        spool = FakeSpool(np.tile(say(range(1, 31)), 120))  # an hour
+        spool = FakeSpool(np.tile(say(range(1, 31)), 40))  # twenty minutes
 
         async def listen() -> None:
             async with aclosing(service.parts(spool)) as parts:
