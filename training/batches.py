@@ -43,14 +43,14 @@ class Difficulty:
 
 def curriculum(progress: float) -> Difficulty:
     """Short single clips until letters and sounds are aligned, then ever longer windows, then mostly full ones."""
-    strength = min(0.5, max(0.05, (progress - 0.3) / 0.45))
+    strength = min(0.35, max(0.05, (progress - 0.3) / 0.45))
     if progress < 0.1:
         return Difficulty((3000, 5000), (2, 1), 1, strength, 0.02, 0.0)
     if progress < 0.58:
         return Difficulty((3000, 5000, 8000), (1, 2, 1.5), 4, strength, 0.04, 0.05)
-    if progress < 0.75:
+    if progress < 0.7:
         return Difficulty((4000, 8000, 15000, 30000), (1, 1.5, 1.5, 1), 20, strength, 0.06, 0.1)
-    return Difficulty((4000, 8000, 15000, 30000), (0.5, 1, 1.5, 3), 20, strength, 0.06, 0.1)
+    return Difficulty((4000, 10000, 20000, 30000), (0.5, 1, 1, 3), 20, strength, 0.06, 0.1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
     python -m training.longform --hours 3 --seed 1 --to build/longform
 
 Out come longform-3h-1.mp3 with a .txt of the words and a .tsv of every sentence's start and end in ms. The sentences
-are made once and spliced anew for each seed. Needs espeak-ng and the ffmpeg command.
+are made once and spliced anew for each seed. With --work only those are used that the model trained there hears rightly
+one by one: then what is missing in a long transcript is lost by the server. Needs espeak-ng and the ffmpeg command.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from __future__ import annotations
 import argparse
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from training.checkpoint import averaged_model
 from training.clips import SAMPLE_RATE, Clip, Pcm
+from training.decode import Transcriber
 from training.grammar import sentences
 from training.synthesis import Espeak
+from training.tokenizer import Vocabulary
 from training.voices import plain_espeak
 
 SENTENCE_SEED = 7
@@ -49,11 +54,21 @@ class Said:
     text: str
 
 
-def distinct_clips(plan: LongForm) -> list[Clip]:
-    """The same clips for every seed and length."""
-    texts = dict.fromkeys(t for t in sentences(SENTENCE_SEED, 8 * plan.num_sentences, max_words=MAX_WORDS))
+def distinct_clips(plan: LongForm, work: Path | None) -> list[Clip]:
+    """The same clips for every seed and length; only those a trained model hears rightly, if one is given."""
+    texts = dict.fromkeys(sentences(SENTENCE_SEED, 8 * plan.num_sentences, max_words=MAX_WORDS))
     espeak, voice = Espeak(), plain_espeak(plan.voice, plan.rate)
-    return [espeak.say(text, voice, "longform") for text in list(texts)[: plan.num_sentences]]
+    spoken = (espeak.say(text, voice, "longform") for text in texts)
+    return list(islice(spoken if work is None else heard_rightly(spoken, work), plan.num_sentences))
+
+
+def heard_rightly(clips: Iterable[Clip], work: Path) -> Iterator[Clip]:
+    """The clips whose text, alone in a window, the trained model repeats word for word."""
+    transcriber = Transcriber(averaged_model(work)[0], Vocabulary(work / "tokenizer"))
+    for clip in clips:
+        wave = np.pad(clip.pcm / np.float32(32768), (SAMPLE_RATE // 4, 0)).astype(np.float32)
+        if transcriber.transcripts([wave])[0].text == clip.info.text:
+            yield clip
 
 
 def spliced(clips: list[Clip], plan: LongForm) -> Iterator[tuple[Pcm, Said | None]]:
@@ -75,7 +90,7 @@ def spliced(clips: list[Clip], plan: LongForm) -> Iterator[tuple[Pcm, Said | Non
         at += len(clip.pcm)
 
 
-def write_longform(plan: LongForm, path: Path) -> int:
+def write_longform(plan: LongForm, path: Path, work: Path | None = None) -> int:
     """Encode while splicing, so that memory stays small; returns the number of sentences."""
     path.parent.mkdir(parents=True, exist_ok=True)
     source = ["-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-i", "-"]
@@ -83,7 +98,7 @@ def write_longform(plan: LongForm, path: Path) -> int:
     said: list[Said] = []
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
-        for pcm, sentence in spliced(distinct_clips(plan), plan):
+        for pcm, sentence in spliced(distinct_clips(plan, work), plan):
             encoder.stdin.write(pcm.astype("<i2").tobytes())
             said += [sentence] if sentence else []
     if encoder.returncode:
@@ -104,11 +119,12 @@ def main() -> None:
     parser.add_argument("--min-pause", type=int, default=200, help="ms")
     parser.add_argument("--max-pause", type=int, default=3000, help="ms")
     parser.add_argument("--format", default="mp3", help="any ending that ffmpeg knows")
+    parser.add_argument("--work", type=Path, help="training folder of the model that decides which sentences are used")
     parser.add_argument("--to", type=Path, default=Path("build/longform"))
     args = parser.parse_args()
     plan = LongForm(args.hours, args.seed, args.voice, args.rate, args.sentences, (args.min_pause, args.max_pause))
     path = args.to / f"longform-{args.hours:g}h-{args.seed}.{args.format}"
-    print(f"{path}: {write_longform(plan, path)} sentences")
+    print(f"{path}: {write_longform(plan, path, args.work)} sentences")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Started again with the same work folder it resumes. The same code runs on a CPU 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import threading
 import time
@@ -32,6 +31,8 @@ from training.workers import RENDEZVOUS, Team
 NEIGHBOUR_SHARE = 0.15
 """Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
 GUIDED_HEADS = 1
+DECAY_FROM = 0.6
+"""Progress at which the learning rate begins to fall."""
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -42,7 +43,7 @@ class Recipe:
     steps: int
     minutes: float
     n_positions: int = 4500
-    peak_rate: float = 1.2e-3
+    peak_rate: float = 8e-4
     warm_up_steps: int = 200
     weight_decay: float = 0.05
     average_decay: float = 0.998
@@ -90,7 +91,7 @@ def guide_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
     inside = (positions >= spans[..., :1]) & (positions <= spans[..., 1:])  # (batch, n_ctx, n_source)
     guided = spans[..., 0] >= 0
     masses = [(weights * inside[:, None]).sum(-1).transpose(1, 2)[guided] for weights in attention]
-    return -torch.cat(masses).add(1e-3).log().mean()
+    return -torch.cat(masses).add(1e-3).log().sum() / max(1, sum(len(mass) for mass in masses))
 
 
 def loss_weights(progress: float) -> tuple[float, float]:
@@ -99,9 +100,10 @@ def loss_weights(progress: float) -> tuple[float, float]:
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
-    """Linear warm-up, then half a cosine down to 2 %."""
+    """Linear warm-up, a plateau, then linearly down to 2 %."""
     warm_up = min(1.0, (step + 1) / recipe.warm_up_steps)
-    return recipe.peak_rate * warm_up * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+    decay = min(1.0, (1.0 - progress) / (1.0 - DECAY_FROM))
+    return recipe.peak_rate * warm_up * max(0.02, decay)
 
 
 def parameter_groups(model: Whisper, decay: float) -> list[dict[str, object]]:
@@ -243,7 +245,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--steps", type=int, default=10**9)
     parser.add_argument("--positions", type=int, default=4500, help="encoder positions a step, over all processes")
-    parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     parser.add_argument("--state", type=int, default=192, help="width of the model")
     parser.add_argument("--heads", type=int, default=3)
     on_gpu = torch.cuda.is_available()
