@@ -27,8 +27,8 @@ def test_the_engine_gets_its_settings() -> None:
     settings = read_settings(
         {"model_id": "a/b", "batch_size": "3", "max_new_tokens": "99", "flash_attention_2": "0", "num_threads": "2"}
     )
-    options = engine_options(settings, Path("/checkpoint"), Path("/cache"))
-    assert (options.model_id, options.checkpoint, options.cache_dir) == ("a/b", Path("/checkpoint"), Path("/cache"))
+    options = engine_options(settings, Path("/checkpoint"))
+    assert (options.model_id, options.checkpoint) == ("a/b", Path("/checkpoint"))
     assert (options.slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
     assert options.flash_attention_2 is False
 

@@ -266,7 +266,7 @@ async def test_draining_finishes_the_open_requests_and_takes_no_new_ones() -> No
         draining = asyncio.create_task(service.transcriber.drain())
         await asyncio.sleep(0)
         with pytest.raises(ServerDraining):
-            await service.text(say([2]))
+            service.transcriber.check_capacity()
         await asyncio.wait_for(draining, 10)
         texts = [transcript.text for transcript in await asyncio.gather(*requests)]
         assert texts == [text_of(range(1, 51)), text_of(range(101, 151))]

@@ -34,8 +34,7 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
         logger.info("%s is the cache: %s", cache.path, cache.note)
     resolve = partial(resolve_checkpoint, settings.model_id, revision=settings.model_revision, cache_dir=cache.path)
     checkpoint = await _in_background(resolve)
-    options = engine_options(settings, checkpoint, cache.path)
-    engine = EngineProcess(partial(open_engine, options), metrics=metrics)
+    engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=metrics)
     scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
     window_s, stride_s = settings.chunk_length_s, settings.stride_s
@@ -47,11 +46,10 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
         await transcriber.aclose()
 
 
-def engine_options(settings: Settings, checkpoint: Path, cache_dir: Path) -> EngineOptions:
+def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
     return EngineOptions(
         model_id=settings.model_id,
         checkpoint=checkpoint,
-        cache_dir=cache_dir,
         slots=settings.batch_size,
         max_new_tokens=settings.max_new_tokens,
         flash_attention_2=settings.flash_attention_2,

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     model_revision: str | None = _option(None, "Branch, tag or commit of the hub id.", shown="the default branch")
     cache_dir: Path = _option(
         Path("/data"),
-        "Where models and built graphs are kept. While it is not set and `/data` is not there or not writable, "
+        "Where downloaded models are kept. While it is not set and `/data` is not there or not writable, "
         "your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
     )
     batch_size: int = _option(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
@@ -189,7 +189,7 @@ def read_settings(flags: Mapping[str, str]) -> Settings:
 
 
 def open_cache_folder(settings: Settings) -> CacheFolder:
-    """The folder for models and graphs, made if need be. A named one that can't be written is a SettingsError."""
+    """The folder for models, made if need be. A named one that can't be written is a SettingsError."""
     wanted = settings.cache_dir
     if "cache_dir" in settings.model_fields_set:
         if _is_writable(wanted, make=True):

@@ -141,7 +141,7 @@ class Transcriber:
         return await self._engine.wait_failed()
 
     async def drain(self) -> None:
-        """Takes no new request and returns when the open ones are done."""
+        """Closes the door and returns when no transcription is open; one that was let in before may still begin."""
         await self._scheduler.drain()
 
     async def aclose(self) -> None:

@@ -29,7 +29,6 @@ def open_onnx(folder: Path, *, slots: int = 4, max_new_tokens: int = 448, num_th
         EngineOptions(
             model_id=folder.name,
             checkpoint=folder,
-            cache_dir=folder / "cache",
             slots=slots,
             max_new_tokens=max_new_tokens,
             flash_attention_2=False,

@@ -160,8 +160,24 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Pat
         assert server.process.wait(5) == 0
 
 
-def test_an_upload_that_would_come_too_late_is_told_so(tmp_path: Path) -> None:
+def test_an_upload_that_was_let_in_is_served_to_its_end(tmp_path: Path) -> None:
+    body = wav(7)
+    head = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire:
+        wire.sendall(head + body[:1000])
+        time.sleep(0.1)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+        wire.sendall(body[1000:])
+        assert b'"text":" 7"' in wire.makefile("rb").read().replace(b'": "', b'":"')
+        assert server.process.wait(5) == 0
+
+
+def test_an_upload_that_would_come_too_late_is_told_so(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, SHUTDOWN_TIMEOUT_S="0.2") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire,
+    ):
         wire.sendall(b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
         time.sleep(0.1)
         assert server.stop() == 0

@@ -32,7 +32,6 @@ class EngineOptions:
     """Everything an engine is built from; travels to the engine process, so it is plain data.
 
     checkpoint:        folder with config.json, tokenizer files and safetensors
-    cache_dir:         where built graphs may be kept; writable
     slots:             windows decoded at once
     max_new_tokens:    tokens per pass over a window; a window that needs more is resumed, never cut short
     flash_attention_2: asked for by the user; an engine that cannot honour it says so in `EngineInfo.notes`
@@ -41,7 +40,6 @@ class EngineOptions:
 
     model_id: str
     checkpoint: Path
-    cache_dir: Path
     slots: int = 16
     max_new_tokens: int = 128
     flash_attention_2: bool = True

@@ -79,8 +79,13 @@ class Scheduler:
         self._check_places()
 
     def _check_open(self) -> None:
+        if self._is_draining:
+            raise ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
+        self._check_engine()
+
+    def _check_engine(self) -> None:
         state = self._engine.state
-        if self._is_draining or state in {EngineState.FAILED, EngineState.CLOSED}:
+        if self._ending is not None or state in {EngineState.FAILED, EngineState.CLOSED}:
             raise ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
         if state is EngineState.LOADING:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
@@ -98,7 +103,7 @@ class Scheduler:
         return min(max(1, math.ceil(first_s)), MAX_RETRY_AFTER_S)
 
     async def drain(self) -> None:
-        """Takes no new request and returns when the open ones are done."""
+        """Closes the door and returns when no lane is open. Who was let in before may still open one."""
         self._is_draining = True
         await self._is_idle.wait()
 
@@ -113,10 +118,10 @@ class Scheduler:
     def open_lane(self) -> Iterator[Lane]:
         """A place for one request; leaving it takes its windows out of the queue and the engine.
 
-        Raises what check_capacity raises, but waits for a restart: who comes here was let in at the door, and has
-        perhaps sent all of its audio since then.
+        Raises what check_capacity raises, but a restart or the beginning of the end is no reason to turn away: who
+        comes here was let in at the door, and has perhaps sent all of its audio since then.
         """
-        self._check_open()
+        self._check_engine()
         self._check_places()
         lane = self._queue.open_lane()
         self._is_idle.clear()
@@ -267,7 +272,8 @@ class Scheduler:
 
     def on_failed(self, error: AsrError) -> None:
         """No window will be transcribed any more."""
-        logger.error("%d open requests fail: %s", len(self._queue.lanes), error)
+        if self._queue.lanes:
+            logger.error("%d open requests fail: %s", len(self._queue.lanes), error)
         self._end("The engine can't be started again and the server is stopping; try another one.")
 
     def _end(self, reason: str) -> None:

@@ -27,12 +27,35 @@ class Entrance:
         self.transcriber = transcriber
         self._aborted = asyncio.Event()
         self._num_receiving = 0
+        self._num_inside = 0
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
 
     def enter(self) -> Transcriber:
         """The transcriber. Raises ModelLoading as long as there is none."""
         if self.transcriber is None:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=RETRY_S)
         return self.transcriber
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """From the door to the reply."""
+        self._num_inside += 1
+        self._is_empty.clear()
+        try:
+            yield
+        finally:
+            self._num_inside -= 1
+            if not self._num_inside:
+                self._is_empty.set()
+
+    @property
+    def num_inside(self) -> int:
+        return self._num_inside
+
+    async def wait_until_empty(self) -> None:
+        """Returns when nobody is inside; close the door first."""
+        await self._is_empty.wait()
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ Knows the wire, and nothing about audio.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import re
@@ -59,8 +60,10 @@ class Gate:
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> None:
         try:
-            self._check(exchange)
-            await self._app(scope, exchange.receive, exchange.send)
+            is_work = exchange.method == "POST" and exchange.path in self._work_paths
+            self._check(exchange, is_work=is_work)
+            with self._entrance.inside() if is_work else contextlib.nullcontext():
+                await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:  # there is nobody to reply to
             exchange.status = CLIENT_CLOSED_REQUEST
         except AsrError as error:
@@ -70,7 +73,7 @@ class Gate:
             sentence = "Something went wrong on the server; its log has the details under this request_id."
             await _fail(exchange, scope, InternalError(sentence))
 
-    def _check(self, exchange: Exchange) -> None:
+    def _check(self, exchange: Exchange, *, is_work: bool) -> None:
         """Cheap checks first; nothing is read."""
         headers = exchange.headers
         if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS_BYTES or len(headers) > MAX_HEADERS:
@@ -79,7 +82,7 @@ class Gate:
             raise InvalidHost("The Host header is not a host name with an optional port; correct it.")
         if "transfer-encoding" in headers and "content-length" in headers:
             raise InvalidRequest("Content-Length and Transfer-Encoding exclude each other; send only one.")
-        if exchange.method == "POST" and exchange.path in self._work_paths:
+        if is_work:
             _check_origin(headers)
             self._entrance.enter().check_capacity()
             encoding = headers.get("content-encoding", "identity").strip().lower()

@@ -127,14 +127,20 @@ async def _work(settings: Settings, metrics: Metrics, entrance: Entrance, signal
 
 
 async def _drain(transcriber: Transcriber, entrance: Entrance, signals: _Signals, timeout_s: float) -> None:
-    logger.info("stopping: up to %g s for %d running requests", timeout_s, transcriber.num_open_requests)
-    draining = asyncio.create_task(transcriber.drain())
+    logger.info("stopping: up to %g s for %d running requests", timeout_s, entrance.num_inside)
+    draining = asyncio.create_task(_empty(transcriber, entrance))
     await _first_of(draining, signals.force, timeout_s)
     if not draining.done():
-        logger.warning("stopping: %d requests are ended unfinished", transcriber.num_open_requests)
-    entrance.abort()  # also for recordings that are still being received
-    await asyncio.wait([draining], timeout=LAST_REPLIES_S)
-    draining.cancel()
+        logger.warning("stopping: %d requests are ended unfinished", entrance.num_inside)
+        entrance.abort()
+        await asyncio.wait([draining], timeout=LAST_REPLIES_S)
+        draining.cancel()
+
+
+async def _empty(transcriber: Transcriber, entrance: Entrance) -> None:
+    """Nobody new comes in; who is inside, perhaps still sending, is served."""
+    await transcriber.drain()
+    await entrance.wait_until_empty()
 
 
 async def _first_of(task: asyncio.Task[Any], event: asyncio.Event, timeout_s: float | None = None) -> None:
