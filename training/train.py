@@ -95,8 +95,8 @@ def guide_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
 
 
 def loss_weights(progress: float) -> tuple[float, float]:
-    """Weights of the character and of the guide loss, both smaller as the decoder learns to stand alone."""
-    return max(0.25, 1.0 - 1.5 * progress), max(0.1, 0.4 - 0.6 * progress)
+    """Weights of the character loss, smaller as the decoder learns to stand alone, and of the guide loss."""
+    return max(0.25, 1.0 - 1.5 * progress), 0.4
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
