@@ -136,6 +136,17 @@ async def test_a_window_that_needs_more_tokens_is_resumed_until_nothing_is_missi
         assert service.count("asr_windows_total") >= 70 / 4
 
 
+async def test_speech_after_the_last_word_is_heard_again() -> None:
+    numbers = range(100, 170)
+    async with running(Script(max_words=4, stops_silently=True)) as service:
+        transcript = await collect(service.parts(say(numbers)))
+        assert transcript.text == text_of(numbers)
+        resumed = service.count("asr_resumed_windows_total")
+        assert resumed > 0
+        await service.text(say([100], pause_s=20))
+        assert service.count("asr_resumed_windows_total") == resumed, "a pause is not speech"
+
+
 async def test_silence_needs_no_engine() -> None:
     async with running() as service:
         transcript = await collect(service.parts(np.zeros(100 * SAMPLE_RATE_HZ, np.int16)))

@@ -45,6 +45,9 @@ class Metrics:
         self.silent_windows = Counter(
             "asr_silent_windows", "Windows too quiet to be worth the engine.", registry=registry
         )
+        self.resumed_windows = Counter(
+            "asr_resumed_windows", "Passes over the rest of a window that was heard in part.", registry=registry
+        )
         self.audio_s = Counter("asr_audio_seconds", "Audio that the engine transcribed.", registry=registry)
         self.tokens = Counter("asr_tokens", "Tokens that the engine sampled.", registry=registry)
 

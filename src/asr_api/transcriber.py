@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from asr_api.audio.decode import Decoder, PcmStream
 from asr_api.audio.spool import Spool
-from asr_api.audio.windows import Window, WindowCutter, is_silent
+from asr_api.audio.windows import Window, WindowCutter, has_more_speech, is_silent
 from asr_api.engine_process import EngineProcess
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, InternalError, RequestError, Unavailable
@@ -29,6 +29,8 @@ from asr_api.text.stitch import Stitcher
 from asr_api.transcript import Segment, Transcript, TranscriptPart, WindowSpan, WindowTranscript
 
 T = TypeVar("T")
+
+MIN_PROGRESS_MS = 1000  # a pass that gets no further is the last one
 
 
 class Transcriber:
@@ -116,19 +118,21 @@ class Transcriber:
             await asyncio.gather(*leftovers, return_exceptions=True)
 
     async def _hear(self, window: Window, lane: Lane, options: TranscribeOptions) -> WindowTranscript:
-        """All that is said in a window, in as many passes as the engine needs; silence needs none."""
+        """All that is said in a window, in as many passes as it takes; silence takes none."""
         if is_silent(window.pcm):
             self.metrics.silent_windows.inc()
             return WindowTranscript(())
         heard = await self._scheduler.submit(lane, window.pcm, options)
-        while heard.resume_ms is not None:
-            rest = window.pcm[heard.resume_ms * SAMPLES_PER_MS :]
-            if is_silent(rest):
-                return replace(heard, resume_ms=None)
+        while (resume_ms := _resume_ms(window, heard)) is not None:
+            self.metrics.resumed_windows.inc()
             # The rest is too short to doubt the language that the whole was heard in.
             options = replace(options, language=heard.language or options.language)
-            heard = _join(heard, await self._scheduler.submit(lane, rest, options, is_rest=True))
-        return heard
+            pcm = window.pcm[resume_ms * SAMPLES_PER_MS :]
+            rest = await self._scheduler.submit(lane, pcm, options, is_rest=True)
+            heard = _join(heard, rest, resume_ms)
+            if rest.resume_ms is None and (not rest.segments or rest.segments[-1].end_ms < MIN_PROGRESS_MS):
+                break  # nothing more to be had
+        return replace(heard, resume_ms=None)
 
     # -- for the edges -----------------------------------------------------------------------------------------
 
@@ -204,9 +208,19 @@ async def collect(parts: AsyncGenerator[TranscriptPart, None]) -> Transcript:
     return Transcript(tuple(segments), part.audio_ms, language, part.is_truncated)
 
 
-def _join(heard: WindowTranscript, rest: WindowTranscript) -> WindowTranscript:
-    """One window heard in two passes, the second from `heard.resume_ms` on."""
-    offset_ms = heard.resume_ms or 0
+def _resume_ms(window: Window, heard: WindowTranscript) -> int | None:
+    """From where the rest of a window must be heard again, if any: the engine ran out of tokens there, or the model
+    stopped in the middle of speech, which models do. What the next window hears as well is not looked at.
+    """
+    if heard.resume_ms is not None:
+        return None if is_silent(window.pcm[heard.resume_ms * SAMPLES_PER_MS :]) else heard.resume_ms
+    end_ms = heard.segments[-1].end_ms if heard.segments else 0
+    own = window.pcm[: len(window.pcm) - window.span.overlap_after_ms * SAMPLES_PER_MS]
+    return end_ms if end_ms > 0 and has_more_speech(own, end_ms * SAMPLES_PER_MS) else None
+
+
+def _join(heard: WindowTranscript, rest: WindowTranscript, offset_ms: int) -> WindowTranscript:
+    """One window heard in two passes, the second from `offset_ms` on."""
     if offset_ms <= 0 or (rest.resume_ms is not None and rest.resume_ms <= 0):
         raise InternalError("The engine asked for a window to be heard again from its start; this is a bug.")
     num_tokens = heard.num_tokens + rest.num_tokens

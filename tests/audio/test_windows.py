@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.windows import Window, WindowCutter, is_silent
+from asr_api.audio.windows import Window, WindowCutter, has_more_speech, is_silent
 from asr_api.pcm import Pcm
 
 RATE_HZ = 16_000
@@ -159,3 +159,20 @@ def test_impossible_strides_are_refused(window_s: float, stride_s: float) -> Non
 )
 def test_is_silent(pcm: Pcm, silent: bool) -> None:
     assert is_silent(pcm) is silent
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (speech([0.4] * 4, [0.2] * 4), True),
+        (speech([0.4] * 4, [0.2] * 4, level=4_000.0), True),
+        (speech([0.4] * 4, [0.2] * 4, level=400.0), False),  # somebody else, in another room
+        (speech([0.2], [5.0]), False),  # a cough
+        (noise(5.0, 300.0), False),
+        (np.zeros(0, np.int16), False),
+    ],
+)
+def test_has_more_speech(rest: Pcm, expected: bool) -> None:
+    heard = speech([0.4] * 10, [0.2] * 10)
+    assert has_more_speech(np.concatenate([heard, rest]), len(heard)) == expected
+    assert not has_more_speech(np.concatenate([heard, rest]), 0)

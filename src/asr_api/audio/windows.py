@@ -36,6 +36,10 @@ LEAD_IN_FRAMES = 30  # of a long pause, what is left before the next word
 
 SILENT_PEAK_TO_PEAK = 32  # of 65,536: a peak of -66 dBFS around any offset
 
+# Frames that are about as loud as the speech before them, and how many of them make more than a breath or a click.
+LOUD_DB = 10.0
+MORE_SPEECH_FRAMES = 60
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -145,6 +149,16 @@ def frame_levels_db(pcm: Pcm) -> NDArray[np.float64]:
 def is_silent(pcm: Pcm) -> bool:
     """Whether there is nothing to hear: digital silence, dither, a constant offset. A whisper is heard."""
     return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
+
+
+def has_more_speech(pcm: Pcm, after: int) -> bool:
+    """Whether what follows the sample `after` is as loud, for more than a moment, as the speech that ended there."""
+    level_db = frame_levels_db(pcm)
+    before, rest = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
+    if not len(before):
+        return False
+    loud_db = max(_speech_level_db(before) - LOUD_DB, SILENCE_DB)
+    return int((rest >= loud_db).sum()) >= MORE_SPEECH_FRAMES
 
 
 def _whole_frames(length_s: float) -> int:

@@ -43,6 +43,7 @@ class Script:
     step_s:           time that one step takes, however many windows are in it
     steps_per_window: steps until a window is finished
     max_words:        words per pass over a window, as MAX_NEW_TOKENS limits a real engine
+    stops_silently:   does not say that words are left, as a model that ends in the middle of speech
     crash_at_window:  kills the process when it is given its nth window, counted from 1 in each process
     """
 
@@ -55,6 +56,7 @@ class Script:
     step_s: float = 0.0
     steps_per_window: int = 1
     max_words: int | None = None
+    stops_silently: bool = False
     crash_at_window: int | None = None
 
 
@@ -143,7 +145,7 @@ class ScriptedEngine:
             language=live.language,
             no_speech_probability=0.0 if words else 1.0,
             num_tokens=len(words[:num_words]),
-            resume_ms=rest[0].start_ms if rest else None,
+            resume_ms=rest[0].start_ms if rest and not self.script.stops_silently else None,
         )
 
 
