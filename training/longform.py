@@ -4,7 +4,7 @@
 
 Out come longform-3h-1.mp3 with a .txt of the words and a .tsv of every sentence's start and end in ms. The sentences
 are made once and spliced anew for each seed. With --work only those are used that the model trained there hears rightly
-one by one: then what is missing in a long transcript is lost by the server. Needs espeak-ng and the ffmpeg command.
+alone and among others: then what is missing in a long transcript was lost by the server. Needs espeak-ng and ffmpeg.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 import random
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,9 @@ SENTENCE_SEED = 7
 MAX_WORDS = 9
 """Short sentences, so that every few seconds there is a pause in which a window can end."""
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
+NUM_CHECKS, WINDOW_CLIPS = 4, 7
+"""A sentence is known if it is heard rightly once alone and three times in windows of seven sentences."""
+LEAD = np.zeros(SAMPLE_RATE // 4, np.int16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,37 @@ class Said:
 
 
 def distinct_clips(plan: LongForm, work: Path | None) -> list[Clip]:
-    """The same clips for every seed and length; only those a trained model hears rightly, if one is given."""
-    texts = dict.fromkeys(sentences(SENTENCE_SEED, 8 * plan.num_sentences, max_words=MAX_WORDS))
+    """The same clips for every seed and length; only those a trained model knows well, if one is given."""
+    texts = list(dict.fromkeys(sentences(SENTENCE_SEED, 8 * plan.num_sentences, max_words=MAX_WORDS)))
     espeak, voice = Espeak(), plain_espeak(plan.voice, plan.rate)
-    spoken = (espeak.say(text, voice, "longform") for text in texts)
-    return list(islice(spoken if work is None else heard_rightly(spoken, work), plan.num_sentences))
+    clips = [espeak.say(text, voice, "longform") for text in texts[: plan.num_sentences]]
+    return clips if work is None else known_clips(clips, plan, work)
 
 
-def heard_rightly(clips: Iterable[Clip], work: Path) -> Iterator[Clip]:
-    """The clips whose text, alone in a window, the trained model repeats word for word."""
+def known_clips(clips: list[Clip], plan: LongForm, work: Path) -> list[Clip]:
+    """The clips that the trained model repeats word for word, alone and then among others in several full windows."""
     transcriber = Transcriber(averaged_model(work)[0], Vocabulary(work / "tokenizer"))
-    for clip in clips:
-        wave = np.pad(clip.pcm / np.float32(32768), (SAMPLE_RATE // 4, 0)).astype(np.float32)
-        if transcriber.transcripts([wave])[0].text == clip.info.text:
-            yield clip
+    for seed in range(NUM_CHECKS):
+        known: list[Clip] = []
+        for group in grouped(clips, 1 if seed == 0 else WINDOW_CLIPS, seed):
+            rng = random.Random(seed)
+            parts = [part for clip in group for part in (clip.pcm, pause_of(plan, rng))]
+            heard = transcriber.transcripts([np.concatenate([LEAD, *parts]).astype(np.float32) / 32768])[0].text
+            known += [clip for clip in group if clip.info.text in heard]
+        clips = known
+    return clips
+
+
+def grouped(clips: list[Clip], size: int, seed: int) -> Iterator[list[Clip]]:
+    """The clips in random groups."""
+    order = random.Random(seed).sample(clips, len(clips))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def pause_of(plan: LongForm, rng: random.Random) -> Pcm:
+    """A pause between sentences."""
+    return np.zeros(rng.randint(*plan.pause_ms) * SAMPLES_PER_MS, np.int16)
 
 
 def spliced(clips: list[Clip], plan: LongForm) -> Iterator[tuple[Pcm, Said | None]]:
@@ -76,7 +95,7 @@ def spliced(clips: list[Clip], plan: LongForm) -> Iterator[tuple[Pcm, Said | Non
     rng = random.Random(plan.seed)
     end_sample, at, last = round(plan.hours * 3600 * SAMPLE_RATE), 0, -1
     while True:
-        pause = np.zeros(rng.randint(*plan.pause_ms) * SAMPLES_PER_MS, np.int16)
+        pause = pause_of(plan, rng)
         choice = rng.randrange(len(clips))
         choice = (choice + 1) % len(clips) if choice == last else choice
         clip, last = clips[choice], choice
