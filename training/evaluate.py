@@ -153,7 +153,7 @@ def main() -> None:
     store = ClipStore(args.work / "clips")
     scores = []
     for test in TEST_SETS:
-        if args.sets in test.name:
+        if args.sets in test.name and store.select(test.split, (test.family,)):
             scores.append(score(test, store, transcriber, args.limit, args.show))
             print(table(scores[-1:]).splitlines()[-1], flush=True)
     kept, raw = invented_words(transcriber)

@@ -30,8 +30,8 @@ SENTENCE_SEED = 7
 MAX_WORDS = 9
 """Short sentences, so that every few seconds there is a pause in which a window can end."""
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
-NUM_CHECKS, WINDOW_CLIPS = 4, 7
-"""A sentence is known if it is heard rightly once alone and three times in windows of seven sentences."""
+NUM_CHECKS, WINDOW_CLIPS = 9, 7
+"""A sentence is known if it is heard rightly once alone and eight times in windows of seven sentences."""
 LEAD = np.zeros(SAMPLE_RATE // 4, np.int16)
 
 
