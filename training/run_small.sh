@@ -1,5 +1,5 @@
 #!/bin/sh
-# A smaller model from nothing, in about half an hour on two cores: text, speech, training, export, evaluation.
+# A smaller model from nothing: text, speech, training, export, evaluation.
 # Usage: training/run_small.sh [work folder] [minutes of training]   (PYTHON names the interpreter, DIGITS the recordings)
 set -eu
 cd "$(dirname "$0")/.."
