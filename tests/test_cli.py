@@ -14,6 +14,7 @@ import termios
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from asr_api import __version__
@@ -125,6 +126,13 @@ def test_an_engine_that_cannot_load_is_2(cli: Cli, recordings: Path) -> None:
     assert ended.stderr.splitlines()[-1] == "asr-api: The checkpoint is odd; take another."
 
 
+def wait_for_engine(pid: int, timeout_s: float = 20) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while "asr-api-engine" not in {child.name() for child in psutil.Process(pid).children()}:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
 def test_an_interrupt_is_130_and_leaves_no_process(tmp_path: Path, recordings: Path) -> None:
     script: dict[str, object] = {"step_s": 0.1, "steps_per_window": 600}
     with subprocess.Popen(
@@ -135,7 +143,7 @@ def test_an_interrupt_is_130_and_leaves_no_process(tmp_path: Path, recordings: P
         text=True,
         start_new_session=True,
     ) as process:
-        time.sleep(1.5)
+        wait_for_engine(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
         _, stderr = process.communicate(timeout=10)
     assert process.returncode == 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -43,10 +44,12 @@ class Running:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def engine(self) -> psutil.Process:
-        """The process that owns the model: the child that has ONNX Runtime loaded."""
-        loaded = [child for child in self.children if any("onnxruntime" in m.path for m in child.memory_maps())]
-        assert len(loaded) == 1, [child.cmdline() for child in self.children]
-        return loaded[0]
+        """The process that owns the model."""
+        for child in self.children:
+            with contextlib.suppress(psutil.NoSuchProcess):  # a decoder that has just done its work
+                if child.name() == "asr-api-engine":
+                    return child
+        raise AssertionError("the server has no engine process")
 
     def rss_bytes(self) -> int:
         """Of the server and everything it started."""

@@ -172,8 +172,8 @@ def test_info_tells_what_the_checkpoint_is(folders: dict[str, Path]) -> None:
     assert english.info.notes == ()
 
 
-def test_flash_attention_is_answered_with_a_note(folders: dict[str, Path], tmp_path: Path) -> None:
-    options = EngineOptions("any", folders["english"], tmp_path, flash_attention_2=True, num_threads=1)
+def test_flash_attention_is_answered_with_a_note(folders: dict[str, Path]) -> None:
+    options = EngineOptions("any", folders["english"], flash_attention_2=True, num_threads=1)
     (note,) = OnnxEngine(options).info.notes
     assert "no effect on a CPU" in note
 
