@@ -121,7 +121,7 @@ class FairQueue:
             return self._suspects.popleft() if free_slots == n_slots else None
         if self._retries:
             return self._retries.popleft()
-        lane_slots = max(self._fair_slots(n_slots), num_soon_done)
+        lane_slots = min(max(self._fair_slots(n_slots), num_soon_done), most_slots(n_slots))
         is_last = free_slots <= (n_slots + 8) // 16
         lanes = [lane for lane in self.lanes if lane.waiting and lane.num_running < (1 if is_last else lane_slots)]
         if not lanes:
@@ -139,4 +139,9 @@ class FairQueue:
         much as all.
         """
         num_busy = sum(1 for lane in self.lanes if lane.waiting or lane.num_running)
-        return math.ceil(max(MIN_ENOUGH_SLOTS, n_slots // 2) / max(1, num_busy))
+        return math.ceil(most_slots(n_slots) / max(1, num_busy))
+
+
+def most_slots(n_slots: int) -> int:
+    """How many slots one request may fill: half of them, which bounds what a long file takes of the memory as well."""
+    return max(MIN_ENOUGH_SLOTS, n_slots // 2)

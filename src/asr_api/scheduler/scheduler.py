@@ -27,7 +27,7 @@ from asr_api.errors import (
 from asr_api.metrics import Metrics, SpeedMeter
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import Pcm
-from asr_api.scheduler.lanes import FairQueue, Lane, Ticket
+from asr_api.scheduler.lanes import FairQueue, Lane, Ticket, most_slots
 from asr_api.scheduler.link import EngineLink
 from asr_api.transcript import WindowTranscript
 
@@ -180,7 +180,9 @@ class Scheduler:
         decoder.
         """
         n_slots = self._engine.info.slots
-        return max(MIN_AHEAD, (n_slots + min(n_slots, MAX_RESERVE)) // max(1, len(self._queue.lanes)))
+        reserve = min(n_slots, MAX_RESERVE)
+        fair = (n_slots + reserve) // max(1, len(self._queue.lanes))
+        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + reserve))
 
     @property
     def num_open_requests(self) -> int:
