@@ -222,7 +222,7 @@ async def test_an_idle_engine_is_left_alone() -> None:
 
 
 async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
-    script = Script(slots=4, warm_up_s=0.2, step_s=1.0)
+    script = Script(slots=4, warm_up_s=0.3, step_s=1.0)
     async with running(script, heartbeat_timeout_s=0.2) as (engine, listener):
         engine.admit([job(1, say([1]))])
         assert [done.job_id for done in await listener.next_finished()] == [1]

@@ -160,7 +160,11 @@ class Transcriber:
 
     def check_capacity(self) -> None:
         """As check_ready; raises ServerOverloaded, with the time to come back, when all places are taken."""
-        self._scheduler.check_capacity()
+        try:
+            self._scheduler.check_capacity()
+        except Unavailable:
+            self.metrics.requests.labels("refused").inc()
+            raise
 
     @property
     def info(self) -> EngineInfo:

@@ -219,6 +219,19 @@ async def test_truncated_media_give_the_good_part_and_say_so() -> None:
     assert wrong == {}
 
 
+async def test_a_wav_that_breaks_off_between_two_samples_says_so() -> None:
+    data = encoded("wav-alaw")
+    results = await decode_all({str(cut): data[:-cut] for cut in (2, 4, 20_000, 20_002)})
+    assert {name: isinstance(result, str) or result.is_truncated for name, result in results.items()} == dict.fromkeys(
+        results, True
+    )
+    at = data.index(b"data") + 4
+    open_ended = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
+    (whole,) = (await decode_all({"open-ended": open_ended})).values()
+    assert not isinstance(whole, str)
+    assert not whole.is_truncated
+
+
 async def test_corrupt_frames_in_the_middle_are_skipped() -> None:
     damaged = {}
     for name in ("mp3", "flac", "ogg-opus", "m4a-index-first", "mka"):

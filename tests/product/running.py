@@ -51,12 +51,12 @@ class Running:
                     return child
         raise AssertionError("the server has no engine process")
 
-    def rss_bytes(self) -> int:
-        """Of the server and everything it started."""
+    def memory_bytes(self) -> int:
+        """Of the server and everything it started; what they share is counted once (PSS)."""
         total = 0
         for process in [psutil.Process(self.process.pid), *self.children]:
             try:
-                total += process.memory_info().rss
+                total += process.memory_full_info().pss
             except psutil.NoSuchProcess:
                 continue
         return total

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decode_worker.program import main; main()"
 START_TIMEOUT_S = 20.0
 RETRY_AFTER_S = 5
+DEATH_S = 1.0  # from the end of its socket to the end of a process
 _FRAME_HEADER = struct.Struct("<cI")
 _MAX_FRAME_BYTES = 2**22  # a worker that was taken over must not fill our memory
 _STDERR_BYTES = 8 * 2**10
@@ -84,13 +85,18 @@ class DecodeProcess:
         return kind, await self._reader.readexactly(num_bytes)
 
     async def _post_mortem(self) -> AsrError:
-        self._signal_kill()  # has no effect on the status of one that is dead
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._process.wait(), DEATH_S)
+        was_killed = self._process.returncode == -signal.SIGKILL  # not by us: by the system, when memory runs out
+        self._signal_kill()
         status = await self._process.wait()
         with contextlib.suppress(OSError):
             last_words = os.read(self._stderr_fd, _STDERR_BYTES).decode(errors="replace").strip()
             log.warning("a decoder ended with status %s: %s", status, last_words or "no message")
         if status == -signal.SIGXCPU:
             return _timeout()
+        if was_killed:
+            return unavailable()
         return InvalidAudio("The audio is damaged so badly that the decoder failed; re-encode it.")
 
     def kill(self) -> None:

@@ -87,9 +87,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """Still alive. step_s: time that the latest step took; None when idle."""
-
-    step_s: float | None
+    """Still alive; one after every step, and now and then when idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,9 @@ class _Worker:
 
     def run(self) -> None:
         while self._receive():
-            step_s = self._work() if self._waiting or self._running else None
-            self._pipe.send(Beat(step_s))
+            if self._waiting or self._running:
+                self._work()
+            self._pipe.send(Beat())
 
     def _receive(self) -> bool:
         """Takes all messages there are, and waits a moment for one when there is nothing to do."""
@@ -169,9 +168,8 @@ class _Worker:
         self._engine.cancel(list(gone & self._running))
         self._running -= gone
 
-    def _work(self) -> float:
-        """One admission and one step; how long they took, in seconds."""
-        started_s = time.monotonic()
+    def _work(self) -> None:
+        """One admission and one step."""
         try:
             self._admit()
             finished = self._engine.step()
@@ -189,7 +187,6 @@ class _Worker:
                 self._is_suspect = False
                 self._running -= {job.job_id for job in finished}
                 self._pipe.send(Finished(tuple(finished)))
-        return time.monotonic() - started_s
 
     def _admit(self) -> None:
         while self._waiting and self._engine.free_slots:

@@ -50,7 +50,6 @@ class EngineLife:
         self.slots = 0
         self.warm_up_s = 0.0
         self.num_beats = 0
-        self.longest_step_s: float | None = None
         with contextlib.ExitStack() as undo:
             self._arena_fd = _open_unnamed_memory()
             undo.callback(os.close, self._arena_fd)
@@ -88,10 +87,9 @@ class EngineLife:
     @property
     def _slow_step_s(self) -> float:
         """How long a step may take without being a hang. A big model on a small machine is slow, not dead: one step may
-        have to encode a window for every slot; how long one takes is known from the warm-up, later from the steps.
+        have to encode a window for every slot, and how long one takes is known from the warm-up.
         """
-        window_s = self.warm_up_s if self.longest_step_s is None else self.longest_step_s
-        return 2 * self.slots * window_s
+        return 2 * self.slots * self.warm_up_s
 
     def open_arena(self, ready: Ready) -> None:
         """Once the child has sized the shared memory."""
@@ -139,8 +137,6 @@ class EngineLife:
         self.num_beats += 1
         if not isinstance(message, Beat):
             self._post(lambda: self._tell(self, message))
-        elif message.step_s is not None:
-            self.longest_step_s = max(self.longest_step_s or 0.0, message.step_s)
 
     def _post(self, callback: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell

@@ -34,7 +34,7 @@ from asr_api.transcript import WindowTranscript
 logger = logging.getLogger(__name__)
 
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
-MAX_RESERVE = 16  # windows cut ahead of the slots; each holds a megabyte
+MAX_RESERVE = 4  # windows cut ahead of the slots; each holds a megabyte
 SOON_S = 2.0
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
@@ -180,9 +180,8 @@ class Scheduler:
         decoder.
         """
         n_slots = self._engine.info.slots
-        reserve = min(n_slots, MAX_RESERVE)
-        fair = (n_slots + reserve) // max(1, len(self._queue.lanes))
-        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + reserve))
+        fair = (n_slots + MAX_RESERVE) // max(1, len(self._queue.lanes))
+        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + MAX_RESERVE))
 
     @property
     def num_open_requests(self) -> int:
@@ -274,8 +273,7 @@ class Scheduler:
 
     def on_failed(self, error: AsrError) -> None:
         """No window will be transcribed any more."""
-        if self._queue.lanes:
-            logger.error("%d open requests fail: %s", len(self._queue.lanes), error)
+        logger.log(logging.ERROR if self._queue.lanes else logging.DEBUG, "open requests fail: %s", error)
         self._end("The engine can't be started again and the server is stopping; try another one.")
 
     def _end(self, reason: str) -> None:

@@ -18,6 +18,9 @@ from asr_api.audio.decode_worker.job import Job
 TAIL_BYTES = 2**17  # an Ogg page has at most 65,307
 ID3_HEADER_BYTES = 10
 OGG_HEADER_BYTES = 27
+RIFF_HEADER_BYTES, CHUNK_HEADER_BYTES = 12, 8
+MAX_CHUNKS = 1000
+UNKNOWN_LENGTH_BYTES = 0x7FFFF000  # from here on it is a placeholder of a writer that could not seek
 
 # Containers by demuxer name. Playlists and manifests are not among them and cannot be reached from those that are.
 DEMUXERS = (
@@ -153,7 +156,25 @@ def counts_frames(media: Media) -> bool:
     return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
 
 
-def ogg_breaks_off(media: Media) -> bool:
+def breaks_off(media: Media, format_name: str) -> bool:
+    """Whether the file lacks its end, for formats of which that can be seen."""
+    return {"wav": _wav_breaks_off, "ogg": _ogg_breaks_off}.get(format_name, lambda _: False)(media)
+
+
+def _wav_breaks_off(media: Media) -> bool:
+    """Whether the data chunk promises more bytes than there are. Writers to a pipe promise nothing, or the most."""
+    at = RIFF_HEADER_BYTES
+    for _ in range(MAX_CHUNKS):
+        header = os.pread(media.fd, CHUNK_HEADER_BYTES, at)
+        length_bytes = int.from_bytes(header[4:], "little")
+        at += CHUNK_HEADER_BYTES
+        if header[:4] == b"data":
+            return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+        at += length_bytes + length_bytes % 2
+    return False
+
+
+def _ogg_breaks_off(media: Media) -> bool:
     """Whether the last page lacks its end, or the mark that it is the last (RFC 3533)."""
     start = max(0, media.size_bytes - TAIL_BYTES)
     tail = os.pread(media.fd, TAIL_BYTES, start)

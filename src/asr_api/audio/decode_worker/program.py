@@ -26,11 +26,11 @@ from asr_api.audio.decode_worker.media import (
     Media,
     Refused,
     audio_stream,
+    breaks_off,
     check_bounds,
     declared_s,
     is_exact,
     measured_s,
-    ogg_breaks_off,
     open_media,
 )
 from asr_api.audio.decode_worker.sandbox import confine_process, confine_resources
@@ -100,11 +100,11 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
             length_s, is_certain = measured_s(Media(media.fd), job), False
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         num_samples = send_pcm(resampled(frames(container, stream, health), job), job, channel)
-        is_cut_ogg = container.format.name == "ogg" and ogg_breaks_off(media)
+        is_cut = breaks_off(media, container.format.name)
     if num_samples == 0:
         raise media.blame() if health.num_errors else Refused("empty_audio")
     is_short = is_certain and num_samples / RATE_HZ < length_s - TRUNCATION_S
-    return {"is_truncated": health.is_bad_at_the_end or is_short or is_cut_ogg}
+    return {"is_truncated": health.is_bad_at_the_end or is_short or is_cut}
 
 
 def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:

@@ -19,6 +19,7 @@ HOP_SAMPLES = 160
 FRAME_SAMPLES = 400
 N_BINS = FRAME_SAMPLES // 2 + 1
 INT16_RANGE = 32768.0
+BLOCK_FRAMES = 500  # transformed at once; all 3000 would take 30 MB
 FLOOR = 1e-10
 DYNAMIC_RANGE = 8.0  # decades below the loudest value of the window
 # Slaney's mel scale: linear up to 1 kHz, then 27 steps for each factor of 6.4.
@@ -45,10 +46,12 @@ def log_mel(pcm: Pcm, n_mels: int, n_frames: int) -> LogMel:
     signal /= INT16_RANGE
     signal = np.pad(signal, half, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(signal, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
-    spectrum = np.fft.rfft(frames * _hann())  # (num_frames, n_bins)
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
     mel = np.full((n_mels, n_frames), np.log10(FLOOR))
-    mel[:, :num_frames] = np.log10(np.maximum(_mel_filters(n_mels) @ power.T, FLOOR))
+    for start in range(0, num_frames, BLOCK_FRAMES):
+        spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * _hann())  # (block, n_bins)
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        energy = _mel_filters(n_mels) @ power.T  # (n_mels, block)
+        mel[:, start : start + len(spectrum)] = np.log10(np.maximum(energy, FLOOR))
     np.maximum(mel, mel.max() - DYNAMIC_RANGE, out=mel)
     return ((mel + 4.0) / 4.0).astype(np.float32)
 

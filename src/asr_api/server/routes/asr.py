@@ -85,4 +85,4 @@ def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict
 
 
 def _printable(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
