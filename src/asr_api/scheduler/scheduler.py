@@ -176,12 +176,11 @@ class Scheduler:
 
     @property
     def max_windows(self) -> int:
-        """Windows that one request may hold; together they fill the slots and a reserve, so that no slot waits for a
-        decoder.
-        """
+        """Windows that one request may hold: its slots full, and a reserve, so that none waits for a decoder."""
         n_slots = self._engine.info.slots
-        fair = (n_slots + MAX_RESERVE) // max(1, len(self._queue.lanes))
-        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + MAX_RESERVE))
+        reserve = min(n_slots, MAX_RESERVE)
+        fair = (n_slots + reserve) // max(1, len(self._queue.lanes))
+        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + reserve))
 
     @property
     def num_open_requests(self) -> int:
