@@ -21,9 +21,11 @@ from tests.product.running import SAMPLES, Running, running_server, sample_texts
 
 pytestmark = pytest.mark.soak
 
-# The built-in model confuses a word now and then. What a seam loses or doubles is a run of words.
+# The built-in model confuses words now and then, and drops or repeats a sentence of up to 12 words in dense windows. A
+# window that is lost or doubled has 40 and more. That no single word is lost at a seam is shown where the engine makes
+# no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
 MAX_WORD_ERRORS = 0.03
-MAX_RUN_WORDS = 4
+MAX_RUN_WORDS = 15
 MAX_GROWTH_BYTES = 150 * 1024 * 1024
 HEALTH_P99_S = 0.05
 BLOCK_S = 600
