@@ -354,11 +354,22 @@ def stub(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
         ("sys.exit(3)", InvalidAudio),
         ("sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio),
         ("channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio),
+        ("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable),
         ("time.sleep(60)", DecodeTimeout),
         ("resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout),
         ('send(b"H", b\'{"duration_ms": null}\')\ntime.sleep(60)', DecodeTimeout),
     ],
-    ids=["segfault", "abort", "exit", "floods stderr", "oversized frame", "hangs", "burns CPU", "hangs later"],
+    ids=[
+        "segfault",
+        "abort",
+        "exit",
+        "floods stderr",
+        "oversized frame",
+        "killed by the system",
+        "hangs",
+        "burns CPU",
+        "hangs later",
+    ],
 )
 async def test_a_worker_that_fails_costs_one_request(
     monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
