@@ -99,6 +99,7 @@ BAD_BODIES = [
     (b"", {}, 400, "empty_body"),
     (b"", JSON, 400, "empty_body"),
     (b"{", JSON, 400, "invalid_json"),
+    (b'{"url"', {}, 400, "invalid_json"),
     (b"{}", JSON, 400, "missing_url"),
     (b'{"uri":"x"}', {}, 400, "missing_url"),
     (b"[]", JSON, 400, "invalid_request"),
