@@ -20,8 +20,6 @@ from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
 from training.windows import Piece, Window, WindowMaker, WindowPlan
 
 IGNORED = -100
-MAX_FIRST_TIMESTAMP_MS = 1000
-"""Decoding rules allow no later first timestamp (max_initial_timestamp_index 50)."""
 MAX_PROMPT_TOKENS = 223
 PROMPT_SHARE = 0.12
 """Share of the batches with prompts; in the others no row is padded to a prompt's length."""
@@ -43,12 +41,12 @@ class Difficulty:
 
 def curriculum(progress: float) -> Difficulty:
     """Short single clips until letters and sounds are aligned, then ever longer windows, then mostly full ones."""
-    strength = min(0.35, max(0.05, (progress - 0.3) / 0.45))
-    if progress < 0.1:
+    strength = min(0.75, 0.1 + max(0.0, progress - 0.08) * 1.6)
+    if progress < 0.08:
         return Difficulty((3000, 5000), (2, 1), 1, strength, 0.02, 0.0)
-    if progress < 0.58:
+    if progress < 0.35:
         return Difficulty((3000, 5000, 8000), (1, 2, 1.5), 4, strength, 0.04, 0.05)
-    if progress < 0.7:
+    if progress < 0.5:
         return Difficulty((4000, 8000, 15000, 30000), (1, 1.5, 1.5, 1), 20, strength, 0.06, 0.1)
     return Difficulty((4000, 10000, 20000, 30000), (0.5, 1, 1, 3), 20, strength, 0.06, 0.1)
 
@@ -114,8 +112,6 @@ def target_of(window: Window, vocabulary: Vocabulary, rng: random.Random) -> Tar
     tokens = [vocabulary.start, *(token for token, _ in said[:-1])]
     if is_plain:
         tokens[1] = vocabulary.no_timestamps
-    elif window.sentences[0].start_ms > MAX_FIRST_TIMESTAMP_MS and rng.random() < 0.5:
-        tokens[1] = vocabulary.timestamp(MAX_FIRST_TIMESTAMP_MS)
     return Target(tokens, [token for token, _ in said], [span for _, span in said])
 
 

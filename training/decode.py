@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding, log_softmax
 
-from training.batches import MAX_FIRST_TIMESTAMP_MS
 from training.clips import SAMPLE_RATE
 from training.logmel import LogMel
 from training.model import Whisper
@@ -70,7 +69,6 @@ def forbid(logits: Tensor, said: list[int], vocabulary: Vocabulary, with_timesta
         logits[first : times[-1] + (0 if is_pair_open else 1)] = never
     if not said:
         logits[:first] = never
-        logits[first + MAX_FIRST_TIMESTAMP_MS // TIMESTAMP_STEP_MS + 1 :] = never
     log_probs = log_softmax(logits, dim=-1)
     if log_probs[first:].logsumexp(0) > log_probs[:first].max():
         logits[:first] = never

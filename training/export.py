@@ -105,7 +105,7 @@ def generation_config(vocabulary: Vocabulary, heads: list[list[int]]) -> dict[st
         "eos_token_id": vocabulary.end,
         "forced_decoder_ids": None,
         "is_multilingual": False,
-        "max_initial_timestamp_index": 50,
+        "max_initial_timestamp_index": 1500,  # it learns where speech begins, however late
         "max_length": MAX_LENGTH,
         "no_timestamps_token_id": vocabulary.no_timestamps,
         "pad_token_id": vocabulary.end,

@@ -31,7 +31,7 @@ from training.workers import RENDEZVOUS, Team
 NEIGHBOUR_SHARE = 0.15
 """Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
 GUIDED_HEADS = 1
-DECAY_FROM = 0.6
+DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
 CHECKPOINT = "checkpoint.pt"
 
@@ -43,7 +43,7 @@ class Recipe:
     steps: int
     minutes: float
     n_positions: int = 4500
-    peak_rate: float = 8e-4
+    peak_rate: float = 3e-3
     warm_up_steps: int = 200
     weight_decay: float = 0.05
     average_decay: float = 0.998
@@ -57,7 +57,7 @@ class Run:
 
     model: Whisper
     averaged: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
 
@@ -106,25 +106,29 @@ def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
     return recipe.peak_rate * warm_up * max(0.02, decay)
 
 
-def parameter_groups(model: Whisper, decay: float) -> list[dict[str, object]]:
-    """Matrices decay, vectors and embeddings don't."""
+def optimizers_for(model: Whisper, decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, which learn about twice as fast with it; AdamW for all else."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in named if p.ndim >= 2 and "embed" not in name]
-    others = [p for name, p in named if p.ndim < 2 or "embed" in name]
-    return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    matrices = [p for name, p in named if p.ndim == 2 and ".layers." in name]
+    others = [p for name, p in named if not (p.ndim == 2 and ".layers." in name)]
+    return [
+        torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
 
 
 def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.device) -> Run:
     """A fresh run, or the one whose checkpoint is in the folder."""
     torch.manual_seed(recipe.seed)
     model = Whisper(size).to(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), betas=(0.9, 0.98), fused=True)
-    run = Run(model, {name: p.detach().clone() for name, p in model.state_dict().items()}, optimizer)
+    averaged = {name: p.detach().clone() for name, p in model.state_dict().items()}
+    run = Run(model, averaged, optimizers_for(model, recipe.weight_decay))
     path = folder / CHECKPOINT
     if path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         run.averaged, run.step, run.seconds = saved["averaged"], saved["step"], saved["seconds"]
     return run
 
@@ -134,7 +138,7 @@ def save_run(run: Run, folder: Path) -> None:
     content = {
         "model": run.model.state_dict(),
         "averaged": run.averaged,
-        "optimizer": run.optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in run.optimizers],
         "step": run.step,
         "seconds": run.seconds,
         "size": asdict(run.model.size),
@@ -166,15 +170,17 @@ def losses_of(run: Run, batch: Batch, log_mel: LogMel) -> dict[str, Tensor]:
 
 def train_step(run: Run, parts: dict[str, Tensor], recipe: Recipe, team: Team, progress: float) -> float:
     """One step of the optimizer; returns the seconds of the run, on which the team agrees."""
-    for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, run.step, progress)
+    for optimizer in run.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, run.step, progress)
     character_weight, guide_weight = loss_weights(progress)
     loss = parts["token"] + character_weight * parts["character"] + guide_weight * parts["guide"]
-    run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     seconds = team.agree(run.model.parameters(), run.seconds)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
-    run.optimizer.step()
+    for optimizer in run.optimizers:
+        optimizer.step()
     if team.is_first:
         average(run, recipe.average_decay)
     return seconds
@@ -245,7 +251,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--steps", type=int, default=10**9)
     parser.add_argument("--positions", type=int, default=4500, help="encoder positions a step, over all processes")
-    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--state", type=int, default=192, help="width of the model")
     parser.add_argument("--heads", type=int, default=3)
     on_gpu = torch.cuda.is_available()

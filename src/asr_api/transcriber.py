@@ -227,15 +227,13 @@ def _join(heard: WindowTranscript, rest: WindowTranscript, offset_ms: int) -> Wi
     """One window heard in two passes, the second from `offset_ms` on."""
     if offset_ms <= 0 or (rest.resume_ms is not None and rest.resume_ms <= 0):
         raise InternalError("The engine asked for a window to be heard again from its start; this is a bug.")
-    num_tokens = heard.num_tokens + rest.num_tokens
-    weights = (heard.num_tokens + 1, rest.num_tokens + 1)
     return WindowTranscript(
         segments=(*heard.segments, *(segment.shifted(offset_ms) for segment in rest.segments)),
         language=heard.language,
-        no_speech_probability=heard.no_speech_probability,
-        mean_logprob=(heard.mean_logprob * weights[0] + rest.mean_logprob * weights[1]) / sum(weights),
-        num_tokens=num_tokens,
+        guesses=heard.guesses,
+        num_tokens=heard.num_tokens + rest.num_tokens,
         resume_ms=None if rest.resume_ms is None else offset_ms + rest.resume_ms,
+        omitted=(*heard.omitted, *(segment.shifted(offset_ms) for segment in rest.omitted)),
     )
 
 

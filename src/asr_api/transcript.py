@@ -6,7 +6,51 @@ whoever holds one of these may trust it. Knows nothing about audio, models or HT
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Doubt = Literal["repetition", "low_confidence", "no_speech"]
+"""Why a text may be wrong: it goes round in circles, the model was unsure of it, or nobody seems to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it stands in the text, its space and its punctuation included.
+
+    start_ms, end_ms: 0 <= start_ms <= end_ms; relative to the window, or absolute in a transcript
+    probability:      [0, 1], the mean over its tokens; equality ignores it
+    """
+
+    start_ms: int
+    end_ms: int
+    text: str
+    probability: float = field(default=1.0, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_ms <= self.end_ms:
+            raise ValueError(f"word runs from {self.start_ms} to {self.end_ms} ms; this is a bug")
+
+    def shifted(self, offset_ms: int) -> Word:
+        """The same word `offset_ms` later."""
+        return replace(self, start_ms=self.start_ms + offset_ms, end_ms=self.end_ms + offset_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How sure the model was, by OpenAI's definitions, and what speaks against a text.
+
+    temperature:           at which it was decoded; above 0 it was sampled
+    mean_logprob:          sum of log-probabilities incl. end-of-text, divided by (number of tokens + 1)
+    compression_ratio:     bytes of the text per byte of its zlib compression
+    no_speech_probability: [0, 1], read at the start-of-transcript position
+    doubts:                why it may be wrong all the same; empty for a text that passed every test
+    """
+
+    temperature: float = 0.0
+    mean_logprob: float = 0.0
+    compression_ratio: float = 0.0
+    no_speech_probability: float = 0.0
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +59,15 @@ class Segment:
 
     start_ms, end_ms: 0 <= start_ms <= end_ms; relative to the window, or absolute in a transcript
     text:             as decoded, with the leading space that Whisper writes
+    words:            in order, inside the segment, together exactly its text; empty where they were not asked for
+    quality:          of the pass over a window that wrote it; None where the model cannot tell; equality ignores it
     """
 
     start_ms: int
     end_ms: int
     text: str
+    words: tuple[Word, ...] = ()
+    quality: Quality | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms <= self.end_ms:
@@ -27,28 +75,41 @@ class Segment:
 
     def shifted(self, offset_ms: int) -> Segment:
         """The same segment `offset_ms` later."""
-        return replace(self, start_ms=self.start_ms + offset_ms, end_ms=self.end_ms + offset_ms)
+        return replace(
+            self,
+            start_ms=self.start_ms + offset_ms,
+            end_ms=self.end_ms + offset_ms,
+            words=tuple(word.shifted(offset_ms) for word in self.words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageGuess:
+    """code: such as "en"; probability: [0, 1], among the languages that were allowed"""
+
+    code: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class WindowTranscript:
     """What the model heard in one window; times relative to the window's start.
 
-    segments:              in order, none empty, monotone
-    language:              code that was used or detected; None where the model knows no languages
-    no_speech_probability: [0, 1], read at the start-of-transcript position
-    mean_logprob:          sum of log-probabilities incl. end-of-text, divided by (number of tokens + 1)
-    num_tokens:            sampled tokens, timestamps included
-    resume_ms:             None when the window is finished; else the text is complete up to this time and the rest of
-                           the window needs another pass (MAX_NEW_TOKENS was reached); 0 < resume_ms < window
+    segments:   in order, none empty, monotone
+    language:   code that was used or detected; None where the model knows no languages
+    guesses:    the likeliest languages, best first, where the language was detected; else empty
+    num_tokens: sampled tokens, timestamps included
+    resume_ms:  None when the window is finished; else the text is complete up to this time and the rest of the window
+                needs another pass (MAX_NEW_TOKENS was reached); 0 < resume_ms < window
+    omitted:    what the model wrote where nobody spoke, which is no part of the text
     """
 
     segments: tuple[Segment, ...]
     language: str | None = None
-    no_speech_probability: float = 0.0
-    mean_logprob: float = 0.0
+    guesses: tuple[LanguageGuess, ...] = ()
     num_tokens: int = 0
     resume_ms: int | None = None
+    omitted: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
         starts = [segment.start_ms for segment in self.segments]
@@ -78,22 +139,25 @@ class TranscriptPart:
     segments: absolute times, in order; may be empty
     audio_ms: everything before this time is transcribed; in the last part, the length of the audio
     language: code of the latest window, if known
+    omitted:  what the model wrote where nobody spoke, absolute times
     """
 
     segments: tuple[Segment, ...]
     audio_ms: int
     language: str | None = None
     is_truncated: bool = False  # the source broke off here; only ever in the last part
+    omitted: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The text of a whole source, absolute times."""
+    """The text of a whole source, absolute times. omitted: what the model wrote where nobody spoke"""
 
     segments: tuple[Segment, ...]
     audio_ms: int
     language: str | None = None
     is_truncated: bool = False  # the source broke off: this is the part that could be decoded
+    omitted: tuple[Segment, ...] = ()
 
     @property
     def text(self) -> str:

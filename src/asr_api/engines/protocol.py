@@ -36,6 +36,7 @@ class EngineOptions:
     max_new_tokens:    tokens per pass over a window; a window that needs more is resumed, never cut short
     flash_attention_2: asked for by the user; an engine that cannot honour it says so in `EngineInfo.notes`
     num_threads:       0 lets the engine choose from the cores it may use
+    beam_size:         hypotheses kept for each window at temperature 0; 1 is greedy
     """
 
     model_id: str
@@ -44,6 +45,7 @@ class EngineOptions:
     max_new_tokens: int = 128
     flash_attention_2: bool = True
     num_threads: int = 0
+    beam_size: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,6 @@ class ScriptedEngine:
         return WindowTranscript(
             segments=tuple(words[:num_words]),
             language=live.language,
-            no_speech_probability=0.0 if words else 1.0,
             num_tokens=len(words[:num_words]),
             resume_ms=rest[0].start_ms if rest and not self.script.stops_silently else None,
         )

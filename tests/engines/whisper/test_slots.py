@@ -15,7 +15,7 @@ from asr_api.engines.whisper.spec import WhisperSpec, read_spec
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
 from asr_api.text.tokenizer import Tokenizer
-from asr_api.transcript import WindowTranscript
+from asr_api.transcript import Quality, WindowTranscript
 from tests.engines.checkpoints import SMALL, write_checkpoint
 
 BEGIN = SMALL.special("notimestamps") + 1
@@ -91,7 +91,7 @@ def test_the_first_step_tells_language_and_silence(spec: WhisperSpec, tokenizer:
     table.take(wanting([WORD, WORD]))
     finished = table.take(wanting([END, END]))
     assert [done.transcript.language for done in finished] == ["ko", "fi"]
-    assert [done.transcript.no_speech_probability for done in finished] == pytest.approx([0.25, 0], abs=1e-5)
+    assert [quality_of(done).no_speech_probability for done in finished] == pytest.approx([0.25, 0], abs=1e-5)
 
 
 def test_mean_logprob_counts_the_end_of_text(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
@@ -99,12 +99,14 @@ def test_mean_logprob_counts_the_end_of_text(spec: WhisperSpec, tokenizer: Token
     table.add(job(0))
     transcript, _ = say(table, [stamp(0), WORD, WORD, END], sureness=9.0)
     assert transcript is not None
+    (segment,) = transcript.segments
     # The first stamp is one of 51; then all but the suppressed, the next time without <|0.00|>.
     kept = SMALL.n_vocab - len(spec.suppress_tokens) - 1
     competitors = [51, kept - 1501, kept - 1, kept - 1]
     logprobs = [9 - np.log(np.exp(9) + number - 1) for number in competitors]
     assert transcript.num_tokens == 3
-    assert transcript.mean_logprob == pytest.approx(sum(logprobs) / 4, abs=1e-3)
+    assert segment.quality is not None
+    assert segment.quality.mean_logprob == pytest.approx(sum(logprobs) / 4, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_a_window_without_speech_says_nothing_and_is_not_resumed(spec: WhisperSp
         for token in (stamp(0), WORD, stamp(1.5), stamp(1.5)):
             finished = table.take(wanting([token], sureness=4.0))  # unsure among hundreds
         (done,) = finished
-        assert done.transcript.mean_logprob < -1
+        assert quality_of(done).mean_logprob < -1
         assert len(done.transcript.segments) == expected
         assert (done.transcript.resume_ms is None) is (expected == 0)
 
@@ -184,3 +186,9 @@ def test_the_last_row_fills_a_freed_one(spec: WhisperSpec, tokenizer: Tokenizer)
     assert [table.row_of(job_id) for job_id in range(4)] == [0, None, 2, 1]
     assert table.free(2) == 2
     assert len(table) == 2
+
+
+def quality_of(done: FinishedJob) -> Quality:
+    (segment, *_) = done.transcript.segments or done.transcript.omitted
+    assert segment.quality is not None
+    return segment.quality

@@ -9,7 +9,7 @@ come about.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from asr_api.text.languages import language_code
 from asr_api.text.quality import is_no_speech
 from asr_api.text.timestamps import closed_part, segments_of
 from asr_api.text.tokenizer import Tokenizer
-from asr_api.transcript import WindowTranscript
+from asr_api.transcript import Quality, WindowTranscript
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -175,12 +175,15 @@ class SlotTable:
         tokenizer = self._tokenizer
         mean_logprob = slot.sum_logprobs / (len(slot.tokens) + 1)
         is_silent = is_no_speech(slot.no_speech_probability, mean_logprob)
-        segments = segments_of(tokens, tokenizer.stamp_begin, slot.audio_ms, tokenizer.decode)
+        quality = Quality(mean_logprob=mean_logprob, no_speech_probability=slot.no_speech_probability)
+        segments = tuple(
+            replace(segment, quality=quality)
+            for segment in segments_of(tokens, tokenizer.stamp_begin, slot.audio_ms, tokenizer.decode)
+        )
         return WindowTranscript(
             segments=() if is_silent else segments,
             language=self._language_of.get(slot.prompt[1]) if self._spec.is_multilingual else "en",
-            no_speech_probability=slot.no_speech_probability,
-            mean_logprob=mean_logprob,
             num_tokens=len(slot.tokens),
             resume_ms=None if is_silent else resume_ms,
+            omitted=segments if is_silent else (),
         )
