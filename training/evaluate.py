@@ -1,9 +1,10 @@
 """Command: how well a checkpoint does, set by set, as Markdown and JSON.
 
-    python -m training.evaluate --work build/training --limit 300
+    python -m training.evaluate --work build/training --model build/training/export --limit 300
 
 Word and character error rates on held-out sentences by kind of voice, words invented where nobody speaks, and how
-far the sentence times are from the synthesiser's. Case and punctuation don't count; every set uses full 30 s windows.
+far the sentence times are from the synthesiser's. Case and punctuation don't count; every set uses full 30 s windows
+and is heard by the server's engine with its usual settings.
 """
 
 from __future__ import annotations
@@ -17,17 +18,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jiwer
-import torch
 
-from training.checkpoint import averaged_model
-from training.clips import ClipStore
-from training.decode import WINDOW_SAMPLES, Heard, Transcriber
+from asr_api.transcript import WindowTranscript
+from training.clips import SAMPLE_RATE, ClipStore
+from training.listen import Listener, text_of
 from training.sounds import no_speech, with_noise
 from training.text import words
-from training.tokenizer import Vocabulary
 from training.windows import Window, WindowMaker, WindowPlan
 
-BATCH_WINDOWS = 12
+WINDOW_SAMPLES = 30 * SAMPLE_RATE
 NOISE_SNR_DB = 10.0
 SILENT_WINDOWS = 20
 """Ten minutes in windows of 30 s."""
@@ -82,30 +81,22 @@ def windows_of(test: TestSet, store: ClipStore, limit: int) -> Iterator[Window]:
         yield window
 
 
-def heard(windows: list[Window], transcriber: Transcriber) -> list[Heard]:
-    """Transcripts of all windows, some at a time."""
-    found: list[Heard] = []
-    for start in range(0, len(windows), BATCH_WINDOWS):
-        found += transcriber.transcripts([window.pcm for window in windows[start : start + BATCH_WINDOWS]])
-    return found
-
-
-def time_errors(window: Window, transcript: Heard) -> list[float]:
+def time_errors(window: Window, transcript: WindowTranscript) -> list[float]:
     """Distances in ms of starts and ends, where the number of sentences is right."""
-    if len(window.sentences) != len(transcript.times_ms):
+    if len(window.sentences) != len(transcript.segments):
         return []
-    pairs = zip(window.sentences, transcript.times_ms, strict=True)
+    pairs = zip(window.sentences, transcript.segments, strict=True)
     return [
-        abs(a - b) for sentence, (start, end) in pairs for a, b in ((sentence.start_ms, start), (sentence.end_ms, end))
+        abs(a - b) for said, heard in pairs for a, b in ((said.start_ms, heard.start_ms), (said.end_ms, heard.end_ms))
     ]
 
 
-def score(test: TestSet, store: ClipStore, transcriber: Transcriber, limit: int, show: bool) -> Score:
+def score(test: TestSet, store: ClipStore, listener: Listener, limit: int, show: bool) -> Score:
     """Transcribe one set and count."""
     windows = list(windows_of(test, store, limit))
-    transcripts = heard(windows, transcriber)
+    transcripts = listener.hear([window.pcm for window in windows])
     said = [" ".join(w for sentence in window.sentences for w in words(sentence.text)) for window in windows]
-    understood = [" ".join(words(transcript.text)) for transcript in transcripts]
+    understood = [" ".join(words(text_of(transcript))) for transcript in transcripts]
     if show:
         for reference, answer in zip(said, understood, strict=True):
             if reference != answer:
@@ -121,13 +112,11 @@ def score(test: TestSet, store: ClipStore, transcriber: Transcriber, limit: int,
     )
 
 
-def invented_words(transcriber: Transcriber) -> tuple[int, int]:
-    """Words heard in ten minutes of silence, noise, tones and clicks: with Whisper's no-speech rule, and without."""
+def invented_words(listener: Listener) -> int:
+    """Words heard in ten minutes of silence, noise, tones and clicks."""
     rng = random.Random("nobody speaks")
-    windows = [Window(no_speech(rng, WINDOW_SAMPLES), []) for _ in range(SILENT_WINDOWS)]
-    transcripts = heard(windows, transcriber)
-    kept = sum(len(words(t.text)) for t in transcripts if not t.is_silence)
-    return kept, sum(len(words(t.text)) for t in transcripts)
+    waves = [no_speech(rng, WINDOW_SAMPLES) for _ in range(SILENT_WINDOWS)]
+    return sum(len(words(text_of(transcript))) for transcript in listener.hear(waves))
 
 
 def table(scores: list[Score]) -> str:
@@ -142,29 +131,21 @@ def table(scores: list[Score]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
+    parser.add_argument("--model", type=Path, default=Path("build/training/export"), help="an exported folder")
     parser.add_argument("--limit", type=int, default=300, help="windows a set")
     parser.add_argument("--sets", default="", help="only sets whose name contains this")
     parser.add_argument("--show", action="store_true", help="print the windows with errors")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, steps, minutes = averaged_model(args.work)
-    transcriber = Transcriber(model, Vocabulary(args.work / "tokenizer"))
-    store = ClipStore(args.work / "clips")
+    listener, store = Listener(args.model, args.threads), ClipStore(args.work / "clips")
     scores = []
     for test in TEST_SETS:
         if args.sets in test.name and store.select(test.split, (test.family,)):
-            scores.append(score(test, store, transcriber, args.limit, args.show))
+            scores.append(score(test, store, listener, args.limit, args.show))
             print(table(scores[-1:]).splitlines()[-1], flush=True)
-    kept, raw = invented_words(transcriber)
-    print(f"\nAfter {steps} steps, {minutes:.0f} minutes:\n\n{table(scores)}\n")
-    print(f"Words invented in 10 minutes without speech: {kept} ({raw} before the no-speech rule)")
-    result = {
-        "steps": steps,
-        "minutes": minutes,
-        "invented_words": kept,
-        "scores": [asdict(s) for s in scores],
-    }
+    invented = invented_words(listener)
+    print(f"\n{table(scores)}\n\nWords invented in 10 minutes without speech: {invented}")
+    result = {"invented_words": invented, "scores": [asdict(s) for s in scores]}
     (args.work / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -11,7 +11,6 @@ import torch
 from torch.nn.functional import embedding
 
 from training.batches import target_of
-from training.decode import padded_windows
 from training.logmel import LogMel
 from training.model import Whisper
 from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
@@ -31,7 +30,7 @@ def head_shares(model: Whisper, vocabulary: Vocabulary, windows: WindowMaker) ->
     for _ in range(NUM_WINDOWS):
         window = windows.window(rng, PLAN)
         target = target_of(window, vocabulary, rng)
-        audio = model.model.encoder(log_mel(padded_windows([window.pcm])))
+        audio = model.model.encoder(log_mel(torch.from_numpy(window.pcm)[None]))
         x = embedding(torch.tensor([target.tokens]), model.embeddings())
         weights = _all_weights(model, x, audio)  # (n_decoder_layers, n_head, n_ctx, n_source)
         for row, (label, span) in enumerate(zip(target.labels, target.spans_ms, strict=True)):

@@ -3,8 +3,8 @@
     python -m training.longform --hours 3 --seed 1 --to build/longform
 
 Out come longform-3h-1.mp3 with a .txt of the words and a .tsv of every sentence's start and end in ms. The sentences
-are made once and spliced anew for each seed. With --work only those are used that the model trained there hears rightly
-alone and among others: then what is missing in a long transcript was lost by the server. Needs espeak-ng and ffmpeg.
+are made once and spliced anew for each seed. With --model only those are used that this model hears rightly alone and
+among others: then what is missing in a long transcript was lost by the server. Needs espeak-ng and ffmpeg.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.checkpoint import averaged_model
 from training.clips import SAMPLE_RATE, Clip, Pcm
-from training.decode import Transcriber
 from training.grammar import sentences
+from training.listen import Listener, text_of
 from training.synthesis import Espeak
-from training.tokenizer import Vocabulary
 from training.voices import plain_espeak
 
 SENTENCE_SEED = 7
@@ -56,25 +54,30 @@ class Said:
     text: str
 
 
-def distinct_clips(plan: LongForm, work: Path | None) -> list[Clip]:
+def distinct_clips(plan: LongForm, model: Path | None) -> list[Clip]:
     """The same clips for every seed and length; only those a trained model knows well, if one is given."""
     texts = list(dict.fromkeys(sentences(SENTENCE_SEED, 8 * plan.num_sentences, max_words=MAX_WORDS)))
     espeak, voice = Espeak(), plain_espeak(plan.voice, plan.rate)
     clips = [espeak.say(text, voice, "longform") for text in texts[: plan.num_sentences]]
-    return clips if work is None else known_clips(clips, plan, work)
+    return clips if model is None else known_clips(clips, plan, Listener(model))
 
 
-def known_clips(clips: list[Clip], plan: LongForm, work: Path) -> list[Clip]:
+def known_clips(clips: list[Clip], plan: LongForm, listener: Listener) -> list[Clip]:
     """The clips that the trained model repeats word for word, alone and then among others in several full windows."""
-    transcriber = Transcriber(averaged_model(work)[0], Vocabulary(work / "tokenizer"))
     for seed in range(NUM_CHECKS):
-        known: list[Clip] = []
-        for group in grouped(clips, 1 if seed == 0 else WINDOW_CLIPS, seed):
-            rng = random.Random(seed)
-            parts = [part for clip in group for part in (clip.pcm, pause_of(plan, rng))]
-            heard = transcriber.transcripts([np.concatenate([LEAD, *parts]).astype(np.float32) / 32768])[0].text
-            known += [clip for clip in group if clip.info.text in heard]
-        clips = known
+        groups = list(grouped(clips, 1 if seed == 0 else WINDOW_CLIPS, seed))
+        rng = random.Random(seed)
+        windows = [
+            np.concatenate([LEAD, *(part for clip in group for part in (clip.pcm, pause_of(plan, rng)))])
+            for group in groups
+        ]
+        transcripts = listener.hear([window.astype(np.float32) / np.float32(32768) for window in windows])
+        clips = [
+            clip
+            for group, heard in zip(groups, transcripts, strict=True)
+            for clip in group
+            if clip.info.text in text_of(heard)
+        ]
     return clips
 
 
@@ -109,7 +112,7 @@ def spliced(clips: list[Clip], plan: LongForm) -> Iterator[tuple[Pcm, Said | Non
         at += len(clip.pcm)
 
 
-def write_longform(plan: LongForm, path: Path, work: Path | None = None) -> int:
+def write_longform(plan: LongForm, path: Path, model: Path | None = None) -> int:
     """Encode while splicing, so that memory stays small; returns the number of sentences."""
     path.parent.mkdir(parents=True, exist_ok=True)
     source = ["-f", "s16le", "-ar", str(SAMPLE_RATE), "-ac", "1", "-i", "-"]
@@ -117,7 +120,7 @@ def write_longform(plan: LongForm, path: Path, work: Path | None = None) -> int:
     said: list[Said] = []
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
-        for pcm, sentence in spliced(distinct_clips(plan, work), plan):
+        for pcm, sentence in spliced(distinct_clips(plan, model), plan):
             encoder.stdin.write(pcm.astype("<i2").tobytes())
             said += [sentence] if sentence else []
     if encoder.returncode:
@@ -138,12 +141,12 @@ def main() -> None:
     parser.add_argument("--min-pause", type=int, default=200, help="ms")
     parser.add_argument("--max-pause", type=int, default=3000, help="ms")
     parser.add_argument("--format", default="mp3", help="any ending that ffmpeg knows")
-    parser.add_argument("--work", type=Path, help="training folder of the model that decides which sentences are used")
+    parser.add_argument("--model", type=Path, help="exported folder of the model that decides which sentences are used")
     parser.add_argument("--to", type=Path, default=Path("build/longform"))
     args = parser.parse_args()
     plan = LongForm(args.hours, args.seed, args.voice, args.rate, args.sentences, (args.min_pause, args.max_pause))
     path = args.to / f"longform-{args.hours:g}h-{args.seed}.{args.format}"
-    print(f"{path}: {write_longform(plan, path, args.work)} sentences")
+    print(f"{path}: {write_longform(plan, path, args.model)} sentences")
 
 
 if __name__ == "__main__":

@@ -119,14 +119,6 @@ class Encoder(nn.Module):
         return self.layer_norm(x)
 
 
-@dataclass(slots=True)
-class Cache:
-    """Keys and values of one decoder layer: of the audio, fixed, and of the tokens so far."""
-
-    cross: tuple[Tensor, Tensor]
-    past: tuple[Tensor, Tensor] | None = None
-
-
 class Decoder(nn.Module):
     """Token ids and audio features → hidden states, and cross-attention weights where guided."""
 
@@ -156,23 +148,6 @@ class Decoder(nn.Module):
                 attention.append(layer.encoder_attn.weights(normed, keys, n_guided))
             x = layer.feed_forward(x + layer.encoder_attn(normed, keys, values))
         return self.layer_norm(x), attention
-
-    def caches(self, audio: Tensor) -> list[Cache]:
-        """Fresh caches for decoding a batch."""
-        return [Cache(layer.encoder_attn.keys_values(audio)) for layer in self.blocks]
-
-    def extend(self, embedded: Tensor, caches: list[Cache], position: int) -> Tensor:
-        """Hidden states of further tokens; a first call may bring several tokens, later ones bring one."""
-        x = embedded + self.embed_positions.weight[position : position + embedded.shape[1]]
-        for layer, cache in zip(self.blocks, caches, strict=True):
-            normed = layer.self_attn_layer_norm(x)
-            keys, values = layer.self_attn.keys_values(normed)
-            if cache.past is not None:
-                keys, values = torch.cat([cache.past[0], keys], 2), torch.cat([cache.past[1], values], 2)
-            is_first, cache.past = cache.past is None, (keys, values)
-            x = x + layer.self_attn(normed, keys, values, causal=is_first)
-            x = layer.feed_forward(x + layer.encoder_attn(layer.encoder_attn_layer_norm(x), *cache.cross))
-        return self.layer_norm(x)
 
 
 class WhisperBody(nn.Module):

@@ -18,6 +18,7 @@ from queue import Queue
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from torch.nn.functional import ctc_loss, log_softmax
 
 from training.batches import IGNORED, Batch, BatchMaker
@@ -261,7 +262,7 @@ def main() -> None:
     args = parser.parse_args()
     (args.work / RENDEZVOUS).unlink(missing_ok=True)
     if args.processes > 1:
-        torch.multiprocessing.spawn(work, (args,), nprocs=args.processes)
+        spawn(work, (args,), nprocs=args.processes)
     else:
         work(0, args)
 
