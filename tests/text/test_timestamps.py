@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.text.timestamps import ClosedPart, closed_part, segments_of
+from asr_api.text.timestamps import ClosedPart, closed_part, segments_of, spans_of
 
 BEGIN = 100  # ids below are letters, from here on stamps
 
@@ -29,7 +29,7 @@ def ids(*parts: str | float) -> list[int]:
 
 
 def read(tokens: list[int], audio_ms: int = 30_000) -> list[tuple[int, int, str]]:
-    segments = segments_of(tokens, BEGIN, audio_ms, decode)
+    segments = segments_of(spans_of(tokens, [0.0] * len(tokens), BEGIN, audio_ms), decode)
     return [(segment.start_ms, segment.end_ms, segment.text) for segment in segments]
 
 
@@ -68,9 +68,7 @@ def test_all_1501_stamps_are_exact_milliseconds() -> None:
 def test_letters_cut_in_two_by_a_token_edge_come_out_whole() -> None:
     bytes_of = {1: b" \xe2", 2: b"\x82", 3: b"\xac", 4: b"\xff"}
     segments = segments_of(
-        [BEGIN, 1, 2, 3, 4, BEGIN + 50],
-        BEGIN,
-        30_000,
+        spans_of([BEGIN, 1, 2, 3, 4, BEGIN + 50], [0.0] * 6, BEGIN, 30_000),
         lambda tokens: b"".join(bytes_of[token] for token in tokens).decode("utf-8", "replace"),
     )
     assert segments[0].text == " €�"
@@ -82,7 +80,12 @@ def test_no_text_is_lost_and_no_time_leaves_the_audio(tokens: list[int], audio_m
     for index, token in enumerate(tokens):  # as the rules have it, stamps never go back
         if token >= BEGIN:
             latest = tokens[index] = max(latest, token)
-    segments = segments_of(tokens, BEGIN, audio_ms, decode)
+    logprobs = [-float(index) for index in range(len(tokens))]
+    spans = spans_of(tokens, logprobs, BEGIN, audio_ms)
+    assert [-logprob for span in spans for logprob in span.logprobs] == [
+        index for index, token in enumerate(tokens) if token < BEGIN
+    ]
+    segments = segments_of(spans, decode)
     assert "".join(segment.text for segment in segments) == decode([token for token in tokens if token < BEGIN])
     assert all(segment.end_ms <= audio_ms for segment in segments)
     assert all(left.end_ms <= right.start_ms for left, right in pairwise(segments))

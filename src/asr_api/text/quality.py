@@ -1,12 +1,23 @@
-"""Is what a window says worth keeping? By OpenAI's definitions and thresholds.
+"""Is what a pass over a window wrote worth keeping? By OpenAI's definitions and thresholds, and one test of our own.
 
-In go a window's numbers, out comes a verdict. Knows nothing about where the numbers come from.
+In go the numbers of a pass and its text, out comes a verdict. Knows nothing about where the numbers come from.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+
+from asr_api.transcript import Doubt, Quality
+
 NO_SPEECH_THRESHOLD = 0.6
 LOGPROB_THRESHOLD = -1.0
+COMPRESSION_THRESHOLD = 2.4
+# A loop: the same tokens, at most so many, so often in a row and for so long. A refrain of four lines is one for the
+# compression ratio, too; twenty times "no" and the digits of a card are none.
+LOOP_PERIOD_TOKENS = 16
+LOOP_REPEATS = 4
+LOOP_TOKENS = 32
 
 
 def is_no_speech(no_speech_probability: float, mean_logprob: float) -> bool:
@@ -17,3 +28,39 @@ def is_no_speech(no_speech_probability: float, mean_logprob: float) -> bool:
     after music, and a lost sentence is worse than an invented one.
     """
     return no_speech_probability > NO_SPEECH_THRESHOLD and mean_logprob < LOGPROB_THRESHOLD
+
+
+def compression_ratio(text: str) -> float:
+    """Bytes of the text per byte of its zlib compression; 0 for no text."""
+    encoded = text.encode()
+    return len(encoded) / len(zlib.compress(encoded))
+
+
+def ends_in_loop(tokens: Sequence[int]) -> bool:
+    """True when the last tokens are a few tokens over and over. tokens: of text, without stamps"""
+    for period in range(1, LOOP_PERIOD_TOKENS + 1):
+        num_looping = max(LOOP_TOKENS, period * LOOP_REPEATS)
+        if len(tokens) >= num_looping and tokens[-num_looping + period :] == tokens[-num_looping:-period]:
+            return True
+    return False
+
+
+def quality_of(
+    text: str, *, mean_logprob: float, no_speech_probability: float, temperature: float = 0.0, is_loop: bool = False
+) -> Quality:
+    """The numbers of a pass, and its doubts: none where it passed every test."""
+    ratio = compression_ratio(text.strip())
+    doubts: list[Doubt] = []
+    if is_no_speech(no_speech_probability, mean_logprob):
+        doubts.append("no_speech")
+    else:
+        if is_loop or ratio > COMPRESSION_THRESHOLD:
+            doubts.append("repetition")
+        if not mean_logprob >= LOGPROB_THRESHOLD:  # so that a NaN is doubted
+            doubts.append("low_confidence")
+    return Quality(temperature, mean_logprob, ratio, no_speech_probability, tuple(doubts))
+
+
+def needs_retry(quality: Quality) -> bool:
+    """True when another temperature may do better; a window where nobody speaks is done."""
+    return bool(quality.doubts) and "no_speech" not in quality.doubts

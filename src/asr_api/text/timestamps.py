@@ -1,4 +1,4 @@
-"""Token ids of one window → timed segments.
+"""Token ids of one window → spans of tokens → timed segments.
 
 A stamp closes the text before it and opens the text after it; Whisper writes two in a row, one for each. Out come
 segments in integer milliseconds, in order and inside the audio. Knows nothing about how tokens were chosen.
@@ -15,6 +15,16 @@ STAMP_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """The tokens of one segment: of text only, with their log-probabilities; times relative to the window."""
+
+    start_ms: int
+    end_ms: int
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedPart:
     """The tokens up to the last closing stamp, and when the text in them ends."""
 
@@ -22,33 +32,32 @@ class ClosedPart:
     end_ms: int
 
 
-def segments_of(
-    tokens: Sequence[int], stamp_begin: int, audio_ms: int, decode: Callable[[Sequence[int]], str]
-) -> tuple[Segment, ...]:
-    """Segments of a window's sampled tokens; text without a closing stamp runs to the end of the audio.
+def spans_of(
+    tokens: Sequence[int], logprobs: Sequence[float], stamp_begin: int, audio_ms: int
+) -> tuple[TokenSpan, ...]:
+    """A window's sampled tokens, cut at the stamps; text without a closing stamp runs to the end of the audio.
 
+    logprobs:    of each token
     stamp_begin: id of <|0.00|>
     audio_ms:    length of what was heard, not of the padded window; no time exceeds it
-    decode:      ids of text to text
     """
-    segments: list[Segment] = []
-    start_ms, text = 0, list[int]()
-
-    def close(end_ms: int) -> None:
-        words = decode(text)
-        if words.strip():
-            segments.append(Segment(min(start_ms, end_ms), end_ms, words))
-        text.clear()
-
-    for token in tokens:
+    spans: list[TokenSpan] = []
+    start_ms, first = 0, 0
+    for index, token in enumerate([*tokens, stamp_begin + audio_ms]):  # the last: later than any stamp that counts
         if token < stamp_begin:
-            text.append(token)
             continue
         stamp_ms = min((token - stamp_begin) * STAMP_MS, audio_ms)
-        close(stamp_ms)
-        start_ms = stamp_ms
-    close(audio_ms)
-    return tuple(segments)
+        if index > first:
+            start_ms = min(start_ms, stamp_ms)
+            spans.append(TokenSpan(start_ms, stamp_ms, tuple(tokens[first:index]), tuple(logprobs[first:index])))
+        start_ms, first = stamp_ms, index + 1
+    return tuple(spans)
+
+
+def segments_of(spans: Sequence[TokenSpan], decode: Callable[[Sequence[int]], str]) -> tuple[Segment, ...]:
+    """One segment for each span that has more than blanks. decode: ids of text to text"""
+    segments = (Segment(span.start_ms, span.end_ms, decode(span.tokens)) for span in spans)
+    return tuple(segment for segment in segments if segment.text.strip())
 
 
 def closed_part(tokens: Sequence[int], stamp_begin: int) -> ClosedPart | None:

@@ -21,7 +21,7 @@ from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from asr_api.text.languages import language_code
 from asr_api.text.quality import is_no_speech
-from asr_api.text.timestamps import closed_part, segments_of
+from asr_api.text.timestamps import closed_part, segments_of, spans_of
 from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import Quality, WindowTranscript
 
@@ -178,7 +178,9 @@ class SlotTable:
         quality = Quality(mean_logprob=mean_logprob, no_speech_probability=slot.no_speech_probability)
         segments = tuple(
             replace(segment, quality=quality)
-            for segment in segments_of(tokens, tokenizer.stamp_begin, slot.audio_ms, tokenizer.decode)
+            for segment in segments_of(
+                spans_of(tokens, [0.0] * len(tokens), tokenizer.stamp_begin, slot.audio_ms), tokenizer.decode
+            )
         )
         return WindowTranscript(
             segments=() if is_silent else segments,
