@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from tests.product.running import SAMPLES, Running, running_server, sample_texts, words
+from tests.product.recordings import recording
+from tests.product.running import SAMPLES, Running, running_server, words
 
 pytestmark = pytest.mark.soak
 
@@ -28,13 +24,6 @@ MAX_WORD_ERRORS = 0.03
 MAX_RUN_WORDS = 15
 MAX_GROWTH_BYTES = 150 * 1024 * 1024
 HEALTH_P99_S = 0.05
-BLOCK_S = 600
-
-
-@dataclass(frozen=True)
-class Recording:
-    mp3: bytes
-    text: str
 
 
 def compare(said: list[str], heard: list[str]) -> str:
@@ -47,49 +36,6 @@ def compare(said: list[str], heard: list[str]) -> str:
     assert share <= MAX_WORD_ERRORS, found
     assert longest <= MAX_RUN_WORDS, found
     return found
-
-
-def decode(path: Path) -> Pcm:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
-    with av.open(path) as container:
-        frames = [*container.decode(audio=0), None]
-        parts = [out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]
-    return np.concatenate(parts)
-
-
-def splice(length_s: float, seed: int) -> tuple[Pcm, str]:
-    """Samples in random order with pauses of 0.2 to 3 s, and what is said in them."""
-    texts = sample_texts()
-    spoken = {name: decode(SAMPLES / name) for name in texts}
-    rng = random.Random(seed)
-    pieces: list[Pcm] = []
-    said: list[str] = []
-    n_samples = 0
-    while n_samples < length_s * SAMPLE_RATE_HZ:
-        name = rng.choice(sorted(texts))
-        pause = np.zeros(int(rng.uniform(0.2, 3.0) * SAMPLE_RATE_HZ), dtype=np.int16)
-        pieces += [spoken[name], pause]
-        said.append(texts[name])
-        n_samples += spoken[name].size + pause.size
-    return np.concatenate(pieces), " ".join(said)
-
-
-def encode_mp3(pcm: Pcm, path: Path) -> bytes:
-    with av.open(path, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
-        stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE_HZ, layout="mono")
-        stream.bit_rate = 48_000
-        frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
-        frame.sample_rate = SAMPLE_RATE_HZ
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
-    return path.read_bytes()
-
-
-def recording(folder: Path, num_blocks: int) -> Recording:
-    """Blocks of ten minutes; mp3 frames may be joined as bytes."""
-    blocks = [splice(BLOCK_S, seed) for seed in range(num_blocks)]
-    mp3 = b"".join(encode_mp3(pcm, folder / "block.mp3") for pcm, _ in blocks)
-    return Recording(mp3, " ".join(text for _, text in blocks))
 
 
 @pytest.fixture
