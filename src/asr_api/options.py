@@ -23,6 +23,8 @@ class TranscribeOptions:
     temperatures: rising, each in [0, 1]; the first is tried first, the next where the text looks wrong
     timestamps:   False asks for one segment a window, for models that do better without
     words:        True asks for the times of words, too
+    vad:          True mutes what a voice activity model takes for no speech, before the model hears it
+    condition_on_previous_text: True makes each window go on from the text of the one before
     """
 
     task: Task = "transcribe"
@@ -33,3 +35,5 @@ class TranscribeOptions:
     temperatures: tuple[float, ...] = TEMPERATURES
     timestamps: bool = True
     words: bool = False
+    vad: bool = False
+    condition_on_previous_text: bool = False
