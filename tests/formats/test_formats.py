@@ -13,7 +13,7 @@ from webvtt.models import Timestamp
 
 from asr_api.formats import FORMATS
 from asr_api.formats.json import asr_json
-from asr_api.transcript import Segment, Transcript
+from asr_api.transcript import Quality, Segment, Transcript, Word
 
 STEP_MS = 20
 TIMESTAMPS_MS = [position * STEP_MS for position in range(1501)]
@@ -78,3 +78,67 @@ def test_hours_and_text_are_written_whole(name: str) -> None:
         "vtt": "100:00:00.000 --> 100:00:00.001\nworld &amp; &lt;all&gt;.\n",
     }
     assert expected[name] in body
+
+
+WORDS = (Word(0, 480, " Hello,", 0.98765), Word(480, 1500, " world.", 1.0))
+INVENTED = Segment(5000, 6000, " Thank you.", quality=Quality(no_speech_probability=0.9, doubts=("no_speech",)))
+
+
+def test_what_is_known_about_a_text_stands_beside_it() -> None:
+    quality = Quality(0.2, -0.51239, 1.23456, 0.01234, ("repetition", "low_confidence"))
+    said = Transcript((Segment(0, 1500, " Hello, world.", WORDS, quality),), 10_000, "en", omitted=(INVENTED,))
+    assert json.loads(asr_json(said)) == {
+        "text": " Hello, world.",
+        "chunks": [
+            {
+                "timestamp": [0.0, 1.5],
+                "text": " Hello, world.",
+                "words": [
+                    {"timestamp": [0.0, 0.48], "text": " Hello,"},
+                    {"timestamp": [0.48, 1.5], "text": " world."},
+                ],
+                "doubts": ["repetition", "low_confidence"],
+            }
+        ],
+        "omitted": [{"timestamp": [5.0, 6.0], "text": " Thank you.", "reasons": ["no_speech"]}],
+    }
+    assert json.loads(FORMATS["json"].write(said)) == {
+        "text": "Hello, world.",
+        "language": "en",
+        "duration": 10.0,
+        "segments": [
+            {
+                "start": 0.0,
+                "end": 1.5,
+                "text": "Hello, world.",
+                "words": [
+                    {"word": "Hello,", "start": 0.0, "end": 0.48, "probability": 0.988},
+                    {"word": "world.", "start": 0.48, "end": 1.5, "probability": 1.0},
+                ],
+                "temperature": 0.2,
+                "avg_logprob": -0.5124,
+                "compression_ratio": 1.235,
+                "no_speech_prob": 0.0123,
+                "doubts": ["repetition", "low_confidence"],
+            }
+        ],
+        "omitted": [{"start": 5.0, "end": 6.0, "text": "Thank you.", "reasons": ["no_speech"]}],
+    }
+
+
+def test_what_is_not_known_has_no_key() -> None:
+    """Clients of the original /asr see its two keys, and chunks with two."""
+    said = transcript(Segment(0, 1500, " Hello.", quality=Quality(mean_logprob=-0.2)))
+    assert json.loads(asr_json(said)) == {
+        "text": " Hello.",
+        "chunks": [{"timestamp": [0.0, 1.5], "text": " Hello."}],
+    }
+    (segment,) = json.loads(FORMATS["json"].write(transcript(Segment(0, 1500, " Hello."))))["segments"]
+    assert segment == {"start": 0.0, "end": 1.5, "text": "Hello."}
+
+
+@pytest.mark.parametrize("name", ["text", "srt", "vtt"])
+def test_omitted_text_and_words_are_no_subtitles(name: str) -> None:
+    plain = Transcript((Segment(0, 1500, " Hello, world."),), 10_000)
+    full = Transcript((Segment(0, 1500, " Hello, world.", WORDS, Quality()),), 10_000, omitted=(INVENTED,))
+    assert FORMATS[name].write(full) == FORMATS[name].write(plain)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.text.stitch import Stitcher
-from asr_api.transcript import Segment, WindowSpan, WindowTranscript
+from asr_api.transcript import Quality, Segment, WindowSpan, WindowTranscript, Word
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 VOCABULARY = [
@@ -69,6 +69,21 @@ def heard(words: list[Spoken], span: WindowSpan, rng: random.Random, noise_ms: i
     return WindowTranscript(tuple(segments))
 
 
+def timed(transcript: WindowTranscript, words: list[Spoken], span: WindowSpan) -> WindowTranscript:
+    """The same with the true times of its words, as far as their segment reaches."""
+    segments = []
+    ahead = iter([word for word in words if word.start_ms < span.end_ms and word.end_ms > span.start_ms])
+    for segment in transcript.segments:
+        timed_words = []
+        for text in segment.text.split():
+            word = next(word for word in ahead if word.text == text or text == "uh" + word.text[:1])
+            times = (word.start_ms - span.start_ms, word.end_ms - span.start_ms)
+            start_ms, end_ms = (min(max(time, segment.start_ms), segment.end_ms) for time in times)
+            timed_words.append(Word(start_ms, end_ms, f" {text}", 0.5))
+        segments.append(replace(segment, words=tuple(timed_words), quality=Quality(temperature=0.2)))
+    return WindowTranscript(tuple(segments))
+
+
 def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
     """Windows that all overlap, as over loud music."""
     result, start_ms = [], 0
@@ -120,6 +135,43 @@ def test_repeated_words_are_neither_shortened_nor_lengthened(phrases: list[tuple
     words = said([text for times, word in phrases for text in [*["no"] * times, word]], rng)
     windows = spans(words[-1].end_ms + 100, 20_000, 5_000)
     assert_complete(words, stitched(words, windows, rng, noise_ms=50))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(VOCABULARY), min_size=40, max_size=120), st.integers(0, 2**32))
+def test_words_stay_with_their_text_and_keep_their_times(texts: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    words = said(texts, rng)
+    stitcher, segments = Stitcher(), list[Segment]()
+    for span in spans(words[-1].end_ms + 100, 20_000, 4_000):
+        segments += stitcher.push(span, timed(heard(words, span, rng, noise_ms=0), words, span))
+    segments += stitcher.finish()
+    assert_complete(words, segments)
+    for segment in segments:
+        assert "".join(word.text for word in segment.words) == segment.text
+        edges = [segment.start_ms, *(t for w in segment.words for t in (w.start_ms, w.end_ms)), segment.end_ms]
+        assert edges == sorted(edges)
+        assert segment.quality == Quality(temperature=0.2)
+    found = [Spoken(word.text[1:], word.start_ms, word.end_ms) for segment in segments for word in segment.words]
+    assert found == words
+
+
+def test_what_a_seam_leaves_of_a_word_is_timed_in_proportion() -> None:
+    """Windows may disagree on what is one word where nothing stands between words."""
+    first = Segment(26_000, 30_000, "今日は天", (Word(26_000, 29_000, "今日は", 0.5), Word(29_000, 30_000, "天", 0.6)))
+    second = Segment(0, 9_000, "は天気が", (Word(2_900, 6_000, "は天気", 0.7), Word(6_000, 9_000, "が", 0.8)))
+    stitcher = Stitcher()
+    segments = [
+        *stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), WindowTranscript((first,))),
+        *stitcher.push(WindowSpan(1, 25_000, 40_000, 5_000, 0), WindowTranscript((second,))),
+    ]
+    assert [(word.text, word.probability) for segment in segments for word in segment.words] == [
+        ("今日は", 0.5),
+        ("天気", 0.7),
+        ("が", 0.8),
+    ]
+    assert [segment.text for segment in segments] == ["今日は", "天気が"]
+    assert segments[1].words[0] == Word(29_000, 31_000, "天気")  # not before the segment in front of it ends
 
 
 def window(*segments: tuple[int, int, str]) -> WindowTranscript:

@@ -11,10 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 from statistics import median
 
-from asr_api.transcript import Segment, WindowSpan, WindowTranscript
+from asr_api.text.words import UNSPACED
+from asr_api.transcript import Segment, WindowSpan, WindowTranscript, Word
 
 MAX_DRIFT_MS = 1500  # times inside a segment are interpolated: that far may the same word lie apart in two windows
 # Two equal words that are common in the overlap are worth less the farther apart they are, and nothing at this
@@ -23,15 +24,18 @@ MAX_DRIFT_MS = 1500  # times inside a segment are interpolated: that far may the
 COMMON_WORD_MS = 750
 ISOLATED_MS = 1500  # an agreement whose neighbours disagree counts as if it were this much farther from the middle
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # Thai, Lao, Burmese, Khmer, CJK
-_WORD = re.compile(rf"\s*(?:[{_UNSPACED}]|[^\s{_UNSPACED}]+)\s*?")
+_PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
-    """A word (a character, where words are not spaced) of a segment; times interpolated by the length of the text."""
+class _Piece:
+    """A word (a character, where words are not spaced) of a segment, which is kept or dropped whole.
+
+    source: the timed word it is in, or the segment where words have no times; its own times are interpolated in there
+    """
 
     segment: Segment
+    source: Word | Segment
     text: str
     start_ms: int
     end_ms: int
@@ -66,7 +70,7 @@ class Stitcher:
         segments = [_inside(segment.shifted(span.start_ms), span) for segment in heard.segments]
         if span.overlap_before_ms:
             seam = (span.start_ms, span.start_ms + span.overlap_before_ms)
-            segments = _joined(_words(self._pending), _words(segments), *seam)
+            segments = _joined(_pieces(self._pending), _pieces(segments), *seam)
         else:
             segments = self._pending + segments
         num_settled = len(segments)
@@ -86,17 +90,27 @@ class Stitcher:
         for segment in segments:
             start_ms = max(segment.start_ms, self._end_ms)
             self._end_ms = max(segment.end_ms, start_ms)
-            ordered.append(replace(segment, start_ms=start_ms, end_ms=self._end_ms))
+            ordered.append(_clipped(segment, start_ms, self._end_ms))
         return tuple(ordered)
 
 
 def _inside(segment: Segment, span: WindowSpan) -> Segment:
     """Models may place the end of the last segment behind the end of a short window."""
-    start_ms, end_ms = min(segment.start_ms, span.end_ms), min(segment.end_ms, span.end_ms)
-    return replace(segment, start_ms=start_ms, end_ms=end_ms)
+    return _clipped(segment, min(segment.start_ms, span.end_ms), min(segment.end_ms, span.end_ms))
 
 
-def _joined(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: int) -> list[Segment]:
+def _clipped(segment: Segment, start_ms: int, end_ms: int) -> Segment:
+    """The segment with other times, its words inside them."""
+    words = (
+        replace(
+            word, start_ms=min(max(word.start_ms, start_ms), end_ms), end_ms=min(max(word.end_ms, start_ms), end_ms)
+        )
+        for word in segment.words
+    )
+    return replace(segment, start_ms=start_ms, end_ms=end_ms, words=tuple(words))
+
+
+def _joined(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[Segment]:
     """The segments of two windows that both heard the time from begin_ms to end_ms."""
     middle_ms = (begin_ms + end_ms) // 2
     pairs = _agreement(earlier, later, begin_ms, end_ms)
@@ -114,7 +128,7 @@ def _joined(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: int
     return _segments([*earlier[:num_kept], *later[first_kept:]])
 
 
-def _agreement(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: int) -> list[_Pair]:
+def _agreement(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[_Pair]:
     """The pairs of equal words, in order in both windows, that are worth most together (an alignment by weight)."""
     left = [i for i, word in enumerate(earlier) if word.middle_ms >= begin_ms - MAX_DRIFT_MS]
     right = [j for j, word in enumerate(later) if word.middle_ms <= end_ms + MAX_DRIFT_MS]
@@ -136,7 +150,7 @@ def _agreement(earlier: list[_Word], later: list[_Word], begin_ms: int, end_ms: 
     return pairs
 
 
-def _worths(left: list[_Word], right: list[_Word]) -> list[list[float]]:
+def _worths(left: list[_Piece], right: list[_Piece]) -> list[list[float]]:
     """(len(left), len(right)) what it is worth to take two words for the same; 0 where that makes no sense."""
     left_keys, right_keys = [word.key for word in left], [word.key for word in right]
     left_counts, right_counts = Counter(left_keys), Counter(right_keys)
@@ -159,7 +173,7 @@ def _worths(left: list[_Word], right: list[_Word]) -> list[list[float]]:
     return [[worth(i, j) for j in range(len(right))] for i in range(len(left))]
 
 
-def _distance_ms(pair: _Pair, pairs: list[_Pair], earlier: list[_Word], later: list[_Word], middle_ms: int) -> float:
+def _distance_ms(pair: _Pair, pairs: list[_Pair], earlier: list[_Piece], later: list[_Piece], middle_ms: int) -> float:
     """How far an agreement is from the middle of the overlap."""
     neighbours = (_Pair(pair.earlier - 1, pair.later - 1), _Pair(pair.earlier + 1, pair.later + 1))
     penalty_ms = 0 if any(neighbour in pairs for neighbour in neighbours) else ISOLATED_MS
@@ -167,28 +181,43 @@ def _distance_ms(pair: _Pair, pairs: list[_Pair], earlier: list[_Word], later: l
     return abs(time_ms - middle_ms) + penalty_ms
 
 
-def _words(segments: Sequence[Segment]) -> list[_Word]:
-    words = []
-    for segment in segments:
-        texts = _WORD.findall(segment.text) or [segment.text]
-        texts[-1] += segment.text[sum(map(len, texts)) :]
-        duration_ms, num_chars = segment.end_ms - segment.start_ms, max(1, len(segment.text))
-        position = 0
-        for text in texts:
-            start_ms = segment.start_ms + duration_ms * position // num_chars
-            position += len(text)
-            end_ms = segment.start_ms + duration_ms * position // num_chars
-            words.append(_Word(segment, text, start_ms, end_ms))
-    return words
+def _pieces(segments: Sequence[Segment]) -> list[_Piece]:
+    return [
+        piece for segment in segments for source in segment.words or (segment,) for piece in _pieces_of(segment, source)
+    ]
 
 
-def _segments(kept: Sequence[_Word]) -> list[Segment]:
-    """The segments of the words that are kept: whole, or what is left of them."""
+def _pieces_of(segment: Segment, source: Word | Segment) -> list[_Piece]:
+    texts = _PIECE.findall(source.text) or [source.text]
+    texts[-1] += source.text[sum(map(len, texts)) :]
+    duration_ms, num_chars = source.end_ms - source.start_ms, max(1, len(source.text))
+    edges = [source.start_ms + duration_ms * length // num_chars for length in accumulate(map(len, texts), initial=0)]
+    return [_Piece(segment, source, text, *times) for text, times in zip(texts, pairwise(edges), strict=True)]
+
+
+def _segments(kept: Sequence[_Piece]) -> list[Segment]:
+    """The segments of the pieces that are kept: whole, or what is left of them."""
     segments = []
-    for _, group in groupby(kept, key=lambda word: id(word.segment)):
-        words = list(group)
-        segment, text = words[0].segment, "".join(word.text for word in words)
+    for _, group in groupby(kept, key=lambda piece: id(piece.segment)):
+        pieces = list(group)
+        segment, text = pieces[0].segment, _text(pieces)
         if text != segment.text:
-            segment = Segment(words[0].start_ms, words[-1].end_ms, text)
+            words = _kept_words(pieces) if segment.words else ()
+            segment = Segment(pieces[0].start_ms, pieces[-1].end_ms, text, words, segment.quality)
         segments.append(segment)
     return segments
+
+
+def _kept_words(kept: Sequence[_Piece]) -> tuple[Word, ...]:
+    words = []
+    for _, group in groupby(kept, key=lambda piece: id(piece.source)):
+        pieces = list(group)
+        word, text = pieces[0].source, _text(pieces)
+        if isinstance(word, Word):
+            is_whole = text == word.text
+            words.append(word if is_whole else Word(pieces[0].start_ms, pieces[-1].end_ms, text, word.probability))
+    return tuple(words)
+
+
+def _text(pieces: Sequence[_Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
