@@ -10,14 +10,15 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
-from asr_api.transcript import Segment, WindowTranscript
+from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
 
 LEVEL = 100  # one more in the number is this much more in amplitude
 MAX_NUMBER = 299
@@ -30,6 +31,17 @@ HANG = 31_002  # ... stand still
 FAIL = 31_003  # ... raise an exception while it works on it
 FAIL_EARLY = 31_004  # ... raise an exception when it is given it
 MARKS = (CRASH, HANG, FAIL, FAIL_EARLY)
+
+DOUBTFUL = Quality(temperature=1.0, doubts=("low_confidence",))
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A window that begins with a number in [first, last] is heard in the best guess, when it may choose."""
+
+    first: int
+    last: int
+    guesses: tuple[LanguageGuess, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,9 @@ class Script:
     max_words:        words per pass over a window, as MAX_NEW_TOKENS limits a real engine
     stops_silently:   does not say that words are left, as a model that ends in the middle of speech
     crash_at_window:  kills the process when it is given its nth window, counted from 1 in each process
+    dialects:         languages of windows; the first that fits counts, and what fits none is surely English
+    doubted:          numbers whose segments are doubtful
+    invented:         numbers that are omitted as inventions
     """
 
     slots: int = 4
@@ -58,6 +73,9 @@ class Script:
     max_words: int | None = None
     stops_silently: bool = False
     crash_at_window: int | None = None
+    dialects: tuple[Dialect, ...] = ()
+    doubted: tuple[int, ...] = ()
+    invented: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +84,7 @@ class _Live:
 
     job_id: int
     pcm: Pcm
-    language: str
+    options: TranscribeOptions
     marks: tuple[int, ...]
     steps_left: int
 
@@ -108,13 +126,13 @@ class ScriptedEngine:
             self.num_admitted += 1
             if self.num_admitted == self.script.crash_at_window:
                 _crash()
-            language = job.options.language or LANGUAGES[0]
-            if language not in LANGUAGES:
+            language = job.options.language
+            if language not in {None, *LANGUAGES}:
                 raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
             marks = tuple(mark for mark in MARKS if mark in job.pcm)
             if FAIL_EARLY in marks:
                 raise RuntimeError("the script says that this window can't be admitted")
-            live = _Live(job.job_id, job.pcm.copy(), language, marks, self.script.steps_per_window)
+            live = _Live(job.job_id, job.pcm.copy(), job.options, marks, self.script.steps_per_window)
             self._live[job.job_id] = live
 
     def step(self) -> list[FinishedJob]:
@@ -140,12 +158,32 @@ class ScriptedEngine:
         words = hear(live.pcm)
         num_words = len(words) if self.script.max_words is None else self.script.max_words
         rest = words[num_words:]
+        guesses = self._guess(words, live.options) if live.options.language is None else ()
         return WindowTranscript(
-            segments=tuple(words[:num_words]),
-            language=live.language,
+            segments=tuple(self._judge(word) for word in words[:num_words] if not self._is_invented(word)),
+            language=guesses[0].code if guesses else live.options.language,
+            guesses=guesses,
             num_tokens=len(words[:num_words]),
             resume_ms=rest[0].start_ms if rest and not self.script.stops_silently else None,
+            omitted=tuple(word for word in words[:num_words] if self._is_invented(word)),
         )
+
+    def _guess(self, words: Sequence[Segment], options: TranscribeOptions) -> tuple[LanguageGuess, ...]:
+        number = int(words[0].text) if words else 0
+        fitting = [dialect.guesses for dialect in self.script.dialects if dialect.first <= number <= dialect.last]
+        guesses = fitting[0] if fitting else (LanguageGuess(LANGUAGES[0], 1.0),)
+        if options.languages:
+            guesses = tuple(guess for guess in guesses if guess.code in options.languages)
+            guesses = guesses or (LanguageGuess(options.languages[0], 1.0),)
+            total = sum(guess.probability for guess in guesses)
+            guesses = tuple(replace(guess, probability=guess.probability / total) for guess in guesses)
+        return guesses
+
+    def _judge(self, word: Segment) -> Segment:
+        return replace(word, quality=DOUBTFUL) if int(word.text) in self.script.doubted else word
+
+    def _is_invented(self, word: Segment) -> bool:
+        return int(word.text) in self.script.invented
 
 
 def say(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, mark: int | None = None) -> Pcm:
