@@ -1,4 +1,4 @@
-"""What transformers' greedy generate with timestamps says to a window: prompt and token ids, float32, one pass.
+"""What transformers' generate says to windows: prompt and token ids, float32, one pass, greedy or with beams.
 
 Needs torch and transformers, which only this folder imports.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
 from asr_api.options import TranscribeOptions
 
@@ -28,7 +28,8 @@ class ReferenceModel:
         torch.set_num_threads(1)  # its threads wait for each other by spinning: hopeless on a busy machine
         self._model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
         self._extractor = WhisperFeatureExtractor.from_pretrained(folder)
-        self._is_multilingual = self._model.generation_config.is_multilingual
+        self._tokenizer = WhisperTokenizer.from_pretrained(folder)
+        self._habits = self._model.generation_config
 
     def log_mel(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         """(n_mels, n_frames), by transformers' own extractor."""
@@ -36,23 +37,60 @@ class ReferenceModel:
         features = self._extractor(samples, sampling_rate=16_000, return_tensors="np").input_features
         return np.asarray(features[0], np.float32)
 
-    def listen(self, windows: Sequence[NDArray[np.int16]], options: TranscribeOptions) -> list[Reference]:
-        """One batch: what its rows say does not depend on each other either."""
-        wishes = {"task": options.task, "language": options.language} if self._is_multilingual else {}
-        log_mels = np.stack([self.log_mel(pcm) for pcm in windows])
+    def listen(
+        self, windows: Sequence[NDArray[np.int16]], options: Sequence[TranscribeOptions], beam_size: int = 1
+    ) -> list[Reference]:
+        """One batch; its rows do not depend on each other. Only the language given may differ between `options`."""
+        (shared,) = {(each.task, each.timestamps, each.prompt, each.language is None) for each in options}
+        task, timestamps, prompt, is_detected = shared
+        wishes: dict[str, object] = {"return_timestamps": timestamps}
+        if self._habits.is_multilingual:
+            wishes |= {"task": task, "language": None if is_detected else [each.language for each in options]}
+        n_prompt = (3 if self._habits.is_multilingual else 1) + (not timestamps)
+        if prompt:
+            ids = self.prompt_ids(prompt)
+            wishes["prompt_ids"] = torch.tensor(ids)
+            n_prompt += len(ids)
         with torch.no_grad():
             output = self._model.generate(
-                torch.from_numpy(log_mels),
-                return_timestamps=True,
-                num_beams=1,
+                self._features(windows),
+                num_beams=beam_size,
                 do_sample=False,
                 force_unique_generate_call=True,
                 return_dict_in_generate=True,
                 **wishes,
             )
-        begin = 3 if self._is_multilingual else 1
-        end = self._model.generation_config.eos_token_id
+        end = self._habits.eos_token_id
         return [
-            Reference(tuple(ids[:begin]), tuple(token for token in ids[begin:] if token != end))
+            Reference(tuple(ids[:n_prompt]), tuple(token for token in ids[n_prompt:] if token != end))
             for ids in output.sequences.tolist()
         ]
+
+    def prompt_ids(self, text: str) -> list[int]:
+        """What stands before the start of the transcript.
+
+        generate takes any prompt_ids; that only their last n_text_ctx // 2 - 1 count is OpenAI's rule, which
+        transformers follows for the earlier text of long recordings.
+        """
+        start, *ids = self._tokenizer.get_prompt_ids(text, return_tensors="np").tolist()
+        return [start, *ids[-(self._model.config.max_target_positions // 2 - 1) :]]
+
+    def language_probabilities(self, pcm: NDArray[np.int16]) -> dict[str, float]:
+        """Of all languages, by code, from the logits that detect_language chooses by."""
+        start = torch.tensor([[self._habits.decoder_start_token_id]])
+        with torch.no_grad():
+            logits = self._model(self._features([pcm]), decoder_input_ids=start).logits[0, -1].double()
+        codes, ids = zip(*self._habits.lang_to_id.items(), strict=True)
+        shares = torch.softmax(logits[list(ids)], dim=0).tolist()
+        return {code.strip("<|>"): share for code, share in zip(codes, shares, strict=True)}
+
+    def detect_language(self, windows: Sequence[NDArray[np.int16]]) -> list[int]:
+        """The token of each window's language."""
+        return list(self._model.detect_language(self._features(windows)).tolist())
+
+    def code_of(self, token: int) -> str:
+        """Of a language's token."""
+        return next(name for name, number in self._habits.lang_to_id.items() if number == token).strip("<|>")
+
+    def _features(self, windows: Sequence[NDArray[np.int16]]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([self.log_mel(pcm) for pcm in windows]))

@@ -1,0 +1,35 @@
+"""The language is the one that transformers' detect_language finds, and as likely."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from asr_api.options import TranscribeOptions
+from tests.engines.checkpoints import SMALL, SMALL_128, Shape, write_checkpoint
+from tests.engines.sounds import sound
+from tests.parity.hearing import hear, open_engine
+from tests.parity.reference import ReferenceModel
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+
+WINDOWS = [sound(0.3 + 0.2 * seed, 100 + seed) for seed in range(12)]
+
+
+@pytest.mark.parametrize("shape", [SMALL, SMALL_128], ids=["99 languages", "100 languages"])
+@pytest.mark.parametrize("prompt", ["", "It was said before."])
+def test_language(shape: Shape, prompt: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model", dataclasses.replace(shape, n_text_ctx=40), seed=4)
+    options = TranscribeOptions(temperatures=(0.0,), prompt=prompt)
+    theirs = ReferenceModel(folder)
+    heard = hear(open_engine(folder), WINDOWS, [options] * len(WINDOWS))
+    detected = theirs.detect_language(WINDOWS)
+    assert [each.transcript.language for each in heard] == [theirs.code_of(token) for token in detected]
+    assert len(set(detected)) > 2
+    for each, pcm in zip(heard, WINDOWS, strict=True):
+        expected = theirs.language_probabilities(pcm)
+        assert each.transcript.guesses[0].code == each.transcript.language
+        for guess in each.transcript.guesses:
+            assert guess.probability == pytest.approx(expected[guess.code], abs=1e-4)
