@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_api.engines.pipeline.adapters import ADAPTER_NAMES, adapter_file
 from asr_api.errors import CheckpointError
 
 BUILTIN = "builtin"
@@ -32,7 +33,16 @@ WANTED_FILES = (
     "model.safetensors",
     "model-*-of-*.safetensors",
     INDEX,
+    # What models other than Whisper also need; alphabet.json only tells that there is a language model.
+    "processor_config.json",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.txt",
+    "alphabet.json",
+    *map(adapter_file, ADAPTER_NAMES.values()),
 )
+# Models other than Whisper keep their vocabulary in one of these.
+VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
 
@@ -88,10 +98,7 @@ def list_cached(cache_dir: Path) -> list[CachedCheckpoint]:
 def missing_files(folder: Path) -> list[str]:
     """Names of the files without which `folder` is not a checkpoint; empty when it is complete."""
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
-    has_tokenizer = (folder / "tokenizer.json").is_file() or (
-        (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
-    )
-    if not has_tokenizer:
+    if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):
         missing.append("tokenizer.json")
     shards = ["model.safetensors"]
     if (folder / INDEX).is_file():
@@ -100,11 +107,21 @@ def missing_files(folder: Path) -> list[str]:
     return missing + [shard for shard in shards if not (folder / shard).is_file()]
 
 
+def _is_whisper(folder: Path) -> bool:
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "whisper")
+
+
+def _has_tokenizer(folder: Path, *, is_whisper: bool) -> bool:
+    if is_whisper and not (folder / "tokenizer.json").is_file():
+        return (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    return any((folder / name).is_file() for name in VOCABULARIES)
+
+
 def _checked(folder: Path, model_id: str) -> Path:
     try:
         missing = missing_files(folder)
     except (ValueError, AttributeError):
-        missing = [f"a readable {INDEX}"]
+        missing = [f"a readable config.json or {INDEX}"]
     if not missing:
         return folder
     remedy = "fetch it again, whole"

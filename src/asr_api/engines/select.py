@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from asr_api.engines.protocol import Engine, EngineOptions
+from asr_api.engines.whisper.spec import read_json
+from asr_api.errors import CheckpointError
+
+PIPELINE_NEEDS = ("torch", "transformers")
 
 
 def open_engine(options: EngineOptions) -> Engine:
     """The fastest engine that this machine can run for the checkpoint; runs in the engine process.
 
-    Raises CheckpointError when no engine can read the checkpoint.
+    Raises CheckpointError when no engine can read the checkpoint, or when what it needs is not installed.
     """
-    from asr_api.engines.onnx.engine import OnnxEngine
+    model_type = read_json(options.checkpoint / "config.json").get("model_type")
+    if model_type == "whisper":
+        from asr_api.engines.onnx.engine import OnnxEngine
 
-    return OnnxEngine(options)
+        return OnnxEngine(options)
+    if not isinstance(model_type, str):
+        raise CheckpointError(
+            "The checkpoint's config.json names no model_type, so nobody can tell what it is; fetch it again, "
+            "or choose another one as MODEL_ID."
+        )
+    if any(find_spec(name) is None for name in PIPELINE_NEEDS):
+        raise CheckpointError(
+            f"The checkpoint is of type {model_type!r}, which needs {' and '.join(PIPELINE_NEEDS)}; "
+            "pip install asr-api[hf], or choose a Whisper checkpoint as MODEL_ID."
+        )
+    from asr_api.engines.pipeline.engine import PipelineEngine
+
+    return PipelineEngine(options)

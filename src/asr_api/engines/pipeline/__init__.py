@@ -1,0 +1,1 @@
+"""Every speech model of transformers that is no Whisper: CTC models, transducers, and other encoder-decoders."""

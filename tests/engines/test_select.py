@@ -1,0 +1,49 @@
+"""A checkpoint's type chooses the engine; what cannot be chosen is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr_api.engines import select
+from asr_api.engines.onnx.engine import OnnxEngine
+from asr_api.engines.protocol import EngineOptions
+from asr_api.engines.select import open_engine
+from asr_api.errors import CheckpointError
+from tests.engines.checkpoints import SMALL_EN, write_checkpoint
+
+
+def options(folder: Path) -> EngineOptions:
+    return EngineOptions("any", folder, slots=1, num_threads=1)
+
+
+def write_config(folder: Path, config: dict[str, object]) -> Path:
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def test_whisper_runs_on_onnx_without_torch(tmp_path: Path) -> None:
+    engine = open_engine(options(write_checkpoint(tmp_path / "whisper", SMALL_EN)))
+    assert isinstance(engine, OnnxEngine)
+    engine.close()
+    code = "import sys, asr_api.engines.select, asr_api.engines.checkpoint; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_a_missing_library_is_named_with_its_remedy(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "find_spec", lambda name: None if name == missing else object())
+    with pytest.raises(CheckpointError, match=r"'wav2vec2', which needs .*; pip install asr-api\[hf\]"):
+        open_engine(options(write_config(tmp_path, {"model_type": "wav2vec2"})))
+
+
+def test_a_checkpoint_of_no_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="names no model_type"):
+        open_engine(options(write_config(tmp_path, {})))
