@@ -48,23 +48,23 @@ def log_mel(pcm: Pcm, n_mels: int, n_frames: int) -> LogMel:
     frames = np.lib.stride_tricks.sliding_window_view(signal, FRAME_SAMPLES)[::HOP_SAMPLES][:num_frames]
     mel = np.full((n_mels, n_frames), np.log10(FLOOR))
     for start in range(0, num_frames, BLOCK_FRAMES):
-        spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * _hann())  # (block, n_bins)
+        spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann())  # (block, n_bins)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
-        energy = _mel_filters(n_mels) @ power.T  # (n_mels, block)
+        energy = mel_filters(n_mels) @ power.T  # (n_mels, block)
         mel[:, start : start + len(spectrum)] = np.log10(np.maximum(energy, FLOOR))
     np.maximum(mel, mel.max() - DYNAMIC_RANGE, out=mel)
     return ((mel + 4.0) / 4.0).astype(np.float32)
 
 
 @lru_cache
-def _hann() -> NDArray[np.float64]:
+def hann() -> NDArray[np.float64]:
     """Periodic, not symmetric: the last sample is not zero."""
     phase = 2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES
     return 0.5 - 0.5 * np.cos(phase)
 
 
 @lru_cache
-def _mel_filters(n_mels: int) -> NDArray[np.float64]:
+def mel_filters(n_mels: int) -> NDArray[np.float64]:
     """Triangles of equal area, (n_mels, n_bins), between 0 Hz and half the sample rate."""
     top_mel = LOG_START_MEL + np.log(SAMPLE_RATE_HZ / 2 / LOG_START_HZ) / LOG_STEP
     mels = np.linspace(0, top_mel, n_mels + 2)
