@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from asr_api.audio import vad
 from asr_api.audio.decode import DecodeLimits, Decoder
 from asr_api.audio.source import LocalPaths, MediaPolicy
 from asr_api.config import Settings, open_cache_folder
@@ -18,7 +19,10 @@ from asr_api.engine_process import EngineProcess
 from asr_api.engines.checkpoint import resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
+from asr_api.errors import InvalidParameter, SettingsError
 from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
+from asr_api.parameters import check_parameters
 from asr_api.scheduler import Scheduler
 from asr_api.transcriber import Transcriber
 
@@ -29,11 +33,13 @@ T = TypeVar("T")
 @contextlib.asynccontextmanager
 async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterator[Transcriber]:
     """A transcriber that is ready to work, ended on the way out. Raises StartupError when there can be none."""
+    if settings.vad and not vad.is_installed():
+        raise SettingsError(f"VAD is 1, and the package it needs is missing; run: {vad.INSTALL}")
     cache = open_cache_folder(settings)
     if cache.note:
         logger.info("%s is the cache: %s", cache.path, cache.note)
     resolve = partial(resolve_checkpoint, settings.model_id, revision=settings.model_revision, cache_dir=cache.path)
-    checkpoint = await _in_background(resolve)
+    checkpoint = await in_background(resolve)
     engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=metrics)
     scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
@@ -41,6 +47,10 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
     transcriber = Transcriber(engine, scheduler, decoder, metrics=metrics, window_s=window_s, stride_s=stride_s)
     try:
         await transcriber.start()
+        try:
+            check_parameters(default_options(settings), transcriber.info)
+        except InvalidParameter as error:
+            raise SettingsError(f"DEFAULT_LANGUAGE is not for this model: {error}") from None
         yield transcriber
     finally:
         await transcriber.aclose()
@@ -54,6 +64,16 @@ def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
         max_new_tokens=settings.max_new_tokens,
         flash_attention_2=settings.flash_attention_2,
         num_threads=settings.num_threads,
+        beam_size=settings.beam_size,
+    )
+
+
+def default_options(settings: Settings) -> TranscribeOptions:
+    """What a request asks for that asks for nothing."""
+    return TranscribeOptions(
+        language=settings.default_language,
+        vad=settings.vad,
+        condition_on_previous_text=settings.condition_on_previous_text,
     )
 
 
@@ -67,8 +87,10 @@ def media_policy(settings: Settings) -> MediaPolicy:
     )
 
 
-async def _in_background(work: Callable[[], T]) -> T:
-    """The result of `work`, in a thread that does not keep the process alive: a download may be given up half-way."""
+async def in_background(work: Callable[[], T]) -> T:
+    """The result of `work`, in a thread that does not keep the process alive: a download may be given up half-way, and
+    stdin may never end.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -80,5 +102,5 @@ async def _in_background(work: Callable[[], T]) -> T:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
             loop.call_soon_threadsafe(lambda: done.done() or settle())
 
-    threading.Thread(target=run, name="asr-api-checkpoint", daemon=True).start()
+    threading.Thread(target=run, name="asr-api-background", daemon=True).start()
     return await done

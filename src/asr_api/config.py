@@ -19,7 +19,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from asr_api.errors import SettingsError
+from asr_api.errors import InvalidParameter, SettingsError
+from asr_api.text.languages import language_code
 
 MODEL_WINDOW_S = 30.0  # every Whisper model sees 30 s
 MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens that start a transcript
@@ -33,6 +34,10 @@ def _option(
     """A field. shown: the default in the README, where the value does not say it; allowed: unless it is a number."""
     extra: dict[str, Any] = {"shown": shown, "allowed": allowed, "server_only": server_only}
     return Field(default, description=text, json_schema_extra=extra, **bounds)
+
+
+def _switch(default: bool, text: str) -> Any:
+    return _option(default, text, shown=f"`{default:d}`", allowed="1 or 0")
 
 
 class Settings(BaseSettings):
@@ -72,12 +77,22 @@ class Settings(BaseSettings):
         shown="`CHUNK_LENGTH_S` / 6",
         gt=0,
     )
-    flash_attention_2: bool = _option(
-        True,
-        "Ask for FlashAttention 2. An engine that has no use for it says so at the start.",
-        shown="`1`",
-        allowed="1 or 0",
+    flash_attention_2: bool = _switch(True, "Ask for FlashAttention 2; an engine without use for it says so.")
+    beam_size: int = _option(
+        1, "Texts kept for a window while it is decoded; 1 is quickest, 5 a little more accurate.", ge=1, le=10
     )
+    condition_on_previous_text: bool = _switch(
+        False,
+        "Let each window go on from the text of the one before: names and style stay the same, mistakes too. The "
+        "windows of one file are then transcribed one after the other.",
+    )
+    vad: bool = _switch(
+        False, "Mute what a voice activity model takes for no speech, by default; needs `pip install 'asr-api[vad]'`."
+    )
+    default_language: str | None = _option(
+        None, "Language of requests that name none, such as `en`.", shown="detected",
+        allowed="a language that Whisper knows, such as en", server_only=True,
+    )  # fmt: skip
     num_threads: int = _option(
         0, "Threads of the engine on a CPU; 0 lets it choose from the cores it may use.", ge=0, le=1024
     )
@@ -153,6 +168,14 @@ class Settings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("default_language")
+    @classmethod
+    def _is_language(cls, value: str | None) -> str | None:
+        try:
+            return value and language_code(value)
+        except InvalidParameter:
+            raise ValueError from None
 
     @field_validator("allowed_local_media_path")
     @classmethod

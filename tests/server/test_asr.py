@@ -81,7 +81,7 @@ async def test_audio_that_begins_like_json_is_audio_and_comes_in_pieces() -> Non
 async def test_json_is_recognised_by_type_or_by_sight(tmp_path: Path, headers: dict[str, str]) -> None:
     (tmp_path / "a.wav").write_bytes(AUDIO)
     async with client(fake := FakeTranscriber(), root=tmp_path) as http:
-        body = json.dumps({"url": "a.wav", "model": "ignored"}, indent=2)
+        body = json.dumps({"url": "a.wav", "language": None}, indent=2)
         assert (await http.post("/asr", content=body, headers=headers)).status_code == 200
     assert fake.bodies == [AUDIO]
 

@@ -1,7 +1,8 @@
 """`asr-api serve`, `asr-api transcribe` and `asr-api models`.
 
 In: a command line. Out: transcripts on stdout or in files, everything else on stderr, and an exit code for scripts:
-0 all is well, 1 a source failed, 2 it could not start, 130 interrupted. Every setting is a flag, too.
+0 all is well, 1 a source failed, 2 it could not start, 3 a source broke off and only its good part was transcribed,
+130 interrupted. Every setting is a flag, too, and so is every parameter of a request.
 Heavy libraries are imported when a command needs them, so that --help is quick.
 """
 
@@ -13,18 +14,21 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from asr_api import __version__
 from asr_api.cli.files import Output
 from asr_api.config import Settings, flag_of, is_server_only, open_cache_folder, read_settings
-from asr_api.errors import AsrError, StartupError
+from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.formats import FORMATS
-from asr_api.options import TranscribeOptions
+from asr_api.parameters import PARAMETERS, Given
 
 OK, SOURCE_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
+EXIT_CODES = """exit codes: 0 all is well; 1 a source failed; 2 it could not start; 3 a source broke off, and only its
+good part was transcribed; 130 interrupted"""
+WISH = "parameter_"  # tells apart --vad of one run from the setting VAD
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,9 +60,11 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(serve(settings))
     from asr_api.cli.transcribe import transcribe
 
-    options = TranscribeOptions(task=arguments.task, language=arguments.language)
     output = Output(FORMATS[arguments.format], arguments.output_dir)
-    return asyncio.run(transcribe(settings, arguments.sources, options, output))
+    try:
+        return asyncio.run(transcribe(settings, arguments.sources, _wishes(given), output))
+    except InvalidParameter as error:  # of all sources; what is wrong with one of them is told where it happens
+        raise SettingsError(str(error)) from None
 
 
 # -- the command line --------------------------------------------------------------------------------------------
@@ -77,20 +83,44 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
     _add_settings(serve, tuple(Settings.model_fields))
 
-    transcribe = commands.add_parser("transcribe", help="transcribe files, links and folders", allow_abbrev=False)
-    transcribe.add_argument("sources", nargs="+", metavar="FILE|URL|DIR", help="a DIR stands for the audio files in it")
+    transcribe = commands.add_parser(
+        "transcribe", help="transcribe files, links and folders", epilog=EXIT_CODES, allow_abbrev=False
+    )
+    sources = "a DIR stands for the audio files in it; - is stdin"
+    transcribe.add_argument("sources", nargs="+", metavar="FILE|URL|DIR|-", help=sources)
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the output; default: text")
     transcribe.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each source into DIR")
-    transcribe.add_argument("--language", metavar="CODE", help="spoken language, such as en; default: detected")
-    transcribe.add_argument(
-        "--task", choices=("transcribe", "translate"), default="transcribe", help="translate: into English"
-    )
-    shared = tuple(name for name, field in Settings.model_fields.items() if not is_server_only(field))
+    wishes = _add_parameters(transcribe)
+    fields = Settings.model_fields.items()
+    shared = tuple(name for name, field in fields if not is_server_only(field) and name not in wishes)
     _add_settings(transcribe, shared)
 
     models = commands.add_parser("models", help="list the models that start without a download", allow_abbrev=False)
     _add_settings(models, ("cache_dir",))
     return parser
+
+
+def _add_parameters(parser: argparse.ArgumentParser) -> frozenset[str]:
+    """A flag for each parameter of a request; returns their names."""
+    for parameter in PARAMETERS:
+        flag, help_text = flag_of(parameter.name), parameter.description
+        if parameter.kind == "boolean":
+            action = argparse.BooleanOptionalAction
+            parser.add_argument(flag, dest=WISH + parameter.name, action=action, default=None, help=help_text)
+        else:
+            metavar = "|".join(parameter.choices) or parameter.kind.upper()
+            parser.add_argument(flag, dest=WISH + parameter.name, metavar=metavar, help=help_text)
+    return frozenset(parameter.name for parameter in PARAMETERS)
+
+
+def _wishes(given: Mapping[str, object]) -> tuple[Given, ...]:
+    """What the command line asks for; True and False are written as a client would."""
+    values = {parameter.name: given[WISH + parameter.name] for parameter in PARAMETERS}
+    return tuple(
+        Given(name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in values.items()
+        if value is not None
+    )
 
 
 def _add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from asr_api.errors import PathNotFound, StartupError
 from asr_api.formats import Format
 from asr_api.transcript import Transcript
 
+STDIN = "-"
 ONE_A_FILE = frozenset({"srt", "vtt"})  # formats that can't be written one behind the other
 AUDIO_ENDINGS = (
     "3gp aac ac3 aif aifc aiff amr au avi caf flac m4a m4b mka mkv mov mp2 mp3 mp4 mpeg mpg oga ogg ogv opus ts wav "
@@ -26,7 +27,7 @@ AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """name: as people know it; place: a link, or an absolute path; output: path of its output, below the folder."""
+    """name: as people know it; place: link, absolute path or STDIN; output: path of its output, below the folder."""
 
     name: str
     place: str
@@ -71,8 +72,13 @@ class Output:
 
 def list_sources(given: Sequence[str]) -> list[Source]:
     """Folders become the audio files in them, in order and without hidden ones."""
+    if given.count(STDIN) > 1:
+        raise StartupError("- is named more than once, and stdin can be read only once; name it once.")
     sources: list[Source] = []
     for name in given:
+        if name == STDIN:
+            sources.append(Source("stdin", STDIN, Path("stdin")))
+            continue
         path = Path(name)
         if path.is_dir():
             inside = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())

@@ -7,60 +7,74 @@ appears on a terminal and nowhere else.
 from __future__ import annotations
 
 import asyncio
+import enum
+import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 
 from tqdm import tqdm
 
-from asr_api.audio.source import LocalPaths, MediaPolicy, names_link, open_named
-from asr_api.cli.files import Output, Source, list_sources
-from asr_api.compose import media_policy, open_transcriber
+from asr_api.audio.source import LocalPaths, MediaPolicy, Spool, names_link, open_named, spool_chunks
+from asr_api.cli.files import STDIN, Output, Source, list_sources
+from asr_api.compose import default_options, in_background, media_policy, open_transcriber
 from asr_api.config import Settings
-from asr_api.errors import AsrError, InvalidParameter, PathNotFound, SettingsError
+from asr_api.errors import AsrError, PathNotFound
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.text.languages import language_code
+from asr_api.parameters import Given, check_parameters, read_parameters
 from asr_api.transcriber import Transcriber, collect
 from asr_api.transcript import Transcript, TranscriptPart
 
-OK, SOURCE_FAILED = 0, 1
+OK, SOURCE_FAILED, SOURCE_TRUNCATED = 0, 1, 3
+STDIN_BLOCK_BYTES = 2**16
 MAX_AT_ONCE = 16  # sources; each brings several windows, so that fewer already fill the engine
 BAR = "{percentage:3.0f}% {bar:20} {n:.0f}/{total:.0f} s of audio, {desc} [{elapsed}<{remaining}]"
 
 
-async def transcribe(settings: Settings, given: Sequence[str], options: TranscribeOptions, output: Output) -> int:
-    """The exit code. Raises StartupError when nothing can be transcribed at all."""
+class Ending(enum.Enum):
+    """How a source ended."""
+
+    WHOLE = enum.auto()
+    TRUNCATED = enum.auto()
+    FAILED = enum.auto()
+
+
+async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[Given], output: Output) -> int:
+    """The exit code. Raises StartupError or InvalidParameter when nothing can be transcribed at all."""
+    options = read_parameters(wishes, default_options(settings))
     sources = list_sources(given)
     output.check(sources)
     policy = replace(media_policy(settings), local_paths=LocalPaths())
     async with open_transcriber(settings, Metrics()) as transcriber:
-        options = replace(options, language=_language(options.language, transcriber.info.languages))
+        check_parameters(options, transcriber.info)
         with _Progress(transcriber, len(sources)) as progress:
             desk = _Desk(transcriber, policy, options, progress)
-            num_failed = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
-    return SOURCE_FAILED if num_failed else OK
+            endings = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
+    if Ending.FAILED in endings:
+        return SOURCE_FAILED
+    return SOURCE_TRUNCATED if Ending.TRUNCATED in endings else OK
 
 
-async def _transcribe_in_order(desk: _Desk, sources: Sequence[Source], output: Output, max_requests: int) -> int:
-    """How many failed."""
+async def _transcribe_in_order(
+    desk: _Desk, sources: Sequence[Source], output: Output, max_requests: int
+) -> list[Ending]:
     places = asyncio.Semaphore(min(MAX_AT_ONCE, max_requests))
     tasks = [asyncio.create_task(desk.transcribe(source, places)) for source in sources]
     try:
-        delivered = [
+        return [
             await _deliver(source, task, output, desk.progress) for source, task in zip(sources, tasks, strict=True)
         ]
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return delivered.count(False)
 
 
-async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Output, progress: _Progress) -> bool:
-    """Writes one transcript as soon as it is there; False when there will be none."""
+async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Output, progress: _Progress) -> Ending:
+    """Writes one transcript as soon as it is there."""
     try:
         transcript = await task
         with progress.paused():
@@ -71,26 +85,19 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
         reason = str(error) if isinstance(error, AsrError) else f"its output can't be written: {error.strerror}."
         with progress.paused():
             sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
-        return False
+        return Ending.FAILED
     finally:
         progress.finish_source()
-    if transcript.is_truncated:
-        with progress.paused():
-            sys.stderr.write(f"asr-api: {source.name}: the file breaks off; this is the text of its good part.\n")
-    return True
+    if not transcript.is_truncated:
+        return Ending.WHOLE
+    with progress.paused():
+        sys.stderr.write(f"asr-api: {source.name}: the file breaks off; this is the text of its good part.\n")
+    return Ending.TRUNCATED
 
 
-def _language(wish: str | None, known: Sequence[str]) -> str | None:
-    """The code of the language that was asked for. Raises SettingsError when the model does not know it."""
-    if wish is None:
-        return None
-    try:
-        code = language_code(wish)
-    except InvalidParameter as error:
-        raise SettingsError(str(error)) from None
-    if known and code not in known:
-        raise SettingsError(f"--language is '{wish}'; this model knows {', '.join(known)}.")
-    return code
+async def _read_stdin() -> AsyncIterator[bytes]:
+    while block := await in_background(lambda: os.read(sys.stdin.fileno(), STDIN_BLOCK_BYTES)):
+        yield block
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +111,16 @@ class _Desk:
 
     async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
         async with places:
-            try:
-                spool = await open_named(source.place, self._policy_for(source), is_local_client=True)
-            except PathNotFound:
-                raise PathNotFound("there is no such file; check the spelling.") from None
-            with spool:
+            with await self._open(source) as spool:
                 return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
+
+    async def _open(self, source: Source) -> Spool:
+        if source.place == STDIN:
+            return await spool_chunks(_read_stdin(), sys.maxsize)
+        try:
+            return await open_named(source.place, self._policy_for(source), is_local_client=True)
+        except PathNotFound:
+            raise PathNotFound("there is no such file; check the spelling.") from None
 
     def _policy_for(self, source: Source) -> MediaPolicy:
         """People may open what they like of their own; what comes from elsewhere is bounded."""

@@ -7,19 +7,21 @@ with a brace; everything else is audio, streamed to disk as it comes. Audio is n
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from asr_api.audio.source import Spool, spool_chunks
 from asr_api.errors import (
     EmptyBody,
     InvalidJson,
+    InvalidParameter,
     InvalidRequest,
     InvalidUrl,
     JsonTooLarge,
     MissingUrl,
     UnsupportedFormat,
 )
+from asr_api.parameters import Given
 
 MAX_JSON_BYTES = 64 * 1024
 EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
@@ -27,9 +29,10 @@ EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Audio that the client names instead of sending it."""
+    """Audio that the client names instead of sending it, and what else the JSON asks for."""
 
     url: str
+    given: tuple[Given, ...] = ()
 
 
 async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | Named:
@@ -56,7 +59,7 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
 
 
 def parse_named(body: bytes) -> Named:
-    """Raises InvalidJson, InvalidRequest, MissingUrl or InvalidUrl."""
+    """Raises InvalidJson, InvalidRequest, MissingUrl, InvalidUrl or InvalidParameter."""
     try:
         request = json.loads(body.decode())
     except (ValueError, RecursionError):
@@ -68,7 +71,19 @@ def parse_named(body: bytes) -> Named:
     url = request["url"]
     if not isinstance(url, str) or not url or any("\ud800" <= character <= "\udfff" for character in url):
         raise InvalidUrl(f'"url" is not a link or a path; send for example {EXAMPLE}.')
-    return Named(url)
+    given = [one for name, value in request.items() if name != "url" for one in _given(name, value)]
+    return Named(url, tuple(given))
+
+
+def _given(name: str, value: object) -> Iterator[Given]:
+    """A JSON value as it would stand in a query; null counts as not given."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            yield Given(name, one)
+        elif isinstance(one, bool | int | float):
+            yield Given(name, json.dumps(one))
+        elif one is not None:
+            raise InvalidParameter(f"{name[:40]!r} holds a JSON object; send text, a number, true, false or a list.")
 
 
 def _may_be_json(head: bytearray) -> bool:

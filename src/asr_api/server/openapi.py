@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asr_api import __version__
+from asr_api.parameters import PARAMETERS, Parameter
 
 _ERROR_SCHEMA = {
     "type": "object",
@@ -40,6 +41,33 @@ HEALTH_RESPONSE: dict[str, Any] = {
     "content": {"application/json": {"example": {"status": "ok", "version": __version__}}},
 }
 
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": parameter.kind}
+    if parameter.kind == "array":
+        schema["items"] = {"type": "string"}
+    if parameter.kind == "number":
+        schema |= {"minimum": 0, "maximum": 1}
+    if parameter.choices:
+        schema["enum"] = list(parameter.choices)
+    return schema
+
+
+def _description(parameter: Parameter) -> str:
+    also = "".join(f" Also called {alias}." for alias in parameter.aliases)
+    return f"{parameter.description[0].upper()}{parameter.description[1:]}.{also}"
+
+
+ASR_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": parameter.name,
+        "in": "query",
+        "required": False,
+        "description": _description(parameter),
+        "schema": _schema(parameter),
+    }
+    for parameter in PARAMETERS
+]
 ASR_REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "description": "The bytes of an audio or video file under any content type, or JSON that names one.",
@@ -52,7 +80,11 @@ ASR_REQUEST_BODY: dict[str, Any] = {
                     "url": {
                         "type": "string",
                         "description": "An http(s) link, or a path on the server if it allows it.",
-                    }
+                    },
+                    **{
+                        parameter.name: _schema(parameter) | {"description": _description(parameter)}
+                        for parameter in PARAMETERS
+                    },
                 },
             },
             "example": {"url": "https://example.org/speech.mp3"},
@@ -73,6 +105,8 @@ _TEXT_HEADERS = {
     "x-salad-machine-id": "SALAD_MACHINE_ID of the server.",
     "x-salad-container-group-id": "SALAD_CONTAINER_GROUP_ID of the server.",
     "x-request-id": "Taken from the request, or made.",
+    "x-language": "Code of the language that most of it is in; absent where the model can't tell.",
+    "x-transcript-doubts": "How many segments may be wrong or were omitted because nobody spoke; else absent.",
     "x-audio-truncated": "1 when the file broke off and this is the text of its good part; else absent.",
 }
 _TIMESTAMP = {

@@ -19,7 +19,7 @@ from typing import Any
 import uvicorn
 
 from asr_api import __version__
-from asr_api.compose import media_policy, open_transcriber
+from asr_api.compose import default_options, media_policy, open_transcriber
 from asr_api.config import Settings
 from asr_api.engines.protocol import EngineInfo
 from asr_api.metrics import Metrics
@@ -93,7 +93,12 @@ class _Server(uvicorn.Server):
 
 
 def _open_server(settings: Settings, entrance: Entrance, metrics: Metrics) -> _Server:
-    options = AppOptions(media_policy(settings), settings.salad_machine_id, settings.salad_container_group_id)
+    options = AppOptions(
+        media_policy(settings),
+        settings.salad_machine_id,
+        settings.salad_container_group_id,
+        defaults=default_options(settings),
+    )
     return _Server(
         uvicorn.Config(
             create_app(entrance, metrics, options),

@@ -6,6 +6,7 @@ Knows the wire; the transcriber knows the rest.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,10 +14,11 @@ from asr_api.audio.source import MediaPolicy, Spool, open_named
 from asr_api.engines.protocol import EngineInfo
 from asr_api.formats.json import asr_json
 from asr_api.options import TranscribeOptions
+from asr_api.parameters import Given, check_parameters, read_parameters
 from asr_api.server.body import Named, read_body
 from asr_api.server.entrance import Entrance
 from asr_api.server.gate import is_local_client
-from asr_api.server.openapi import ASR_REQUEST_BODY, ASR_RESPONSES
+from asr_api.server.openapi import ASR_PARAMETERS, ASR_REQUEST_BODY, ASR_RESPONSES
 from asr_api.server.options import AppOptions
 from asr_api.transcriber import collect
 from asr_api.transcript import Transcript
@@ -31,16 +33,23 @@ def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
         summary="Transcribe audio",
         response_class=Response,
         responses=ASR_RESPONSES,
-        openapi_extra={"requestBody": ASR_REQUEST_BODY},
+        openapi_extra={"requestBody": ASR_REQUEST_BODY, "parameters": ASR_PARAMETERS},
     )
     async def transcribe(request: Request) -> Response:
-        """Send the bytes of an audio file under any content type, or JSON that names a link or a file."""
+        """Send the bytes of an audio file under any content type, or JSON that names a link or a file.
+
+        What else the query asks for may stand in such JSON instead, under the same names.
+        """
         arrived_s = time.perf_counter()
+        given = [Given(name, text) for name, text in request.query_params.multi_items()]
+        wishes = _read_wishes(given, entrance, options.defaults)  # before the body: a typo need not cost an upload
         with entrance.receiving():
             content_type = request.headers.get("content-type", "")
             body = await entrance.run(read_body(content_type, request.stream(), media.max_media_bytes))
         started_s = time.perf_counter()
-        journey = _transcribe(body, entrance, media, is_local_client=is_local_client(request.scope))
+        if isinstance(body, Named):
+            wishes = _read_wishes([*given, *body.given], entrance, options.defaults)
+        journey = _transcribe(body, wishes, entrance, media, is_local_client=is_local_client(request.scope))
         try:
             transcript = await entrance.run(journey, request.receive)
         finally:
@@ -58,14 +67,21 @@ def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
     return router
 
 
+def _read_wishes(given: Sequence[Given], entrance: Entrance, defaults: TranscribeOptions) -> TranscribeOptions:
+    """Raises InvalidParameter, also for what the model can't do."""
+    wishes = read_parameters(given, defaults)
+    check_parameters(wishes, entrance.enter().info)
+    return wishes
+
+
 async def _transcribe(
-    body: Spool | Named, entrance: Entrance, media: MediaPolicy, *, is_local_client: bool
+    body: Spool | Named, wishes: TranscribeOptions, entrance: Entrance, media: MediaPolicy, *, is_local_client: bool
 ) -> Transcript:
     if isinstance(body, Named):
         with entrance.receiving():
             body = await open_named(body.url, media, is_local_client=is_local_client)
     with body:  # the route closes an upload as well, because this may be cancelled before it starts
-        return await collect(entrance.enter().transcribe(body, TranscribeOptions()))
+        return await collect(entrance.enter().transcribe(body, wishes))
 
 
 def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict[str, str]:
@@ -81,7 +97,17 @@ def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict
     }
     if transcript.is_truncated:
         headers["x-audio-truncated"] = "1"
+    if transcript.language is not None:
+        headers["x-language"] = transcript.language
+    if num_doubts := _num_doubts(transcript):
+        headers["x-transcript-doubts"] = str(num_doubts)
     return headers
+
+
+def _num_doubts(transcript: Transcript) -> int:
+    """Segments whose text may be wrong, or that were left out because nobody seemed to speak."""
+    qualities = [segment.quality for segment in transcript.segments]
+    return len(transcript.omitted) + sum(1 for quality in qualities if quality is not None and quality.doubts)
 
 
 def _printable(text: str) -> str:

@@ -14,7 +14,8 @@ from asr_api.server.openapi import ERROR_503, HEALTH_RESPONSE
 def health_router(entrance: Entrance, metrics: Metrics) -> APIRouter:
     router = APIRouter()
 
-    @router.api_route("/hc", methods=["GET"], summary="Health", responses={200: HEALTH_RESPONSE, 503: ERROR_503})
+    @router.head("/hc", include_in_schema=False)
+    @router.get("/hc", summary="Health", responses={200: HEALTH_RESPONSE, 503: ERROR_503})
     async def check_health() -> JSONResponse:
         """200 when the engine can work; 503 while the model is loaded, the engine restarts or the server drains."""
         entrance.enter().check_ready()
