@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.engines.protocol import Engine, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.whisper.ladder import Attempt
 from asr_api.options import TranscribeOptions
 from asr_api.transcript import WindowTranscript
 
-AUTO = TranscribeOptions()
+AUTO = TranscribeOptions(temperatures=(0.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,9 @@ class Heard:
     transcript: WindowTranscript
 
 
-def open_onnx(folder: Path, *, slots: int = 4, max_new_tokens: int = 448, num_threads: int = 1) -> OnnxEngine:
+def open_onnx(
+    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, num_threads: int = 1, beam_size: int = 1
+) -> OnnxEngine:
     return OnnxEngine(
         EngineOptions(
             model_id=folder.name,
@@ -33,6 +37,7 @@ def open_onnx(folder: Path, *, slots: int = 4, max_new_tokens: int = 448, num_th
             max_new_tokens=max_new_tokens,
             flash_attention_2=False,
             num_threads=num_threads,
+            beam_size=beam_size,
         )
     )
 
@@ -47,23 +52,31 @@ def finish_all(engine: Engine, num_jobs: int) -> dict[int, WindowTranscript]:
     raise AssertionError(f"{len(finished)} of {num_jobs} jobs finished")
 
 
-def listen(engine: OnnxEngine, windows: Sequence[NDArray[np.int16]], options: TranscribeOptions = AUTO) -> list[Heard]:
-    """What each window gave, in order; all are admitted at once, or as slots become free."""
-    table = engine._slots
-    seen = {}
-    add = table.add
+def listen(
+    engine: OnnxEngine,
+    windows: Sequence[NDArray[np.int16]],
+    options: TranscribeOptions | Sequence[TranscribeOptions] = AUTO,
+) -> list[Heard]:
+    """What each window gave, in order; all are admitted at once, or as slots become free.
 
-    def remember(job: WindowJob) -> None:
-        add(job)
-        seen[job.job_id] = table._slots[-1]
+    options: of all windows, or of each
+    """
+    said: dict[int, Heard] = {}
+    finish = engine._finish
 
-    table.add = remember  # type: ignore[method-assign]
-    waiting = [WindowJob(index, pcm, options) for index, pcm in enumerate(windows)]
-    finished: dict[int, WindowTranscript] = {}
-    while len(finished) < len(windows):
+    def remember(batch: Batch, index: int, attempt: Attempt) -> FinishedJob:
+        prompt = batch.passes[index].slot.prompt
+        done = finish(batch, index, attempt)
+        said[done.job_id] = Heard(prompt.tokens, attempt.draft.tokens, done.transcript)
+        return done
+
+    engine._finish = remember  # type: ignore[method-assign]
+    each_options = [options] * len(windows) if isinstance(options, TranscribeOptions) else options
+    waiting = [WindowJob(index, *each) for index, each in enumerate(zip(windows, each_options, strict=True))]
+    while len(said) < len(windows):
         room = engine.free_slots
         engine.admit(waiting[:room])
         del waiting[:room]
-        finished |= {done.job_id: done.transcript for done in engine.step()}
-    table.add = add  # type: ignore[method-assign]
-    return [Heard(tuple(seen[job].prompt), tuple(seen[job].tokens), finished[job]) for job in range(len(windows))]
+        engine.step()
+    engine._finish = finish  # type: ignore[method-assign]
+    return [said[job] for job in range(len(windows))]

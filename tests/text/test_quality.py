@@ -67,7 +67,6 @@ def test_what_people_say_again_is_no_loop(said: list[int]) -> None:
         (" It is well." * 20, -0.1, 0.1, False, ("repetition",)),
         (" It is well." * 20, -2.0, 0.1, False, ("repetition", "low_confidence")),
         (" It is well.", -0.1, 0.1, True, ("repetition",)),
-        (" It is well.", float("nan"), 0.1, False, ("low_confidence",)),
     ],
 )
 def test_doubts_and_what_follows_from_them(

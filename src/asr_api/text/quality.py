@@ -18,6 +18,7 @@ COMPRESSION_THRESHOLD = 2.4
 LOOP_PERIOD_TOKENS = 16
 LOOP_REPEATS = 4
 LOOP_TOKENS = 32
+LOOP_CHECK_TOKENS = 8  # it is looked for each time so many were written
 
 
 def is_no_speech(no_speech_probability: float, mean_logprob: float) -> bool:
@@ -45,10 +46,25 @@ def ends_in_loop(tokens: Sequence[int]) -> bool:
     return False
 
 
+def has_loop(tokens: Sequence[int]) -> bool:
+    """True when they end in a loop, or did earlier. tokens: of text, without stamps"""
+    sizes = range(LOOP_TOKENS, len(tokens) + LOOP_CHECK_TOKENS, LOOP_CHECK_TOKENS)
+    return any(ends_in_loop(tokens[:size]) for size in sizes)
+
+
 def quality_of(
-    text: str, *, mean_logprob: float, no_speech_probability: float, temperature: float = 0.0, is_loop: bool = False
+    text: str,
+    *,
+    mean_logprob: float,
+    no_speech_probability: float,
+    temperature: float = 0.0,
+    is_loop: bool = False,
+    is_whole: bool = True,
 ) -> Quality:
-    """The numbers of a pass, and its doubts: none where it passed every test."""
+    """The numbers of a pass, and its doubts: none where it passed every test.
+
+    is_whole: False where it was broken off, so that text may be missing
+    """
     ratio = compression_ratio(text.strip())
     doubts: list[Doubt] = []
     if is_no_speech(no_speech_probability, mean_logprob):
@@ -56,7 +72,7 @@ def quality_of(
     else:
         if is_loop or ratio > COMPRESSION_THRESHOLD:
             doubts.append("repetition")
-        if not mean_logprob >= LOGPROB_THRESHOLD:  # so that a NaN is doubted
+        if mean_logprob < LOGPROB_THRESHOLD or not is_whole:
             doubts.append("low_confidence")
     return Quality(temperature, mean_logprob, ratio, no_speech_probability, tuple(doubts))
 

@@ -1,6 +1,6 @@
-"""Ids → text, with Whisper's special tokens as named properties.
+"""Ids ↔ text, with Whisper's special tokens as named properties.
 
-In goes a checkpoint folder with tokenizer.json, or with vocab.json; out comes a Tokenizer. Ids below
+In goes a checkpoint folder with tokenizer.json, or with vocab.json and merges.txt; out comes a Tokenizer. Ids below
 the end of text are pieces of UTF-8, everything above is special and never becomes text. Knows nothing about times.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models
+from tokenizers import decoders, models, pre_tokenizers
 
 from asr_api.errors import CheckpointError
 from asr_api.text.languages import LANGUAGES
@@ -29,6 +29,9 @@ class Tokenizer:
         """Raises CheckpointError when there is no tokenizer, or not Whisper's."""
         self._backend = _open_backend(folder)
         self._backend.decoder = decoders.ByteLevel()
+        # Without the added tokens, so that nobody's text becomes a special token.
+        self._plain = Backend(self._backend.model)
+        self._plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.end = self._special("endoftext")
         self.start = self._special("startoftranscript")
         self.no_timestamps = self._special("notimestamps")
@@ -44,6 +47,10 @@ class Tokenizer:
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of the tokens; special tokens are skipped, broken UTF-8 becomes U+FFFD."""
         return self._backend.decode([token for token in tokens if token < self.end], skip_special_tokens=False)
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of plain text; what looks like a special token is text, too."""
+        return self._plain.encode(text, add_special_tokens=False).ids
 
     def _special(self, name: str) -> int:
         token = self._find(name)
@@ -65,13 +72,16 @@ def _open_backend(folder: Path) -> Backend:
         return _from_vocab_files(folder)
     except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(
-            "The checkpoint's tokenizer.json, or its vocab.json, cannot be read; fetch the checkpoint again."
+            "The checkpoint's tokenizer.json, or its vocab.json and merges.txt, cannot be read; "
+            "fetch the checkpoint again."
         ) from error
 
 
 def _from_vocab_files(folder: Path) -> Backend:
-    """The older layout. Merges are not needed: they say how to cut text up, and here it is only put together."""
+    """The older layout."""
     vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     path = folder / "added_tokens.json"
     added: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return Backend(models.BPE(vocab | added, []))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    return Backend(models.BPE(vocab | added, [(left, right) for left, right in pairs]))

@@ -42,7 +42,7 @@ def test_tokens_are_those_of_transformers_in_a_mixed_batch(name: str, folders: d
     engine = open_onnx(folders[name])
     for language in {window.language for window in windows}:
         chosen = [window for window in windows if window.language == language]
-        heard = listen(engine, [_pcm(window) for window in chosen], TranscribeOptions(language=language))
+        heard = listen(engine, [_pcm(window) for window in chosen], dataclasses.replace(AUTO, language=language))
         assert [each.prompt for each in heard] == [window.prompt for window in chosen]
         assert [each.tokens for each in heard] == [window.tokens for window in chosen]
 
@@ -65,8 +65,8 @@ def test_what_is_heard_in_a_window_does_not_depend_on_the_rows_around_it(folders
     for seeds in ([1], [0, 1, 2]):
         for seed in seeds:
             engine._encode(WindowJob(seed, sound(2, seed), AUTO))
-        row = engine._slots.row_of(1)
-        rows.append((engine._caches.cross_keys[:, row].copy(), engine._caches.cross_values[:, row].copy()))
+        row = seeds.index(1)
+        rows.append((engine._cross.keys[:, row].copy(), engine._cross.values[:, row].copy()))
         engine.cancel(seeds)
     np.testing.assert_allclose(rows[0][0], rows[1][0], atol=1e-5)
     np.testing.assert_allclose(rows[0][1], rows[1][1], atol=1e-5)
@@ -118,7 +118,7 @@ def test_a_pass_that_reaches_its_limit_is_resumed_until_the_audio_is_done(folder
 def test_a_language_may_be_given_in_any_spelling(folders: dict[str, Path]) -> None:
     engine = open_onnx(folders["multilingual"])
     spellings = ("de", "DE", "de-AT", "German")
-    heard = [listen(engine, [sound(2, 0)], TranscribeOptions(language=name))[0] for name in spellings]
+    heard = [listen(engine, [sound(2, 0)], dataclasses.replace(AUTO, language=name))[0] for name in spellings]
     assert {each.transcript.language for each in heard} == {"de"}
     assert {each.prompt for each in heard} == {
         (SMALL.special("startoftranscript"), SMALL.special("de"), SMALL.special("transcribe"))
@@ -127,7 +127,7 @@ def test_a_language_may_be_given_in_any_spelling(folders: dict[str, Path]) -> No
 
 def test_the_task_is_part_of_the_prompt(folders: dict[str, Path]) -> None:
     engine = open_onnx(folders["multilingual"])
-    heard = listen(engine, [sound(2, 0)], TranscribeOptions(task="translate", language="fr"))[0]
+    heard = listen(engine, [sound(2, 0)], dataclasses.replace(AUTO, task="translate", language="fr"))[0]
     assert heard.prompt[-1] == SMALL.special("translate")
 
 

@@ -1,29 +1,38 @@
 """Any Whisper checkpoint on a processor: PCM windows in, window transcripts out, with ONNX Runtime and no torch.
 
 Windows wait, are encoded one after another, and are decoded together, each at its own position: one that comes later
-joins the running batch, one that is done leaves it. What a window says never depends on its neighbours.
-Knows nothing about requests or where windows come from.
+joins the running batch, one that is done leaves it, one whose text looks wrong is tried again in a batch of its own.
+What a window says never depends on its neighbours. Knows nothing about requests or where windows come from.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
-from asr_api.engines.onnx.caches import Caches
+from asr_api.engines.onnx.batch import Batch
+from asr_api.engines.onnx.caches import CrossCache
 from asr_api.engines.onnx.cores import processor_name, usable_cores
-from asr_api.engines.onnx.graph import decoder_graph, encoder_graph
+from asr_api.engines.onnx.decoder import decoder_graph
+from asr_api.engines.onnx.encoder import encoder_graph
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.whisper.ladder import BEST_OF, Attempt
 from asr_api.engines.whisper.logmel import HOP_SAMPLES, log_mel
-from asr_api.engines.whisper.slots import SlotTable
+from asr_api.engines.whisper.passes import Writer
+from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.slots import Finisher, Slot
 from asr_api.engines.whisper.spec import read_spec
 from asr_api.engines.whisper.weights import Weights
+from asr_api.engines.whisper.words import timed_words
+from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
 from asr_api.text.tokenizer import Tokenizer
+from asr_api.transcript import Word
 
 # One `step` encodes for about this long and then decodes for about this long, so that cancellation is prompt and
 # windows of small models are still encoded many at a time between two bursts.
@@ -32,28 +41,35 @@ BURST_STEPS = 8
 WARM_UP_JOB = -1
 FLASH_ATTENTION_NOTE = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
+logger = logging.getLogger(__name__)
+
 
 class OnnxEngine:
     """Implements `asr_api.engines.protocol.Engine`."""
 
     def __init__(self, options: EngineOptions) -> None:
         """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read."""
-        self._spec = read_spec(options.checkpoint)
-        tokenizer = Tokenizer(options.checkpoint)
+        self._spec = spec = read_spec(options.checkpoint)
+        self._tokenizer = Tokenizer(options.checkpoint)
+        self._prompter = Prompter(spec, self._tokenizer)
         weights = Weights(options.checkpoint)
         num_threads = options.num_threads or usable_cores()
-        self._encoder = Session(encoder_graph(self._spec, weights), num_threads)
-        self._decoder = Session(decoder_graph(self._spec, weights), num_threads)
-        self._caches = Caches(self._spec, options.slots)
-        self._slots = SlotTable(self._spec, tokenizer, options.max_new_tokens)
+        self._encoder = Session(encoder_graph(spec, weights), num_threads)
+        decoder = Session(decoder_graph(spec, weights), num_threads)
+        writer = Writer(spec, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
+        # One row more than windows: between the two batches there is always a free one.
+        self._cross = CrossCache(spec, options.slots + 1)
+        self._firm = Batch(decoder, writer, self._cross, spec, options.beam_size, is_at_back=False)
+        self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
+        self._finisher = Finisher(self._tokenizer)
         self._waiting: deque[WindowJob] = deque()
         self._info = EngineInfo(
             model_id=options.model_id,
             engine="onnx",
             device_name=processor_name(),
-            window_s=self._spec.window_s,
+            window_s=spec.window_s,
             slots=options.slots,
-            languages=self._slots.languages,
+            languages=self._prompter.languages,
             notes=(FLASH_ATTENTION_NOTE,) if options.flash_attention_2 else (),
         )
 
@@ -63,7 +79,7 @@ class OnnxEngine:
 
     @property
     def free_slots(self) -> int:
-        return self._info.slots - len(self._slots) - len(self._waiting)
+        return self._info.slots - len(self._firm.passes) - len(self._sampled.passes) - len(self._waiting)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
@@ -72,7 +88,7 @@ class OnnxEngine:
         for job in jobs:
             if len(job.pcm) > self._spec.n_frames * HOP_SAMPLES:
                 raise ValueError(f"a window of {len(job.pcm)} samples is longer than the model's; this is a bug")
-            self._slots.prompt_for(job.options)
+            self._prompter.prompt(job.options)
         self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
 
     def step(self) -> list[FinishedJob]:
@@ -83,46 +99,75 @@ class OnnxEngine:
                 break
         until_s = time.monotonic() + MOMENT_S
         for _ in range(BURST_STEPS):
-            if not len(self._slots):
-                break
-            finished = self._decode()
+            finished = self._settle(self._firm) + self._settle(self._sampled)
             if finished:
-                self.cancel([done.job_id for done in finished])
                 return finished
+            for batch in (self._firm, self._sampled):
+                if batch.passes:
+                    batch.step()
             if time.monotonic() >= until_s:
                 break
-        return []
+        return self._settle(self._firm) + self._settle(self._sampled)
 
     def cancel(self, job_ids: Sequence[int]) -> None:
         self._waiting = deque(job for job in self._waiting if job.job_id not in job_ids)
-        for job_id in job_ids:
-            row = self._slots.row_of(job_id)
-            if row is not None:
-                last = self._slots.free(row)
-                if row != last:
-                    self._caches.move(last, row)
+        for batch in (self._firm, self._sampled):
+            for index in reversed(range(len(batch.passes))):
+                if batch.passes[index].slot.job.job_id in job_ids:
+                    batch.remove(index)
 
     def warm_up(self) -> None:
+        """Raises CheckpointError when the model computes no numbers."""
         self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions())])
+        self._encode(self._waiting.popleft())
+        first = self._firm.passes[0].slot.first_logits
+        if first is None or not np.isfinite(first).all():
+            raise CheckpointError(
+                "The checkpoint's weights are broken: what it computes for silence is no number; fetch it again."
+            )
         self.step()
         self.cancel([WARM_UP_JOB])
 
     def close(self) -> None:
-        self.cancel([job.job_id for job in self._waiting])
-        del self._encoder, self._decoder, self._caches
+        self._waiting.clear()
+        del self._encoder, self._firm, self._sampled, self._cross
 
     def _encode(self, job: WindowJob) -> None:
         """One window at a time: on two cores a batch of four took four times as long (whisper-tiny's shape)."""
+        slot = Slot(job, self._prompter.prompt(job.options))
+        batch = self._sampled if slot.temperature else self._firm
         mel = log_mel(job.pcm, self._spec.n_mels, self._spec.n_frames)
-        self._encoder.run_into({"log_mel": mel[None]}, self._caches.cross_views(len(self._slots)))
-        self._slots.add(job)
+        self._encoder.run_into({"log_mel": mel[None]}, self._cross.views(batch.next_row, 1))
+        batch.begin(slot, self._prompter)
 
-    def _decode(self) -> list[FinishedJob]:
-        """One step of all rows."""
-        positions = self._slots.positions()
-        inputs = self._caches.step_inputs(positions)
-        logits, keys, values = self._decoder.run(
-            {"tokens": self._slots.next_tokens(), "positions": positions, **inputs}
-        )
-        self._caches.store(positions, keys, values)
-        return self._slots.take(logits)
+    def _settle(self, batch: Batch) -> list[FinishedJob]:
+        """Takes the passes that are done out of a batch: their windows are finished, or tried again."""
+        finished = []
+        while (index := next((i for i, each in enumerate(batch.passes) if each.is_done), None)) is not None:
+            slot = batch.passes[index].slot
+            attempt = self._finisher.settle(slot, batch.passes[index].drafts)
+            if attempt is not None:
+                finished.append(self._finish(batch, index, attempt))
+                batch.remove(index)
+            elif batch is self._sampled:
+                batch.start_again(index)
+            else:
+                self._sampled.take_over(batch, index)
+        return finished
+
+    def _finish(self, batch: Batch, index: int, attempt: Attempt) -> FinishedJob:
+        slot = batch.passes[index].slot
+        transcript = self._finisher.transcript(slot, attempt, self._words(batch, index, attempt))
+        if not attempt.draft.is_whole:
+            logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
+        return FinishedJob(slot.job.job_id, transcript)
+
+    def _words(self, batch: Batch, index: int, attempt: Attempt) -> tuple[tuple[Word, ...], ...]:
+        """The words of each segment, where they are wanted."""
+        slot = batch.passes[index].slot
+        spans = self._finisher.spans(slot, attempt)
+        if not slot.job.options.words or not spans:
+            return ()
+        fed = self._prompter.fed_text(slot.prompt, [token for span in spans for token in span.tokens])
+        attention = batch.attention(index, fed)
+        return timed_words(spans, attention, fed.first, self._tokenizer, slot.audio_ms)

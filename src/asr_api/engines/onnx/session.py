@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from asr_api.engines.onnx.graph import Graph
+from asr_api.engines.onnx.builder import Graph
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.float32] | NDArray[np.int64]

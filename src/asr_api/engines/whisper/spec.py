@@ -32,6 +32,7 @@ class WhisperSpec:
     is_tied:                the output projection is the token embedding
     suppress_tokens:        never sampled
     begin_suppress_tokens:  not sampled first
+    alignment_heads:        (layer, head) in the decoder whose cross-attention follows the words in time, at least one
     language:               what a fine-tuned checkpoint was made for; spoken unless a request names another
     """
 
@@ -52,6 +53,7 @@ class WhisperSpec:
     suppress_tokens: tuple[int, ...]
     begin_suppress_tokens: tuple[int, ...]
     max_initial_stamp: int
+    alignment_heads: tuple[tuple[int, int], ...]
 
     @property
     def n_frames(self) -> int:
@@ -97,6 +99,7 @@ def read_spec(folder: Path) -> WhisperSpec:
         suppress_tokens=_read_ids(habits, config, "suppress_tokens"),
         begin_suppress_tokens=_read_ids(habits, config, "begin_suppress_tokens"),
         max_initial_stamp=_read(habits, "max_initial_timestamp_index", int, MAX_INITIAL_STAMP),
+        alignment_heads=_read_alignment_heads(habits, config),
     )
 
 
@@ -153,3 +156,26 @@ def _read_ids(habits: dict[str, object], config: dict[str, object], key: str) ->
         raise CheckpointError(f"The checkpoint's {key} is no list of token ids; fetch the checkpoint again.")
     n_vocab = _read(config, "vocab_size", int)
     return tuple(token for token in value if 0 <= token < n_vocab)
+
+
+def _read_alignment_heads(habits: dict[str, object], config: dict[str, object]) -> tuple[tuple[int, int], ...]:
+    """Sorted; where a checkpoint does not say, OpenAI's choice: every head of the upper half of the layers."""
+    n_layer, n_head = _read(config, "decoder_layers", int), _read(config, "decoder_attention_heads", int)
+    value = habits.get("alignment_heads")
+    if not value:
+        return tuple((layer, head) for layer in range(n_layer // 2, n_layer) for head in range(n_head))
+    places = value if isinstance(value, list) else [value]
+    heads = {head for head in map(_read_head, places) if head and head[0] < n_layer and head[1] < n_head}
+    if len(heads) != len(places):
+        raise CheckpointError(
+            f"The checkpoint's alignment_heads are {str(value)[:80]}, no pairs below {n_layer} layers and {n_head} "
+            "heads; correct or remove them in generation_config.json."
+        )
+    return tuple(sorted(heads))
+
+
+def _read_head(place: object) -> tuple[int, int] | None:
+    match place:
+        case [int(layer), int(head)] if layer >= 0 and head >= 0:
+            return layer, head
+    return None
