@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
 from asr_api.options import TranscribeOptions
+from tests.engines.listening import Heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,14 @@ class ReferenceModel:
                 return_dict_in_generate=True,
                 **wishes,
             )
-        end = self._habits.eos_token_id
         return [
-            Reference(tuple(ids[:n_prompt]), tuple(token for token in ids[n_prompt:] if token != end))
+            Reference(tuple(ids[:n_prompt]), tuple(token for token in ids[n_prompt:] if token != self.end))
             for ids in output.sequences.tolist()
         ]
+
+    @property
+    def end(self) -> int:
+        return int(self._habits.eos_token_id)
 
     def prompt_ids(self, text: str) -> list[int]:
         """What stands before the start of the transcript.
@@ -88,9 +92,35 @@ class ReferenceModel:
         """The token of each window's language."""
         return list(self._model.detect_language(self._features(windows)).tolist())
 
+    def lead(self, pcm: NDArray[np.int16], text: Sequence[int], one: int, other: int) -> float:
+        """By how much the logit of `one` exceeds that of `other` after a prompt and some tokens."""
+        with torch.no_grad():
+            logits = self._model(self._features([pcm]), decoder_input_ids=torch.tensor([text])).logits[0, -1]
+        return float(logits[one] - logits[other])
+
     def code_of(self, token: int) -> str:
         """Of a language's token."""
         return next(name for name, number in self._habits.lang_to_id.items() if number == token).strip("<|>")
 
     def _features(self, windows: Sequence[NDArray[np.int16]]) -> torch.Tensor:
         return torch.from_numpy(np.stack([self.log_mel(pcm) for pcm in windows]))
+
+
+def assert_equal(
+    theirs: ReferenceModel,
+    windows: Sequence[NDArray[np.int16]],
+    heard: Sequence[Heard],
+    expected: Sequence[Reference],
+) -> None:
+    """The same prompts and tokens; a difference is told with how close the two tokens are, should it be a near-tie."""
+    end = theirs.end
+    for index, (pcm, ours, exact) in enumerate(zip(windows, heard, expected, strict=True)):
+        assert ours.prompt == exact.prompt, f"window {index}"
+        pairs = list(zip((*ours.tokens, end), (*exact.tokens, end), strict=False))
+        at = next((at for at, (one, other) in enumerate(pairs) if one != other), None)
+        if at is not None:
+            lead = theirs.lead(pcm, exact.prompt + exact.tokens[:at], pairs[at][1], pairs[at][0])
+            raise AssertionError(
+                f"window {index}, token {at}: {pairs[at][0]} instead of {pairs[at][1]}, whose logit leads by {lead:.6f}"
+            )
+        assert ours.tokens == exact.tokens, f"window {index}"

@@ -18,7 +18,7 @@ from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import TINY, Shape, write_checkpoint
 from tests.engines.sounds import sound
 from tests.parity.hearing import hear, open_engine
-from tests.parity.reference import ReferenceModel
+from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
 
 pytestmark = [
@@ -112,8 +112,7 @@ def assert_same_tokens(pair: Pair, windows: list[Pcm], case: Case) -> None:
     options = [dataclasses.replace(case.options, language=code) for code in codes]
     heard = hear(pair.ours(case.beam_size), windows, options)
     expected = pair.theirs.listen(windows, options, case.beam_size)
-    assert [each.prompt for each in heard] == [each.prompt for each in expected]
-    assert [each.tokens for each in heard] == [each.tokens for each in expected]
+    assert_equal(pair.theirs, windows, heard, expected)
     assert len({each.tokens for each in heard}) > len(windows) / 2  # equality means something: they differ
 
 

@@ -1,0 +1,42 @@
+"""The built-in model says to speech what transformers says with it, whatever its weights are."""
+
+from __future__ import annotations
+
+import pytest
+
+from asr_api.engines.checkpoint import BUILTIN_FOLDER
+from asr_api.options import TranscribeOptions
+from tests.parity.clips import NUM_CLIPS, clips
+from tests.parity.hearing import hear, open_engine
+from tests.parity.reference import ReferenceModel, assert_equal
+from tests.parity.speech import recordings
+
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(not BUILTIN_FOLDER.is_dir(), reason="the built-in model is not in this checkout"),
+    pytest.mark.skipif(not recordings(), reason="no recordings of speech on this machine"),
+]
+
+GREEDY = TranscribeOptions(temperatures=(0.0,))
+AT_ONCE = 10
+
+
+def test_fifty_clips() -> None:
+    windows = clips()
+    options = [GREEDY] * len(windows)
+    theirs = ReferenceModel(BUILTIN_FOLDER)
+    heard = hear(open_engine(BUILTIN_FOLDER, slots=AT_ONCE), windows, options)
+    for begin in range(0, NUM_CLIPS, AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        assert_equal(theirs, windows[part], heard[part], theirs.listen(windows[part], options[part]))
+    assert len({each.tokens for each in heard}) > NUM_CLIPS / 2
+
+
+def test_beams() -> None:
+    windows = [*recordings()[:4], *clips()[:4]]
+    options = [GREEDY] * len(windows)
+    theirs = ReferenceModel(BUILTIN_FOLDER)
+    for beam_size in (2, 5):
+        heard = hear(open_engine(BUILTIN_FOLDER, beam_size=beam_size), windows, options)
+        assert_equal(theirs, windows, heard, theirs.listen(windows, options, beam_size))
