@@ -96,21 +96,27 @@ class Listener:
         return heard
 
     def _hear_durations(self, inputs: Inputs) -> list[list[HeardToken]]:
-        """Transducers: each step writes a token or a blank and moves on by its duration."""
-        written = self._model.generate(**inputs)
-        durations = written.durations
-        starts = durations.cumsum(-1) - durations
+        """Transducers: each step writes a token or a blank and moves on by its duration.
+
+        transformers lets a row that has come to its end write on until the longest has; that is cut off here.
+        """
         config = self._model.config
+        num_frames = self._count_frames(inputs, inputs[self._model.main_input_name].shape[1])
+        limits = [config.max_symbols_per_step * max(1, count) for count in num_frames]
+        written = self._model.generate(**inputs, max_new_tokens=max(limits))
+        starts = written.durations.cumsum(-1) - written.durations
         silent = {self._blank, config.pad_token_id, config.blank_token_id}
-        rows = zip(written.sequences.tolist(), starts.tolist(), durations.tolist(), strict=True)
-        return [
-            [
-                self._timed(token, start, start + max(1, duration))
-                for token, start, duration in list(zip(*row, strict=True))[1:]  # after the start token
-                if token not in silent
-            ]
-            for row in rows
-        ]
+        heard = []
+        for row, (count, limit) in enumerate(zip(num_frames, limits, strict=True)):
+            parts = (part[row].tolist()[1 : limit + 1] for part in (written.sequences, starts, written.durations))
+            heard.append(
+                [
+                    self._timed(token, start, start + max(1, duration))
+                    for token, start, duration in zip(*parts, strict=True)
+                    if token not in silent and start < count
+                ]
+            )
+        return heard
 
     def _hear_text(self, inputs: Inputs) -> list[list[HeardToken]]:
         """Encoder-decoders: greedy, or with beams; no times."""
