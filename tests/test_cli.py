@@ -12,16 +12,21 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from asr_api import __version__
+from asr_api.audio.source import Spool
 from asr_api.cli.files import list_sources
 from asr_api.config import Settings, flag_of, is_server_only
 from asr_api.engines.scripted import Script
 from asr_api.errors import PathNotFound
+from asr_api.options import TranscribeOptions
+from asr_api.transcriber import Transcriber
+from asr_api.transcript import TranscriptPart
 from tests.server.in_process import Cli, Ended
 from tests.server.running import ROOT, command, environment, wav
 
@@ -55,6 +60,57 @@ def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
     assert bad.startswith("asr-api: bad.wav: The data is no audio file")
     assert missing == "asr-api: nowhere.mp3: there is no such file; check the spelling."
     assert recordings.exists()
+
+
+def test_a_source_that_breaks_off_is_told_and_3(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "whole.wav").write_bytes(wav(1))
+    (tmp_path / "broken.wav").write_bytes(wav(*range(1, 9))[:-40_000])
+    ended = cli.run("transcribe", "broken.wav", "whole.wav")
+    assert (ended.code, ended.stdout.splitlines()[1]) == (3, "1")
+    assert ended.stderr == "asr-api: broken.wav: the file breaks off; this is the text of its good part.\n"
+    assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
+
+
+def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
+    def run(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command({}, "transcribe", *arguments), input=given, env=environment(tmp_path), cwd=ROOT, capture_output=True
+        )
+
+    assert run("-", given=wav(4, 5)).stdout == b"4 5\n"
+    failed = run("-", given=b"")
+    assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file holds no sound; record it again.\n")
+    assert "- is named more than once" in cli.run("transcribe", "-", "-").stderr
+
+
+def test_every_wish_is_a_flag(cli: Cli, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[TranscribeOptions] = []
+    original = Transcriber.transcribe
+
+    def transcribe(self: Transcriber, spool: Spool, options: TranscribeOptions) -> AsyncGenerator[TranscriptPart, None]:
+        seen.append(options)
+        return original(self, spool, options)
+
+    monkeypatch.setattr(Transcriber, "transcribe", transcribe)
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "fr")
+    wishes = [
+        "--language=de",
+        "--languages",
+        "de,en",
+        "--prompt",
+        "Hello.",
+        "--hotwords",
+        "Ada",
+        "--temperature",
+        "0.8",
+    ]
+    ended = cli.run(
+        "transcribe", "recordings/b.wav", *wishes, "--words", "--no-timestamps", "--task", "translate", "--no-vad"
+    )
+    assert (ended.code, ended.stdout) == (0, "2 22\n")
+    cli.run("transcribe", "recordings/b.wav")
+    full = TranscribeOptions("translate", "de", ("de", "en"), "Hello.", "Ada", (0.8, 1.0), timestamps=False, words=True)
+    assert seen == [full, TranscribeOptions(language="fr")]
 
 
 def test_files_are_written_beside_each_other(cli: Cli, tmp_path: Path, recordings: Path) -> None:
@@ -103,6 +159,9 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path: Path, recordings
     ("arguments", "sentence"),
     [
         (["transcribe", "a.wav", "--language", "klingon"], "klingon"),
+        (["transcribe", "a.wav", "--language", "sw"], "language is sw, which this model does not know"),
+        (["transcribe", "a.wav", "--temperature", "2"], "temperature is '2'; it must be a number from 0 to 1."),
+        (["transcribe", "a.wav", "--task", "sing"], "task is 'sing'"),
         (["transcribe", "a.wav", "--batch-size", "none"], "BATCH_SIZE is 'none'"),
         (["transcribe", "a.wav", "--port", "1"], "unrecognized arguments: --port 1"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "2 sources do not fit into one srt file"),
@@ -177,6 +236,7 @@ def test_help_is_quick_and_names_every_setting(tmp_path: Path) -> None:
             text=True,
         ).stdout
 
+    assert "3 a source broke off" in " ".join(help_of("transcribe").split())
     assert {"serve", "transcribe", "models"} <= set(help_of().replace("|", " ").split())
     served, transcribed = help_of("serve"), help_of("transcribe")
     for name, field in Settings.model_fields.items():

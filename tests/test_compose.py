@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from asr_api import compose
+from asr_api.audio import vad
 from asr_api.audio.source import LocalPaths
-from asr_api.compose import engine_options, media_policy, open_transcriber
+from asr_api.compose import default_options, engine_options, media_policy, open_transcriber
 from asr_api.config import read_settings
 from asr_api.engines.scripted import Script
-from asr_api.errors import CheckpointError
+from asr_api.errors import CheckpointError, SettingsError
 from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
 from tests.server.scripted_server import open_scripted
 
 pytestmark = pytest.mark.anyio
@@ -25,12 +27,45 @@ pytestmark = pytest.mark.anyio
 
 def test_the_engine_gets_its_settings() -> None:
     settings = read_settings(
-        {"model_id": "a/b", "batch_size": "3", "max_new_tokens": "99", "flash_attention_2": "0", "num_threads": "2"}
+        {
+            "model_id": "a/b",
+            "batch_size": "3",
+            "max_new_tokens": "99",
+            "flash_attention_2": "0",
+            "num_threads": "2",
+            "beam_size": "5",
+        }
     )
     options = engine_options(settings, Path("/checkpoint"))
     assert (options.model_id, options.checkpoint) == ("a/b", Path("/checkpoint"))
     assert (options.slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
-    assert options.flash_attention_2 is False
+    assert (options.flash_attention_2, options.beam_size) == (False, 5)
+
+
+def test_plain_requests_get_the_defaults_of_the_settings() -> None:
+    assert default_options(read_settings({})) == TranscribeOptions()
+    settings = read_settings({"default_language": "German", "vad": "1", "condition_on_previous_text": "1"})
+    expected = TranscribeOptions(language="de", vad=True, condition_on_previous_text=True)
+    assert default_options(settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"vad": "1"}, r"VAD is 1, and the package it needs is missing; run: pip install 'asr-api\[vad\]'"),
+        ({"default_language": "zulu"}, "DEFAULT_LANGUAGE is 'zulu'"),
+        ({"default_language": "sw"}, "DEFAULT_LANGUAGE is not for this model: language is sw"),
+    ],
+)
+async def test_a_default_that_cannot_be_honoured_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: dict[str, str], sentence: str
+) -> None:
+    monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
+    with pytest.raises(SettingsError, match=sentence):
+        async with open_transcriber(read_settings({"cache_dir": str(tmp_path), **flags}), Metrics()):
+            pass
 
 
 @pytest.mark.parametrize("folder", [None, "", "a folder"])

@@ -30,13 +30,15 @@ class FakeTranscriber:
     gate: asyncio.Event | None = None
     info: EngineInfo = INFO
     bodies: list[bytes] = field(default_factory=list)
+    wishes: list[TranscribeOptions] = field(default_factory=list)
     num_open_requests: int = 0
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def transcribe(self, spool: Spool, _options: TranscribeOptions) -> AsyncIterator[TranscriptPart]:
+    async def transcribe(self, spool: Spool, options: TranscribeOptions) -> AsyncIterator[TranscriptPart]:
         self.num_open_requests += 1
         self.started.set()
         try:
+            self.wishes.append(options)
             self.bodies.append(os.pread(spool.fd, spool.size_bytes, 0))
             if self.gate is not None:
                 await self.gate.wait()

@@ -6,6 +6,7 @@ import pytest
 
 from asr_api import __version__
 from asr_api.errors import EngineRestarting
+from asr_api.parameters import PARAMETERS
 from tests.server.fakes import FakeTranscriber
 from tests.server.test_asr import client
 
@@ -16,7 +17,9 @@ async def test_health_tells_the_truth() -> None:
     async with client(fake := FakeTranscriber()) as http:
         reply = await http.get("/hc")
         assert (reply.status_code, reply.json()) == (200, {"status": "ok", "version": __version__})
+        assert (await http.head("/hc")).status_code == 200
         fake.refusal = EngineRestarting("The engine restarts; wait.", retry_after_s=3)
+        assert (await http.head("/hc")).status_code == 503
         reply = await http.get("/hc")
         assert (reply.status_code, reply.json()["code"]) == (503, "engine_restarting")
         assert reply.headers["retry-after"] == "3"
@@ -62,6 +65,10 @@ async def test_the_schema_says_everything_that_can_be_answered() -> None:
     assert set(schema["paths"]) == {"/asr", "/hc", "/metrics"}
     operation = schema["paths"]["/asr"]["post"]
     assert {"application/json", "application/octet-stream"} <= set(operation["requestBody"]["content"])
+    queries = {parameter["name"]: parameter["schema"] for parameter in operation["parameters"]}
+    assert list(queries) == [parameter.name for parameter in PARAMETERS]
+    assert queries["task"]["enum"] == ["transcribe", "translate"]
+    assert set(operation["requestBody"]["content"]["application/json"]["schema"]["properties"]) == {"url", *queries}
     expected = {"200", "400", "403", "404", "408", "413", "415", "422", "429", "500", "502", "503", "504"}
     assert set(operation["responses"]) == expected
     assert set(schema["paths"]["/hc"]["get"]["responses"]) == {"200", "503"}

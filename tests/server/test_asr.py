@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,13 +14,14 @@ import pytest
 from asr_api.audio.source import LocalPaths, MediaPolicy
 from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
 from asr_api.server import entrance as entrance_module
 from asr_api.server import exchange
 from asr_api.server.app import create_app
 from asr_api.server.entrance import Entrance
 from asr_api.server.options import AppOptions
-from asr_api.transcript import TranscriptPart
-from tests.server.fakes import SEGMENTS, FakeTranscriber
+from asr_api.transcript import Quality, Segment, TranscriptPart
+from tests.server.fakes import INFO, SEGMENTS, FakeTranscriber
 
 pytestmark = pytest.mark.anyio
 AUDIO = b"RIFF" + bytes(range(256)) * 400
@@ -84,6 +86,72 @@ async def test_json_is_recognised_by_type_or_by_sight(tmp_path: Path, headers: d
         body = json.dumps({"url": "a.wav", "language": None}, indent=2)
         assert (await http.post("/asr", content=body, headers=headers)).status_code == 200
     assert fake.bodies == [AUDIO]
+
+
+async def test_wishes_stand_in_the_query_or_in_the_json(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(AUDIO)
+    query = [
+        ("language", "German"),
+        ("words", "true"),
+        ("temperature", "0.4"),
+        ("languages", "de"),
+        ("languages", "en"),
+    ]
+    body = {"language": "German", "words": True, "temperature": 0.4, "languages": ["de", "en"], "prompt": None}
+    async with client(fake := FakeTranscriber(), root=tmp_path) as http:
+        assert (await http.post("/asr", params=dict(prompt="Süß & gut"), content=AUDIO)).status_code == 200
+        assert (await http.post("/asr", params=query, content=AUDIO)).status_code == 200
+        assert (await http.post("/asr", json={"url": "a.wav", **body})).status_code == 200
+        assert (await http.post("/asr", params={"task": "translate"}, json={"url": "a.wav"})).status_code == 200
+        assert (await http.post("/asr", content=AUDIO)).status_code == 200
+    expected = TranscribeOptions(language="de", languages=("de", "en"), temperatures=(0.4, 0.6, 0.8, 1.0), words=True)
+    assert fake.wishes == [
+        TranscribeOptions(prompt="Süß & gut"), expected, expected, TranscribeOptions(task="translate"), TranscribeOptions()
+    ]  # fmt: skip
+
+
+async def test_a_bad_wish_is_refused_before_the_body_is_read() -> None:
+    async def unread() -> AsyncIterator[bytes]:
+        pytest.fail("the body was read")
+        yield b""
+
+    english = replace(INFO, languages=("en",))
+    async with client(fake := FakeTranscriber(info=english)) as http:
+        for query in (
+            "langauge=en",
+            "language=de",
+            "task=translate",
+            "temperature=hot",
+            "words=1&words=1",
+            "languages=fr",
+        ):
+            headers = {"expect": "100-continue"}
+            reply = await http.post(f"/asr?{query}", content=unread(), headers=headers)
+            assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), query
+        for wish in (
+            {"words": "maybe"},
+            {"words": {}},
+            {"language": ["en", "de"]},
+            {"langauge": "en"},
+            {"prompt": "\ud800"},
+        ):
+            body = json.dumps({"url": "a.wav", **wish})
+            reply = await http.post("/asr", content=body)
+            assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), wish
+        twice = await http.post("/asr?language=en", json={"url": "a.wav", "language": "en"})
+        assert twice.json()["error"] == "language is given more than once; give it once."
+    assert not fake.bodies
+
+
+async def test_the_language_and_what_is_doubtful_are_in_the_headers() -> None:
+    doubtful = replace(SEGMENTS[1], quality=Quality(doubts=("repetition",)))
+    part = TranscriptPart((SEGMENTS[0], doubtful), 2500, "en", omitted=(Segment(2000, 2500, " Thank you."),))
+    async with client(FakeTranscriber(parts=(part,))) as http:
+        reply = await http.post("/asr", content=AUDIO)
+    assert (reply.headers["x-language"], reply.headers["x-transcript-doubts"]) == ("en", "2")
+    async with client(FakeTranscriber()) as http:
+        reply = await http.post("/asr", content=AUDIO)
+    assert not {"x-language", "x-transcript-doubts"} & set(reply.headers)
 
 
 async def test_silence_and_a_broken_off_file_are_answers() -> None:
