@@ -99,15 +99,19 @@ async def test_wishes_stand_in_the_query_or_in_the_json(tmp_path: Path) -> None:
     ]
     body = {"language": "German", "words": True, "temperature": 0.4, "languages": ["de", "en"], "prompt": None}
     async with client(fake := FakeTranscriber(), root=tmp_path) as http:
-        assert (await http.post("/asr", params=dict(prompt="Süß & gut"), content=AUDIO)).status_code == 200
+        assert (await http.post("/asr", params={"prompt": "Süß & gut"}, content=AUDIO)).status_code == 200
         assert (await http.post("/asr", params=query, content=AUDIO)).status_code == 200
         assert (await http.post("/asr", json={"url": "a.wav", **body})).status_code == 200
         assert (await http.post("/asr", params={"task": "translate"}, json={"url": "a.wav"})).status_code == 200
         assert (await http.post("/asr", content=AUDIO)).status_code == 200
     expected = TranscribeOptions(language="de", languages=("de", "en"), temperatures=(0.4, 0.6, 0.8, 1.0), words=True)
     assert fake.wishes == [
-        TranscribeOptions(prompt="Süß & gut"), expected, expected, TranscribeOptions(task="translate"), TranscribeOptions()
-    ]  # fmt: skip
+        TranscribeOptions(prompt="Süß & gut"),
+        expected,
+        expected,
+        TranscribeOptions(task="translate"),
+        TranscribeOptions(),
+    ]
 
 
 async def test_a_bad_wish_is_refused_before_the_body_is_read() -> None:
