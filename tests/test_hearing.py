@@ -10,7 +10,7 @@ import pytest
 
 from asr_api.audio import vad
 from asr_api.engines.protocol import WindowJob
-from asr_api.engines.scripted import CRASH, Dialect, Script, hear, say
+from asr_api.engines.scripted import Dialect, Script, hear, say
 from asr_api.errors import RequestCrashedWorker
 from asr_api.hearing import MAX_CONTEXT_CHARS
 from asr_api.metrics import Metrics
@@ -20,7 +20,7 @@ from asr_api.scheduler import Scheduler
 from asr_api.transcriber import Transcriber, collect
 from asr_api.transcript import LanguageGuess, Transcript, TranscriptPart
 from tests.service import FakeDecoder, FakeSpool, InProcessEngine
-from tests.test_transcriber import running, text_of
+from tests.test_transcriber import text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -129,10 +129,18 @@ async def test_who_is_sure_waits_for_nobody() -> None:
 
 
 async def test_a_voter_that_fails_leaves_nobody_waiting() -> None:
-    async with running(Script(slots=2, dialects=(Dialect(1, 1, MUSIC),))) as service:
-        pcm = np.concatenate((say(range(1, 31)), say(range(31, 40), mark=CRASH)))
-        with pytest.raises(RequestCrashedWorker):
-            await service.text(pcm)
+    bench = Bench(Script(slots=1, dialects=(Dialect(1, 1, MUSIC),)))
+    request = bench.start(say(range(1, 40)))
+    await settle()
+    bench.engine.step()
+    for _ in range(3):
+        await settle()
+        assert len(bench.engine.inside) == 1
+        assert not request.done()
+        bench.engine.die()
+        bench.engine.come_back()
+    with pytest.raises(RequestCrashedWorker):
+        await bench.finish(request)
 
 
 async def test_silence_has_no_vote_and_long_silence_is_not_waited_for() -> None:
