@@ -250,4 +250,4 @@ async def test_what_is_no_speech_is_muted_before_the_engine_and_times_stay(monke
     assert [segment.start_ms for segment in spoken] == [50_000 + 1000 * n for n in range(10)]
     assert len(bench.jobs) <= 2
     num_jingle_samples = sum(int(np.count_nonzero(np.abs(job.pcm) == 100)) for job in bench.jobs)
-    assert 0 < num_jingle_samples < 2.2 * SAMPLE_RATE_HZ, "only what is close to speech"
+    assert num_jingle_samples == 0

