@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, Floats, path_starts, smoothed, token_positions
+from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, Floats, looks, path_starts, smoothed
 
 
 def plain_path_starts(cost: Floats) -> list[int]:
@@ -63,4 +63,4 @@ def test_heads_that_say_nothing_do_no_harm() -> None:
     constant, zero = np.full((6, 60), 1 / 60, np.float32), np.zeros((6, 60), np.float32)
     stuck = np.tile(np.eye(1, 60, 30, dtype=np.float32), (6, 1))
     attention = np.stack([looking, constant, stuck, zero])
-    assert token_positions(attention, 1, 5).tolist() == [0, 20, 30, 40, 50]
+    assert path_starts(-looks(attention, 1, 5)).tolist() == [0, 20, 30, 40, 50]

@@ -1,7 +1,8 @@
-"""Cross-attention of one window → the encoder position at which each token begins, by OpenAI's method.
+"""Cross-attention of one window → where each token is said, by OpenAI's method.
 
-Standardise over the tokens, take the median over neighbouring positions and the mean over the heads, and find the
-cheapest way through the table by dynamic time warping. Pure numpy; knows nothing about words, texts or milliseconds.
+Standardise over the tokens, take the median over neighbouring positions and the mean over the heads: that is how much
+each token looks at each position. The way through it that sees most is found by dynamic time warping. Pure numpy;
+knows nothing about words, texts or milliseconds.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ STEPS_PER_UNIT = 2.0**24
 SAME = np.float32(1e-5)
 
 
-def token_positions(attention: Floats, first_row: int, num_rows: int) -> Integers:
-    """The position at which the model turns to each of the rows `first_row` … `first_row + num_rows - 1`.
+def looks(attention: Floats, first_row: int, num_rows: int) -> Floats:
+    """How much more than usual each of the rows `first_row` … looks at each position.
 
     attention: (n_heads, n_tokens, n_heard) float32, >= 0: all tokens that were fed, positions that were heard only
-    returns:   (num_rows,) int64, never falling; the first is 0
+    returns:   (num_rows, n_heard) float32
     """
     shares = attention / np.maximum(attention.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
     mean = shares.mean(axis=1, keepdims=True)  # (n_heads, 1, n_heard)
@@ -33,7 +34,8 @@ def token_positions(attention: Floats, first_row: int, num_rows: int) -> Integer
     for head in range(len(shares)):  # one at a time stays in the processor's cache
         rows = shares[head, first_row : first_row + num_rows]
         table += smoothed((rows - mean[head]) / deviation[head])
-    return path_starts(-table / np.float32(len(shares)))
+    table /= len(shares)
+    return table
 
 
 def smoothed(rows: Floats) -> Floats:
@@ -57,7 +59,7 @@ def smoothed(rows: Floats) -> Floats:
 
 
 def path_starts(cost: Floats) -> Integers:
-    """Dynamic time warping: the column in which the cheapest path from corner to corner enters each row.
+    """Dynamic time warping: the column in which the cheapest path from corner to corner enters each row; 0 first.
 
     A path steps right, down, or both at once. Where several ways are equally cheap, the one along the row is taken,
     then the one that does both.

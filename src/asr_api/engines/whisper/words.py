@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 
-from asr_api.engines.whisper.alignment import Floats, token_positions
+from asr_api.engines.whisper.alignment import Floats, looks, path_starts
 from asr_api.engines.whisper.spec import POSITION_MS
 from asr_api.text.timestamps import TokenSpan
 from asr_api.text.tokenizer import Tokenizer
@@ -27,10 +27,11 @@ MAX_MEDIAN_MS = 700  # the usual length of a word is not believed to be more
 
 @dataclass(slots=True)
 class _Timing:
-    """A word whose time is still being mended."""
+    """A word whose time is still being mended. rest_ms: when its punctuation ends"""
 
     start_ms: int
     end_ms: int
+    rest_ms: int
     ends_sentence: bool
 
     @property
@@ -52,27 +53,50 @@ def timed_words(
     num_tokens = sum(len(span.tokens) for span in spans)
     if not num_tokens:
         return tuple(() for _ in spans)
-    num_heard = max(1, audio_ms // POSITION_MS)
-    positions = token_positions(attention[:, :, :num_heard], first_row, num_tokens + 1)
-    marks_ms: list[int] = (positions * POSITION_MS).tolist()  # when each token begins, and when the last one ends
+    seen = looks(attention[:, :, : max(1, audio_ms // POSITION_MS)], first_row, num_tokens)
     firsts = accumulate((len(span.tokens) for span in spans[:-1]), initial=0)
-    spelled = [spelled_words(span.tokens, tokenizer.decode) for span in spans]
-    timings = [
-        [
-            _Timing(marks_ms[first + word.first_token], marks_ms[first + word.last_token + 1], word.ends_sentence)
-            for word in words
-        ]
-        for first, words in zip(firsts, spelled, strict=True)
+    marks_ms = [
+        _marks_ms(span, seen[first : first + len(span.tokens)]) for span, first in zip(spans, firsts, strict=True)
     ]
+    spelled = [spelled_words(span.tokens, tokenizer.decode) for span in spans]
+    timings = [_timings(*pair) for pair in zip(spelled, marks_ms, strict=True)]
     _shorten(timings)
     return tuple(_words(span, words, row, audio_ms) for span, words, row in zip(spans, spelled, timings, strict=True))
 
 
+def _marks_ms(span: TokenSpan, seen: Floats) -> list[int]:
+    """When each token of the segment begins, and when the last one ends.
+
+    OpenAI looks for the way through the whole window and mends what then lies outside of a segment. The way through
+    each segment by itself can't go astray in another one, where the same words may be said.
+    """
+    if not span.tokens:
+        return []
+    begin = min(span.start_ms // POSITION_MS, seen.shape[1] - 1)
+    end = max(-(-span.end_ms // POSITION_MS), begin + 1)
+    positions: list[int] = path_starts(-seen[:, begin:end]).tolist()
+    return [*((begin + position) * POSITION_MS for position in positions), span.end_ms]
+
+
+def _timings(words: Sequence[SpelledWord], marks_ms: Sequence[int]) -> list[_Timing]:
+    """A word with its punctuation lasts until the next word begins."""
+    lasts = [*(word.first_token for word in words[1:]), len(marks_ms) - 1]
+    return [
+        _Timing(marks_ms[word.first_token], marks_ms[word.last_token + 1], marks_ms[last], word.ends_sentence)
+        for word, last in zip(words, lasts, strict=False)
+    ]
+
+
 def _shorten(timings: Sequence[Sequence[_Timing]]) -> None:
-    """Words at the edges of sentences and segments are shortened where they seem to include a pause."""
+    """Words at the edges of sentences and segments are shortened where they seem to include a pause.
+
+    Punctuation may be a pause or the end of the sound; it counts as long as the word is not unusually long.
+    """
     every = [timing for row in timings for timing in row]
     usual_ms = min(MAX_MEDIAN_MS, int(median([word.duration_ms for word in every if word.duration_ms] or [0])))
     max_ms = 2 * usual_ms
+    for word in every:
+        word.end_ms = max(word.end_ms, min(word.rest_ms, word.start_ms + max_ms))
     for before, word in pairwise(every):
         if before.ends_sentence and word.duration_ms > max_ms:
             word.start_ms = word.end_ms - max_ms
@@ -80,6 +104,8 @@ def _shorten(timings: Sequence[Sequence[_Timing]]) -> None:
     for row in timings:
         if not row:
             continue
+        if row[-1].duration_ms > 2 * max_ms:
+            row[-1].end_ms = row[-1].start_ms + max_ms
         if row[0].end_ms - spoken_until_ms > 2 * max_ms:
             _shorten_start(row, max_ms)
         spoken_until_ms = row[-1].end_ms
