@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
+from asr_api.audio import vad
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from tests.product.running import SAMPLES, Running, running_server, sample_texts, words
 
@@ -69,6 +70,36 @@ def test_a_path_on_the_same_machine_and_silence(server: Running) -> None:
         silence = client.post("/asr", content=wav_of(np.zeros(10 * SAMPLE_RATE_HZ, np.int16)))
     assert words(by_path.json()["text"]) == words(TEXTS[LONGEST])
     assert silence.json() == {"text": "", "chunks": []}
+
+
+def test_wishes_are_honoured_or_refused(server: Running) -> None:
+    audio = (SAMPLES / LONGEST).read_bytes()
+    with server.client() as client:
+        reply = client.post("/asr?words=true&language=English&prompt=Hello", content=audio)
+        german = client.post("/asr?language=de", content=audio)
+        typo = client.post("/asr", json={"url": str(SAMPLES / LONGEST), "langauge": "en"})
+        assert client.head("/hc").status_code == 200
+    assert words(reply.json()["text"]) == words(TEXTS[LONGEST])
+    assert reply.headers["x-language"] == "en"
+    assert (german.status_code, german.json()["code"]) == (400, "invalid_parameter")
+    assert (typo.status_code, typo.json()["code"]) == (400, "invalid_parameter")
+
+
+@pytest.mark.skipif(not vad.is_installed(), reason="asr-api[vad] is not installed")
+def test_music_is_muted_on_request(server: Running) -> None:
+    times_s = np.arange(8 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    music = (
+        sum(np.sin(2 * np.pi * pitch_hz * times_s) for pitch_hz in (220, 277, 330)) * (1 + np.sin(3 * times_s)) * 1500
+    )
+    with wave.open(str(SAMPLES / "hello.wav")) as file:
+        assert file.getframerate() == SAMPLE_RATE_HZ
+        speech = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    audio = wav_of(np.concatenate((music.astype(np.int16), speech, music.astype(np.int16))))
+    with server.client() as client:
+        reply = client.post("/asr?vad=true", content=audio)
+    assert words(reply.json()["text"]) == words(TEXTS["hello.wav"])
+    assert reply.json()["chunks"][0]["timestamp"][0] == pytest.approx(8.4, abs=0.3)
+    assert float(reply.headers["x-audio-length"]) == pytest.approx(16 + len(speech) / SAMPLE_RATE_HZ, abs=0.01)
 
 
 def test_requests_share_batches_and_health_answers_meanwhile(server: Running) -> None:

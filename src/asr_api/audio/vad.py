@@ -27,6 +27,7 @@ CHUNKS_PER_S = SAMPLE_RATE_HZ / CHUNK_SAMPLES
 # What is kept around speech, for soft first and last sounds. After a whole second of music, models heard words in it.
 MARGIN_CHUNKS = round(0.4 * CHUNKS_PER_S)
 MIN_PAUSE_CHUNKS = round(2.0 * CHUNKS_PER_S)  # shorter ones stay as they are
+MIN_SPEECH_CHUNKS = round(0.2 * CHUNKS_PER_S)  # what is shorter than any word is the beginning of a chord, or a click
 
 # One for all requests: the model holds Python's lock, so more would not be faster, but keep the event loop waiting.
 _THREAD = ThreadPoolExecutor(1, "asr-api-vad")
@@ -61,8 +62,8 @@ class SpeechGate:
         self._detector = detector
         self._rest = np.empty(0, np.int16)  # less than a chunk
         self._waiting: deque[Pcm] = deque()  # chunks of which it is not yet known whether speech follows
-        self._is_speech = False
-        self._num_since_speech = MIN_PAUSE_CHUNKS  # chunks; 0 in speech
+        self._num_voiced = 0  # chunks in a row
+        self._num_since_speech = MIN_PAUSE_CHUNKS + MIN_SPEECH_CHUNKS  # chunks; 0 in speech
 
     def push(self, block: Pcm) -> Pcm:
         pcm = np.concatenate((self._rest, block))
@@ -84,16 +85,16 @@ class SpeechGate:
     def _take(self, chunk: Pcm) -> list[Pcm]:
         """The chunks that are settled by the next one: kept, muted, or waiting on whether speech follows soon."""
         padded = np.pad(chunk, (0, CHUNK_SAMPLES - len(chunk)))
-        threshold = STILL_SPEECH_PROBABILITY if self._is_speech else SPEECH_PROBABILITY
-        self._is_speech = self._detector(padded.tobytes()) >= threshold
-        self._num_since_speech = 0 if self._is_speech else self._num_since_speech + 1
+        threshold = STILL_SPEECH_PROBABILITY if self._num_voiced else SPEECH_PROBABILITY
+        self._num_voiced = self._num_voiced + 1 if self._detector(padded.tobytes()) >= threshold else 0
+        self._num_since_speech = 0 if self._num_voiced >= MIN_SPEECH_CHUNKS else self._num_since_speech + 1
         self._waiting.append(chunk)
         settled: list[Pcm] = []
         if self._num_since_speech <= MARGIN_CHUNKS:
             settled += self._waiting
             self._waiting.clear()
-        elif self._num_since_speech > MIN_PAUSE_CHUNKS:
-            while len(self._waiting) > MARGIN_CHUNKS:
+        elif self._num_since_speech >= MIN_PAUSE_CHUNKS + MIN_SPEECH_CHUNKS:
+            while len(self._waiting) >= MARGIN_CHUNKS + MIN_SPEECH_CHUNKS:
                 settled.append(np.zeros_like(self._waiting.popleft()))
         return settled
 
