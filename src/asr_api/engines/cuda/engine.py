@@ -1,0 +1,254 @@
+"""Any Whisper checkpoint on a graphics card: PCM windows in, window transcripts out.
+
+Windows wait, are heard some at a time on one stream, and are written together on another; those that come later join,
+those that are done leave, those whose text looks wrong are tried again, all between two bursts. While a burst runs, the
+host reads what the one before wrote. What a window says never depends on its neighbours. Knows nothing about requests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from asr_api.engines.cuda.bursts import Bursts
+from asr_api.engines.cuda.caches import Caches, open_caches
+from asr_api.engines.cuda.device import Machine, choose_machine
+from asr_api.engines.cuda.ear import Ear
+from asr_api.engines.cuda.loading import Loader
+from asr_api.engines.cuda.model import CrossProjection, Decoder, Encoder
+from asr_api.engines.cuda.reader import Reader
+from asr_api.engines.cuda.rows import open_rows
+from asr_api.engines.cuda.sizes import Sizes, choose_sizes
+from asr_api.engines.cuda.twins import rule_tables
+from asr_api.engines.cuda.windows import Window
+from asr_api.engines.cuda.writer import Style, Writer
+from asr_api.engines.onnx.cores import processor_name, usable_cores
+from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.whisper.ladder import Attempt
+from asr_api.engines.whisper.logmel import HOP_SAMPLES
+from asr_api.engines.whisper.passes import Limits
+from asr_api.engines.whisper.passes import Writer as BeamWriter
+from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.slots import Finisher, Slot
+from asr_api.engines.whisper.spec import WhisperSpec, read_spec
+from asr_api.engines.whisper.weights import Weights
+from asr_api.engines.whisper.words import timed_words
+from asr_api.errors import CheckpointError
+from asr_api.options import TranscribeOptions
+from asr_api.text.tokenizer import Tokenizer
+from asr_api.transcript import Word
+
+WARM_UP_JOB = -1
+
+logger = logging.getLogger(__name__)
+
+
+class CudaEngine:
+    """Implements `asr_api.engines.protocol.Engine`."""
+
+    def __init__(self, options: EngineOptions, *, device: str = "", dtype: torch.dtype | None = None) -> None:
+        """device, dtype: the first graphics card and float16 by default; a processor computes in float32
+
+        Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
+        """
+        self._spec = spec = read_spec(options.checkpoint)
+        self._tokenizer = tokenizer = Tokenizer(options.checkpoint)
+        self._prompter = Prompter(spec, tokenizer)
+        self._finisher = Finisher(tokenizer)
+        self._machine = machine = choose_machine(
+            wants_flash=options.flash_attention_2, device=device, dtype=dtype, cpu_name=processor_name()
+        )
+        torch.set_num_threads(options.num_threads or (1 if machine.is_cuda else usable_cores()))
+        self._stream = machine.new_stream()
+        self._is_broken = False
+        with self._working():
+            load = Loader(Weights(options.checkpoint), machine.device, machine.dtype)
+            decoder = Decoder(spec, load)
+            encoder, projection = Encoder(spec, load), CrossProjection(spec, load)
+            sizes, caches = _open_caches(spec, machine, options)
+            self._ear = Ear(spec, machine, caches, encoder, projection, sizes.max_batch)
+            rows = open_rows(sizes.n_rows, spec.n_text_ctx, machine.device)
+            rules = rule_tables(spec, tokenizer.end, tokenizer.no_timestamps, machine.device)
+            self._bursts = Bursts(decoder, caches, rows, rules)
+        self._reader = Reader(decoder, caches, machine, self._prompter)
+        limits = Limits(tokenizer.end, tokenizer.stamp_begin, spec.n_text_ctx, options.max_new_tokens)
+        beams = BeamWriter(spec, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
+        style = Style(limits, options.beam_size, beams)
+        self._writer = Writer(decoder, caches, rows, machine, self._bursts, style)
+        self._free_places = list(range(sizes.n_slots))
+        self._waiting: deque[WindowJob] = deque()
+        self._heard: list[Window] = []  # or being heard: their prompts are still to be read
+        self._read: list[Window] = []  # between two passes
+        self._windows: dict[int, Window] = {}  # by job: all that were ever given to the ear, until they are finished
+        self._info = EngineInfo(
+            model_id=options.model_id,
+            engine="cuda",
+            device_name=machine.name,
+            window_s=spec.window_s,
+            slots=sizes.n_slots,
+            languages=self._prompter.languages,
+            notes=(*machine.notes, *_notes(options, sizes)),
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def free_slots(self) -> int:
+        return self._info.slots - len(self._waiting) - len(self._windows)
+
+    def admit(self, jobs: Sequence[WindowJob]) -> None:
+        """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
+        if len(jobs) > self.free_slots:
+            raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
+        for job in jobs:
+            if len(job.pcm) > self._spec.n_frames * HOP_SAMPLES:
+                raise ValueError(f"a window of {len(job.pcm)} samples is longer than the model's; this is a bug")
+            self._prompter.prompt(job.options)
+        self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
+
+    def step(self) -> list[FinishedJob]:
+        """Hears the next windows and writes the others; waits only for the burst before the one it begins."""
+        with self._working():
+            self._listen()
+            self._read_prompts()
+            self._read = [window for window in self._read if not self._writer.begin(window, self._reader)]
+            self._writer.write()
+            return self._settle()
+
+    def cancel(self, job_ids: Sequence[int]) -> None:
+        """Raises RuntimeError when the device is lost, so that nobody takes this process for a working one."""
+        if self._is_broken:
+            raise RuntimeError("the GPU is lost to this process, which has to end")
+        self._waiting = deque(job for job in self._waiting if job.job_id not in job_ids)
+        for job_id in job_ids:
+            if job_id in self._windows:
+                self._leave(self._windows[job_id])
+
+    def warm_up(self) -> None:
+        """Raises CheckpointError when the model computes no numbers."""
+        with self._working():
+            self._bursts.capture()
+        self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions(temperatures=(0.0,)))])
+        with self._working():
+            self._listen()
+            self._read_prompts()
+            window = self._windows[WARM_UP_JOB]
+            if window.start is not None and not np.isfinite(window.start.arrived()).all():
+                raise CheckpointError(
+                    "The checkpoint's weights are broken: what it computes for silence is no number; fetch it again."
+                )
+        self.step()
+        self.cancel([WARM_UP_JOB])
+        self.step()
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self.cancel(list(self._windows))
+
+    @contextlib.contextmanager
+    def _working(self) -> Iterator[None]:
+        """On our stream, without gradients; tells an error that the device does not recover from."""
+        with torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext():
+            try:
+                yield
+            except RuntimeError:
+                self._is_broken = self._machine.is_cuda and _is_lost()
+                raise
+
+    def _listen(self) -> None:
+        """Gives the next windows to the ear, once it has heard the last ones."""
+        if not self._waiting or not self._ear.is_done:
+            return
+        jobs = [self._waiting[index] for index in range(min(len(self._waiting), len(self._free_places)))]
+        places = self._free_places[: len(jobs)]
+        for job in jobs[: self._ear.hear([job.pcm for job in jobs], places)]:
+            self._waiting.popleft()
+            slot = Slot(job, self._prompter.prompt(job.options))
+            self._windows[job.job_id] = window = Window(slot, self._free_places.pop(0))
+            self._heard.append(window)
+
+    def _read_prompts(self) -> None:
+        """Of windows that were heard. While nothing is being written there is nothing better to do than to wait."""
+        if not self._heard or not (self._ear.is_done or self._writer.is_idle):
+            return
+        ready = [window for window in self._heard if self._writer.take_row(window)]
+        if ready:
+            self._ear.let_wait()
+            self._reader.read(ready)
+        self._heard = self._heard[len(ready) :]
+        self._read += ready
+
+    def _settle(self) -> list[FinishedJob]:
+        """What became of windows whose pass is done: finished, or to be tried again."""
+        finished = []
+        for window in self._writer.take_done():
+            window.read_start(self._prompter)
+            attempt = self._finisher.settle(window.slot, window.one.drafts if window.one else [])
+            if attempt is None:
+                self._read.append(window)
+            else:
+                finished.append(self._finish(window, attempt))
+        return finished
+
+    def _finish(self, window: Window, attempt: Attempt) -> FinishedJob:
+        slot = window.slot
+        transcript = self._finisher.transcript(slot, attempt, self._words(window, attempt))
+        if not attempt.draft.is_whole:
+            logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
+        self._leave(window)
+        return FinishedJob(slot.job.job_id, transcript)
+
+    def _words(self, window: Window, attempt: Attempt) -> tuple[tuple[Word, ...], ...]:
+        """The words of each segment, where they are wanted."""
+        slot = window.slot
+        spans = self._finisher.spans(slot, attempt)
+        if not slot.job.options.words or not spans:
+            return ()
+        fed = self._prompter.fed_text(slot.prompt, [token for span in spans for token in span.tokens])
+        attention = self._reader.attention(window, fed)
+        return timed_words(spans, attention, fed.first, self._tokenizer, slot.audio_ms)
+
+    def _leave(self, window: Window) -> None:
+        self._writer.leave(window)
+        del self._windows[window.slot.job.job_id]
+        self._heard = [each for each in self._heard if each is not window]
+        self._read = [each for each in self._read if each is not window]
+        self._free_places.append(window.place)
+
+
+def _open_caches(spec: WhisperSpec, machine: Machine, options: EngineOptions) -> tuple[Sizes, Caches]:
+    wanted = options.slots
+    while True:
+        sizes = choose_sizes(spec, machine.dtype, wanted, options.beam_size, machine.free_bytes())
+        if sizes is None:
+            raise CheckpointError(
+                f"The GPU ({machine.name}) has no memory left for a single window beside the model's weights; "
+                "free some of it, or choose a smaller checkpoint as MODEL_ID."
+            )
+        try:
+            return sizes, open_caches(spec, sizes.n_slots, sizes.n_rows, machine.device, machine.dtype)
+        except torch.OutOfMemoryError:  # somebody else was faster
+            torch.cuda.empty_cache()
+            wanted = sizes.n_slots // 2
+
+
+def _notes(options: EngineOptions, sizes: Sizes) -> tuple[str, ...]:
+    if sizes.n_slots == options.slots:
+        return ()
+    return (f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.slots}.",)
+
+
+def _is_lost() -> bool:
+    """True when the device answers every call with an error, for as long as the process lives."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False

@@ -1,0 +1,89 @@
+"""Reads the prompts of windows, several at once: their keys and values into the caches, the language into the prompt.
+
+The last token of a prompt is left for the first step of a pass, which every try of a window begins with. Knows nothing
+about what is written after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from asr_api.engines.cuda.caches import Caches
+from asr_api.engines.cuda.device import Late, Machine
+from asr_api.engines.cuda.model import Decoder
+from asr_api.engines.cuda.rows import moved
+from asr_api.engines.cuda.windows import Window
+from asr_api.engines.whisper.prompt import FedText, Prompter
+from asr_api.engines.whisper.rules import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Tokens of one window to be fed from a position on. num_head: tokens of the prompt up to its start."""
+
+    window: Window
+    first: int
+    tokens: tuple[int, ...]
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        return self.first, len(self.tokens), len(self.window.slot.prompt.head)
+
+
+class Reader:
+    def __init__(self, decoder: Decoder, caches: Caches, machine: Machine, prompter: Prompter) -> None:
+        self._decoder = decoder
+        self._caches = caches
+        self._machine = machine
+        self._prompter = prompter
+
+    def read(self, windows: Sequence[Window]) -> None:
+        """All but the last token of their prompts. Waits for the device only where a language is to be detected."""
+        parts = []
+        for window in windows:
+            prompt = window.slot.prompt
+            parts.append(_Part(window, 0, prompt.tokens[: max(len(prompt.head), len(prompt.tokens) - 1)]))
+        for group in _grouped(parts):
+            hidden = self._feed(group)
+            start = Late(self._decoder.logits(hidden[:, len(group[0].window.slot.prompt.head) - 1]).float())
+            for index, part in enumerate(group):
+                part.window.start, part.window.index = start, index
+        undecided = [window for window in windows if window.slot.prompt.language is None]
+        for window in undecided:
+            window.read_start(self._prompter)
+        tails = [_Part(each, len(each.slot.prompt.head), each.slot.prompt.tail[:-1]) for each in undecided]
+        for group in _grouped([part for part in tails if part.tokens]):
+            self._feed(group)
+
+    def first_logits(self, window: Window) -> Floats:
+        """What follows the whole prompt, (n_vocab,); its last token is read, too."""
+        tokens = window.slot.prompt.tokens
+        hidden = self._feed([_Part(window, len(tokens) - 1, tokens[-1:])])
+        logits: Floats = Late(self._decoder.logits(hidden[0, -1]).float()).arrived().copy()
+        return logits
+
+    def attention(self, window: Window, fed: FedText) -> Floats:
+        """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx)."""
+        looks = self._decoder.attention(self._moved(fed.tokens), window.place, self._caches)
+        return Late(looks).arrived()
+
+    def _feed(self, parts: Sequence[_Part]) -> Tensor:
+        """Parts of one size → hidden states (n_parts, n_tokens, n_state)"""
+        rows = self._moved([part.window.rows[0] for part in parts])
+        places = self._moved([part.window.place for part in parts])
+        tokens = moved(torch.tensor([part.tokens for part in parts]), self._machine.device)
+        return self._decoder.read(tokens, parts[0].first, rows, places, self._caches)
+
+    def _moved(self, numbers: Sequence[int]) -> Tensor:
+        return moved(torch.tensor(numbers, dtype=torch.int64), self._machine.device)
+
+
+def _grouped(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Those of one size together."""
+    ordered = sorted(parts, key=lambda part: part.size)
+    return [list(group) for _, group in groupby(ordered, key=lambda part: part.size)]
