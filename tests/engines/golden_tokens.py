@@ -1,4 +1,4 @@
-"""The token ids that transformers' greedy generate gave to sounds on small random checkpoints, as committed.
+"""The token ids that transformers' generate gave to sounds on small random checkpoints, as committed.
 
 Written by `python -m tests.parity.write_golden`, which needs torch; read here without it.
 """
@@ -8,35 +8,54 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
+from asr_api.options import Task, TranscribeOptions
 from tests.engines.checkpoints import SMALL, SMALL_128, SMALL_EN
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {"multilingual": SMALL, "english": SMALL_EN, "mels128": SMALL_128}
 SEED = 3
 
+File = Literal["tokens", "wishes"]
+"""Greedy with timestamps, or everything else that one may wish."""
+
 
 @dataclass(frozen=True, slots=True)
 class GoldenWindow:
-    """What was said to `sound(seconds, seed)`, with the language given or detected."""
+    """What was said to `sound(seconds, seed)`, with the language given or detected, after `text` if any."""
 
     shape: str
     seconds: float
     seed: int
     language: str | None
-    prompt: tuple[int, ...]
-    tokens: tuple[int, ...]
+    prompt: tuple[int, ...] = ()
+    tokens: tuple[int, ...] = ()
+    task: Task = "transcribe"
+    timestamps: bool = True
+    text: str = ""
+    beam_size: int = 1
+
+    @property
+    def options(self) -> TranscribeOptions:
+        return TranscribeOptions(
+            task=self.task,
+            language=self.language,
+            prompt=self.text,
+            timestamps=self.timestamps,
+            temperatures=(0.0,),
+        )
 
 
-def read_golden_windows() -> list[GoldenWindow]:
-    entries = json.loads((GOLDEN / "tokens.json").read_text(encoding="utf-8"))
+def read_golden_windows(file: File = "tokens") -> list[GoldenWindow]:
+    entries = json.loads((GOLDEN / f"{file}.json").read_text(encoding="utf-8"))
     return [
         GoldenWindow(**entry | {"prompt": tuple(entry["prompt"]), "tokens": tuple(entry["tokens"])})
         for entry in entries
     ]
 
 
-def write_golden_windows(windows: list[GoldenWindow]) -> None:
+def write_golden_windows(file: File, windows: list[GoldenWindow]) -> None:
     lines = ",\n".join(json.dumps(asdict(window)) for window in windows)
     GOLDEN.mkdir(exist_ok=True)
-    (GOLDEN / "tokens.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    (GOLDEN / f"{file}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")

@@ -6,8 +6,8 @@ import pytest
 
 from asr_api.engines.checkpoint import BUILTIN_FOLDER
 from asr_api.options import TranscribeOptions
+from tests.engines.listening import listen, open_onnx
 from tests.parity.clips import NUM_CLIPS, clips
-from tests.parity.hearing import hear, open_engine
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
 
@@ -26,7 +26,7 @@ def test_fifty_clips() -> None:
     windows = clips()
     options = [GREEDY] * len(windows)
     theirs = ReferenceModel(BUILTIN_FOLDER)
-    heard = hear(open_engine(BUILTIN_FOLDER, slots=AT_ONCE), windows, options)
+    heard = listen(open_onnx(BUILTIN_FOLDER, slots=AT_ONCE), windows, options)
     for begin in range(0, NUM_CLIPS, AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
         assert_equal(theirs, windows[part], heard[part], theirs.listen(windows[part], options[part]))
@@ -38,5 +38,5 @@ def test_beams() -> None:
     options = [GREEDY] * len(windows)
     theirs = ReferenceModel(BUILTIN_FOLDER)
     for beam_size in (2, 5):
-        heard = hear(open_engine(BUILTIN_FOLDER, beam_size=beam_size), windows, options)
+        heard = listen(open_onnx(BUILTIN_FOLDER, beam_size=beam_size), windows, options)
         assert_equal(theirs, windows, heard, theirs.listen(windows, options, beam_size))

@@ -16,8 +16,8 @@ from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import Pcm
 from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import TINY, Shape, write_checkpoint
+from tests.engines.listening import listen, open_onnx
 from tests.engines.sounds import sound
-from tests.parity.hearing import hear, open_engine
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
 
@@ -90,7 +90,7 @@ class Pair:
 
     def ours(self, beam_size: int) -> OnnxEngine:
         if beam_size not in self.engines:
-            self.engines[beam_size] = open_engine(self.folder, beam_size=beam_size)
+            self.engines[beam_size] = open_onnx(self.folder, beam_size=beam_size)
         return self.engines[beam_size]
 
 
@@ -110,7 +110,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def assert_same_tokens(pair: Pair, windows: list[Pcm], case: Case) -> None:
     codes = (*case.languages, *len(windows) * (None,))[: len(windows)]
     options = [dataclasses.replace(case.options, language=code) for code in codes]
-    heard = hear(pair.ours(case.beam_size), windows, options)
+    heard = listen(pair.ours(case.beam_size), windows, options)
     expected = pair.theirs.listen(windows, options, case.beam_size)
     assert_equal(pair.theirs, windows, heard, expected)
     assert len({each.tokens for each in heard}) > len(windows) / 2  # equality means something: they differ

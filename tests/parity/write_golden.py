@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import write_checkpoint
 from tests.engines.golden_tokens import GOLDEN, SEED, SHAPES, GoldenWindow, write_golden_windows
 from tests.engines.sounds import sound
@@ -15,23 +16,44 @@ from tests.parity.reference import ReferenceModel
 FILL = (1.0, 0.4, 0.9, 0.07)  # of the window
 LANGUAGES = (None, "de", None, "en")
 MEL_COLUMNS = (0, 1, 57, 148, 149, 299)
+TEXT = "As was said: 1, 2, 3. "
 
 
 def main() -> None:
-    windows, mels = [], {}
+    tokens, wishes, mels = [], [], {}
     for name, shape in SHAPES.items():
         with tempfile.TemporaryDirectory() as folder:
             model = ReferenceModel(write_checkpoint(Path(folder), shape, SEED))
         window_s = shape.n_audio_ctx / 50
         for index, (fill, language) in enumerate(zip(FILL, LANGUAGES, strict=True)):
-            wish = language if shape.is_multilingual else None
-            seconds = window_s * fill
-            (said,) = model.listen([sound(seconds, index)], TranscribeOptions(language=wish))
-            windows.append(GoldenWindow(name, seconds, index, wish, said.prompt, said.tokens))
+            given = language if shape.is_multilingual else None
+            tokens.append(heard(model, GoldenWindow(name, window_s * fill, index, given)))
+        wishes += [heard(model, wish) for wish in wishes_of(name)]
         mel = model.log_mel(sound(window_s / 2, 0))[:, MEL_COLUMNS]
         mels[shape.n_mels] = {"columns": MEL_COLUMNS, "log_mel": mel.astype(float).round(5).tolist()}
-    write_golden_windows(windows)
+    write_golden_windows("tokens", tokens)
+    write_golden_windows("wishes", wishes)
     (GOLDEN / "log_mel.json").write_text(json.dumps(mels) + "\n", encoding="utf-8")
+
+
+def wishes_of(name: str) -> Iterator[GoldenWindow]:
+    plain = GoldenWindow(name, 2.9, 10, None)
+    yield replace(plain, timestamps=False)
+    yield replace(plain, text=TEXT)
+    yield replace(plain, text=9 * TEXT, timestamps=False)
+    yield from (replace(plain, seed=seed, beam_size=2) for seed in (10, 11))
+    yield from (replace(plain, seed=seed, beam_size=5, text=TEXT, timestamps=False) for seed in (10, 11))
+    if name == "multilingual":
+        yield replace(plain, language="fr", task="translate", beam_size=2)
+        yield replace(plain, task="translate", timestamps=False)
+        yield from (replace(plain, language=code, timestamps=False) for code in ("de", "ja", "hi"))
+    if name == "mels128":
+        yield replace(plain, language="yue", text=TEXT)
+
+
+def heard(model: ReferenceModel, wish: GoldenWindow) -> GoldenWindow:
+    (said,) = model.listen([sound(wish.seconds, wish.seed)], [wish.options], wish.beam_size)
+    return replace(wish, prompt=said.prompt, tokens=said.tokens)
 
 
 if __name__ == "__main__":
