@@ -2,8 +2,9 @@
 
     python -m training.word_times --work build/training --model build/training/export --limit 100
 
-Only what is heard right to the letter counts: whole clips, and in full windows five words in a row. `--reference` transcribes the same windows with transformers on
-the same checkpoint and prints its word times' errors beside ours (pip install transformers).
+Only what is heard right to the letter counts: whole clips, and in full windows five words in a row. `--reference`
+transcribes the same windows with transformers on the same checkpoint and prints the errors of its word times beside
+ours (pip install transformers).
 """
 
 from __future__ import annotations
