@@ -86,6 +86,15 @@ def test_a_broken_part_is_named(file: str, folder: Path) -> None:
         load_model(folder)
 
 
+def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def need(*_: object, **__: object) -> None:
+        raise ImportError("\nThisTokenizer requires the Piece library but it was not found. Read on\nand on.\n")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", need)
+    with pytest.raises(CheckpointError, match=r"requires the Piece library .*; pip install asr-api\[hf\]"):
+        load_model(folder)
+
+
 def test_a_language_model_beside_the_model_is_left_out_and_noted(folder: Path) -> None:
     (folder / "alphabet.json").write_text("{}", encoding="utf-8")
     (note,) = load_model(folder).notes

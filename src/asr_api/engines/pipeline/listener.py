@@ -186,7 +186,7 @@ class Listener:
 
     def _measure_frame(self) -> int:
         """Samples between two outputs; edges cost a frame or two, so the quotient is rounded."""
-        n_frames = self._encode_trials()[0].shape[1]
+        n_frames: int = self._encode_trials()[0].shape[1]
         return max(1, round(TRIAL_SAMPLES[0] / n_frames / FRAME_GRID_SAMPLES)) * FRAME_GRID_SAMPLES
 
     def _try_padding(self) -> bool:

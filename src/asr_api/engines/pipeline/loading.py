@@ -162,9 +162,10 @@ def _explained(model_type: str, part: str) -> Iterator[None]:
         yield
     except ImportError as error:
         logger.debug("A package is missing.", exc_info=True)
+        reason = str(error).strip().partition(". ")[0].partition("\n")[0][:160]
         raise CheckpointError(
-            f"The {part} of the checkpoint of type {model_type!r} needs another package, and transformers says: "
-            f"{' '.join(str(error).split())[:200]}"
+            f"The {part} of the checkpoint of type {model_type!r} needs a package that is not here ({reason}); "
+            f"pip install asr-api[hf], or {OTHER}."
         ) from error
     except Exception as error:
         logger.debug("The %s cannot be opened.", part, exc_info=True)
