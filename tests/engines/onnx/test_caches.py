@@ -1,61 +1,91 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
+import pytest
 
-from asr_api.engines.onnx.caches import GROWTH_TOKENS, Caches
-from asr_api.engines.whisper.spec import read_spec
+from asr_api.engines.onnx.caches import GROWTH_TOKENS, CrossCache, SelfCache
+from asr_api.engines.whisper.spec import WhisperSpec, read_spec
 from tests.engines.checkpoints import SMALL, write_checkpoint
 
-N_LAYER, N_HEAD, D_HEAD = SMALL.n_text_layer, SMALL.n_head, SMALL.n_state // SMALL.n_head
+N_LAYER, N_HEAD, N_STATE = SMALL.n_text_layer, SMALL.n_head, SMALL.n_state
+D_HEAD = N_STATE // N_HEAD
+Stored = list[tuple[np.ndarray, np.ndarray]]
 
 
-def test_what_rows_said_survives_growing_shrinking_and_moving(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> WhisperSpec:
+    return read_spec(write_checkpoint(tmp_path_factory.mktemp("caches"), SMALL))
+
+
+def some(random: np.random.RandomState, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    keys, values = random.standard_normal((2, rows, N_LAYER * N_STATE)).astype(np.float32)
+    return keys, values
+
+
+def check(cache: SelfCache, row: int, stored: Stored) -> None:
+    views = cache.views(row, 1)
+    for layer in range(N_LAYER):
+        part = slice(layer * N_STATE, (layer + 1) * N_STATE)
+        for at, (key, value) in enumerate(stored):
+            key_at, value_at = views[f"self_keys.{layer}"][0, :, :, at], views[f"self_values.{layer}"][0, :, at]
+            np.testing.assert_array_equal(key_at, key[part].reshape(N_HEAD, D_HEAD))
+            np.testing.assert_array_equal(value_at, value[part].reshape(N_HEAD, D_HEAD))
+
+
+def test_what_rows_said_survives_growing_shrinking_and_copying(spec: WhisperSpec) -> None:
     """Rows of different lengths against plain lists of what was stored."""
-    caches = Caches(read_spec(write_checkpoint(tmp_path, SMALL)), n_slots=3)
-    random = np.random.RandomState(0)
-    stored: list[list[tuple[np.ndarray, np.ndarray]]] = [[], [], []]
+    cache, random = SelfCache(spec, n_rows=8), np.random.RandomState(0)
+    stored: dict[int, Stored] = {2: [], 3: [], 4: []}
 
     def step() -> None:
-        positions = np.array([len(row) for row in stored])
-        inputs = caches.step_inputs(positions)
-        if positions.max() % GROWTH_TOKENS in (0, 1, 2, GROWTH_TOKENS - 1):  # around each change of room
-            check(inputs, positions)
-        keys, values = random.standard_normal((2, N_LAYER, len(stored), N_HEAD, D_HEAD)).astype(np.float32)
-        caches.store(positions, keys, values)
-        for index, row in enumerate(stored):
-            row.append((keys[:, index], values[:, index]))
+        positions = np.array([len(row) for row in stored.values()])
+        cache.fit(int(positions.max()) + 1, slice(2, 5))
+        assert cache.room == (positions.max() // GROWTH_TOKENS + 1) * GROWTH_TOKENS
+        keys, values = some(random, 3)
+        cache.append(2, positions, keys, values)
+        for index, row in enumerate(stored.values()):
+            row.append((keys[index], values[index]))
 
-    def check(inputs: dict[str, np.ndarray], positions: np.ndarray) -> None:
-        n_cached = inputs["self_mask"].shape[-1]
-        assert n_cached == (positions.max() // GROWTH_TOKENS + 1) * GROWTH_TOKENS
-        assert ((inputs["self_mask"][:, 0, 0] == 0).sum(axis=1) == positions).all()
-        for index, row in enumerate(stored):
-            for layer in range(N_LAYER):
-                for at, (key, value) in enumerate(row):
-                    np.testing.assert_array_equal(inputs[f"self_keys.{layer}"][index, :, :, at], key[layer])
-                    np.testing.assert_array_equal(inputs[f"self_values.{layer}"][index, :, at], value[layer])
-
-    for _ in range(GROWTH_TOKENS - 1):
+    keys, values = some(random, 5)
+    cache.fill(slice(2, 4), 0, keys[:3], values[:3])
+    cache.fill(slice(2, 4), 3, keys[3:], values[3:])
+    stored[2], stored[3] = list(zip(keys, values, strict=True)), list(zip(keys, values, strict=True))
+    for _ in range(GROWTH_TOKENS):
         step()
-    stored[1].clear()  # a new window in row 1
-    for _ in range(3):
-        step()  # rows 0 and 2 outgrow the first room
-    caches.move(2, 0)
-    stored[0] = stored.pop()  # row 0 is done, row 2 fills it
+    stored[3] = stored[3][:2]  # a new window in row 3
     step()
-    caches.move(1, 0)
-    stored[0] = stored.pop()  # only the short one is left: the room shrinks
+    cache.copy(slice(4, 5), slice(2, 3))
+    stored[2] = list(stored[4])
     step()
-    assert caches.self_values.shape[3] == GROWTH_TOKENS
+    for row, tokens in stored.items():
+        check(cache, row, tokens)
+    cache.copy(np.array([3, 2, 3]), slice(2, 5))  # as beams continue each other
+    stored = {2: list(stored[3]), 3: list(stored[2]), 4: list(stored[3])}
+    step()
+    for row, tokens in stored.items():
+        check(cache, row, tokens)
+    cache.fit(9, slice(2, 3))  # only the short one is left
+    assert cache.room == GROWTH_TOKENS
+    check(cache, 2, stored[2])
 
 
-def test_unused_slots_take_no_copies_and_views_are_contiguous(tmp_path: Path) -> None:
-    caches = Caches(read_spec(write_checkpoint(tmp_path, SMALL)), n_slots=4)
-    views = {**caches.cross_views(2), **caches.step_inputs(np.array([0, 5, 2]))}
-    for name, view in views.items():
+def test_a_prompt_moves_into_each_row_of_another_cache(spec: WhisperSpec) -> None:
+    source, target, random = SelfCache(spec, n_rows=2), SelfCache(spec, n_rows=6), np.random.RandomState(0)
+    keys, values = some(random, 7)
+    source.fill(slice(1, 2), 0, keys, values)
+    target.fit(100, slice(0, 0))
+    target.take_over(source, 1, slice(2, 5), 7)
+    for row in range(2, 5):
+        check(target, row, list(zip(keys, values, strict=True)))
+    assert not target.keys[:, [0, 1, 5]].any()
+
+
+def test_views_are_contiguous_and_no_copies(spec: WhisperSpec) -> None:
+    cross = CrossCache(spec, n_rows=4)
+    for name, view in {**cross.views(1, 2), **SelfCache(spec, 5).views(2, 3)}.items():
         assert view.flags.c_contiguous, name
-    caches.cross_views(2)["cross_keys.1"][:] = 7
-    assert (caches.cross_keys[1, 2] == 7).all()
-    assert (caches.cross_keys[1, 1] == 0).all()
+    cross.views(2, 1)["cross_keys.1"][:] = 7
+    assert (cross.keys[1, 2] == 7).all()
+    assert not cross.keys[1, 1].any()
+    cross.copy(2, 0)
+    assert (cross.keys[1, 0] == 7).all()

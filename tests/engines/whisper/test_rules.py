@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from asr_api.engines.whisper.rules import History, Rules, log_sum_exp
+from asr_api.engines.whisper.sampling import Choice, likeliest
 from asr_api.engines.whisper.spec import WhisperSpec, read_spec
 from tests.engines.checkpoints import SMALL, write_checkpoint
 
@@ -64,6 +65,12 @@ HISTORIES = [
 ]
 
 
+def choose(spec: WhisperSpec, logits: np.ndarray, rows: Sequence[Sequence[int]]) -> Choice:
+    left = logits.copy()
+    Rules(spec, end=END, no_timestamps=NO_STAMPS).mask(left, History.of(rows, BEGIN, [True] * len(rows)))
+    return likeliest(left)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("stamp_offset", [-6.0, -2.0, 0.0, 3.0])
 def test_every_row_chooses_as_its_plain_twin(spec: WhisperSpec, seed: int, stamp_offset: float) -> None:
@@ -71,25 +78,47 @@ def test_every_row_chooses_as_its_plain_twin(spec: WhisperSpec, seed: int, stamp
     logits = (3 * random.standard_normal((len(HISTORIES), spec.n_vocab))).astype(np.float32)
     logits[:, BEGIN:] += np.float32(stamp_offset)
     expected = [plain_choice(row.tolist(), said, spec) for row, said in zip(logits, HISTORIES, strict=True)]
-    choice = Rules(spec, end=END, no_timestamps=NO_STAMPS).choose(logits, History.of(HISTORIES, BEGIN))
+    choice = choose(spec, logits, HISTORIES)
     assert choice.tokens.tolist() == [token for token, _ in expected]
     np.testing.assert_allclose(choice.logprobs, [logprob for _, logprob in expected], atol=1e-4)
 
 
 def test_a_favourite_that_is_not_allowed_is_never_chosen(spec: WhisperSpec) -> None:
-    rules = Rules(spec, end=END, no_timestamps=NO_STAMPS)
     for token in (*spec.suppress_tokens, NO_STAMPS, BEGIN + 3):
         logits = np.zeros((1, spec.n_vocab), np.float32)
         logits[0, token] = 50
-        assert rules.choose(logits, History.of([[BEGIN + 5, 7]], BEGIN)).tokens[0] != token
+        assert choose(spec, logits, [[BEGIN + 5, 7]]).tokens[0] != token
 
 
 def test_the_end_may_follow_text_or_a_closing_stamp_but_not_open_a_window(spec: WhisperSpec) -> None:
-    rules = Rules(spec, end=END, no_timestamps=NO_STAMPS)
     rows = [[BEGIN, 5], [BEGIN, 5, BEGIN + 9], []]
     logits = np.zeros((3, spec.n_vocab), np.float32)
     logits[:, END] = 50
-    assert (rules.choose(logits, History.of(rows, BEGIN)).tokens == END).tolist() == [True, True, False]
+    assert (choose(spec, logits, rows).tokens == END).tolist() == [True, True, False]
+
+
+def test_rows_without_timestamps_know_only_suppressed_tokens(spec: WhisperSpec) -> None:
+    rows = [*HISTORIES, *HISTORIES]
+    has_stamps = [True] * len(HISTORIES) + [False] * len(HISTORIES)
+    logits = np.random.RandomState(0).standard_normal((len(rows), spec.n_vocab)).astype(np.float32)
+    left, stamped = logits.copy(), logits[: len(HISTORIES)].copy()
+    rules = Rules(spec, end=END, no_timestamps=NO_STAMPS)
+    rules.mask(left, History.of(rows, BEGIN, has_stamps))
+    rules.mask(stamped, History.of(HISTORIES, BEGIN, [True] * len(HISTORIES)))
+    np.testing.assert_array_equal(left[: len(HISTORIES)], stamped)
+    for row, said in zip(left[len(HISTORIES) :], HISTORIES, strict=True):
+        forbidden = {*spec.suppress_tokens, *(() if said else spec.begin_suppress_tokens)}
+        assert set(np.flatnonzero(row == -np.inf).tolist()) == forbidden
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_told_and_neighbours_unharmed(spec: WhisperSpec, value: float) -> None:
+    logits = np.random.RandomState(0).standard_normal((3, spec.n_vocab)).astype(np.float32)
+    expected = choose(spec, logits[[0, 2]], [[BEGIN, 5], [BEGIN, 6]])
+    logits[1, 7] = value
+    choice = choose(spec, logits, [[BEGIN, 5], [BEGIN, 5], [BEGIN, 6]])
+    assert np.isfinite(choice.logprobs).tolist() == [True, False, True]
+    assert choice.tokens[[0, 2]].tolist() == expected.tokens.tolist()
 
 
 def test_log_sum_exp_neither_overflows_nor_warns() -> None:

@@ -59,7 +59,7 @@ class Batch:
         """Starts another pass over a window of another batch, which loses it."""
         slot, row = other.passes[index].slot, self.next_row
         num_tokens = len(slot.prompt.tokens)
-        self._fit(num_tokens + 1)
+        self._fit(num_tokens, *self._num_cached())
         source = other._first + index
         self._cross.copy(source, row)
         self._cache.take_over(other._cache, source * other._group, self._rows(row), num_tokens)
@@ -84,15 +84,15 @@ class Batch:
         """One more token for each row of each pass."""
         tokens = np.array([token for each in self.passes for token in each.next_tokens], np.int64)
         positions = np.array([position for each in self.passes for position in each.positions], np.int64)
-        self._fit(int(positions.max()) + 1)
-        cached = np.where(np.arange(self._cache.room) < positions[:, None], np.float32(0), np.float32(-np.inf))
-        mask = np.pad(cached, ((0, 0), (0, 1)))
+        self._fit(int(positions.max()))
+        is_seen = np.arange(self._cache.room + 1) < positions[:, None]
+        is_seen[:, -1] = True  # itself
         first, num = self._first * self._group, len(tokens)
         logits, keys, values, _ = self._decoder.run(
             {
                 "tokens": tokens[:, None],
                 "positions": positions[:, None],
-                "mask": mask[:, None, None, :],
+                "mask": np.where(is_seen, np.float32(0), np.float32(-np.inf))[:, None, None, :],
                 "wanted": np.arange(num),
                 "attended": NOTHING,
                 **self._cache.views(first, num),
@@ -120,7 +120,7 @@ class Batch:
 
     def _read(self, row: int, tokens: tuple[int, ...], start: int, wanted: tuple[int, ...]) -> Floats:
         """Feeds tokens of a window's prompt, the first of them at position `start`; logits after those `wanted`."""
-        self._fit(start + len(tokens) + 1)
+        self._fit(start + len(tokens), *self._num_cached())
         inputs = self._inputs(row, tokens, start)
         logits, keys, values, _ = self._decoder.run(
             {**inputs, "wanted": np.array(wanted, np.int64), "attended": NOTHING}
@@ -142,12 +142,14 @@ class Batch:
             **self._cross.views(row, 1),
         }
 
-    def _fit(self, num_tokens: int) -> None:
-        """Room for so many tokens, and for all that is cached, in the rows of all windows and of the next."""
-        needed = max([num_tokens, *(max(each.positions) + 1 for each in self.passes)])
+    def _num_cached(self) -> list[int]:
+        return [position for each in self.passes for position in each.positions]
+
+    def _fit(self, *num_cached: int) -> None:
+        """Room for so many tokens and the next, in the rows of all windows and of the next window."""
         row, n_rows = self.next_row, self._cross.n_rows
         rows = slice(max(row, 0), n_rows) if self._is_at_back else slice(0, row + 1)
-        self._cache.fit(needed, slice(rows.start * self._group, rows.stop * self._group))
+        self._cache.fit(max(num_cached) + 1, slice(rows.start * self._group, rows.stop * self._group))
 
     def _follow_parents(self) -> None:
         beams = [each for each in self.passes if isinstance(each, BeamPass)]

@@ -140,6 +140,8 @@ class BeamPass:
         logprobs: (beam_size, n_vocab) float32, log-softmax of the raw logits, then -inf where rules forbid
         kept:     (beam_size,) log-probability of all that the rules left
         """
+        if self.is_done:
+            return
         is_broken = not np.isfinite(kept).all()
         if not is_broken:
             self._kept.update(zip(map(tuple, self._beams.tokens), kept.tolist(), strict=True))

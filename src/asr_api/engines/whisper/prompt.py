@@ -132,8 +132,10 @@ class Prompter:
         """
         before = self._tokenizer.start_of_previous
         room = self._spec.n_text_ctx // 2 - 1
-        if before is None or not (options.prompt.strip() or options.hotwords.strip()):
+        if not options.prompt.strip() and not options.hotwords.strip():
             return ()
+        if before is None:
+            raise InvalidParameter("prompt and hotwords need <|startofprev|>, which this model lacks; leave them out.")
         hotwords, prompt = (
             self._tokenizer.encode(f" {text.strip()}") if text.strip() else []
             for text in (options.hotwords, options.prompt)

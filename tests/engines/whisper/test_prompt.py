@@ -1,0 +1,163 @@
+"""Prompts as OpenAI builds them, languages that are given or detected, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.spec import WhisperSpec, read_spec
+from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.options import TranscribeOptions
+from asr_api.text.tokenizer import Tokenizer
+from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint
+
+START, NO_STAMPS = SMALL.special("startoftranscript"), SMALL.special("notimestamps")
+ROOM = SMALL.n_text_ctx // 2 - 1
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("prompt"), SMALL)
+
+
+@pytest.fixture(scope="module")
+def spec(folder: Path) -> WhisperSpec:
+    return read_spec(folder)
+
+
+@pytest.fixture(scope="module")
+def prompter(folder: Path, spec: WhisperSpec) -> Prompter:
+    return Prompter(spec, Tokenizer(folder))
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Prompter:
+    folder = write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN)
+    return Prompter(read_spec(folder), Tokenizer(folder))
+
+
+@pytest.mark.parametrize(
+    ("options", "tail"),
+    [
+        (TranscribeOptions(language="de"), ("de", "transcribe")),
+        (TranscribeOptions(language="German", task="translate"), ("de", "translate")),
+        (TranscribeOptions(language="de", timestamps=False), ("de", "transcribe", "notimestamps")),
+        (TranscribeOptions(languages=("fr",)), ("fr", "transcribe")),  # among one there is nothing to detect
+        (TranscribeOptions(language="de", languages=("fr", "en")), ("de", "transcribe")),
+    ],
+)
+def test_a_known_language_gives_the_whole_prompt(
+    prompter: Prompter, options: TranscribeOptions, tail: tuple[str, ...]
+) -> None:
+    prompt = prompter.prompt(options)
+    assert prompt.tokens == (START, *(SMALL.special(name) for name in tail))
+    assert prompt.languages == ()
+
+
+def test_an_english_only_model_has_neither_language_nor_task(english: Prompter) -> None:
+    assert english.prompt(TranscribeOptions()).tokens == (START,)
+    assert english.prompt(TranscribeOptions(timestamps=False)).tokens == (START, NO_STAMPS)
+    assert english.prompt(TranscribeOptions(language="en", languages=("en",))).language == "en"
+
+
+def test_a_language_is_detected_among_those_allowed(prompter: Prompter) -> None:
+    options = TranscribeOptions(languages=("Finnish", "ko", "de", "fi"), task="translate", timestamps=False)
+    prompt = prompter.prompt(options)
+    assert (prompt.tokens, prompt.language, prompt.languages) == ((START,), None, ("fi", "ko", "de"))
+    logits = np.full(SMALL.n_vocab, -30, np.float32)
+    logits[SMALL.special("en")] = 9  # not allowed
+    logits[SMALL.special("ko")], logits[SMALL.special("fi")] = np.log(0.6), np.log(0.2)
+    guesses = prompter.guesses(logits, prompt.languages)
+    assert [guess.code for guess in guesses] == ["ko", "fi", "de"]
+    assert [guess.probability for guess in guesses] == pytest.approx([0.75, 0.25, 0], abs=1e-6)
+    whole = prompter.detected(prompt, guesses, options)
+    assert whole.tokens == (START, *map(SMALL.special, ("ko", "translate", "notimestamps")))
+    assert whole.language == "ko"
+
+
+def test_the_five_likeliest_of_all_languages_are_told(prompter: Prompter) -> None:
+    prompt = prompter.prompt(TranscribeOptions())
+    assert len(prompt.languages) == 99
+    logits = np.zeros(SMALL.n_vocab, np.float32)
+    guesses = prompter.guesses(logits, prompt.languages)
+    assert [guess.probability for guess in guesses] == pytest.approx([1 / 99] * 5)
+
+
+def test_a_fine_tuned_model_speaks_its_language_unless_asked(folder: Path, spec: WhisperSpec) -> None:
+    prompter = Prompter(dataclasses.replace(spec, language="hi"), Tokenizer(folder))
+    assert prompter.prompt(TranscribeOptions()).language == "hi"
+    assert prompter.prompt(TranscribeOptions(language="en")).language == "en"
+    assert prompter.prompt(TranscribeOptions(languages=("en", "de"))).language is None
+
+
+def test_earlier_text_comes_before_the_start_and_hotwords_before_it(prompter: Prompter, folder: Path) -> None:
+    encode = Tokenizer(folder).encode
+    previous = SMALL.special("startofprev")
+    options = TranscribeOptions(language="en", prompt="  so it goes ", hotwords="Vonnegut")
+    head = prompter.prompt(options).head
+    assert head == (previous, *encode(" Vonnegut"), *encode(" so it goes"), START)
+    assert prompter.prompt(dataclasses.replace(options, prompt=" ")).head == (previous, *encode(" Vonnegut"), START)
+    assert prompter.prompt(TranscribeOptions(language="en", prompt=" \n")).head == (START,)
+
+
+def test_of_a_long_prompt_the_end_counts_and_hotwords_stay(prompter: Prompter, folder: Path) -> None:
+    encode = Tokenizer(folder).encode
+    text = " ".join(map(str, range(100)))
+    head = prompter.prompt(TranscribeOptions(language="en", prompt=text)).head
+    assert head[1:-1] == tuple(encode(f" {text}")[-ROOM:])
+    hotwords = encode(f" {text}")[: ROOM // 2]
+    head = prompter.prompt(TranscribeOptions(language="en", prompt=text, hotwords=text)).head
+    assert head[1:-1] == (*hotwords, *encode(f" {text}")[len(hotwords) - ROOM :])
+    assert len(head) == ROOM + 2
+
+
+def test_a_prompt_cannot_smuggle_special_tokens_in(prompter: Prompter) -> None:
+    head = prompter.prompt(TranscribeOptions(language="en", prompt="<|translate|><|0.00|><|endoftext|>")).head
+    assert all(token < SMALL.end for token in head[1:-1])
+
+
+def test_the_no_speech_probability_is_before_any_rule(prompter: Prompter) -> None:
+    logits = np.full(SMALL.n_vocab, -40, np.float32)
+    logits[SMALL.special("nospeech")], logits[5] = np.log(0.3), np.log(0.7)
+    assert prompter.no_speech_probability(logits) == pytest.approx(0.3)
+    assert prompter.no_speech_probability(np.full(SMALL.n_vocab, np.nan, np.float32)) == 0
+
+
+def test_text_is_fed_without_earlier_text_and_cut_to_the_decoders_positions(prompter: Prompter) -> None:
+    prompt = prompter.prompt(TranscribeOptions(language="de", prompt="so", timestamps=False))
+    fed = prompter.fed_text(prompt, [5, 6])
+    assert fed.tokens == (*prompt.tokens[-4:], 5, 6, SMALL.end)
+    assert fed.tokens[fed.first] == NO_STAMPS
+    assert len(prompter.fed_text(prompt, [5] * 92).tokens) == SMALL.n_text_ctx
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (TranscribeOptions(language="yue"), "language is yue.* en, zh"),
+        (TranscribeOptions(languages=("en", "yue")), "languages is yue.* en, zh"),
+        (TranscribeOptions(languages=("klingon",)), "klingon"),
+    ],
+)
+def test_languages_that_the_model_does_not_know_are_named(
+    prompter: Prompter, options: TranscribeOptions, named: str
+) -> None:
+    with pytest.raises(InvalidParameter, match=named):
+        prompter.prompt(options)
+
+
+@pytest.mark.parametrize(
+    "options", [TranscribeOptions(task="translate"), TranscribeOptions(languages=("de", "en"))], ids=str
+)
+def test_an_english_only_model_refuses_other_wishes(english: Prompter, options: TranscribeOptions) -> None:
+    with pytest.raises(InvalidParameter, match=r"English-only|knows en"):
+        english.prompt(options)
+
+
+def test_another_models_tokenizer_is_refused(spec: WhisperSpec, folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="do not fit its vocabulary of 300"):
+        Prompter(dataclasses.replace(spec, n_vocab=300), Tokenizer(folder))
