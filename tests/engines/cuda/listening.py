@@ -1,0 +1,58 @@
+"""Runs a CUDA engine over windows, on whatever device it is on, and keeps prompt and token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from asr_api.engines.cuda.engine import CudaEngine
+from asr_api.engines.cuda.windows import Window
+from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
+from asr_api.engines.whisper.ladder import Attempt
+from asr_api.options import TranscribeOptions
+from tests.engines.listening import AUTO, Heard
+
+
+def open_cuda(
+    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, device: str = "cpu"
+) -> CudaEngine:
+    """In float32, whatever the device, because tokens are compared."""
+    options = EngineOptions(
+        model_id=folder.name,
+        checkpoint=folder,
+        slots=slots,
+        max_new_tokens=max_new_tokens,
+        flash_attention_2=False,
+        num_threads=1,
+        beam_size=beam_size,
+    )
+    return CudaEngine(options, device=device, dtype=torch.float32)
+
+
+def listen(
+    engine: CudaEngine, windows: Sequence[Pcm], options: TranscribeOptions | Sequence[TranscribeOptions] = AUTO
+) -> list[Heard]:
+    """What each window gave, in order; all are admitted at once, or as slots become free.
+
+    options: of all windows, or of each
+    """
+    said: dict[int, Heard] = {}
+    finish = engine._finish
+
+    def remember(window: Window, attempt: Attempt) -> FinishedJob:
+        done = finish(window, attempt)
+        said[done.job_id] = Heard(window.slot.prompt.tokens, attempt.draft.tokens, done.transcript)
+        return done
+
+    engine._finish = remember  # type: ignore[method-assign]
+    each_options = [options] * len(windows) if isinstance(options, TranscribeOptions) else options
+    waiting = [WindowJob(index, *each) for index, each in enumerate(zip(windows, each_options, strict=True))]
+    while len(said) < len(windows):
+        room = engine.free_slots
+        engine.admit(waiting[:room])
+        del waiting[:room]
+        engine.step()
+    engine._finish = finish  # type: ignore[method-assign]
+    return [said[job] for job in range(len(windows))]

@@ -1,0 +1,111 @@
+"""What the device computes beside the model equals what numpy says: log-mel, rules, sampling; sizes fit."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_api.engines.cuda.caches import row_bytes, slot_bytes
+from asr_api.engines.cuda.logmel import LogMel
+from asr_api.engines.cuda.rows import RowStart, open_rows
+from asr_api.engines.cuda.sizes import choose_sizes, encoding_bytes, num_rows
+from asr_api.engines.cuda.twins import choose, rule_tables
+from asr_api.engines.whisper.logmel import log_mel
+from asr_api.engines.whisper.rules import History, Rules
+from asr_api.engines.whisper.sampling import drawn, likeliest
+from asr_api.engines.whisper.spec import WhisperSpec, read_spec
+from tests.engines.checkpoints import SMALL, TINY, write_checkpoint
+from tests.engines.sounds import sound
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_log_mel_is_that_of_the_processor(n_mels: int) -> None:
+    windows = [sound(3, 0), sound(1.234, 1), np.zeros(16_000, np.int16), np.full(7, 32_767, np.int16), sound(0.05, 2)]
+    pcm = np.zeros((len(windows), 48_000), np.int16)
+    for row, window in zip(pcm, windows, strict=True):
+        row[: len(window)] = window
+    mels = LogMel(n_mels, CPU)(torch.from_numpy(pcm)).numpy()
+    for mel, window in zip(mels, windows, strict=True):
+        np.testing.assert_allclose(mel, log_mel(window, n_mels, 300), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> WhisperSpec:
+    return read_spec(write_checkpoint(tmp_path_factory.mktemp("spec"), SMALL))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), spread=st.sampled_from([1.0, 4.0, 12.0]))
+def test_tokens_are_chosen_as_by_the_rules_in_numpy(spec: WhisperSpec, seed: int, spread: float) -> None:
+    """Six rows, greedy and sampled, with and without stamps, one of them not active, for some steps."""
+    random = np.random.default_rng(seed)
+    no_timestamps, n_rows, n_steps = SMALL.special("notimestamps"), 6, 8
+    rules = Rules(spec, end=SMALL.end, no_timestamps=no_timestamps)
+    tables = rule_tables(spec, SMALL.end, no_timestamps, CPU)
+    rows = open_rows(n_rows, spec.n_text_ctx, CPU)
+    has_stamps = [True, True, False, True, True, False]
+    temperatures = [0.0, 0.4, 0.0, 1.0, 0.0, 0.8]
+    uniforms = random.random((n_rows, spec.n_text_ctx)).astype(np.float32)
+    starts = [
+        RowStart(row, 0, 1, 3, has_stamps[row], temperatures[row], uniforms[row]) for row in range(n_rows) if row != 4
+    ]
+    rows.begin(starts, no_timestamps + 1)
+    said: list[list[int]] = [[] for _ in range(n_rows)]
+    alive = [row for row in range(n_rows) if row != 4]
+    for step in range(n_steps):
+        logits = (spread * random.standard_normal((n_rows, spec.n_vocab))).astype(np.float32)
+        logits[:, no_timestamps + 1 :] -= random.choice([-4, 0, 4, 8])
+        logits[:, SMALL.end] += random.choice([-20, 4 * spread])
+        choose(torch.from_numpy(logits.copy()), rows, tables)
+        rules.mask(logits, History.of(said, no_timestamps + 1, has_stamps))
+        greedy = likeliest(logits)
+        sampled = drawn(logits, [max(each, 0.1) for each in temperatures], uniforms[:, step].tolist())
+        for row in alive:
+            choice = sampled if temperatures[row] else greedy
+            assert int(rows.out_tokens[row, step]) == choice.tokens[row]
+            assert float(rows.out_logprobs[row, step]) == pytest.approx(choice.logprobs[row], abs=1e-4)
+            said[row].append(int(choice.tokens[row]))
+        alive = [row for row in alive if said[row][-1] != SMALL.end]
+        assert rows.is_active.nonzero()[:, 0].tolist() == alive
+        assert rows.positions[alive].tolist() == [3 + step + 1] * len(alive)
+    assert int(rows.num_sampled[4]) == 0
+
+
+def test_a_row_stops_at_the_decoders_last_position(spec: WhisperSpec) -> None:
+    rows = open_rows(1, 10, CPU)
+    tables = rule_tables(spec, SMALL.end, SMALL.special("notimestamps"), CPU)
+    rows.begin([RowStart(0, 0, 1, 5, has_stamps=False)], tables.stamp_begin)
+    logits = torch.zeros(1, spec.n_vocab)
+    logits[0, 5] = 9
+    for _ in range(7):
+        choose(logits, rows, tables)
+    assert int(rows.num_sampled[0]) == 4  # six tokens of the prompt and four more
+    assert int(rows.positions[0]) == 9
+
+
+def test_slots_are_as_many_as_fit(tmp_path: Path) -> None:
+    spec = dataclasses.replace(
+        read_spec(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))),
+        n_state=1280, n_text_layer=32, n_audio_hidden=5120,
+    )  # fmt: skip
+    half = torch.float16
+    assert choose_sizes(spec, half, 64, 1, None) is not None
+    small = choose_sizes(spec, half, 64, 1, 8 * 2**30)
+    large = choose_sizes(spec, half, 64, 1, 100 * 2**30)
+    assert small is not None
+    assert large is not None
+    assert 1 <= small.n_slots < 64 == large.n_slots
+    for sizes, room in ((small, 8 * 2**30), (large, 100 * 2**30)):
+        cached = sizes.n_slots * slot_bytes(spec, half) + sizes.n_rows * row_bytes(spec, half)
+        assert cached + sizes.max_batch * encoding_bytes(spec, half) < room
+        assert sizes.n_rows == num_rows(sizes.n_slots, 1)
+    assert choose_sizes(spec, half, 64, 1, 2**29) is None

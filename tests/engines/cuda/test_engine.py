@@ -1,0 +1,185 @@
+"""The CUDA engine on a processor, in float32: the contract, and the tokens of transformers and of the ONNX engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.options import TranscribeOptions
+from asr_api.transcript import WindowTranscript
+from tests.engines.checkpoints import SMALL_128, SMALL_EN, write_checkpoint
+from tests.engines.contract import EngineContract
+from tests.engines.cuda.listening import listen, open_cuda
+from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
+from tests.engines.listening import AUTO, finish_all, open_onnx
+from tests.engines.listening import listen as listen_onnx
+from tests.engines.sounds import sound
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {name: write_checkpoint(root / name, shape, SEED) for name, shape in SHAPES.items()}
+
+
+class TestContract(EngineContract):
+    @pytest.fixture
+    def engine(self, folders: dict[str, Path]) -> Iterator[Engine]:
+        engine = open_cuda(folders["multilingual"])
+        yield engine
+        engine.close()
+
+
+@pytest.mark.parametrize("file", ["tokens", "wishes"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_wishes_are_answered_as_by_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
+    wishes = [wish for wish in read_golden_windows(file) if wish.shape == name]
+    for beam_size in sorted({wish.beam_size for wish in wishes}):
+        chosen = [wish for wish in wishes if wish.beam_size == beam_size]
+        engine = open_cuda(folders[name], beam_size=beam_size, slots=3)
+        heard = listen(engine, [sound(wish.seconds, wish.seed) for wish in chosen], [wish.options for wish in chosen])
+        for ours, wish in zip(heard, chosen, strict=True):
+            assert ours.prompt == wish.prompt, wish
+            assert ours.tokens == wish.tokens, wish
+
+
+LADDERS = {
+    "all temperatures": TranscribeOptions(),
+    "sampled at once": TranscribeOptions(temperatures=(0.7,), language="de"),
+    "no timestamps": TranscribeOptions(timestamps=False),
+    "after a prompt": TranscribeOptions(prompt="It was said before.", hotwords="Ada"),
+}
+
+
+@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_every_try_and_every_word_is_the_onnx_engines(name: str, beam_size: int, folders: dict[str, Path]) -> None:
+    """Random weights pass no test of quality, so that all temperatures are tried."""
+    options = dataclasses.replace(LADDERS[name], words=True)
+    windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
+    folder = folders["mels128"]
+    ours = listen(open_cuda(folder, slots=3, beam_size=beam_size), windows, options)
+    theirs = listen_onnx(open_onnx(folder, slots=3, beam_size=beam_size), windows, options)
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.prompt == their.prompt
+        assert our.tokens == their.tokens
+        assert_alike(our.transcript, their.transcript)
+    if len(options.temperatures) > 1:
+        assert any(quality.temperature > 0 for each in ours for quality in qualities(each.transcript))
+
+
+def qualities(transcript: WindowTranscript) -> list[object]:
+    return [each.quality for each in (*transcript.segments, *transcript.omitted) if each.quality]
+
+
+def assert_alike(ours: WindowTranscript, theirs: WindowTranscript) -> None:
+    for name in ("segments", "omitted", "language", "num_tokens", "resume_ms"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    for our, their in zip(qualities(ours), qualities(theirs), strict=True):
+        assert dataclasses.astuple(our)[:-1] == pytest.approx(dataclasses.astuple(their)[:-1], abs=1e-3)
+
+
+def test_late_windows_say_the_same_as_alone(folders: dict[str, Path]) -> None:
+    windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
+    engine = open_cuda(folders["english"], slots=3)
+    assert [each.tokens for each in listen(engine, windows)] == [listen(engine, [pcm])[0].tokens for pcm in windows]
+
+
+def test_a_window_that_is_tried_again_can_be_cancelled(folders: dict[str, Path]) -> None:
+    engine = open_cuda(folders["multilingual"], slots=3)
+    expected = listen(engine, [sound(3, 0)])[0]
+    for num_steps in (1, 2, 5, 9, 14, 20, 27):
+        jobs = [WindowJob(index, sound(2.5, index), TranscribeOptions()) for index in range(7, 10)]
+        engine.admit(jobs)
+        done = {each.job_id for _ in range(num_steps) for each in engine.step()}
+        engine.cancel([7, 8, 9])
+        assert engine.free_slots == engine.info.slots
+        assert engine.step() == []
+        assert done <= {7, 8, 9}
+        assert listen(engine, [sound(3, 0)])[0] == expected
+
+
+def test_a_pass_that_reaches_its_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
+    transcripts = []
+    for engine in (open_cuda(folders["english"], max_new_tokens=12), open_onnx(folders["english"], max_new_tokens=12)):
+        engine.admit([WindowJob(0, sound(3, 1), AUTO)])
+        transcripts.append(finish_all(engine, 1)[0])
+    assert_alike(*transcripts)
+    assert transcripts[0].resume_ms
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_path: Path) -> None:
+    narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL_EN, dtype=dtype, num_shards=3))
+    wide = write_checkpoint(tmp_path / "wide", SMALL_EN, rounded_to=dtype)
+    windows = [sound(3, 0), sound(2, 1)]
+    heard = [[each.tokens for each in listen(open_cuda(folder), windows)] for folder in (narrow, wide)]
+    assert heard[0] == heard[1]
+
+
+def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
+    untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
+    windows = [sound(3, 0)]
+    assert listen(open_cuda(untied), windows)[0].tokens == listen_onnx(open_onnx(untied), windows)[0].tokens
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, Path]) -> None:
+    from asr_api.engines.cuda.engine import CudaEngine
+
+    folder = folders["english"]
+    engine = CudaEngine(EngineOptions(folder.name, folder, slots=2, num_threads=1), device="cpu", dtype=dtype)
+    engine.warm_up()
+    heard = listen(engine, [sound(2, 1), sound(3, 2)])
+    assert all(each.transcript.segments for each in heard)
+    assert engine.info.notes == ("FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.",)
+
+
+def test_memory_that_is_short_makes_batches_smaller_and_no_request_fail(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_cuda(folders["english"], slots=4)
+    windows = [sound(2, seed) for seed in range(4)]
+    expected = listen(engine, windows)
+    ear, hear, sizes = engine._ear, engine._ear._hear, []
+
+    def hear_one(pcms: list[np.ndarray], places: list[int]) -> None:
+        sizes.append(len(pcms))
+        if len(pcms) > 1:
+            raise torch.OutOfMemoryError("two are too many")
+        hear(pcms, places)
+
+    monkeypatch.setattr(ear, "_hear", hear_one)
+    assert [each.tokens for each in listen(engine, windows)] == [each.tokens for each in expected]
+    assert sizes == [2, 1, 1, 1, 1]
+    assert ear.max_batch == 1
+
+
+def test_a_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelling is what the service does after an error: it must not look as if this engine went on."""
+    engine = open_cuda(folders["english"])
+    engine._is_broken = True
+    with pytest.raises(RuntimeError, match="has to end"):
+        engine.cancel([1])
+
+
+def test_what_the_model_cannot_do_is_refused(folders: dict[str, Path]) -> None:
+    engine = open_cuda(folders["english"])
+    with pytest.raises(InvalidParameter, match="translate"):
+        engine.admit([WindowJob(0, sound(1), TranscribeOptions(task="translate"))])
+    assert engine.free_slots == 4
+
+
+def test_weights_that_are_no_numbers_are_told_at_the_start(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "broken", dataclasses.replace(SMALL_EN, logit_gain=float("nan")))
+    with pytest.raises(CheckpointError, match="broken"):
+        open_cuda(folder).warm_up()
