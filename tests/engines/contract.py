@@ -7,6 +7,7 @@ class TestScripted(EngineContract):
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,7 +20,12 @@ from tests.engines.sounds import sound
 
 
 class EngineContract:
-    """Override `pcm` where an engine hears something else than sound in its windows."""
+    """Override `pcm` where an engine hears something else than sound in its windows.
+
+    wishes: that neighbours may have
+    """
+
+    wishes: tuple[TranscribeOptions, ...] = (TranscribeOptions(),)
 
     def pcm(self, engine: Engine, index: int) -> Pcm:
         """Windows that differ; every other one is shorter than the model's."""
@@ -87,6 +93,27 @@ class EngineContract:
             together = self.finish(engine, engine.info.slots)
             for index, transcript in alone.items():
                 assert together[index].segments == transcript.segments
+                assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
+
+    def test_neighbours_with_other_wishes_in_any_order_change_nothing(self, engine: Engine) -> None:
+        jobs = [
+            WindowJob(index, self.pcm(engine, index), wish)
+            for index, wish in enumerate(self.wishes * (1 + (len(self.wishes) < 3)))
+        ]
+        alone: dict[int, WindowTranscript] = {}
+        for job in jobs:
+            engine.admit([job])
+            alone |= self.finish(engine, 1)
+        for seed in range(2):
+            waiting = [jobs[index] for index in np.random.RandomState(seed).permutation(len(jobs))]
+            together: dict[int, WindowTranscript] = {}
+            while len(together) < len(jobs):
+                room = engine.free_slots
+                engine.admit(waiting[:room])
+                del waiting[:room]
+                together |= {done.job_id: done.transcript for done in engine.step()}
+            for index, transcript in alone.items():
+                assert dataclasses.replace(together[index], guesses=()) == dataclasses.replace(transcript, guesses=())
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
 
     def test_a_cancelled_job_frees_its_slot_at_once_and_is_never_reported(self, engine: Engine) -> None:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
-from asr_api.errors import InvalidParameter
+from asr_api.engines.protocol import Engine, EngineOptions, Pcm, WindowJob
+from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
 from tests.engines.contract import EngineContract
@@ -29,6 +29,21 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 class TestContract(EngineContract):
+    wishes = (
+        TranscribeOptions(),
+        TranscribeOptions(language="fr", task="translate", words=True),
+        TranscribeOptions(timestamps=False, prompt="once upon a time", temperatures=(0.0, 0.6)),
+        TranscribeOptions(languages=("ja", "ko"), temperatures=(0.8,)),
+        TranscribeOptions(language="de", hotwords="Ahab, Ishmael", words=True, temperatures=(0.0,)),
+        TranscribeOptions(temperatures=(0.4, 1.0)),
+    )
+
+    def pcm(self, engine: Engine, index: int) -> Pcm:
+        """One is silent, another is noise."""
+        heard = super().pcm(engine, index)
+        noise = np.random.RandomState(index).randint(-3000, 3000, len(heard)).astype(np.int16)
+        return {3: np.zeros_like(heard), 5: noise}.get(index, heard)
+
     @pytest.fixture
     def engine(self, folders: dict[str, Path]) -> Iterator[Engine]:
         engine = open_onnx(folders["multilingual"])
@@ -186,3 +201,64 @@ def test_an_idle_engine_uses_no_processor_time(folders: dict[str, Path]) -> None
     time.sleep(0.4)
     after = psutil.Process().cpu_times()
     assert (after.user + after.system) - (before.user + before.system) < 0.08
+
+
+def test_a_window_may_be_retried_while_others_run_and_says_the_same(folders: dict[str, Path]) -> None:
+    """Samples at several temperatures, in groups that share what their window heard."""
+    windows = [sound(2.5, seed) for seed in range(6)]
+    ladder = TranscribeOptions(language="en", temperatures=(0.0, 0.7, 0.9))
+    engine = open_onnx(folders["multilingual"], slots=3)
+    alone = [listen(engine, [window], ladder)[0] for window in windows]
+    together = listen(engine, windows, [ladder if index % 2 else AUTO for index in range(6)])
+    assert [each.tokens for each in together[1::2]] == [each.tokens for each in alone[1::2]]
+    tried_again = [
+        each.tokens != listen(engine, [window])[0].tokens for each, window in zip(alone, windows, strict=True)
+    ]
+    assert any(tried_again)
+    assert engine.free_slots == 3
+
+
+@pytest.mark.parametrize("language", [None, "de"])
+def test_a_prompt_that_is_read_at_once_is_one_that_is_read_in_parts(
+    language: str | None, folders: dict[str, Path]
+) -> None:
+    """The language that a window is detected to have, given: the same logits follow, whatever earlier text there is."""
+    engine, pcm = open_onnx(folders["multilingual"]), sound(3, 4)
+    options = dataclasses.replace(AUTO, prompt="so it goes " * 20, language=language)
+    detected = listen(engine, [pcm], options)[0]
+    given = listen(engine, [pcm], dataclasses.replace(options, language=detected.transcript.language))[0]
+    assert detected.tokens == given.tokens
+    assert len(detected.transcript.guesses) == (0 if language else 5)
+    assert detected.prompt == given.prompt
+    assert len(detected.prompt) == SMALL.n_text_ctx // 2 + 3
+
+
+def test_beams_in_a_batch_say_what_they_say_alone(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["multilingual"], slots=3, beam_size=3)
+    windows = [sound(1 + 0.4 * seed, seed) for seed in range(5)]
+    together = listen(engine, windows)
+    assert [each.tokens for each in together] == [listen(engine, [window])[0].tokens for window in windows]
+    greedy = listen(open_onnx(folders["multilingual"]), windows)
+    assert [each.tokens for each in together] != [each.tokens for each in greedy]
+
+
+@pytest.mark.parametrize("name", ["multilingual", "english"])
+def test_words_lie_in_their_segments_and_make_up_the_text(name: str, folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders[name])
+    for timestamps in (True, False):
+        options = dataclasses.replace(AUTO, words=True, timestamps=timestamps)
+        for each in listen(engine, [sound(3, 0), sound(1.3, 1)], options):
+            for segment in each.transcript.segments:
+                assert "".join(word.text for word in segment.words) == segment.text
+                assert segment.start_ms <= segment.words[0].start_ms
+                assert segment.words[-1].end_ms <= segment.end_ms
+
+
+def test_a_checkpoint_that_computes_no_numbers_is_refused_at_the_start(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path, SMALL)
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-4 * SMALL.n_state :] = np.full(SMALL.n_state, np.nan, np.float32).tobytes()
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="weights are broken"):
+        open_onnx(folder).warm_up()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +48,8 @@ def drawn(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[floa
 
 def dice(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -> list[np.random.Generator]:
     """The chance of so many samples of one window."""
+    from hashlib import blake2b  # here, for it brings OpenSSL's 4 MB, and few windows come this far
+
     content = blake2b(pcm.tobytes(), digest_size=16)
     content.update(np.array([*prompt, round(temperature * 1_000_000)], np.int64).tobytes())
     generators = []
