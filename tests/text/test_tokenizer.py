@@ -100,3 +100,22 @@ def test_a_missing_broken_or_foreign_tokenizer_is_named(folder: Path, damage: st
         path.write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(CheckpointError, match="tokenizer"):
         Tokenizer(folder)
+
+
+@pytest.mark.parametrize("text", [" hello", "Grüße, 你好 – 🎉", "  two  blanks \n", "<|en|><|0.00|><|endoftext|>"])
+def test_text_becomes_tokens_that_become_the_text_again(tmp_path: Path, text: str) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        write_tokenizer_json(tmp_path / name, SMALL)
+    write_vocab_files(tmp_path / "old", SMALL)
+    new, old = Tokenizer(tmp_path / "new"), Tokenizer(tmp_path / "old")
+    tokens = new.encode(text)
+    assert new.decode(tokens) == text
+    assert max(tokens) < new.end  # nobody's text becomes a special token
+    assert old.encode(text) == tokens
+
+
+def test_pairs_of_letters_are_merged(folder: Path) -> None:
+    vocab, merges = vocabulary(SMALL)
+    left, right = merges[3].split(" ")
+    assert Tokenizer(folder).encode(left + right) == [vocab[left + right]]

@@ -86,3 +86,18 @@ def test_a_config_that_is_no_json_object_is_refused(tmp_path: Path, content: str
     (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(CheckpointError, match=r"config\.json"):
         read_spec(tmp_path)
+
+
+def test_alignment_heads_are_the_checkpoints_or_those_of_the_upper_half(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, SMALL)
+    assert read_spec(tmp_path).alignment_heads == ((1, 0), (1, 1))
+    change(tmp_path / "generation_config.json", alignment_heads=[[1, 1], [0, 0]])
+    assert read_spec(tmp_path).alignment_heads == ((0, 0), (1, 1))
+
+
+@pytest.mark.parametrize("heads", [[[0, 2]], [[2, 0]], [[0]], [[-1, 0]], "all", [[0, 0], [0, 0]], [["0", 1]]])
+def test_alignment_heads_that_do_not_exist_are_named(tmp_path: Path, heads: object) -> None:
+    write_checkpoint(tmp_path, SMALL)
+    change(tmp_path / "generation_config.json", alignment_heads=heads)
+    with pytest.raises(CheckpointError, match="alignment_heads"):
+        read_spec(tmp_path)
