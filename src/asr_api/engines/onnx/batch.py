@@ -44,15 +44,14 @@ class Batch:
 
     def begin(self, slot: Slot, prompter: Prompter) -> None:
         """Reads the prompt of a window that was heard into `next_row`, and starts a pass over it."""
-        row, prompt = self.next_row, slot.prompt
-        num_head, num = len(prompt.head), len(prompt.tokens)
-        start, slot.first_logits = self._read(row, prompt.tokens, 0, (num_head - 1, num - 1))
+        row = self.next_row
+        if slot.prompt.language is None:  # earlier text, maybe in another language, has no say in it
+            (alone,) = self._read(row, slot.prompt.head[-1:], 0, (0,))
+            slot.guesses = prompter.guesses(alone, slot.prompt.languages)
+            slot.prompt = prompter.detected(slot.prompt, slot.guesses, slot.job.options)
+        tokens = slot.prompt.tokens
+        start, slot.first_logits = self._read(row, tokens, 0, (len(slot.prompt.head) - 1, len(tokens) - 1))
         slot.no_speech_probability = prompter.no_speech_probability(start)
-        if prompt.language is None:
-            slot.guesses = prompter.guesses(start, prompt.languages)
-            slot.prompt = prompter.detected(prompt, slot.guesses, slot.job.options)
-            tail = slot.prompt.tail
-            (slot.first_logits,) = self._read(row, tail, num_head, (len(tail) - 1,))
         self._add(self._writer.open(slot))
 
     def take_over(self, other: Batch, index: int) -> None:

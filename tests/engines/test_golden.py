@@ -1,0 +1,25 @@
+"""Tasks, languages, prompts, no timestamps, beams: the tokens that transformers gave, in batches of all that fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engines.checkpoints import write_checkpoint
+from tests.engines.golden_tokens import SEED, SHAPES, read_golden_windows
+from tests.engines.listening import listen, open_onnx
+from tests.engines.sounds import sound
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_wishes_are_answered_as_by_transformers(name: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / name, SHAPES[name], SEED)
+    wishes = [wish for wish in read_golden_windows("wishes") if wish.shape == name]
+    for beam_size in sorted({wish.beam_size for wish in wishes}):
+        chosen = [wish for wish in wishes if wish.beam_size == beam_size]
+        engine = open_onnx(folder, beam_size=beam_size, slots=3)
+        heard = listen(engine, [sound(wish.seconds, wish.seed) for wish in chosen], [wish.options for wish in chosen])
+        for ours, wish in zip(heard, chosen, strict=True):
+            assert ours.prompt == wish.prompt, wish
+            assert ours.tokens == wish.tokens, wish
