@@ -116,6 +116,27 @@ def test_a_hub_id_is_downloaded_once_without_pickles_and_then_contacts_nothing(t
     assert [cached.model_id for cached in list_cached(tmp_path) if cached.model_id != BUILTIN] == ["some/model"]
 
 
+def test_other_models_come_with_their_vocabulary_and_adapters_and_without_pickles(tmp_path: Path) -> None:
+    wanted = ("vocab.json", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model")
+    files = {
+        "config.json": b'{"model_type": "wav2vec2"}',
+        **dict.fromkeys((*wanted, "adapter.deu.safetensors", "model.safetensors"), b"{}"),
+        **dict.fromkeys(("adapter.deu.bin", "adapter.abk.safetensors", "language_model/5gram.bin", "trap.py"), b""),
+    }
+    with serve(Hub(files)) as hub:
+        result = resolve_elsewhere("some/model", tmp_path, hub.url)
+    assert result.returncode == 0, result.stderr
+    fetched = {path.name for path in Path(result.stdout.strip()).iterdir()}
+    assert fetched == {"config.json", *wanted, "adapter.deu.safetensors", "model.safetensors"}
+
+
+@pytest.mark.parametrize("model_type", ["wav2vec2", "whisper"])
+def test_a_vocabulary_alone_is_enough_for_other_models(model_type: str, tmp_path: Path) -> None:
+    files = {"config.json": json.dumps({"model_type": model_type}).encode(), "vocab.json": b"{}"}
+    missing = missing_files(write(tmp_path, files | {"model.safetensors": b""}))
+    assert missing == ([] if model_type == "wav2vec2" else ["tokenizer.json"])
+
+
 def test_a_download_that_was_cut_off_is_completed(tmp_path: Path) -> None:
     with serve(Hub(WHOLE)) as hub:
         folder = Path(resolve_elsewhere("some/model", tmp_path, hub.url).stdout.strip())

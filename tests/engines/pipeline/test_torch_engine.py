@@ -181,7 +181,14 @@ def test_a_language_that_a_model_cannot_know_changes_nothing_and_is_noted(folder
     with_one, without = (listen(engine, [sound(1, 0)], TranscribeOptions(language=code))[0] for code in ("fr", None))
     assert with_one.segments == without.segments
     assert with_one.language is None
-    assert any("language has no effect" in note for note in engine.info.notes)
+    assert "the language of a request" in engine.info.notes[0]
+
+
+def test_the_text_before_is_no_prompt_that_is_refused(folders: dict[str, Path]) -> None:
+    wishes = TranscribeOptions(prompt="what was said before", condition_on_previous_text=True)
+    engine = open_pipeline(folders["hubert"])
+    with_it, without = (listen(engine, [sound(1, 0)], each)[0] for each in (wishes, TranscribeOptions()))
+    assert with_it.segments == without.segments
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------
@@ -222,8 +229,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
 
 
 def test_settings_without_effect_are_noted(folders: dict[str, Path]) -> None:
-    notes = " ".join(open_pipeline(folders["hubert"], flash_attention_2=True, beam_size=3).info.notes)
-    assert all(name in notes for name in ("FLASH_ATTENTION_2", "BEAM_SIZE", "MAX_NEW_TOKENS"))
+    (note,) = open_pipeline(folders["hubert"], flash_attention_2=True, beam_size=3).info.notes
+    assert all(name in note for name in ("FLASH_ATTENTION_2", "BEAM_SIZE", "MAX_NEW_TOKENS"))
+    assert "BEAM_SIZE" not in open_pipeline(folders["moonshine"], beam_size=3).info.notes[0]
     assert "up to 23 tokens" in " ".join(open_pipeline(folders["moonshine"]).info.notes)
 
 

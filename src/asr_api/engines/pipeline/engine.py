@@ -133,7 +133,9 @@ class PipelineEngine:
         what = f"a model of type {self._model_type}"
         if wishes.task != "transcribe":
             raise InvalidParameter(f"task is {wishes.task!r}, and {what} can only transcribe; leave task out.")
-        for name, value in (("prompt", wishes.prompt), ("hotwords", wishes.hotwords)):
+        # The text before is no wish: a window without it is heard as well as can be.
+        prompt = "" if wishes.condition_on_previous_text else wishes.prompt
+        for name, value in (("prompt", prompt), ("hotwords", wishes.hotwords)):
             if value:
                 raise InvalidParameter(f"{name} is given, and {what} has no use for it; leave {name} out.")
         if wishes.temperatures and wishes.temperatures[0] > 0:
@@ -154,20 +156,18 @@ class PipelineEngine:
             )
 
     def _notes(self, options: EngineOptions) -> list[str]:
-        notes = []
-        if options.flash_attention_2:
-            notes.append("FLASH_ATTENTION_2 has no effect: this engine computes attention as torch does by itself.")
-        if self._kind is Kind.ENCODER_DECODER:
-            notes.append(
-                "MAX_NEW_TOKENS has no effect: the model gives no times from which a window could be continued, so "
-                f"each window may have up to {self._listener.max_new_tokens} tokens."
-            )
-        else:
-            notes.append("MAX_NEW_TOKENS has no effect: the length of the audio limits what this model writes.")
-            if options.beam_size > 1:
-                notes.append("BEAM_SIZE has no effect: this model writes what is likeliest in each frame.")
-        if not self._adapters:
-            notes.append("A request's language has no effect: the model does not say which ones it speaks.")
+        is_text_only = self._kind is Kind.ENCODER_DECODER
+        idle = {
+            "FLASH_ATTENTION_2": options.flash_attention_2,
+            "BEAM_SIZE": options.beam_size > 1 and not is_text_only,
+            "MAX_NEW_TOKENS": True,
+            "CONDITION_ON_PREVIOUS_TEXT": True,
+            "the language of a request": not self._adapters,
+        }
+        names = [name for name, is_idle in idle.items() if is_idle]
+        notes = [f"Without effect on a model of type {self._model_type}: {', '.join(names)}."]
+        if is_text_only:  # it gives no times from which a window could be continued
+            notes.append(f"A window may have up to {self._listener.max_new_tokens} tokens, as the checkpoint says.")
         if not self._listener.may_pad:
             notes.append("Windows of different lengths run one by one: padding would change what this model hears.")
         return notes
