@@ -24,15 +24,20 @@ from asr_api.engines.whisper.rules import Floats
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Tokens of one window to be fed from a position on. num_head: tokens of the prompt up to its start."""
+    """Tokens of one window to be fed from a position on."""
 
     window: Window
     first: int
     tokens: tuple[int, ...]
 
     @property
-    def size(self) -> tuple[int, int, int]:
-        return self.first, len(self.tokens), len(self.window.slot.prompt.head)
+    def num_head(self) -> int:
+        """Tokens of the prompt up to its start."""
+        return len(self.window.slot.prompt.head)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return len(self.tokens), self.num_head
 
 
 class Reader:
@@ -44,21 +49,27 @@ class Reader:
 
     def read(self, windows: Sequence[Window]) -> None:
         """All but the last token of their prompts. Waits for the device only where a language is to be detected."""
+        self._detect([window for window in windows if window.slot.prompt.language is None])
         parts = []
         for window in windows:
             prompt = window.slot.prompt
             parts.append(_Part(window, 0, prompt.tokens[: max(len(prompt.head), len(prompt.tokens) - 1)]))
         for group in _grouped(parts):
             hidden = self._feed(group)
-            start = Late(self._decoder.logits(hidden[:, len(group[0].window.slot.prompt.head) - 1]).float())
+            start = Late(self._decoder.logits(hidden[:, group[0].num_head - 1]).float())
             for index, part in enumerate(group):
                 part.window.start, part.window.index = start, index
-        undecided = [window for window in windows if window.slot.prompt.language is None]
-        for window in undecided:
-            window.read_start(self._prompter)
-        tails = [_Part(each, len(each.slot.prompt.head), each.slot.prompt.tail[:-1]) for each in undecided]
-        for group in _grouped([part for part in tails if part.tokens]):
-            self._feed(group)
+
+    def _detect(self, windows: Sequence[Window]) -> None:
+        """Earlier text, maybe in another language, has no say in it."""
+        if not windows:
+            return
+        hidden = self._feed([_Part(window, 0, window.slot.prompt.head[-1:]) for window in windows])
+        starts = Late(self._decoder.logits(hidden[:, 0]).float()).arrived()
+        for window, logits in zip(windows, starts, strict=True):
+            slot = window.slot
+            slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
+            slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
 
     def first_logits(self, window: Window) -> Floats:
         """What follows the whole prompt, (n_vocab,); its last token is read, too."""

@@ -32,12 +32,6 @@ class Window:
 
     def read_start(self, prompter: Prompter) -> None:
         """Takes in what the first answer tells; waits for it."""
-        if self.start is None:
-            return
-        logits = self.start.arrived()[self.index]
-        self.slot.no_speech_probability = prompter.no_speech_probability(logits)
-        prompt = self.slot.prompt
-        if prompt.language is None:
-            self.slot.guesses = prompter.guesses(logits, prompt.languages)
-            self.slot.prompt = prompter.detected(prompt, self.slot.guesses, self.slot.job.options)
-        self.start = None
+        if self.start is not None:
+            self.slot.no_speech_probability = prompter.no_speech_probability(self.start.arrived()[self.index])
+            self.start = None
