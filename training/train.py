@@ -31,7 +31,11 @@ from training.workers import RENDEZVOUS, Team
 
 NEIGHBOUR_SHARE = 0.15
 """Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
+MIN_CHARACTERS = 100
+"""Where nobody speaks there is no character to divide the loss by."""
 GUIDED_HEADS = 1
+MAX_EXACT_POSITIONS = 45
+"""A span of more than 0.9 s is no word whose time the synthesiser told."""
 DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
 CHECKPOINT = "checkpoint.pt"
@@ -43,7 +47,7 @@ class Recipe:
 
     steps: int
     minutes: float
-    n_positions: int = 4500
+    n_positions: int = 6000
     peak_rate: float = 3e-3
     warm_up_steps: int = 200
     weight_decay: float = 0.05
@@ -83,16 +87,29 @@ def character_loss(logits: Tensor, batch: Batch) -> Tensor:
     log_probs = log_softmax(logits.float(), dim=-1).transpose(0, 1)
     lengths = torch.full((log_probs.shape[1],), log_probs.shape[0], dtype=torch.long)
     total = ctc_loss(log_probs, batch.characters, lengths, batch.character_lengths, reduction="sum", zero_infinity=True)
-    return total / max(1, int(batch.character_lengths.sum()))
+    return total / max(MIN_CHARACTERS, int(batch.character_lengths.sum()))
 
 
 def guide_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
-    """How far the guided heads look away from where the next token is said; spans: (batch, n_ctx, 2)."""
+    """How far the guided heads look away from where the next token is said; spans: (batch, n_ctx, 2).
+
+    A head should look at the whole of a word, for then both its edges show; where the time is only known roughly, it is
+    enough that it looks somewhere inside.
+    """
     positions = torch.arange(attention[0].shape[-1], device=spans.device)
     inside = (positions >= spans[..., :1]) & (positions <= spans[..., 1:])  # (batch, n_ctx, n_source)
     guided = spans[..., 0] >= 0
-    masses = [(weights * inside[:, None]).sum(-1).transpose(1, 2)[guided] for weights in attention]
-    return -torch.cat(masses).add(1e-3).log().sum() / max(1, sum(len(mass) for mass in masses))
+    inside = inside[guided]  # (num_guided, n_source)
+    n_inside = inside.sum(-1)
+    is_exact = n_inside <= MAX_EXACT_POSITIONS
+    losses = []
+    for weights in attention:
+        looks = weights.transpose(1, 2)[guided]  # (num_guided, n_guided_heads, n_source)
+        mass = (looks * inside[:, None]).sum(-1)
+        log_looks = (looks.add(1e-6).log() * inside[:, None]).sum(-1) / n_inside[:, None]
+        distance = -log_looks - n_inside.log()[:, None]  # from looking evenly at all of it
+        losses.append(torch.where(is_exact[:, None], distance, -mass.add(1e-3).log()))
+    return torch.cat(losses).mean() if len(inside) else attention[0].sum() * 0
 
 
 def loss_weights(progress: float) -> tuple[float, float]:
@@ -251,7 +268,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--steps", type=int, default=10**9)
-    parser.add_argument("--positions", type=int, default=4500, help="encoder positions a step, over all processes")
+    parser.add_argument("--positions", type=int, default=6000, help="encoder positions a step, over all processes")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--state", type=int, default=192, help="width of the model")
     parser.add_argument("--heads", type=int, default=3)

@@ -116,10 +116,30 @@ _TIMESTAMP = {
     "maxItems": 2,
     "description": "Start and end in seconds, never null.",
 }
-_CHUNK = {
+_WORD = {
     "type": "object",
     "required": ["timestamp", "text"],
     "properties": {"timestamp": _TIMESTAMP, "text": {"type": "string"}},
+}
+_DOUBTS = {"type": "array", "items": {"enum": ["repetition", "low_confidence", "no_speech"]}}
+_CHUNK = {
+    "type": "object",
+    "required": ["timestamp", "text"],
+    "properties": {
+        "timestamp": _TIMESTAMP,
+        "text": {"type": "string"},
+        "words": {"type": "array", "items": _WORD, "description": "Where words were asked for."},
+        "doubts": _DOUBTS | {"description": "Why the text may be wrong; absent where nothing speaks against it."},
+    },
+}
+_OMITTED = {
+    "type": "array",
+    "description": "What the model wrote where nobody spoke, and is no part of the text; absent where there is none.",
+    "items": {
+        "type": "object",
+        "required": ["timestamp", "text", "reasons"],
+        "properties": {"timestamp": _TIMESTAMP, "text": {"type": "string"}, "reasons": _DOUBTS},
+    },
 }
 
 ASR_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -135,7 +155,11 @@ ASR_RESPONSES: dict[int | str, dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "required": ["text", "chunks"],
-                    "properties": {"text": {"type": "string"}, "chunks": {"type": "array", "items": _CHUNK}},
+                    "properties": {
+                        "text": {"type": "string"},
+                        "chunks": {"type": "array", "items": _CHUNK},
+                        "omitted": _OMITTED,
+                    },
                 },
                 "example": {
                     "text": " Four score and seven years ago.",
