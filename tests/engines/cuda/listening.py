@@ -1,8 +1,12 @@
-"""Runs a CUDA engine over windows, on whatever device it is on, and keeps prompt and token ids."""
+"""Runs a CUDA engine over windows and keeps prompt and token ids: on a graphics card if there is one.
+
+Needs torch, but no other engine's libraries: a machine with a card may have no others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,13 +16,23 @@ from asr_api.engines.cuda.windows import Window
 from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
 from asr_api.engines.whisper.ladder import Attempt
 from asr_api.options import TranscribeOptions
-from tests.engines.listening import AUTO, Heard
+from asr_api.transcript import WindowTranscript
+
+AUTO = TranscribeOptions(temperatures=(0.0,))
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    transcript: WindowTranscript
 
 
 def open_cuda(
-    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, device: str = "cpu"
+    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, has_graphs: bool = True
 ) -> CudaEngine:
-    """In float32, whatever the device, because tokens are compared."""
+    """In float32, whatever the device, because tokens are compared. has_graphs: on a graphics card"""
     options = EngineOptions(
         model_id=folder.name,
         checkpoint=folder,
@@ -28,7 +42,10 @@ def open_cuda(
         num_threads=1,
         beam_size=beam_size,
     )
-    return CudaEngine(options, device=device, dtype=torch.float32)
+    engine = CudaEngine(options, device=DEVICE, dtype=torch.float32)
+    if DEVICE == "cuda" and has_graphs:
+        engine.warm_up()
+    return engine
 
 
 def listen(

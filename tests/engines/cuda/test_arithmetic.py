@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from asr_api.engines.cuda.caches import row_bytes, slot_bytes
 from asr_api.engines.cuda.logmel import LogMel
@@ -43,8 +41,8 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> WhisperSpec:
     return read_spec(write_checkpoint(tmp_path_factory.mktemp("spec"), SMALL))
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10_000), spread=st.sampled_from([1.0, 4.0, 12.0]))
+@pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
+@pytest.mark.parametrize("seed", range(8))
 def test_tokens_are_chosen_as_by_the_rules_in_numpy(spec: WhisperSpec, seed: int, spread: float) -> None:
     """Six rows, greedy and sampled, with and without stamps, one of them not active, for some steps."""
     random = np.random.default_rng(seed)

@@ -47,8 +47,15 @@ class Machine:
         with sdpa_kernel(list(self.backends), set_priority=True) if self.is_cuda else nullcontext():
             yield
 
-    def new_stream(self) -> torch.cuda.Stream | None:
-        return torch.cuda.Stream(self.device) if self.is_cuda else None
+    def new_stream(self, *, is_urgent: bool = False) -> torch.cuda.Stream | None:
+        """What is urgent goes first where both could run: short steps do not wait behind long products."""
+        return torch.cuda.Stream(self.device, priority=-1 if is_urgent else 0) if self.is_cuda else None
+
+    def settle(self) -> None:
+        """Waits until all that was asked for is done, and gives back what nobody uses."""
+        if self.is_cuda:
+            torch.cuda.synchronize(self.device)
+            torch.cuda.empty_cache()
 
     def free_bytes(self) -> int | None:
         """None on a processor, where memory is not ours to plan."""
@@ -75,30 +82,37 @@ class Late:
         return np.asarray(self._values.numpy())
 
 
-def choose_machine(*, wants_flash: bool, device: str = "", dtype: torch.dtype | None = None, cpu_name: str) -> Machine:
-    """device, dtype: such as "cuda:1"; by default the first card and float16, else the processor and float32"""
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+def choose_machine(
+    *, wants_flash: bool, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
+) -> Machine:
+    """device, dtype: such as "cuda:1"; by default the first card and float16, else the processor and float32
+
+    d_head: of the attention that is asked to be FlashAttention
+    """
+    chosen = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cpu":
         notes = (NO_FLASH_ON_CPU,) if wants_flash else ()
         return Machine(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
     name = torch.cuda.get_device_name(chosen)
     chosen_dtype = dtype or torch.float16
-    reason = _why_no_flash(chosen, chosen_dtype) if wants_flash else ""
+    if chosen_dtype == torch.float32:  # and not the nineteen bits of it that convolutions take by default
+        torch.backends.cudnn.allow_tf32 = False
+    reason = _why_no_flash(chosen, chosen_dtype, d_head) if wants_flash else ""
     if wants_flash and not reason:
         return Machine(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,), ())
     notes = (f"FLASH_ATTENTION_2 has no effect on this GPU: {reason}.",) if reason else ()
     return Machine(chosen, chosen_dtype, name, tuple(BACKENDS), notes)
 
 
-def _why_no_flash(device: torch.device, dtype: torch.dtype) -> str:
+def _why_no_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:
     """Empty where FlashAttention runs."""
     capability = torch.cuda.get_device_capability(device)
     if capability < FLASH_CAPABILITY:
         return f"it needs compute capability 8.0, and this is {capability[0]}.{capability[1]}"
     try:
         with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
-            probe = torch.zeros(1, 1, 16, 64, device=device, dtype=dtype)
+            probe = torch.zeros(1, 1, 16, d_head, device=device, dtype=dtype)
             scaled_dot_product_attention(probe, probe, probe)
     except RuntimeError:
-        return f"this build of torch has none for {str(dtype).removeprefix('torch.')}"
+        return f"this build of torch has none for {str(dtype).removeprefix('torch.')} and heads of {d_head}"
     return ""

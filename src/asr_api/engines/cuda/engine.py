@@ -61,20 +61,26 @@ class CudaEngine:
         self._prompter = Prompter(spec, tokenizer)
         self._finisher = Finisher(tokenizer)
         self._machine = machine = choose_machine(
-            wants_flash=options.flash_attention_2, device=device, dtype=dtype, cpu_name=processor_name()
+            wants_flash=options.flash_attention_2,
+            d_head=spec.n_state // spec.n_audio_head,
+            device=device,
+            dtype=dtype,
+            cpu_name=processor_name(),
         )
         torch.set_num_threads(options.num_threads or (1 if machine.is_cuda else usable_cores()))
-        self._stream = machine.new_stream()
+        self._stream = machine.new_stream(is_urgent=True)
         self._is_broken = False
         with self._working():
             load = Loader(Weights(options.checkpoint), machine.device, machine.dtype)
             decoder = Decoder(spec, load)
             encoder, projection = Encoder(spec, load), CrossProjection(spec, load)
+            machine.settle()
             sizes, caches = _open_caches(spec, machine, options)
             self._ear = Ear(spec, machine, caches, encoder, projection, sizes.max_batch)
             rows = open_rows(sizes.n_rows, spec.n_text_ctx, machine.device)
             rules = rule_tables(spec, tokenizer.end, tokenizer.no_timestamps, machine.device)
             self._bursts = Bursts(decoder, caches, rows, rules)
+            machine.settle()  # the weights are there before another stream uses them
         self._reader = Reader(decoder, caches, machine, self._prompter)
         limits = Limits(tokenizer.end, tokenizer.stamp_begin, spec.n_text_ctx, options.max_new_tokens)
         beams = BeamWriter(spec, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
@@ -135,22 +141,29 @@ class CudaEngine:
         """Raises CheckpointError when the model computes no numbers."""
         with self._working():
             self._bursts.capture()
-        self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions(temperatures=(0.0,)))])
-        with self._working():
-            self._listen()
-            self._read_prompts()
-            window = self._windows[WARM_UP_JOB]
-            if window.start is not None and not np.isfinite(window.start.arrived()).all():
-                raise CheckpointError(
-                    "The checkpoint's weights are broken: what it computes for silence is no number; fetch it again."
-                )
-        self.step()
-        self.cancel([WARM_UP_JOB])
-        self.step()
+        silence, options = np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions(temperatures=(0.0,))
+        for num in sorted({1, self._ear.max_batch}):  # memory that is short shows now
+            jobs = [WindowJob(WARM_UP_JOB - index, silence, options) for index in range(num)]
+            self.admit(jobs)
+            self._begin_first(jobs[0].job_id)
+            self.step()
+            self.cancel([job.job_id for job in jobs])
+            self.step()
 
     def close(self) -> None:
         self._waiting.clear()
         self.cancel(list(self._windows))
+
+    def _begin_first(self, job_id: int) -> None:
+        """As in a step, but looks at what comes out."""
+        with self._working():
+            self._listen()
+            self._read_prompts()
+            start = self._windows[job_id].start
+            if start is not None and not np.isfinite(start.arrived()).all():
+                raise CheckpointError(
+                    "The checkpoint's weights are broken: what it computes for silence is no number; fetch it again."
+                )
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:

@@ -1,0 +1,81 @@
+"""The CUDA engine says what the ONNX engine says: every try, every word, every limit. In float32."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from asr_api.engines.protocol import WindowJob
+from asr_api.options import TranscribeOptions
+from asr_api.transcript import Quality, WindowTranscript
+from tests.engines.checkpoints import SMALL_128, SMALL_EN, write_checkpoint
+from tests.engines.cuda.listening import AUTO, listen, open_cuda
+from tests.engines.golden_tokens import SEED
+from tests.engines.sounds import sound
+
+pytest.importorskip("onnxruntime")
+
+from tests.engines.listening import finish_all, open_onnx
+from tests.engines.listening import listen as listen_onnx
+
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("checkpoints")
+    shapes = {"english": SMALL_EN, "mels128": SMALL_128}
+    return {name: write_checkpoint(root / name, shape, SEED) for name, shape in shapes.items()}
+
+
+LADDERS = {
+    "all temperatures": TranscribeOptions(),
+    "sampled at once": TranscribeOptions(temperatures=(0.7,), language="de"),
+    "no timestamps": TranscribeOptions(timestamps=False),
+    "after a prompt": TranscribeOptions(prompt="It was said before.", hotwords="Ada"),
+}
+
+
+@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_every_try_and_every_word_is_the_onnx_engines(name: str, beam_size: int, folders: dict[str, Path]) -> None:
+    """Random weights hardly pass a test of quality, so that many temperatures are tried."""
+    options = dataclasses.replace(LADDERS[name], words=True)
+    windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
+    folder = folders["mels128"]
+    ours = listen(open_cuda(folder, slots=3, beam_size=beam_size), windows, options)
+    theirs = listen_onnx(open_onnx(folder, slots=3, beam_size=beam_size), windows, options)
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.prompt == their.prompt
+        assert our.tokens == their.tokens
+        assert_alike(our.transcript, their.transcript)
+    if name == "no timestamps" and beam_size == 1:
+        assert any(quality.temperature > 0 for each in ours for quality in qualities(each.transcript))
+
+
+def qualities(transcript: WindowTranscript) -> list[Quality]:
+    return [each.quality for each in (*transcript.segments, *transcript.omitted) if each.quality]
+
+
+def assert_alike(ours: WindowTranscript, theirs: WindowTranscript) -> None:
+    for name in ("segments", "omitted", "language", "num_tokens", "resume_ms"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    for our, their in zip(qualities(ours), qualities(theirs), strict=True):
+        assert dataclasses.astuple(our)[:-1] == pytest.approx(dataclasses.astuple(their)[:-1], abs=1e-3)
+
+
+def test_a_pass_that_reaches_its_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
+    transcripts = []
+    for engine in (open_cuda(folders["english"], max_new_tokens=12), open_onnx(folders["english"], max_new_tokens=12)):
+        engine.admit([WindowJob(0, sound(3, 1), AUTO)])
+        transcripts.append(finish_all(engine, 1)[0])
+    assert_alike(*transcripts)
+    assert transcripts[0].resume_ms
+
+
+def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
+    untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
+    windows = [sound(3, 0)]
+    assert listen(open_cuda(untied), windows)[0].tokens == listen_onnx(open_onnx(untied), windows)[0].tokens
