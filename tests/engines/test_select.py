@@ -35,6 +35,17 @@ def test_whisper_runs_on_onnx_without_torch(tmp_path: Path) -> None:
     assert result.stdout.strip() == "False"
 
 
+def test_a_graphics_card_without_torch_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(select, "DRIVERS", (str(tmp_path),))
+    monkeypatch.setattr(select, "find_spec", lambda _: None)
+    engine = open_engine(options(write_checkpoint(tmp_path / "whisper", SMALL_EN)))
+    assert isinstance(engine, OnnxEngine)
+    engine.close()
+    assert "pip install asr-api[cuda]" in caplog.text
+
+
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
 def test_a_missing_library_is_named_with_its_remedy(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
+from pathlib import Path
 
 from asr_api.engines.protocol import Engine, EngineOptions
 from asr_api.engines.whisper.spec import read_json
 from asr_api.errors import CheckpointError
 
+logger = logging.getLogger(__name__)
+
 PIPELINE_NEEDS = ("torch", "transformers")
+# What NVIDIA's driver puts on Linux, and on Linux below Windows.
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 
 
 def open_engine(options: EngineOptions) -> Engine:
@@ -18,9 +24,7 @@ def open_engine(options: EngineOptions) -> Engine:
     """
     model_type = read_json(options.checkpoint / "config.json").get("model_type")
     if model_type == "whisper":
-        from asr_api.engines.onnx.engine import OnnxEngine
-
-        return OnnxEngine(options)
+        return _open_whisper(options)
     if not isinstance(model_type, str):
         raise CheckpointError(
             "The checkpoint's config.json names no model_type, so nobody can tell what it is; fetch it again, "
@@ -34,3 +38,22 @@ def open_engine(options: EngineOptions) -> Engine:
     from asr_api.engines.pipeline.engine import PipelineEngine
 
     return PipelineEngine(options)
+
+
+def _open_whisper(options: EngineOptions) -> Engine:
+    if _has_driver() and find_spec("torch") is None:
+        logger.warning("There is a GPU, but no torch to use it with, so the CPU is used; pip install asr-api[cuda].")
+    elif _has_driver():  # torch takes seconds to load, so it is only asked where there may be a card
+        from asr_api.engines.cuda.device import is_available
+
+        if is_available():
+            from asr_api.engines.cuda.engine import CudaEngine
+
+            return CudaEngine(options)
+    from asr_api.engines.onnx.engine import OnnxEngine
+
+    return OnnxEngine(options)
+
+
+def _has_driver() -> bool:
+    return any(Path(path).exists() for path in DRIVERS)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from asr_api.engines import select
 from asr_api.engines.cuda.engine import CudaEngine
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
@@ -118,6 +120,15 @@ def test_a_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: p
     engine._is_broken = True
     with pytest.raises(RuntimeError, match="has to end"):
         engine.cancel([1])
+
+
+def test_a_card_chooses_this_engine(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "DRIVERS", (str(tmp_path),))
+    options = EngineOptions("any", folders["english"], slots=1, num_threads=1)
+    for is_there, engine in ((True, "cuda"), (False, "onnx")):
+        monkeypatch.setattr("asr_api.engines.cuda.device.is_available", lambda is_there=is_there: is_there)
+        if engine == "cuda" or find_spec("onnxruntime"):
+            assert select.open_engine(options).info.engine == engine
 
 
 def test_what_the_model_cannot_do_is_refused(folders: dict[str, Path]) -> None:

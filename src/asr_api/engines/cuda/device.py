@@ -82,6 +82,11 @@ class Late:
         return np.asarray(self._values.numpy())
 
 
+def is_available() -> bool:
+    """True where there is a graphics card that torch can use."""
+    return bool(torch.cuda.is_available())
+
+
 def choose_machine(
     *, wants_flash: bool, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
 ) -> Machine:
