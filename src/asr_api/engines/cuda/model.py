@@ -59,7 +59,8 @@ class Encoder:
         )
         self._positions = load.tensor("encoder.embed_positions.weight", spec.n_audio_ctx, n_state)
         self._layers = [_encoder_layer(spec, load, f"encoder.layers.{layer}") for layer in range(spec.n_audio_layer)]
-        self._norm = load.norm("encoder.layer_norm", n_state)
+        norms = [*(layer.attention_norm for layer in self._layers[1:]), load.norm("encoder.layer_norm", n_state)]
+        self._with_next_norms = list(zip(self._layers, norms, strict=True))
 
     def __call__(self, log_mel: Tensor) -> Tensor:
         """log_mel: (batch, n_mels, n_frames) → audio features (batch, n_audio_ctx, n_state)"""
@@ -67,11 +68,9 @@ class Encoder:
         x = functional.gelu(functional.conv1d(x, *self._conv2, stride=2, padding=1))  # (batch, n_state, n_audio_ctx)
         x = (x.transpose(1, 2) + self._positions).contiguous()  # (batch, n_audio_ctx, n_state)
         hidden = normalised(x, self._layers[0].attention_norm)
-        norms = [layer.attention_norm for layer in self._layers[1:]] + [self._norm]
-        for layer, next_norm in zip(self._layers, norms, strict=True):
+        for layer, next_norm in self._with_next_norms:
             x, hidden = added(x, layer.attention_out(self._attend(layer.qkv(hidden))), layer.mlp_norm)
             x, hidden = added(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
-            x = bounded(x)
         return hidden
 
     def _attend(self, qkv: Tensor) -> Tensor:
@@ -118,7 +117,8 @@ class Decoder:
         self._tokens = load.tensor("decoder.embed_tokens.weight", spec.n_vocab, spec.n_state)
         self._positions = load.tensor("decoder.embed_positions.weight", spec.n_text_ctx, spec.n_state)
         self._layers = [_decoder_layer(spec, load, f"decoder.layers.{layer}") for layer in range(spec.n_text_layer)]
-        self._norm = load.norm("decoder.layer_norm", spec.n_state)
+        norms = [*(layer.attention_norm for layer in self._layers[1:]), load.norm("decoder.layer_norm", spec.n_state)]
+        self._with_next_norms = list(zip(self._layers, norms, strict=True))
         self._vocabulary = self._tokens if spec.is_tied else load.tensor("proj_out.weight", spec.n_vocab, spec.n_state)
         self._heads = {
             layer: [head for place, head in spec.alignment_heads if place == layer]
@@ -133,8 +133,7 @@ class Decoder:
         n_rows = len(tokens)
         x = functional.embedding(tokens, self._tokens) + functional.embedding(positions, self._positions)
         hidden = normalised(x, self._layers[0].attention_norm)
-        norms = [layer.attention_norm for layer in self._layers[1:]] + [self._norm]
-        for index, (layer, next_norm) in enumerate(zip(self._layers, norms, strict=True)):
+        for index, (layer, next_norm) in enumerate(self._with_next_norms):
             query, key, value = in_heads(layer.qkv(hidden), 3, self._n_head).unbind(1)  # (n_rows, n_head, d_head)
             cached = caches.self_keys[index, :n_rows], caches.self_values[index, :n_rows]
             said = self_attention(query, key, value, cached, positions, is_active)
@@ -144,7 +143,6 @@ class Decoder:
             heard = cross_attention(query, keys, values, slot_of_row, is_active)
             x, hidden = added(x, layer.cross_out(heard.flatten(1)), layer.mlp_norm)
             x, hidden = added(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
-            x = bounded(x)
         return self.logits(hidden)
 
     def read(self, tokens: Tensor, first: int, rows: Tensor, slots: Tensor, caches: Caches) -> Tensor:
@@ -156,16 +154,18 @@ class Decoder:
         end = first + tokens.shape[1]
         x = functional.embedding(tokens, self._tokens) + self._positions[first:end]
         is_seen = torch.ones(tokens.shape[1], end, dtype=torch.bool, device=tokens.device).tril(first)
-        for index, layer in enumerate(self._layers):
-            query, key, value = self._qkv(layer, x)
+        hidden = normalised(x, self._layers[0].attention_norm)
+        for index, (layer, next_norm) in enumerate(self._with_next_norms):
+            query, key, value = self._qkv(layer, hidden)
             keys, values = caches.self_keys[index], caches.self_values[index]
             keys[rows, :, first:end], values[rows, :, first:end] = key, value
-            x = x + self._attended(layer.attention_out, query, keys[rows, :, :end], values[rows, :, :end], is_seen)
-            query = self._cross_query(layer, x)
+            said = attended(query, keys[rows, :, :end], values[rows, :, :end], is_seen)
+            x, hidden = added(x, layer.attention_out(said), layer.cross_norm)
             keys, values = caches.cross_keys[index][slots], caches.cross_values[index][slots]
-            x = x + self._attended(layer.cross_out, query, keys, values)
-            x = self._mlp(layer, x)
-        return normalised(x, self._norm)
+            heard = attended(self._cross_query(layer, hidden), keys, values)
+            x, hidden = added(x, layer.cross_out(heard), layer.mlp_norm)
+            x, hidden = added(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
+        return hidden
 
     def attention(self, tokens: Tensor, slot: int, caches: Caches) -> Tensor:
         """What the alignment heads look at while a text is fed → (n_heads, n_tokens, n_audio_ctx) float32.
@@ -173,49 +173,41 @@ class Decoder:
         tokens: (n_tokens,) int64, fed from the first position on; no cache is written
         """
         x = (functional.embedding(tokens, self._tokens) + self._positions[: len(tokens)])[None]
+        hidden = normalised(x, self._layers[0].attention_norm)
         looks = []
-        for index, layer in enumerate(self._layers[: max(self._heads) + 1]):
-            x = x + self._attended(layer.attention_out, *self._qkv(layer, x), is_causal=True)
-            query = self._cross_query(layer, x)  # (1, n_head, n_tokens, d_head)
+        for index, (layer, next_norm) in enumerate(self._with_next_norms[: max(self._heads) + 1]):
+            said = attended(*self._qkv(layer, hidden), is_causal=True)
+            x, hidden = added(x, layer.attention_out(said), layer.cross_norm)
+            query = self._cross_query(layer, hidden)  # (1, n_head, n_tokens, d_head)
             keys, values = caches.cross_keys[index, slot], caches.cross_values[index, slot]
             if index in self._heads:
                 heads = self._heads[index]
                 scores = (query[0, heads] @ keys[heads].transpose(1, 2)).float() * query.shape[-1] ** -0.5
                 looks.append(scores.softmax(dim=-1))
-            x = x + self._attended(layer.cross_out, query, keys[None], values[None])
-            x = self._mlp(layer, x)
+            heard = attended(query, keys[None], values[None])
+            x, hidden = added(x, layer.cross_out(heard), layer.mlp_norm)
+            x, hidden = added(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
         return torch.cat(looks)
 
     def logits(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self._vocabulary)
 
-    def _qkv(self, layer: DecoderLayer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _qkv(self, layer: DecoderLayer, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n_rows, n_tokens, n_state) → each (n_rows, n_head, n_tokens, d_head)"""
-        qkv = in_heads(layer.qkv(normalised(x, layer.attention_norm)), 3, self._n_head)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key, value = in_heads(layer.qkv(hidden), 3, self._n_head).permute(2, 0, 3, 1, 4).unbind(0)
         return query, key, value
 
-    def _cross_query(self, layer: DecoderLayer, x: Tensor) -> Tensor:
+    def _cross_query(self, layer: DecoderLayer, hidden: Tensor) -> Tensor:
         """(n_rows, n_tokens, n_state) → (n_rows, n_head, n_tokens, d_head)"""
-        query = layer.cross_query(normalised(x, layer.cross_norm))
-        return in_heads(query, 1, self._n_head)[:, :, 0].transpose(1, 2)
+        return in_heads(layer.cross_query(hidden), 1, self._n_head)[:, :, 0].transpose(1, 2)
 
-    def _attended(
-        self,
-        out: Linear,
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        mask: Tensor | None = None,
-        *,
-        is_causal: bool = False,
-    ) -> Tensor:
-        """(n_rows, n_head, n_tokens, d_head) → (n_rows, n_tokens, n_state)"""
-        heard = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=is_causal)
-        return out(heard.transpose(1, 2).flatten(2))
 
-    def _mlp(self, layer: DecoderLayer, x: Tensor) -> Tensor:
-        return bounded(x + layer.down(functional.gelu(layer.up(normalised(x, layer.mlp_norm)))))
+def attended(
+    query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, *, is_causal: bool = False
+) -> Tensor:
+    """Each (n_rows, n_head, …, d_head) → (n_rows, n_tokens, n_state)"""
+    heard = functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=is_causal)
+    return heard.transpose(1, 2).flatten(2)
 
 
 def in_heads(x: Tensor, num_parts: int, n_head: int) -> Tensor:
@@ -230,13 +222,6 @@ def normalised(x: Tensor, norm: Norm) -> Tensor:
 def added(x: Tensor, delta: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
     """x + delta, and the same normalised."""
     return add_layer_norm(x, delta, norm.weight, norm.bias)
-
-
-def bounded(x: Tensor) -> Tensor:
-    """float16 ends at 65504, and some checkpoints in the hidden states of deep layers go there."""
-    if x.dtype != torch.float16:
-        return x
-    return x.clamp_(torch.finfo(x.dtype).min, torch.finfo(x.dtype).max)
 
 
 def _encoder_layer(spec: WhisperSpec, load: Loader, name: str) -> EncoderLayer:

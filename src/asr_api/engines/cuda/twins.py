@@ -21,8 +21,13 @@ NEVER = float("-inf")
 
 
 def add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """The sum, and the sum normalised over its last axis."""
+    """The sum, and the sum normalised over its last axis.
+
+    float16 ends at 65504, and some checkpoints go beyond in their deep layers: the sum stays at the edge.
+    """
     total = x + residual
+    if total.dtype == torch.float16:
+        total = total.clamp(torch.finfo(total.dtype).min, torch.finfo(total.dtype).max)
     return total, functional.layer_norm(total, total.shape[-1:], weight, bias, EPSILON)
 
 
