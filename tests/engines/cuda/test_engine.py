@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from asr_api.engines import select
 from asr_api.engines.cuda.engine import CudaEngine
@@ -168,3 +169,12 @@ def test_half_precision_says_almost_the_same_on_a_card(wants_flash: bool, tmp_pa
     same = sum(ours[:8] == theirs[:8] for ours, theirs in zip(heard, expected, strict=True))
     assert same >= 6, "rounding may turn a token or two, not most"
     assert engine.info.notes == ()
+
+
+def test_a_step_asks_the_host_nothing(folders: dict[str, Path]) -> None:
+    """Tensors without values run through it: whoever wanted to know one would raise, and could not be in a graph."""
+    engine = open_cuda(folders["english"], has_graphs=False)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode():
+        engine._bursts._step(3)
+        with pytest.raises(RuntimeError):
+            bool(engine._writer._rows.is_active.any())
