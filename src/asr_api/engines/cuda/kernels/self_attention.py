@@ -1,0 +1,111 @@
+"""A token is remembered and looks back at all that its row was fed: keys and values are stored and attended in one go.
+
+In go a query, key and value for each row, out comes what each attends to; the caches grow in place. A row that is not
+active is neither read nor written. Knows nothing about where a row listens.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr_api.engines.cuda import twins
+from asr_api.engines.cuda.kernels.language import LOG2_E, jit, runs_kernels, tl
+
+BLOCK = 64  # positions read at once
+
+
+class _Tensors(NamedTuple):
+    query: Tensor
+    new_key: Tensor
+    new_value: Tensor
+    key_cache: Tensor  # a tuple of the language has fields of its own, `values` among them
+    value_cache: Tensor
+    positions: Tensor
+    is_active: Tensor
+    out: Tensor
+
+
+class _Strides(NamedTuple):
+    """Elements from one row to the next; a head follows the other at d_head."""
+
+    query: int
+    key: int
+    value: int
+
+
+class _Sizes(NamedTuple):
+    n_head: int
+    n_ctx: int
+    d_head: int
+    block: int
+    scale: float
+
+
+@jit
+def _self_attention(io: tl.tensor, strides: tl.tensor, sizes: tl.constexpr) -> None:
+    row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    lane, depth = tl.arange(0, sizes.block), tl.arange(0, sizes.d_head)
+    in_head = head * sizes.d_head + depth
+    out = io.out + row * sizes.n_head * sizes.d_head + in_head
+    if tl.load(io.is_active + row) == 0:
+        tl.store(out, tl.full([sizes.d_head], 0, io.out.dtype.element_ty))
+        return
+    position = tl.minimum(tl.load(io.positions + row), sizes.n_ctx - 1)
+    cached = (row * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
+    query = tl.load(io.query + row * strides.query + in_head).to(tl.float32) * sizes.scale
+    key = tl.load(io.new_key + row * strides.key + in_head)
+    value = tl.load(io.new_value + row * strides.value + in_head)
+    tl.store(io.key_cache + cached + position * sizes.d_head + depth, key)
+    tl.store(io.value_cache + cached + position * sizes.d_head + depth, value)
+
+    # Each lane keeps its own peak, sum and mix, so nothing is exchanged until the end. The new token is lane 0's first.
+    score = tl.sum(query * key.to(tl.float32), 0)
+    peak = tl.where(lane == 0, score, -float("inf"))
+    total = tl.where(lane == 0, 1.0, 0.0)
+    mixed = tl.where((lane == 0)[:, None], value.to(tl.float32)[None, :], 0.0)
+    for first in range(0, position, sizes.block):
+        is_inside = first + lane < position
+        place = cached + (first + lane)[:, None] * sizes.d_head + depth[None, :]
+        keys = tl.load(io.key_cache + place, mask=is_inside[:, None], other=0.0).to(tl.float32)
+        values = tl.load(io.value_cache + place, mask=is_inside[:, None], other=0.0).to(tl.float32)
+        scores = tl.where(is_inside, tl.sum(keys * query[None, :], 1), -float("inf"))
+        above = tl.maximum(peak, scores)
+        base = tl.where(above == -float("inf"), 0.0, above)
+        shrunk, weight = tl.exp2(peak - base), tl.exp2(scores - base)
+        total = total * shrunk + weight
+        mixed = mixed * shrunk[:, None] + weight[:, None] * values
+        peak = above
+    share = tl.exp2(peak - tl.max(peak, 0))
+    heard = tl.sum(mixed * share[:, None], 0) / tl.sum(total * share, 0)
+    tl.store(out, heard.to(io.out.dtype.element_ty))
+
+
+def launch_self_attention(
+    query: Tensor, key: Tensor, value: Tensor, caches: tuple[Tensor, Tensor], positions: Tensor, is_active: Tensor
+) -> Tensor:
+    keys, values = caches
+    n_rows, n_head, d_head = query.shape
+    query, key, value = (
+        each if each.stride()[1:] == (d_head, 1) else each.contiguous() for each in (query, key, value)
+    )
+    out = torch.empty(n_rows, n_head, d_head, dtype=query.dtype, device=query.device)
+    tensors = _Tensors(query, key, value, keys, values, positions, is_active, out)
+    strides = _Strides(query.stride(0), key.stride(0), value.stride(0))
+    sizes = _Sizes(n_head, keys.shape[2], d_head, BLOCK, d_head**-0.5 * LOG2_E)
+    _self_attention[(n_rows, n_head)](tensors, strides, sizes, num_warps=4)
+    return out
+
+
+def self_attention(
+    query: Tensor, key: Tensor, value: Tensor, caches: tuple[Tensor, Tensor], positions: Tensor, is_active: Tensor
+) -> Tensor:
+    """Stores key and value of each active row at its position, and attends up to there → (n_rows, n_head, d_head).
+
+    query, key, value: (n_rows, n_head, d_head); caches: keys and values, (n_rows, n_head, n_text_ctx, d_head),
+    contiguous; d_head a power of two. What comes out for a row that is not active means nothing.
+    """
+    arguments = (query, key, value, caches, positions, is_active)
+    return launch_self_attention(*arguments) if runs_kernels(query) else twins.self_attention(*arguments)

@@ -1,0 +1,32 @@
+"""Kernels are launched on a graphics card where there is one, else through Triton's interpreter.
+
+Without torch or triton nothing here is collected: the default tests need neither.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+import pytest
+
+if find_spec("torch") is None or find_spec("triton") is None:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"  # read where a kernel is made, which is when its module is imported
+        from triton.runtime import interpreter
+
+        patch_tensor = interpreter._patch_lang_tensor
+
+        def patch_index(tensor: type, scope: object) -> None:
+            """Triton 3.6 calls int() on an array of one element for the bounds of a loop; numpy 2.4 refuses that."""
+            patch_tensor(tensor, scope)
+            scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+        @pytest.fixture(autouse=True)
+        def _interpret(_clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+            monkeypatch.setenv("TRITON_INTERPRET", "1")  # and where it is launched
+            monkeypatch.setattr(interpreter, "_patch_lang_tensor", patch_index)

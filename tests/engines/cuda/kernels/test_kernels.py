@@ -1,0 +1,163 @@
+"""Every kernel equals its twin in plain torch, float32, at odd shapes; a row that is not active leaks nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from asr_api.engines.cuda import twins
+from asr_api.engines.cuda.kernels import cross_attention as cross
+from asr_api.engines.cuda.kernels.choose import launch_choose
+from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
+from asr_api.engines.cuda.kernels.self_attention import launch_self_attention
+from asr_api.engines.cuda.rows import Rows, RowStart, open_rows
+
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.filterwarnings(
+        "ignore:(divide by zero|invalid value|overflow) encountered"
+    ),  # the interpreter is numpy
+]
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+# ‖out − reference‖ / ‖reference‖, the reference in float32 on the same rounded inputs
+LIMITS = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
+if DEVICE.type == "cpu":
+    del LIMITS[torch.bfloat16]  # the interpreter multiplies its bits as integers
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(6)
+
+
+def random(*dims: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*dims, device=DEVICE).to(dtype)
+
+
+def error(out: Tensor, reference: Tensor) -> float:
+    return float((out.float() - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize(("n_q", "n_ctx", "d_head"), [(1, 301, 64), (3, 150, 32), (16, 70, 64)])
+def test_cross_attention(n_q: int, n_ctx: int, d_head: int, is_shared: bool, dtype: torch.dtype) -> None:
+    slot_of_row = torch.tensor([2, 0, 2, 1, 2] if is_shared else [2, 0, 3, 1, 4], dtype=torch.int32, device=DEVICE)
+    is_active = torch.tensor([True, True, False, True, True], device=DEVICE)
+    query = random(5, n_q, 2, d_head, dtype=dtype).transpose(1, 2)
+    keys, values = random(5, 2, n_ctx, d_head, dtype=dtype), random(5, 2, n_ctx, d_head, dtype=dtype)
+    reference = twins.cross_attention(query.float(), keys.float(), values.float(), slot_of_row, is_active)
+    if not is_shared:
+        keys[3], values[3] = torch.nan, torch.nan  # of the row that is not active
+    heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
+    assert error(heard, reference) < LIMITS[dtype]
+    assert (heard[2] == 0).all()
+
+
+def test_more_rows_of_a_slot_than_a_tile_holds_and_scores_that_overflow_an_exponential() -> None:
+    slot_of_row, is_active = torch.zeros(6, dtype=torch.int32, device=DEVICE), torch.ones(6, device=DEVICE) > 0
+    query, keys, values = random(6, 1, 4, 32) * 100, random(1, 1, 200, 32), random(1, 1, 200, 32)
+    heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
+    assert error(heard, twins.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
+
+
+def test_positions_are_split_until_the_card_is_full() -> None:
+    for n_programs in (1, 20, 160, 1280, 5120):
+        span = cross.split_span(n_programs, 1500)
+        assert span % cross.BLOCK == 0
+        assert span >= cross.MIN_SPAN
+        assert span <= 1536
+    assert cross.split_span(20, 1500) < 2 * cross.MIN_SPAN
+    assert cross.split_span(5120, 1500) >= 1500
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_self_attention(dtype: torch.dtype) -> None:
+    n_rows, n_head, n_ctx, d_head = 4, 2, 150, 64
+    query, key, value = random(n_rows, 3, n_head, d_head, dtype=dtype).unbind(1)
+    positions = torch.tensor([0, 63, 99, 149], dtype=torch.int32, device=DEVICE)
+    is_active = torch.tensor([True, True, False, True], device=DEVICE)
+    caches = random(n_rows, n_head, n_ctx, d_head, dtype=dtype), random(n_rows, n_head, n_ctx, d_head, dtype=dtype)
+    expected = caches[0].float(), caches[1].float()
+    reference = twins.self_attention(query.float(), key.float(), value.float(), expected, positions, is_active)
+    for cache in caches:
+        cache[0, :, 1:], cache[1, :, 64:], cache[2] = torch.nan, torch.nan, torch.nan  # nobody has been there
+    heard = launch_self_attention(query, key, value, caches, positions, is_active)
+    assert error(heard[is_active], reference[is_active]) < LIMITS[dtype]
+    assert (heard[2] == 0).all()
+    assert caches[0][2].isnan().all()
+    for cache, new in zip(caches, (key, value), strict=True):
+        for row in (0, 1, 3):
+            assert (cache[row, :, positions[row]] == new[row]).all()
+
+
+@pytest.mark.parametrize("dtype", LIMITS)
+def test_add_layer_norm(dtype: torch.dtype) -> None:
+    x, residual = random(3, 2, 100, dtype=dtype) + 5, random(3, 2, 100, dtype=dtype)
+    weight, bias = random(100, dtype=dtype), random(100, dtype=dtype)
+    total, normed = launch_add_layer_norm(x, residual, weight, bias)
+    assert (total == x + residual).all()
+    _, reference = twins.add_layer_norm(total.float(), torch.zeros_like(total).float(), weight.float(), bias.float())
+    assert error(normed, reference) < LIMITS[dtype]
+
+
+N_VOCAB, END, STAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
+
+
+def tables() -> twins.RuleTables:
+    suppressed = torch.zeros(N_VOCAB, dtype=torch.bool, device=DEVICE)
+    suppressed[torch.tensor([1, 7, 4200, STAMP_BEGIN - 3])] = True
+    first = torch.zeros_like(suppressed)
+    first[torch.tensor([220, END])] = True
+    return twins.RuleTables(suppressed, first, END, STAMP_BEGIN, STAMP_BEGIN + 50)
+
+
+def begun_rows() -> Rows:
+    """Greedy and sampled ones, with timestamps and without; the third is not active."""
+    rows = open_rows(N_ROWS, 40, DEVICE)
+    rng = np.random.default_rng(6)
+    temperatures = [0, 0, 0, 0.2, 1.0, 0.8, 0]
+    rows.begin(
+        [
+            RowStart(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
+            for row, temperature in enumerate(temperatures)
+        ],
+        STAMP_BEGIN,
+    )
+    rows.end_position[6] = 9
+    rows.is_active[2] = False
+    return rows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_choose(dtype: torch.dtype) -> None:
+    """A dozen steps, in which stamps, texts and the end are all likely at times."""
+    rows, expected = begun_rows(), begun_rows()
+    kinds = set()
+    for step in range(12):
+        logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE) * 2
+        logits[:, STAMP_BEGIN:] += 4 * (step % 3 == 1)
+        logits[:, END] += 9 * (step > 9)
+        logits = logits.to(dtype)  # float16 has ties, too
+        launch_choose(logits, rows, tables())
+        twins.choose(logits, expected, tables())
+        for name in Rows.__dataclass_fields__:
+            ours, theirs = getattr(rows, name), getattr(expected, name)
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=f"{name} at step {step}")
+        assert (rows.out_tokens == expected.out_tokens).all()
+        kinds |= {"end" if token == END else token >= STAMP_BEGIN for token in rows.tokens.tolist()}
+    assert kinds == {"end", True, False}
+    assert rows.num_sampled[2] == 0
+    assert rows.positions[6] <= 9
+
+
+def test_logits_that_are_no_numbers_are_told_by_the_log_probability() -> None:
+    logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE)
+    logits[:, 3000], logits[:, STAMP_BEGIN + 3] = torch.nan, torch.nan
+    rows = begun_rows()
+    launch_choose(logits, rows, tables())
+    assert rows.out_logprobs[rows.num_sampled > 0, 0].isnan().all()
+    assert ((rows.tokens >= 0) & (rows.tokens < N_VOCAB)).all()
