@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_api.engines.checkpoint import BUILTIN_FOLDER
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import TranscribeOptions
 from asr_api.transcript import Quality, WindowTranscript
@@ -19,6 +20,7 @@ pytest.importorskip("onnxruntime")
 
 from tests.engines.listening import finish_all, open_onnx
 from tests.engines.listening import listen as listen_onnx
+from tests.parity.speech import recordings
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -79,3 +81,13 @@ def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
     untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
     windows = [sound(3, 0)]
     assert listen(open_cuda(untied), windows)[0].tokens == listen_onnx(open_onnx(untied), windows)[0].tokens
+
+
+def test_recordings_are_heard_as_by_the_onnx_engine() -> None:
+    """The built-in model, with the times of words."""
+    options = TranscribeOptions(words=True)
+    ours = listen(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    theirs = listen_onnx(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    for our, their in zip(ours, theirs, strict=True):
+        assert_alike(our.transcript, their.transcript)
+        assert len(our.transcript.segments[0].words) > 2
