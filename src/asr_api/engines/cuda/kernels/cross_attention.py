@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.language import LOG2_E, jit, next_power_of_2, runs_kernels, tl
+from asr_api.engines.cuda.kernels.language import LOG2_E, fits_blocks, jit, next_power_of_2, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
 TILE = 16  # queries that one program holds, the least a tensor core takes
@@ -212,6 +212,6 @@ def cross_attention(
     slot_of_row:  (n_rows,) int32; rows of one slot share one read of it
     is_shared:    False where the caller knows that no two active rows share a slot; that saves looking for them
     """
-    if not runs_kernels(query):
+    if not runs_kernels(query) or not fits_blocks(query.shape[-1]):
         return twins.cross_attention(query, keys, values, slot_of_row, is_active)
     return launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)

@@ -39,6 +39,11 @@ def runs_kernels(tensor: Tensor) -> bool:
     return triton is not None and tensor.is_cuda
 
 
+def fits_blocks(d_head: int) -> bool:
+    """Every Whisper has heads of 64; others than powers of two have no kernel, only a twin."""
+    return d_head >= 16 and next_power_of_2(d_head) == d_head
+
+
 def next_power_of_2(n: int) -> int:
     """The least that is not below n; Triton's blocks have such sizes."""
     return 1 << (n - 1).bit_length()

@@ -28,6 +28,7 @@ class _Sizes(NamedTuple):
     n_state: int
     block: int
     epsilon: float
+    limit: float  # the greatest number of the dtype: sums stay there
 
 
 @jit
@@ -37,6 +38,8 @@ def _add_layer_norm(io: tl.tensor, sizes: tl.constexpr) -> None:
     place = tl.program_id(0).to(tl.int64) * sizes.n_state + column
     added = tl.load(io.x + place, mask=is_inside, other=0.0).to(tl.float32)
     added += tl.load(io.residual + place, mask=is_inside, other=0.0).to(tl.float32)
+    added = tl.where(added > sizes.limit, sizes.limit, added)  # a comparison, so that what is no number stays none
+    added = tl.where(added < -sizes.limit, -sizes.limit, added)
     stored = added.to(io.total.dtype.element_ty)
     tl.store(io.total + place, stored, mask=is_inside)
     total = stored.to(tl.float32)  # what the next layers see is what is normalised
@@ -54,7 +57,7 @@ def launch_add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Ten
     total, normed = torch.empty_like(x), torch.empty_like(x)
     n_state = x.shape[-1]
     tensors = _Tensors(x, residual, weight, bias, total, normed)
-    sizes = _Sizes(n_state, next_power_of_2(n_state), EPSILON)
+    sizes = _Sizes(n_state, next_power_of_2(n_state), EPSILON, torch.finfo(x.dtype).max)
     _add_layer_norm[(x.numel() // n_state,)](tensors, sizes, num_warps=4)
     return total, normed
 

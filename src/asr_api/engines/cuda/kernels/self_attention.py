@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.language import LOG2_E, jit, runs_kernels, tl
+from asr_api.engines.cuda.kernels.language import LOG2_E, fits_blocks, jit, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
 
@@ -108,4 +108,5 @@ def self_attention(
     contiguous; d_head a power of two. What comes out for a row that is not active means nothing.
     """
     arguments = (query, key, value, caches, positions, is_active)
-    return launch_self_attention(*arguments) if runs_kernels(query) else twins.self_attention(*arguments)
+    has_kernel = runs_kernels(query) and fits_blocks(query.shape[-1])
+    return launch_self_attention(*arguments) if has_kernel else twins.self_attention(*arguments)
