@@ -90,4 +90,4 @@ def test_recordings_are_heard_as_by_the_onnx_engine() -> None:
     theirs = listen_onnx(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
     for our, their in zip(ours, theirs, strict=True):
         assert_alike(our.transcript, their.transcript)
-        assert len(our.transcript.segments[0].words) > 2
+        assert all(segment.words for segment in our.transcript.segments)

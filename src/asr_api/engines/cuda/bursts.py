@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_api.engines.cuda.caches import Caches
+from asr_api.engines.cuda.kernels.choose import choose
 from asr_api.engines.cuda.model import Decoder
 from asr_api.engines.cuda.rows import Rows
-from asr_api.engines.cuda.twins import RuleTables, choose
+from asr_api.engines.cuda.twins import RuleTables
 
 BURST_STEPS = 8
 WARM_UPS = 2  # runs before a capture: libraries allocate and compile in the first ones

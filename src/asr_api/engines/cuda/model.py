@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_api.engines.cuda.caches import Caches
+from asr_api.engines.cuda.kernels.cross_attention import cross_attention
+from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
+from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.loading import Linear, Loader, Norm
-from asr_api.engines.cuda.twins import add_layer_norm, cross_attention, self_attention
 from asr_api.engines.whisper.spec import WhisperSpec
 
 EPSILON = 1e-5  # of every layer norm
