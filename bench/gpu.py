@@ -1,6 +1,6 @@
 """Is the CUDA engine right, and how fast is it? One script for a machine with a card and no network.
 
-    PYTHONPATH=src:. python bench/gpu.py --stages checks,kernels,engine,reference --shapes large-v3,turbo,distil-large-v2
+    PYTHONPATH=src:. python bench/gpu.py --stages checks,kernels,engine,reference --shapes large-v3,turbo
 
 Checkpoints have random weights and real shapes; how much a window says is forced (mean 110 tokens, deviation 35, at
 most 224), by logits that name the next token. Ends with one line of JSON. On a processor: --shapes small.
@@ -204,7 +204,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
     force_lengths(4 * slots, shape)
     options = EngineOptions(
         model_id=folder.name, checkpoint=folder, slots=slots, max_new_tokens=224, flash_attention_2=False,
-        num_threads=0, beam_size=1,
+        num_threads=1, beam_size=1,
     )  # fmt: skip
     start = time.perf_counter()
     engine = CudaEngine(options, device=DEVICE.type, dtype=DTYPE)
@@ -286,6 +286,7 @@ def roofline(shape: Shape, report: Report) -> None:
 
 
 def main() -> None:
+    torch.set_num_threads(1)  # barriers of threads are slow beside other programs
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default="checks,kernels,engine,reference")
     parser.add_argument("--shapes", default="large-v3,turbo,distil-large-v2")
