@@ -22,7 +22,9 @@ pytestmark = pytest.mark.soak
 # tests/text/test_stitch.py.
 MAX_WORD_ERRORS = 0.005
 MAX_RUN_WORDS = 2
-MAX_GROWTH_BYTES = 150 * 1024 * 1024
+# Some windows of the recording say the same sentence over and over and are tried at other temperatures: what they heard
+# is then in rows of its own, which stay. Without them it is 135 MiB.
+MAX_GROWTH_BYTES = 220 * 1024 * 1024
 HEALTH_P99_S = 0.05
 
 
