@@ -228,6 +228,14 @@ async def test_the_silence_before_the_first_word_is_not_shown_to_the_model() -> 
     assert transcript.audio_ms == 10_000
 
 
+async def test_a_rest_that_comes_after_a_long_silence_begins_with_its_sound() -> None:
+    bench = Bench(Script(max_words=1, stops_silently=True))
+    pause = np.zeros(10 * SAMPLE_RATE_HZ, np.int16)
+    transcript = await bench.finish(bench.start(np.concatenate((say([7], word_s=1), pause, say([8], word_s=1)))))
+    assert [(segment.text, segment.start_ms) for segment in transcript.segments] == [(" 7", 0), (" 8", 11_500)]
+    assert len(bench.jobs[1].pcm) == 2 * SAMPLE_RATE_HZ  # half a second of silence, the word, its pause
+
+
 async def test_what_is_no_speech_is_muted_before_the_engine_and_times_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     def loudness(chunk: bytes) -> float:
         return float(np.abs(np.frombuffer(chunk, np.int16)).max() >= 650)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from asr_api.audio.windows import Window, has_more_speech, is_silent
+from asr_api.audio.windows import Window, is_silent, speech_after
 from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 MIN_PROGRESS_MS = 1000  # a pass that gets no further is the last one
 MIN_LEAD_MS = 500
+MAX_LEAD_MS = 500  # of a pause, before what is heard in another pass
 LEAD_IN_MS = 200  # of the silence before the sound, what is left
 MAX_CONTEXT_CHARS = 1000  # more than the 223 tokens that a Whisper prompt holds
 MAX_CONTEXT_TEMPERATURE = 0.5  # what was sampled above it may be nonsense, which the next window would carry on
@@ -191,7 +192,11 @@ def _resume_ms(window: Window, heard: WindowTranscript) -> int | None:
         return None if is_silent(window.pcm[heard.resume_ms * SAMPLES_PER_MS :]) else heard.resume_ms
     end_ms = heard.segments[-1].end_ms if heard.segments else 0
     own = window.pcm[: len(window.pcm) - window.span.overlap_after_ms * SAMPLES_PER_MS]
-    return end_ms if end_ms > 0 and has_more_speech(own, end_ms * SAMPLES_PER_MS) else None
+    onset = speech_after(own, end_ms * SAMPLES_PER_MS) if end_ms > 0 else None
+    if onset is None:
+        return None
+    # What begins with a long silence is taken for nothing else; after a short one nothing of a soft start is cut off.
+    return max(end_ms, onset // SAMPLES_PER_MS - MAX_LEAD_MS)
 
 
 def _join(heard: WindowTranscript, rest: WindowTranscript, offset_ms: int) -> WindowTranscript:

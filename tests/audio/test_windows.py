@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.windows import Window, WindowCutter, has_more_speech, is_silent
+from asr_api.audio.windows import Window, WindowCutter, is_silent, speech_after
 from asr_api.pcm import Pcm
 
 RATE_HZ = 16_000
@@ -172,7 +172,9 @@ def test_is_silent(pcm: Pcm, silent: bool) -> None:
         (np.zeros(0, np.int16), False),
     ],
 )
-def test_has_more_speech(rest: Pcm, expected: bool) -> None:
+def test_speech_after(rest: Pcm, expected: bool) -> None:
     heard = speech([0.4] * 10, [0.2] * 10)
-    assert has_more_speech(np.concatenate([heard, rest]), len(heard)) == expected
-    assert not has_more_speech(np.concatenate([heard, rest]), 0)
+    onset = speech_after(np.concatenate([heard, rest]), len(heard))
+    assert (onset is not None) == expected
+    assert onset is None or len(heard) <= onset < len(heard) + len(rest)
+    assert speech_after(np.concatenate([heard, rest]), 0) is None

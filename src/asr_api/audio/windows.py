@@ -151,14 +151,15 @@ def is_silent(pcm: Pcm) -> bool:
     return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
 
 
-def has_more_speech(pcm: Pcm, after: int) -> bool:
-    """Whether what follows the sample `after` is as loud, for more than a moment, as the speech that ended there."""
+def speech_after(pcm: Pcm, after: int) -> int | None:
+    """Where it is again as loud, for more than a moment in all, as the speech that ended at the sample `after`."""
     level_db = frame_levels_db(pcm)
     before, rest = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
     if not len(before):
-        return False
-    loud_db = max(_speech_level_db(before) - LOUD_DB, SILENCE_DB)
-    return int((rest >= loud_db).sum()) >= MORE_SPEECH_FRAMES
+        return None
+    is_loud = rest >= max(_speech_level_db(before) - LOUD_DB, SILENCE_DB)
+    has_more = int(is_loud.sum()) >= MORE_SPEECH_FRAMES
+    return max(after, (len(before) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
 
 
 def _whole_frames(length_s: float) -> int:
