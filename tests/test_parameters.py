@@ -62,10 +62,11 @@ def test_defaults_hold_unless_a_wish_says_otherwise() -> None:
         ([("temperature", "-0.1")], "temperature is '-0.1'"),
         ([("temperature", "1e9")], "temperature is '1e9'"),
         ([("words", "maybe")], "words is 'maybe'; it must be true or false."),
+        ([("words", "")], "words is ''; it must be true or false."),
         ([("prompt", "a\nb" * 2000)], "…'; it must be text of at most 4,096 characters."),
         ([("hotwords", "\ud800")], "hotwords is "),
-        ([("prompt", "a"), ("initial_prompt", "b")], "prompt is given more than once"),
-        ([("task", "translate"), ("task", "translate")], "task is given more than once"),
+        ([("prompt", "a"), ("initial_prompt", "b")], "prompt has more than one value; give it one."),
+        ([("task", "translate"), ("task", "translate")], "task has more than one value"),
     ],
 )
 def test_what_is_not_allowed_is_told(given: list[tuple[str, str]], sentence: str) -> None:
@@ -85,8 +86,11 @@ def test_what_the_model_cannot_do_is_told_before_it_is_asked(monkeypatch: pytest
 
     check_parameters(TranscribeOptions(language="de", task="translate"), info("en", "de"))
     check_parameters(TranscribeOptions(language="de"), info())  # a model without a list is asked
-    for wish in (TranscribeOptions(language="de"), TranscribeOptions(languages=("en", "de"))):
-        with pytest.raises(InvalidParameter, match=r"language is de, which this model does not know; it knows en\."):
+    for name, wish in (
+        ("language", TranscribeOptions(language="de")),
+        ("languages", TranscribeOptions(languages=("en", "de"))),
+    ):
+        with pytest.raises(InvalidParameter, match=rf"^{name} is de, which this model does not know; it knows en\."):
             check_parameters(wish, info("en"))
     with pytest.raises(InvalidParameter, match="task is translate"):
         check_parameters(TranscribeOptions(task="translate"), info("en"))

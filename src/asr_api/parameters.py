@@ -23,7 +23,7 @@ TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One parameter as a client gave it; an empty text counts as not given."""
+    """One parameter as a client gave it; but for booleans, an empty text counts as not given."""
 
     name: str
     text: str
@@ -50,10 +50,10 @@ def read_parameters(given: Sequence[Given], defaults: TranscribeOptions) -> Tran
         if parameter is None:
             known = ", ".join(parameter.name for parameter in PARAMETERS)
             raise InvalidParameter(f"{_shown(one.name)} is no parameter; there are {known}.")
-        if not one.text:
+        if not one.text and parameter.kind != "boolean":  # a bare `?words` looks like a wish
             continue
         if parameter.name in seen and parameter.kind != "array":
-            raise InvalidParameter(f"{parameter.name} is given more than once; give it once.")
+            raise InvalidParameter(f"{parameter.name} has more than one value; give it one.")
         seen.add(parameter.name)
         try:
             one.text.encode()  # half a character can be written in JSON, and nowhere else
@@ -69,10 +69,11 @@ def read_parameters(given: Sequence[Given], defaults: TranscribeOptions) -> Tran
 
 def check_parameters(options: TranscribeOptions, info: EngineInfo) -> None:
     """Raises InvalidParameter for what this model can't do, as far as that is known without asking it."""
-    for code in (*([options.language] if options.language else []), *options.languages):
-        if info.languages and code not in info.languages:
+    named = [("language", options.language), *(("languages", code) for code in options.languages)]
+    for name, code in named:
+        if code is not None and info.languages and code not in info.languages:
             raise InvalidParameter(
-                f"language is {code}, which this model does not know; it knows {', '.join(info.languages)}."
+                f"{name} is {code}, which this model does not know; it knows {', '.join(info.languages)}."
             )
     if options.task == "translate" and info.languages == ("en",):
         raise InvalidParameter("task is translate, and this model is English-only; use transcribe.")

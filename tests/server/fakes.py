@@ -11,6 +11,7 @@ from typing import cast
 from asr_api.audio.source import Spool
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError
+from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.server.entrance import Entrance
 from asr_api.transcriber import Transcriber
@@ -33,6 +34,7 @@ class FakeTranscriber:
     wishes: list[TranscribeOptions] = field(default_factory=list)
     num_open_requests: int = 0
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    metrics: Metrics = field(default_factory=Metrics)
 
     async def transcribe(self, spool: Spool, options: TranscribeOptions) -> AsyncIterator[TranscriptPart]:
         self.num_open_requests += 1

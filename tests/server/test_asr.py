@@ -143,7 +143,7 @@ async def test_a_bad_wish_is_refused_before_the_body_is_read() -> None:
             reply = await http.post("/asr", content=body)
             assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), wish
         twice = await http.post("/asr?language=en", json={"url": "a.wav", "language": "en"})
-        assert twice.json()["error"] == "language is given more than once; give it once."
+        assert twice.json()["error"] == "language has more than one value; give it one."
     assert not fake.bodies
 
 
@@ -175,6 +175,7 @@ BAD_BODIES = [
     (b"{}", JSON, 400, "missing_url"),
     (b'{"uri":"x"}', {}, 400, "missing_url"),
     (b"[]", JSON, 400, "invalid_request"),
+    (b'{"url": "a", "words": true, "words": false}', JSON, 400, "invalid_request"),
     (b"123", JSON, 400, "invalid_request"),
     (b'"x"', JSON, 400, "invalid_request"),
     (b"null", JSON, 400, "invalid_request"),
@@ -320,12 +321,14 @@ async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch:
         is_first.set()
         await may_end.wait()
 
-    async with client(FakeTranscriber()) as http:
+    transcriber = FakeTranscriber()
+    async with client(transcriber) as http:
         first = asyncio.create_task(http.post("/asr", content=slow()))
         await is_first.wait()
         refused = await http.post("/asr", content=AUDIO)
         may_end.set()
         assert (refused.status_code, refused.json()["code"]) == (429, "server_overloaded")
+        assert transcriber.metrics.requests.labels("refused")._value.get() == 1
         assert (await first).status_code == 200
         assert (await http.post("/asr", content=AUDIO)).status_code == 200
 

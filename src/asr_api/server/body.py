@@ -61,7 +61,7 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
 def parse_named(body: bytes) -> Named:
     """Raises InvalidJson, InvalidRequest, MissingUrl, InvalidUrl or InvalidParameter."""
     try:
-        request = json.loads(body.decode())
+        request = json.loads(body.decode(), object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise InvalidJson(f"The body is not valid JSON; send for example {EXAMPLE}.") from None
     if not isinstance(request, dict):
@@ -73,6 +73,14 @@ def parse_named(body: bytes) -> Named:
         raise InvalidUrl(f'"url" is not a link or a path; send for example {EXAMPLE}.')
     given = [one for name, value in request.items() if name != "url" for one in _given(name, value)]
     return Named(url, tuple(given))
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Raises InvalidRequest when a key stands there twice, for one of its values would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise InvalidRequest("The JSON has a key twice; give each once.")
+    return found
 
 
 def _given(name: str, value: object) -> Iterator[Given]:

@@ -64,6 +64,8 @@ class Entrance:
         Places for transcribing are the scheduler's, so that slow senders take none of them.
         """
         if self._num_receiving >= MAX_RECEIVING:
+            if self.transcriber is not None:
+                self.transcriber.metrics.requests.labels("refused").inc()
             raise ServerOverloaded(
                 f"The server is receiving {MAX_RECEIVING} recordings already; try again in a moment.",
                 retry_after_s=RETRY_S,

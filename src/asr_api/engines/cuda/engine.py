@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from asr_api.engines.admission import admitted
+from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.cuda.bursts import Bursts
 from asr_api.engines.cuda.caches import Caches, open_caches
 from asr_api.engines.cuda.device import Machine, choose_machine
@@ -27,7 +29,6 @@ from asr_api.engines.cuda.sizes import Sizes, choose_sizes
 from asr_api.engines.cuda.twins import rule_tables
 from asr_api.engines.cuda.windows import Window
 from asr_api.engines.cuda.writer import Style, Writer
-from asr_api.engines.onnx.cores import processor_name, usable_cores
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
 from asr_api.engines.whisper.ladder import Attempt
 from asr_api.engines.whisper.logmel import HOP_SAMPLES
@@ -111,13 +112,7 @@ class CudaEngine:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        if len(jobs) > self.free_slots:
-            raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
-        for job in jobs:
-            if len(job.pcm) > self._spec.n_frames * HOP_SAMPLES:
-                raise ValueError(f"a window of {len(job.pcm)} samples is longer than the model's; this is a bug")
-            self._prompter.prompt(job.options)
-        self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
+        self._waiting += admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
 
     def step(self) -> list[FinishedJob]:
         """Hears the next windows and writes the others; waits only for the burst before the one it begins."""

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asr_api.engines.admission import admitted
+from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.caches import CrossCache
-from asr_api.engines.onnx.cores import processor_name, usable_cores
 from asr_api.engines.onnx.decoder import decoder_graph
 from asr_api.engines.onnx.encoder import encoder_graph
 from asr_api.engines.onnx.session import Session
@@ -83,13 +84,7 @@ class OnnxEngine:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        if len(jobs) > self.free_slots:
-            raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
-        for job in jobs:
-            if len(job.pcm) > self._spec.n_frames * HOP_SAMPLES:
-                raise ValueError(f"a window of {len(job.pcm)} samples is longer than the model's; this is a bug")
-            self._prompter.prompt(job.options)
-        self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
+        self._waiting += admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
 
     def step(self) -> list[FinishedJob]:
         until_s = time.monotonic() + MOMENT_S

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from asr_api.engines.onnx.cores import processor_name, usable_cores
+from asr_api.engines.admission import admitted
+from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.pipeline.adapters import find_adapters
 from asr_api.engines.pipeline.batches import BatchRule, choose_batch
 from asr_api.engines.pipeline.hearing import HeardToken
@@ -69,13 +70,7 @@ class PipelineEngine:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        if len(jobs) > self.free_slots:
-            raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
-        for job in jobs:
-            if len(job.pcm) > WINDOW_S * SAMPLE_RATE_HZ:
-                raise ValueError(f"a window of {len(job.pcm)} samples is longer than {WINDOW_S:g} s; this is a bug")
-            self._check(job.options)
-        self._waiting += [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
+        self._waiting += admitted(jobs, self.free_slots, round(WINDOW_S * SAMPLE_RATE_HZ), self._check)
 
     def step(self) -> list[FinishedJob]:
         batch = choose_batch(self._waiting, BatchRule(self._listener.may_pad, self._max_samples), self._language_of)

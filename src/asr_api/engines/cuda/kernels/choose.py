@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.language import jit, runs_kernels, tl
+from asr_api.engines.cuda.kernels.triton_language import jit, runs_kernels, tl
 from asr_api.engines.cuda.rows import Rows
 from asr_api.engines.cuda.twins import RuleTables
 

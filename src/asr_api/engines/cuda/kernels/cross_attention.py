@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.language import LOG2_E, fits_blocks, jit, next_power_of_2, runs_kernels, tl
+from asr_api.engines.cuda.kernels.triton_language import LOG2_E, fits_blocks, jit, next_power_of_2, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
 TILE = 16  # queries that one program holds, the least a tensor core takes

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.language import jit, next_power_of_2, runs_kernels, tl
+from asr_api.engines.cuda.kernels.triton_language import jit, next_power_of_2, runs_kernels, tl
 from asr_api.engines.cuda.twins import EPSILON
 
 

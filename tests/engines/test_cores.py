@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.engines.onnx import cores
+from asr_api.engines import cores
 
 
 @pytest.fixture
