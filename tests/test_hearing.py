@@ -220,6 +220,14 @@ async def test_what_was_omitted_is_told_with_its_time() -> None:
     assert " 45" not in transcript.text
 
 
+async def test_a_loud_rest_in_which_the_model_hears_nothing_is_told_with_its_time() -> None:
+    bench = Bench(Script(unheard=(9,)))
+    transcript = await bench.finish(bench.start(np.concatenate((say([7, 8]), say([9], word_s=4)))))
+    assert transcript.text == " 7 8"
+    assert [(omitted.start_ms, omitted.end_ms, omitted.text) for omitted in transcript.omitted] == [(1500, 6500, "")]
+    assert transcript.omitted[0].quality is not None and transcript.omitted[0].quality.doubts == ("no_speech",)
+
+
 async def test_the_silence_before_the_first_word_is_not_shown_to_the_model() -> None:
     bench = Bench()
     transcript = await bench.finish(bench.start(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), say([7])))))

@@ -18,7 +18,7 @@ from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLES_PER_MS
 from asr_api.scheduler import Lane, Scheduler
 from asr_api.text.vote import Vote, is_sure, should_follow
-from asr_api.transcript import Segment, WindowSpan, WindowTranscript
+from asr_api.transcript import Quality, Segment, WindowSpan, WindowTranscript
 
 T = TypeVar("T")
 
@@ -115,6 +115,8 @@ class Hearing:
             rest = await self._scheduler.submit(self._lane, pcm, options, is_rest=True)
             heard = _join(heard, rest, resume_ms)
             if rest.resume_ms is None and (not rest.segments or rest.segments[-1].end_ms < MIN_PROGRESS_MS):
+                if not rest.segments and not rest.omitted:
+                    heard = replace(heard, omitted=(*heard.omitted, _unheard(window, resume_ms)))
                 break  # nothing more to be had
         return replace(heard, resume_ms=None)
 
@@ -197,6 +199,11 @@ def _resume_ms(window: Window, heard: WindowTranscript) -> int | None:
         return None
     # What begins with a long silence is taken for nothing else; after a short one nothing of a soft start is cut off.
     return max(end_ms, onset // SAMPLES_PER_MS - MAX_LEAD_MS)
+
+
+def _unheard(window: Window, start_ms: int) -> Segment:
+    """What is as loud as speech, and the model hears none in it: music, or a loss that should be known."""
+    return Segment(start_ms, len(window.pcm) // SAMPLES_PER_MS, "", quality=Quality(doubts=("no_speech",)))
 
 
 def _join(heard: WindowTranscript, rest: WindowTranscript, offset_ms: int) -> WindowTranscript:

@@ -60,6 +60,7 @@ class Script:
     dialects:         languages of windows; the first that fits counts, and what fits none is surely English
     doubted:          numbers whose segments are doubtful
     invented:         numbers that are omitted as inventions
+    unheard:          numbers that it takes for music
     """
 
     slots: int = 4
@@ -76,6 +77,7 @@ class Script:
     dialects: tuple[Dialect, ...] = ()
     doubted: tuple[int, ...] = ()
     invented: tuple[int, ...] = ()
+    unheard: tuple[int, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +157,7 @@ class ScriptedEngine:
         self._live.clear()
 
     def _hear(self, live: _Live) -> WindowTranscript:
-        words = hear(live.pcm)
+        words = [word for word in hear(live.pcm) if int(word.text) not in self.script.unheard]
         num_words = len(words) if self.script.max_words is None else self.script.max_words
         rest = words[num_words:]
         guesses = self._guess(words, live.options) if live.options.language is None else ()
