@@ -1,0 +1,86 @@
+"""The other end of worker.py: starts one engine's process, gives it files, and says what each took and what went wrong.
+
+The processes share nothing; the one that is asked is the only one that works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from select import select
+from typing import TextIO, cast
+
+from bench.peers.memory import tree_bytes
+from bench.peers.peer import Heard
+
+SAMPLING_S = 0.2  # between two looks at the memory
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class WorkerDied(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    seconds: float
+    heard: Heard
+
+
+class Worker:
+    def __init__(self, name: str, model: Path, num_threads: int) -> None:
+        command = [sys.executable, "-m", "bench.peers.worker", name, str(model), str(num_threads)]
+        settings = dict.fromkeys(THREAD_VARIABLES, str(num_threads))
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 – closed with the process
+        self._process = subprocess.Popen(  # noqa: S603 – our own program
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=os.environ | settings,
+            text=True,
+            encoding="utf-8",
+        )
+        self._questions = cast("TextIO", self._process.stdin)
+        self._answers = cast("TextIO", self._process.stdout)
+        self._root = int(self._reply())
+
+    def transcribe(self, path: Path) -> Run:
+        self._ask(path)
+        return parsed(self._reply())
+
+    def weigh(self, path: Path) -> tuple[Run, int]:
+        """Also the most bytes that its processes had at once; looking costs a little time."""
+        self._ask(path)
+        peak_bytes = tree_bytes(self._root)
+        while not select([self._answers], [], [], SAMPLING_S)[0]:
+            peak_bytes = max(peak_bytes, tree_bytes(self._root))
+        return parsed(self._reply()), peak_bytes
+
+    def close(self) -> None:
+        self._questions.close()
+        self._process.wait()
+        self._log.close()
+
+    def _ask(self, path: Path) -> None:
+        self._questions.write(f"{path}\n")
+        self._questions.flush()
+
+    def _reply(self) -> str:
+        line = self._answers.readline()
+        if not line:
+            self._process.wait()
+            self._log.seek(0)
+            lines = self._log.read().decode(errors="replace").strip().splitlines()
+            raise WorkerDied(lines[-1] if lines else f"ended with {self._process.returncode}")
+        return line
+
+
+def parsed(line: str) -> Run:
+    seconds, num_windows, num_tokens = json.loads(line)
+    return Run(seconds, Heard(num_windows, num_tokens))
