@@ -30,6 +30,7 @@ FLOORS = {
     "compose": 4,
     "config": 4,
     "parameters": 4,
+    "bench": 5,
     "cli": 5,
     "server": 5,
     "__main__": 5,
@@ -37,6 +38,7 @@ FLOORS = {
 # Rooms on one floor that know each other, and in which direction.
 NEIGHBOURS = {
     ("__main__", "cli"),
+    ("cli", "bench"),
     ("cli", "server"),
     ("compose", "config"),
     ("compose", "parameters"),
