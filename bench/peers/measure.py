@@ -4,22 +4,19 @@ while slows everybody. What comes out is every turn, in plain data; report.py ma
 
 from __future__ import annotations
 
-import fcntl
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.peers.catalogue import CATALOGUE
 from bench.peers.control import control_gflops
-from bench.peers.workers import Worker
+from bench.peers.quiet import QuietMachine
+from bench.peers.workers import Worker, WorkerDied
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """lock: a file that is locked (flock) for each turn, so that other work on the machine can keep away from it"""
-
     engines: tuple[str, ...]
     recording: Path
     num_rounds: int
@@ -50,30 +47,35 @@ class Outcome:
     series: dict[str, Series]
     failures: dict[str, str]
 
+    def fail(self, name: str, error: Exception) -> None:
+        self.series.pop(name, None)
+        self.failures[name] = " ".join(str(error).split()) or type(error).__name__
+        say(f"{name}: {self.failures[name]}")
+
 
 def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
     outcome = Outcome({}, {})
+    workers = {}
     with ExitStack() as stack:
-        workers = {}
+        machine = stack.enter_context(closing(QuietMachine(plan.lock)))
         for name in plan.engines:
+            machine.take()
             say(f"{name}: opening")
             try:
-                with alone(plan.lock):
-                    model = CATALOGUE[name].convert(checkpoint, cache)
-                with alone(plan.lock):
-                    worker = Worker(name, model, plan.num_threads)
-                    stack.callback(worker.close)
-                    _, peak_bytes = worker.weigh(plan.recording)
+                model = CATALOGUE[name].convert(checkpoint, cache)
+                worker = stack.enter_context(closing(Worker(name, model, plan.num_threads)))
+                outcome.series[name] = Series(worker.weigh(plan.recording), [])
+                workers[name] = worker
             except Exception as error:  # noqa: BLE001 – an engine that cannot be measured is a row of the table
-                outcome.failures[name] = " ".join(str(error).split()) or type(error).__name__
-                say(f"{name}: {outcome.failures[name]}")
-                continue
-            workers[name] = worker
-            outcome.series[name] = Series(peak_bytes, [])
+                outcome.fail(name, error)
         for index in range(plan.num_rounds):
-            for name, worker in workers.items():
-                with alone(plan.lock):
-                    turn = take_turn(worker, plan.recording)
+            for name in tuple(outcome.series):
+                machine.take()
+                try:
+                    turn = take_turn(workers[name], plan.recording)
+                except WorkerDied as error:
+                    outcome.fail(name, error)
+                    continue
                 outcome.series[name].turns.append(turn)
                 say(f"round {index + 1}, {name}: {turn.seconds:.2f} s, control {turn.control_gflops:.0f} GFLOP/s")
     return outcome
@@ -83,14 +85,6 @@ def take_turn(worker: Worker, recording: Path) -> Turn:
     gflops = control_gflops()
     run = worker.transcribe(recording)
     return Turn(gflops, run.seconds, run.heard.num_windows, run.heard.num_tokens)
-
-
-@contextmanager
-def alone(lock: Path | None) -> Iterator[None]:
-    with lock.open("a") if lock else nullcontext() as file:
-        if file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def say(line: str) -> None:

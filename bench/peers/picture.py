@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from html import escape
 
-from bench.peers.report import Panel, Report, Row, from_json
+from bench.peers.report import Report, Row, from_json
 
 WIDTH, LABELS, MARGIN = 760, 250, 16
 BAR, GAP, HEAD, AXIS, LINE = 17, 6, 30, 24, 15
@@ -27,12 +27,13 @@ text { fill: #f0f6fc } .faint { fill: #9198a1 } .bar { fill: #656c76 } .ours { f
 
 
 def picture(reports: list[Report]) -> str:
-    parts = []
+    parts: list[str] = []
     top = MARGIN
-    for panel in (panel for report in reports for panel in report.panels):
-        rows = [row for row in panel.rows if not row.failure]
-        parts += bars(panel, rows, top)
-        top += HEAD + len(rows) * (BAR + GAP) + AXIS
+    for report in reports:
+        for panel in report.panels:
+            rows = [row for row in panel.rows if not row.failure]
+            parts += bars(f"whisper-{panel.shape}: times real time, {report.audio_s:.0f} s of audio", rows, top)
+            top += HEAD + len(rows) * (BAR + GAP) + AXIS
     lines = caption(reports)
     parts += [
         f'<text class="faint" x="{MARGIN}" y="{top + LINE * (i + 1)}">{escape(t)}</text>' for i, t in enumerate(lines)
@@ -43,12 +44,12 @@ def picture(reports: list[Report]) -> str:
     return "\n".join([head, STYLE, *parts, "</svg>\n"])
 
 
-def bars(panel: Panel, rows: list[Row], top: int) -> Iterator[str]:
+def bars(title: str, rows: list[Row], top: int) -> Iterator[str]:
     fastest = max((row.rtfx for row in rows), default=1.0)
     step = nice_step(fastest)
     scale = (WIDTH - LABELS - 3 * MARGIN - 30) / fastest
     bottom = top + HEAD + len(rows) * (BAR + GAP)
-    yield f'<text class="head" x="{MARGIN}" y="{top + 14}">whisper-{panel.shape}: seconds of audio a second</text>'
+    yield f'<text class="head" x="{MARGIN}" y="{top + 14}">{escape(title)}</text>'
     for index in range(int(fastest / step) + 1):
         x = LABELS + index * step * scale
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + HEAD - GAP}" y2="{bottom}"/>'
@@ -70,11 +71,11 @@ def nice_step(largest: float) -> float:
 
 def caption(reports: list[Report]) -> list[str]:
     first = reports[0]
-    versions = [f"{package} {number}" for package, number in {**first.versions}.items()]
+    versions = [f"{package} {number}" for report in reports for package, number in report.versions.items()]
     return [
-        f"{first.audio_s:.0f} s from a file to text, medians of interleaved rounds, same weights and tokens for all.",
+        "From a file on disk to text, medians of interleaved rounds, the same weights and tokens for all.",
         f"{first.machine}, {first.date}.",
-        ", ".join(versions) + ".",
+        ", ".join(sorted(set(versions))) + ".",
     ]
 
 

@@ -54,13 +54,14 @@ class Worker:
         self._ask(path)
         return parsed(self._reply())
 
-    def weigh(self, path: Path) -> tuple[Run, int]:
-        """Also the most bytes that its processes had at once; looking costs a little time."""
+    def weigh(self, path: Path) -> int:
+        """Transcribe, and say the most bytes that its processes had at once."""
         self._ask(path)
         peak_bytes = tree_bytes(self._root)
         while not select([self._answers], [], [], SAMPLING_S)[0]:
             peak_bytes = max(peak_bytes, tree_bytes(self._root))
-        return parsed(self._reply()), peak_bytes
+        self._reply()
+        return peak_bytes
 
     def close(self) -> None:
         self._questions.close()
