@@ -151,7 +151,7 @@ class EngineProcess:
         for job in jobs:
             buffer = self._buffer_of[job.job_id] = self._free_buffers.pop()
             self._life.arena[buffer, : len(job.pcm)] = job.pcm
-            handovers.append(Handover(job.job_id, buffer, len(job.pcm), job.options))
+            handovers.append(Handover(job.job_id, buffer, len(job.pcm), job.options, job.is_urgent))
         self._life.send(Admit(tuple(handovers)))
 
     def cancel(self, job_ids: Sequence[int]) -> None:

@@ -6,6 +6,7 @@ In go jobs, out come the same with PCM of their own, all or none. Knows nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import TranscribeOptions
@@ -21,4 +22,4 @@ def admitted(
         if len(job.pcm) > max_samples:
             raise ValueError(f"a window of {len(job.pcm)} samples, and {max_samples} are allowed; this is a bug")
         check(job.options)
-    return [WindowJob(job.job_id, job.pcm.copy(), job.options) for job in jobs]
+    return [replace(job, pcm=job.pcm.copy()) for job in jobs]

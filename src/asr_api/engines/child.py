@@ -50,6 +50,7 @@ class Handover:
     buffer: int
     num_samples: int
     options: TranscribeOptions
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class _Worker:
             self._running.add(handover.job_id)
             pcm = self._arena[handover.buffer, : handover.num_samples]
             try:
-                self._engine.admit([WindowJob(handover.job_id, pcm, handover.options)])
+                self._engine.admit([WindowJob(handover.job_id, pcm, handover.options, handover.is_urgent)])
             except AsrError as error:
                 self._running.remove(handover.job_id)
                 self._pipe.send(Refused(handover.job_id, error))

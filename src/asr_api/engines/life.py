@@ -150,6 +150,8 @@ def _spawn(pipe_fd: int, arena_fd: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", BOOT, str(os.getpid()), str(pipe_fd), str(arena_fd), *search_path],
         stdin=subprocess.DEVNULL,
         stdout=2,  # what a library prints must not end up in a transcript
+        # numpy's threads would wait for work beside the model's own, and burn a core while they do.
+        env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
         pass_fds=(pipe_fd, arena_fd),
         start_new_session=True,  # away from the terminal's signals even before it can ignore them
     )

@@ -69,11 +69,16 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowJob:
-    """One window to transcribe. pcm: (n_samples,) int16, 16 kHz mono, at most `EngineInfo.window_s` long."""
+    """One window to transcribe.
+
+    pcm:       (n_samples,) int16, 16 kHz mono, at most `EngineInfo.window_s` long
+    is_urgent: its request has just begun; an engine that starts windows one after the other starts it before others
+    """
 
     job_id: int
     pcm: Pcm
     options: TranscribeOptions
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whose window is next: start-time fair queueing over requests, counted in audio seconds.
+"""Whose window is next: self-clocked fair queueing over requests, counted in audio seconds.
 
 In: windows with their lanes, and how many slots are free. Out: one window at a time. All of it is plain bookkeeping;
 it knows nothing about engines, clocks or metrics.
@@ -7,7 +7,6 @@ it knows nothing about engines, clocks or metrics.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from asr_api.transcript import WindowTranscript
 
 MIN_COST_S = 1.0  # a window costs the encoder something however short it is
 MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
+SOCIABLE_WINDOWS = 64  # whoever came within so many may well be back
 SUSPECT_DEATHS = 2  # a window that saw as many deaths of the engine runs alone
 
 
@@ -29,6 +29,7 @@ class Lane:
     num_windows:   windows that were cut and are not yet heard to their end
     room:          set when it may have become able to hold one more of them
     virtual_s:     audio seconds it was served, on the scale that all lanes share
+    submitted_s:   audio that was submitted so far, parts that are heard again each time
     unsubmitted_s: audio that will be submitted later, as far as anybody knows
     """
 
@@ -38,7 +39,13 @@ class Lane:
     num_windows: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
     virtual_s: float = 0.0
+    submitted_s: float = 0.0
     unsubmitted_s: float = 0.0
+
+    @property
+    def next_virtual_s(self) -> float:
+        """Where it will be when its next window was served."""
+        return self.virtual_s + max(MIN_COST_S, self.waiting[0].audio_s)
 
     @property
     def remaining_s(self) -> float:
@@ -66,15 +73,19 @@ class Ticket:
 
 
 class FairQueue:
-    """A new lane starts at the present virtual time (Goyal, Vin and Cheng, 1996): it goes before what long files have
-    queued, and later lanes can't keep it waiting for longer than their share.
+    """Next is the lane that will be least far with its next window (self-clocked fair queueing: Golestani, 1994). Who
+    comes starts where the latest served lane is: a clip goes before what long files have queued, and even clips that
+    come all the time can't keep a file waiting for longer than their share.
 
-    One slot in sixteen is only for lanes with nothing in the engine, so that a short clip need not wait for a slot.
+    One slot in five is only for lanes with nothing in the engine, so that a clip need not wait for a slot. A file fills
+    the others, but only a quarter where somebody has come beside it lately: the slots share the engine's time, and on a
+    processor a quarter does nearly as much as all.
     """
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
-        self._now_s = 0.0  # virtual time: where the latest served lane was
+        self._now_s = 0.0  # virtual time: where the latest served lane is
+        self._num_alone = SOCIABLE_WINDOWS  # windows that were served since somebody came and wasn't alone
         self._retries: deque[Ticket] = deque()  # they were in an engine that died
         self._suspects: deque[Ticket] = deque()  # one of them may have killed it
 
@@ -84,6 +95,8 @@ class FairQueue:
 
     def open_lane(self) -> Lane:
         lane = Lane()
+        if self.lanes:
+            self._num_alone = 0
         self.lanes.append(lane)
         return lane
 
@@ -110,38 +123,27 @@ class FairQueue:
         self._suspects.extend(ticket for ticket in tickets if ticket.is_suspect)
         self._retries.extendleft(ticket for ticket in reversed(tickets) if not ticket.is_suspect)
 
-    def pop(self, free_slots: int, n_slots: int, num_soon_done: int, running: Collection[Ticket]) -> Ticket | None:
-        """The window that should enter the engine now, if any.
-
-        num_soon_done: how many windows the engine finishes within a moment
-        """
+    def pop(self, free_slots: int, n_slots: int, running: Collection[Ticket]) -> Ticket | None:
+        """The window that should enter the engine now, if any."""
         if free_slots <= 0 or any(ticket.is_suspect for ticket in running):
             return None
         if self._suspects:
             return self._suspects.popleft() if free_slots == n_slots else None
         if self._retries:
             return self._retries.popleft()
-        lane_slots = min(max(self._fair_slots(n_slots), num_soon_done), most_slots(n_slots))
-        is_last = free_slots <= (n_slots + 8) // 16
-        lanes = [lane for lane in self.lanes if lane.waiting and lane.num_running < (1 if is_last else lane_slots)]
+        lane_slots = n_slots if self._num_alone >= SOCIABLE_WINDOWS else max(MIN_ENOUGH_SLOTS, n_slots // 4)
+        if free_slots <= num_kept_slots(n_slots):
+            lane_slots = 1
+        lanes = [lane for lane in self.lanes if lane.waiting and lane.num_running < lane_slots]
         if not lanes:
             return None
-        lane = min(lanes, key=lambda lane: lane.virtual_s)  # of equals, the one that came first
-        ticket = lane.waiting.popleft()
+        lane = min(lanes, key=lambda lane: (lane.next_virtual_s, lane.num_running))
+        lane.virtual_s = lane.next_virtual_s
         self._now_s = max(self._now_s, lane.virtual_s)
-        lane.virtual_s += max(MIN_COST_S, ticket.audio_s)
-        return ticket
-
-    def _fair_slots(self, n_slots: int) -> int:
-        """How many windows one request may have in an engine that isn't done with them in a moment.
-
-        The slots share its time, so a clip that joins a full engine is slow; and on a processor half of the slots do as
-        much as all.
-        """
-        num_busy = sum(1 for lane in self.lanes if lane.waiting or lane.num_running)
-        return math.ceil(most_slots(n_slots) / max(1, num_busy))
+        self._num_alone += 1
+        return lane.waiting.popleft()
 
 
-def most_slots(n_slots: int) -> int:
-    """How many slots one request may fill: half of them, which bounds what a long file takes of the memory as well."""
-    return max(MIN_ENOUGH_SLOTS, n_slots // 2)
+def num_kept_slots(n_slots: int) -> int:
+    """Slots that no lane may have beside another slot."""
+    return n_slots // 5

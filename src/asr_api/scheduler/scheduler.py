@@ -26,16 +26,16 @@ from asr_api.errors import (
 )
 from asr_api.metrics import Metrics, SpeedMeter
 from asr_api.options import TranscribeOptions
-from asr_api.pcm import Pcm
-from asr_api.scheduler.lanes import FairQueue, Lane, Ticket, most_slots
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.scheduler.lanes import FairQueue, Lane, Ticket, num_kept_slots
 from asr_api.scheduler.link import EngineLink
 from asr_api.transcript import WindowTranscript
 
 logger = logging.getLogger(__name__)
 
+YOUNG_S = 30.0  # the audio of a request that is urgent, so that a clip is and a long file soon is not
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
 MAX_RESERVE = 4  # windows cut ahead of the slots; each holds a megabyte
-SOON_S = 2.0
 MAX_DEATHS = 3  # of the engine with the same window inside
 MAX_RETRY_AFTER_S = 120  # clients don't believe more
 
@@ -155,7 +155,8 @@ class Scheduler:
         if self._ending is not None:
             heard.set_exception(ServerDraining(self._ending))
             return heard
-        job = WindowJob(next(self._job_ids), pcm, options)
+        job = WindowJob(next(self._job_ids), pcm, options, is_urgent=lane.submitted_s < YOUNG_S)
+        lane.submitted_s += len(pcm) / SAMPLE_RATE_HZ
         self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()), is_next=is_rest)
         self.run_once()
         return heard
@@ -180,7 +181,7 @@ class Scheduler:
         n_slots = self._engine.info.slots
         reserve = min(n_slots, MAX_RESERVE)
         fair = (n_slots + reserve) // max(1, len(self._queue.lanes))
-        return max(MIN_AHEAD, min(fair, most_slots(n_slots) + reserve))
+        return max(MIN_AHEAD, min(fair, n_slots - num_kept_slots(n_slots) + reserve))
 
     @property
     def num_open_requests(self) -> int:
@@ -208,9 +209,7 @@ class Scheduler:
     def _next(self, free_slots: int) -> Ticket | None:
         if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
             return None
-        info = self._engine.info
-        num_soon_done = int(SOON_S * self._speed.rtfx / info.window_s)
-        return self._queue.pop(free_slots, info.slots, num_soon_done, self._running.values())
+        return self._queue.pop(free_slots, self._engine.info.slots, self._running.values())
 
     def _hand_over(self, batch: Sequence[Ticket]) -> None:
         now_s = self._clock()

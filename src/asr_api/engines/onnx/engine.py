@@ -35,10 +35,9 @@ from asr_api.options import TranscribeOptions
 from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import Word
 
-# One `step` encodes for about this long and then decodes for about this long, so that cancellation is prompt and
-# windows of small models are still encoded many at a time between two bursts.
-MOMENT_S = 0.25
+MOMENT_S = 0.25  # between two bursts windows are encoded for about this long, many of a small model; no burst is longer
 BURST_STEPS = 8
+URGENT_BURSTS = 12  # from one encoding to the next of a window that can wait, while an urgent one is written
 WARM_UP_JOB = -1
 FLASH_ATTENTION_NOTE = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
@@ -64,6 +63,8 @@ class OnnxEngine:
         self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
         self._finisher = Finisher(self._tokenizer)
         self._waiting: deque[WindowJob] = deque()
+        self._encoded_s = 0.0  # since the latest burst
+        self._num_bursts = 0  # since a window was encoded
         self._info = EngineInfo(
             model_id=options.model_id,
             engine="onnx",
@@ -84,14 +85,33 @@ class OnnxEngine:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        self._waiting += admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
+        new = admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
+        self._waiting = deque(sorted((*self._waiting, *new), key=lambda job: not job.is_urgent))  # else in their order
 
     def step(self) -> list[FinishedJob]:
-        until_s = time.monotonic() + MOMENT_S
-        while self._waiting:
+        """Encodes one window or decodes a burst: neither a newcomer nor a cancellation waits for longer than that."""
+        if self._should_encode():
+            started_s = time.monotonic()
             self._encode(self._waiting.popleft())
-            if time.monotonic() >= until_s:
-                break
+            self._encoded_s += time.monotonic() - started_s
+            self._num_bursts = 0
+            return []
+        self._encoded_s = 0.0
+        self._num_bursts += 1
+        return self._burst()
+
+    def _should_encode(self) -> bool:
+        """Whether it is a window's turn to be encoded, and not that of those that are being written. A clip's few
+        tokens would take long if every slot that a long file fills anew kept them waiting.
+        """
+        if not self._waiting:
+            return False
+        slots = [each.slot for batch in (self._firm, self._sampled) for each in batch.passes]
+        if any(slot.job.is_urgent for slot in slots) and not self._waiting[0].is_urgent:
+            return self._num_bursts >= URGENT_BURSTS
+        return self._encoded_s < MOMENT_S
+
+    def _burst(self) -> list[FinishedJob]:
         until_s = time.monotonic() + MOMENT_S
         for _ in range(BURST_STEPS):
             finished = self._settle(self._firm) + self._settle(self._sampled)
