@@ -65,6 +65,7 @@ def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
         flash_attention_2=settings.flash_attention_2,
         num_threads=settings.num_threads,
         beam_size=settings.beam_size,
+        compute_type=settings.compute_type,
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import Engine, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, FinishedJob, WindowJob
 from asr_api.engines.whisper.ladder import Attempt
 from asr_api.options import TranscribeOptions
 from asr_api.transcript import WindowTranscript
@@ -27,7 +27,13 @@ class Heard:
 
 
 def open_onnx(
-    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, num_threads: int = 1, beam_size: int = 1
+    folder: Path,
+    *,
+    slots: int = 4,
+    max_new_tokens: int = 448,
+    num_threads: int = 1,
+    beam_size: int = 1,
+    compute_type: ComputeType = "float32",
 ) -> OnnxEngine:
     return OnnxEngine(
         EngineOptions(
@@ -38,6 +44,7 @@ def open_onnx(
             flash_attention_2=False,
             num_threads=num_threads,
             beam_size=beam_size,
+            compute_type=compute_type,
         )
     )
 

@@ -1,4 +1,7 @@
-"""How many cores this process may use, and what the processor is called. Reads /proc and /sys, knows nothing else."""
+"""How many cores this process may use, what the processor is called, and whether it multiplies bytes exactly.
+
+Reads /proc and /sys, knows nothing else.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import platform
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+EXACT_BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # as /proc/cpuinfo calls what brings them
 
 
 def usable_cores() -> int:
@@ -18,12 +22,25 @@ def usable_cores() -> int:
 
 def processor_name() -> str:
     """Such as "CPU (AMD EPYC 7763 64-Core Processor)"."""
+    return f"CPU ({_cpuinfo('model name') or platform.processor() or platform.machine()})"
+
+
+def has_exact_byte_products() -> bool:
+    """Whether sums of 8-bit products are kept in 32 bits. x86 processors without VNNI add pairs of them in 16, which
+    overflows where both factors use their whole range.
+    """
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return True
+    return not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
+
+
+def _cpuinfo(field: str) -> str:
+    """Of the first core; empty where it is not known."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"CPU ({next(names, '') or platform.processor() or platform.machine()})"
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
 def _cgroup_cores() -> float | None:

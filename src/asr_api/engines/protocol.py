@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
@@ -18,6 +18,7 @@ from asr_api.transcript import WindowTranscript
 
 __all__ = [
     "SAMPLE_RATE_HZ",
+    "ComputeType",
     "Engine",
     "EngineInfo",
     "EngineOptions",
@@ -25,6 +26,8 @@ __all__ = [
     "Pcm",
     "WindowJob",
 ]
+
+ComputeType = Literal["auto", "float32", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class EngineOptions:
     flash_attention_2: asked for by the user; an engine that cannot honour it says so in `EngineInfo.notes`
     num_threads:       0 lets the engine choose from the cores it may use
     beam_size:         hypotheses kept for each window at temperature 0; 1 is greedy
+    compute_type:      of the engine's products: auto, float32 or int8
     """
 
     model_id: str
@@ -46,16 +50,18 @@ class EngineOptions:
     flash_attention_2: bool = True
     num_threads: int = 0
     beam_size: int = 1
+    compute_type: ComputeType = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What an engine is and can do.
 
-    device_name: of the accelerator or processor, for people
-    window_s:    the longest window it takes
-    languages:   codes it accepts; empty where the model knows no languages
-    notes:       lines worth printing at start, e.g. a setting that has no effect here
+    device_name:  of the accelerator or processor, for people
+    window_s:     the longest window it takes
+    languages:    codes it accepts; empty where the model knows no languages
+    compute_type: of its products, such as int8
+    notes:        lines worth printing at start, e.g. a setting that has no effect here
     """
 
     model_id: str
@@ -64,6 +70,7 @@ class EngineInfo:
     window_s: float
     slots: int
     languages: tuple[str, ...] = ()
+    compute_type: str = "float32"
     notes: tuple[str, ...] = ()
 
 

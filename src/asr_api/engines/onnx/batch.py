@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr_api.engines.onnx.caches import CrossCache, Floats, SelfCache
-from asr_api.engines.onnx.session import Array, Session
+from asr_api.engines.onnx.caches import CrossCache, SelfCache
+from asr_api.engines.onnx.session import Array, Call, Floats, Session
 from asr_api.engines.whisper.passes import BeamPass, Pass, Writer
 from asr_api.engines.whisper.prompt import FedText, Prompter
 from asr_api.engines.whisper.slots import Slot
@@ -29,9 +29,16 @@ class Batch:
         self._decoder = decoder
         self._writer = writer
         self._cross = cross
+        self._spec = spec
         self._group = group
         self._cache = SelfCache(spec, cross.n_rows * group)
         self._is_at_back = is_at_back
+        # What a step reads and writes, at fixed places, so that its calls are prepared once.
+        n_rows = cross.n_rows * group
+        self._tokens, self._positions = np.zeros((n_rows, 1), np.int64), np.zeros((n_rows, 1), np.int64)
+        self._num_seen, self._longest = np.zeros(n_rows, np.int32), np.zeros((), np.int32)
+        self._logits = np.zeros((n_rows, spec.n_vocab), np.float32)
+        self._steps: dict[tuple[int, int], Call] = {}
 
     @property
     def _first(self) -> int:
@@ -46,22 +53,22 @@ class Batch:
         """Reads the prompt of a window that was heard into `next_row`, and starts a pass over it."""
         row = self.next_row
         if slot.prompt.language is None:  # earlier text, maybe in another language, has no say in it
-            (alone,) = self._read(row, slot.prompt.head[-1:], 0, (0,))
-            slot.guesses = prompter.guesses(alone, slot.prompt.languages)
+            alone, _ = self._read(row, slot.prompt.head[-1:], np.array([0]))
+            slot.guesses = prompter.guesses(alone[0], slot.prompt.languages)
             slot.prompt = prompter.detected(slot.prompt, slot.guesses, slot.job.options)
         tokens = slot.prompt.tokens
-        start, slot.first_logits = self._read(row, tokens, 0, (len(slot.prompt.head) - 1, len(tokens) - 1))
-        slot.no_speech_probability = prompter.no_speech_probability(start)
+        logits, _ = self._read(row, tokens, np.array([len(slot.prompt.head) - 1, len(tokens) - 1]))
+        rows = self._rows(row)
+        self._cache.copy(slice(rows.start, rows.start + 1), slice(rows.start + 1, rows.stop), len(tokens))
+        slot.no_speech_probability, slot.first_logits = prompter.no_speech_probability(logits[0]), logits[1]
         self._add(self._writer.open(slot))
 
     def take_over(self, other: Batch, index: int) -> None:
         """Starts another pass over a window of another batch, which loses it."""
         slot, row = other.passes[index].slot, self.next_row
-        num_tokens = len(slot.prompt.tokens)
-        self._fit(num_tokens, *self._num_cached())
         source = other._first + index
         self._cross.copy(source, row)
-        self._cache.take_over(other._cache, source * other._group, self._rows(row), num_tokens)
+        self._cache.take_over(other._cache, source * other._group, self._rows(row), len(slot.prompt.tokens))
         other.remove(index)
         self._add(self._writer.open(slot))
 
@@ -75,40 +82,32 @@ class Batch:
         source, target = self._first + end, self._first + index
         if source != target:
             self._cross.copy(source, target)
-            self._cache.copy(self._rows(source), self._rows(target))
+            self._cache.copy(self._rows(source), self._rows(target), max(self.passes[end].positions))
             self.passes[index] = self.passes[end]
         del self.passes[end]
 
     def step(self) -> None:
         """One more token for each row of each pass."""
-        tokens = np.array([token for each in self.passes for token in each.next_tokens], np.int64)
-        positions = np.array([position for each in self.passes for position in each.positions], np.int64)
-        self._fit(int(positions.max()))
-        is_seen = np.arange(self._cache.room + 1) < positions[:, None]
-        is_seen[:, -1] = True  # itself
-        first, num = self._first * self._group, len(tokens)
-        logits, keys, values, _ = self._decoder.run(
-            {
-                "tokens": tokens[:, None],
-                "positions": positions[:, None],
-                "mask": np.where(is_seen, np.float32(0), np.float32(-np.inf))[:, None, None, :],
-                "wanted": np.arange(num),
-                "attended": NOTHING,
-                **self._cache.views(first, num),
-                **self._cross.views(self._first, len(self.passes)),
-            }
-        )
-        self._cache.append(first, positions, keys, values)
-        self._writer.write(self.passes, logits)
+        rows = slice(self._first * self._group, (self._first + len(self.passes)) * self._group)
+        self._tokens[rows, 0] = [token for each in self.passes for token in each.next_tokens]
+        self._positions[rows, 0] = [position for each in self.passes for position in each.positions]
+        self._num_seen[rows] = self._positions[rows, 0]
+        if self._group == 1:
+            self._step(self._first, len(self.passes))
+        else:  # the rows of one window at a time: its caches are read once for all of them
+            for row in range(self._first, self._first + len(self.passes)):
+                self._step(row, 1)
+        self._writer.write(self.passes, self._logits[rows])
         self._follow_parents()
 
     def attention(self, index: int, fed: FedText) -> Floats:
-        """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx)."""
-        row = self._first + index
-        inputs = self._inputs(row, fed.tokens, 0)
-        results = self._decoder.run({**inputs, "wanted": NOTHING, "attended": np.arange(len(fed.tokens))})
-        attention: Floats = results[-1][0]
-        return attention
+        """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx). Ends the pass: what its
+        first row said is overwritten.
+        """
+        attended = np.arange(len(fed.tokens))
+        _, attention = self._read(self._first + index, fed.tokens, NOTHING, attended)
+        alone: Floats = attention[0]
+        return alone
 
     def _add(self, one: Pass) -> None:
         self.passes.insert(0 if self._is_at_back else len(self.passes), one)
@@ -117,42 +116,53 @@ class Batch:
         """Of the self caches, for a row of the cross cache."""
         return slice(row * self._group, (row + 1) * self._group)
 
-    def _read(self, row: int, tokens: tuple[int, ...], start: int, wanted: tuple[int, ...]) -> Floats:
-        """Feeds tokens of a window's prompt, the first of them at position `start`; logits after those `wanted`."""
-        self._fit(start + len(tokens), *self._num_cached())
-        inputs = self._inputs(row, tokens, start)
-        logits, keys, values, _ = self._decoder.run(
-            {**inputs, "wanted": np.array(wanted, np.int64), "attended": NOTHING}
-        )
-        self._cache.fill(self._rows(row), start, keys, values)
-        return logits
+    def _step(self, first: int, num: int) -> None:
+        """For the windows in rows first …"""
+        rows = slice(first * self._group, (first + num) * self._group)
+        self._longest[...] = self._num_seen[rows].max() + 1
+        if (first, num) not in self._steps:
+            inputs: dict[str, Array] = {
+                "tokens": self._tokens[rows],
+                "positions": self._positions[rows],
+                "num_seen": self._num_seen[rows],
+                "longest": self._longest,
+                "wanted": np.arange(num * self._group),
+                "attended": NOTHING,
+            }
+            results: dict[str, Array] = {"logits": self._logits[rows], "attention": self._attention(num, 0)}
+            self._steps[first, num] = self._call(inputs, results, rows, slice(first, first + num))
+        self._steps[first, num].run()
 
-    def _inputs(self, row: int, tokens: tuple[int, ...], start: int) -> dict[str, Array]:
-        """Some tokens of one window, the first of them at position `start`: each sees those before it."""
-        num = len(tokens)
-        own = np.triu(np.full((num, num), -np.inf, np.float32), 1)
-        cached = np.where(np.arange(self._cache.room) < start, np.float32(0), np.float32(-np.inf))
-        mask = np.concatenate([np.broadcast_to(cached, (num, len(cached))), own], axis=1)
-        return {
+    def _read(
+        self, row: int, tokens: tuple[int, ...], wanted: Array, attended: Array = NOTHING
+    ) -> tuple[Floats, Floats]:
+        """Feeds tokens to a window, from the first position on → logits after those `wanted`, attention of those
+        `attended`.
+        """
+        num, first = len(tokens), row * self._group
+        inputs: dict[str, Array] = {
             "tokens": np.array(tokens, np.int64)[None],
-            "positions": np.arange(start, start + num)[None],
-            "mask": mask[None, None],
-            **self._cache.views(row * self._group, 1),
-            **self._cross.views(row, 1),
+            "positions": np.arange(num)[None],
+            "num_seen": np.array([num - 1], np.int32),
+            "longest": np.array(num, np.int32),
+            "wanted": wanted,
+            "attended": attended,
         }
+        logits, attention = np.zeros((len(wanted), self._spec.n_vocab), np.float32), self._attention(1, len(attended))
+        results: dict[str, Array] = {"logits": logits, "attention": attention}
+        self._call(inputs, results, slice(first, first + 1), slice(row, row + 1)).run()
+        return logits, attention
 
-    def _num_cached(self) -> list[int]:
-        return [position for each in self.passes for position in each.positions]
+    def _call(self, inputs: dict[str, Array], results: dict[str, Array], rows: slice, windows: slice) -> Call:
+        inputs = {**inputs, **self._cache.views(rows), **self._cross.views(windows)}
+        return self._decoder.call(inputs, {**results, **self._cache.new_views(rows), **self._cross.new_views(windows)})
 
-    def _fit(self, *num_cached: int) -> None:
-        """Room for so many tokens and the next, in the rows of all windows and of the next window."""
-        row, n_rows = self.next_row, self._cross.n_rows
-        rows = slice(max(row, 0), n_rows) if self._is_at_back else slice(0, row + 1)
-        self._cache.fit(max(num_cached) + 1, slice(rows.start * self._group, rows.stop * self._group))
+    def _attention(self, num_windows: int, num_tokens: int) -> Floats:
+        spec = self._spec
+        return np.zeros((num_windows, len(spec.alignment_heads), num_tokens, spec.n_audio_ctx), np.float32)
 
     def _follow_parents(self) -> None:
-        beams = [each for each in self.passes if isinstance(each, BeamPass)]
-        sources = [self._rows(self._first + index).start + each.parents for index, each in enumerate(beams)]
-        first, num = self._first * self._group, len(beams) * self._group
-        if sources and (np.concatenate(sources) != np.arange(first, first + num)).any():
-            self._cache.copy(np.concatenate(sources), slice(first, first + num))
+        for index, each in enumerate(self.passes):
+            if isinstance(each, BeamPass) and (each.parents != np.arange(self._group)).any():
+                rows = self._rows(self._first + index)
+                self._cache.copy(rows.start + each.parents, rows, max(each.positions))

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from asr_api.engines.whisper.weights import Stored, Weights
 
 OPSET = 20  # the first with Gelu
+FUSED = "com.microsoft"  # ONNX Runtime's own operators
 IR_VERSION = 10
 EPSILON = 1e-5  # of every layer norm
 ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
@@ -28,7 +30,7 @@ class NamedWeight:
 
     name: str
     onnx_type: int
-    values: Stored
+    values: Stored | NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,47 +61,57 @@ class Builder:
         self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
-    def integers(self, *values: int) -> str:
-        name = f"i{list(values)}"
-        self.constants[name] = numpy_helper.from_array(np.array(values, np.int64), name)
+    def embed(self, name: str, ids: str, *dims: int) -> str:
+        """Rows of a table; those of 16 bits are widened one by one, so that the table stays where it is."""
+        tensor = self.checkpoint.tensor(name, dims)
+        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
+        rows = self.add("Gather", name, ids)
+        return rows if tensor.dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
+
+    def constant(self, values: NDArray[np.generic]) -> str:
+        name = f"{values.dtype}{values.tolist()}"
+        self.constants[name] = numpy_helper.from_array(values, name)
         return name
+
+    def integers(self, *values: int) -> str:
+        return self.constant(np.array(values, np.int64))
 
     def reshape(self, x: str, *dims: int, result: str = "") -> str:
         """A 0 keeps a dimension, a -1 is what is left."""
         return self.add("Reshape", x, self.integers(*dims), result=result)
 
-    def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True, scale: float = 1.0) -> str:
-        """scale: of the result"""
+    def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
+        """has_bias: it has one and adds it. x: (rows, n_in)"""
         bias = [self.weight(f"{name}.bias", n_out)] if has_bias else []
-        weight = self.weight(f"{name}.weight", n_out, n_in)
-        return self.add("Gemm", x, weight, *bias, transB=1, alpha=scale, beta=scale)
-
-    def split(self, x: str, sizes: str) -> tuple[str, str]:
-        """The last axis in two. sizes: name of the two numbers"""
-        first, second = self.add("Split", x, sizes, axis=-1), f"{x}.second"
-        self.nodes[-1].output.append(second)
-        return first, second
+        return self.add("Gemm", x, self.weight(f"{name}.weight", n_out, n_in), *bias, transB=1)
 
     def norm(self, x: str, name: str, n_state: int) -> str:
         scale, bias = self.weight(f"{name}.weight", n_state), self.weight(f"{name}.bias", n_state)
         return self.add("LayerNormalization", x, scale, bias, epsilon=EPSILON)
 
+    def gelu(self, x: str) -> str:
+        return self.add("Gelu", x)
+
     def mlp(self, x: str, name: str, n_state: int, n_hidden: int) -> str:
         """x plus its two-layer perceptron."""
         hidden = self.norm(x, f"{name}.final_layer_norm", n_state)
-        hidden = self.add("Gelu", self.linear(hidden, f"{name}.fc1", n_state, n_hidden))
+        hidden = self.gelu(self.linear(hidden, f"{name}.fc1", n_state, n_hidden))
         return self.add("Add", x, self.linear(hidden, f"{name}.fc2", n_hidden, n_state))
 
     def graph(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
         weights = [_named_only(weight) for weight in self.weights.values()]
         graph = helper.make_graph(self.nodes, name, inputs, outputs, [*weights, *self.constants.values()])
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         return Graph(model.SerializeToString(), tuple(self.weights.values()))
 
 
 def floats(name: str, *dims: int | str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
+
+
+def integers(name: str, *dims: int | str, bits: int = 64) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, getattr(TensorProto, f"INT{bits}"), list(dims))
 
 
 def _named_only(weight: NamedWeight) -> onnx.TensorProto:

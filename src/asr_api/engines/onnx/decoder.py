@@ -1,13 +1,13 @@
 """The decoder as a graph: some new tokens of each row → what may follow them.
 
-    tokens, positions (rows, n_new)      mask (rows, 1, n_new, n_cached + n_new), 0 or -inf
+    tokens, positions (rows, n_new)      num_seen (rows,): tokens before and with them, less 1; longest: most of all
     self_keys.{layer}, self_values.{layer} of rows, cross_keys.{layer}, cross_values.{layer} of windows
-    → logits (n_wanted, n_vocab), new_keys and new_values (rows * n_new, n_layer * n_state),
-      attention (windows, n_aligned, n_attended, n_audio_ctx)
+    → logits (n_wanted, n_vocab), attention (windows, n_aligned, n_attended, n_audio_ctx)
 
-The rows are the windows' in turn, the same number of each: a window's rows share one reading of what it heard. With one
-new token this is a step, with more it reads a prompt, or a text whose attention is wanted. A step does not copy its
-cache: the keys and values of new tokens are scored beside the cached ones and come out for the caller to store.
+The new tokens' keys and values are written into the caches, so each comes out under its name with `new_` in front and
+must be given its own place: nothing is copied. There are either many rows with one new token, each of a window of its
+own: a step; or many rows of one window, with one token each; or many tokens of one row: a prompt, or a text whose
+attention is wanted.
 wanted:   which of the rows * n_new hidden states go to the vocabulary, the dearest layer of small models
 attended: which of a window's tokens report how their alignment heads attend; none in a step
 """
@@ -16,127 +16,156 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onnx import TensorProto, helper
+import numpy as np
+import onnx
 
-from asr_api.engines.onnx.builder import Builder, Graph, floats
+from asr_api.engines.onnx.builder import FUSED, Builder, Graph, floats, integers
+from asr_api.engines.onnx.quantized import QuantizedBuilder
 from asr_api.engines.whisper.spec import WhisperSpec
-from asr_api.engines.whisper.weights import Weights
+
+AFTER_SOFTMAX = 2  # of GroupQueryAttention's qk_output
 
 
 @dataclass(frozen=True, slots=True)
-class _Shapes:
-    """Names of shapes that are known when the graph runs.
+class _Names:
+    """Of what all layers share.
 
-    by_row, by_window: (rows or windows, tokens of each, n_head, d_head)
-    seen:              (n_cached, n_new)
+    by_row, by_window:   shapes, (rows or windows, tokens of each, n_state)
+    no_tokens:           (windows, 0, n_state): cross-attention has no new keys
+    all_heard, n_heard:  of num_seen and longest, for a window
     """
 
     by_row: str
     by_window: str
-    seen: str
+    no_tokens: str
+    all_heard: str
+    n_heard: str
 
 
-def decoder_graph(spec: WhisperSpec, weights: Weights) -> Graph:
-    build, n_state, n_head = Builder(weights), spec.n_state, spec.n_text_head
-    d_head = n_state // n_head
-    embedding = build.weight("decoder.embed_tokens.weight", spec.n_vocab, n_state)
-    places = build.weight("decoder.embed_positions.weight", spec.n_text_ctx, n_state)
-    x = build.add("Add", build.add("Gather", embedding, "tokens"), build.add("Gather", places, "positions"))
+def decoder_graph(spec: WhisperSpec, build: Builder) -> Graph:
+    n_state = spec.n_state
+    x = build.add(
+        "Add",
+        build.embed("decoder.embed_tokens.weight", "tokens", spec.n_vocab, n_state),
+        build.embed("decoder.embed_positions.weight", "positions", spec.n_text_ctx, n_state),
+    )
+    names = _names(build, spec, x)
     x = build.reshape(x, -1, n_state)
-    shapes = _shapes(build, n_head, d_head)
-    inputs = [
-        helper.make_tensor_value_info("tokens", TensorProto.INT64, ["rows", "n_new"]),
-        helper.make_tensor_value_info("positions", TensorProto.INT64, ["rows", "n_new"]),
-        floats("mask", "rows", 1, "n_new", "n_seen"),
-        helper.make_tensor_value_info("wanted", TensorProto.INT64, ["n_wanted"]),
-        helper.make_tensor_value_info("attended", TensorProto.INT64, ["n_attended"]),
-    ]
-    new_keys, new_values, attention = [], [], []
+    attention = []
     for layer in range(spec.n_text_layer):
-        name = f"decoder.layers.{layer}"
-        x, keys, values = _self_attention(build, spec, x, layer, shapes)
-        x, heard_where = _cross_attention(build, spec, x, layer, shapes)
-        x = build.mlp(x, name, n_state, spec.n_text_hidden)
-        new_keys.append(keys)
-        new_values.append(values)
-        attention.append(heard_where)
-        inputs += [
-            floats(f"self_keys.{layer}", "rows", n_head, d_head, "n_cached"),
-            floats(f"self_values.{layer}", "rows", n_head, "n_cached", d_head),
-            floats(f"cross_keys.{layer}", "windows", n_head, d_head, spec.n_audio_ctx),
-            floats(f"cross_values.{layer}", "windows", n_head, spec.n_audio_ctx, d_head),
-        ]
-    x = build.norm(build.add("Gather", x, "wanted"), "decoder.layer_norm", n_state)
-    head = embedding if spec.is_tied else build.weight("proj_out.weight", spec.n_vocab, n_state)
-    build.add("Gemm", x, head, transB=1, result="logits")
-    build.add("Concat", *new_keys, axis=1, result="new_keys")
-    build.add("Concat", *new_values, axis=1, result="new_values")
+        x = _self_attention(build, spec, x, layer, names)
+        x, where = _cross_attention(build, spec, x, layer, names)
+        x = build.mlp(x, f"decoder.layers.{layer}", n_state, spec.n_text_hidden)
+        attention.append(where)
+    hidden = build.norm(build.add("Gather", x, "wanted"), "decoder.layer_norm", n_state)
+    head = "decoder.embed_tokens" if spec.is_tied else "proj_out"
+    logits = build.linear(hidden, head, n_state, spec.n_vocab, has_bias=False)
+    build.add("Identity", logits, result="logits")
     _report_attention(build, spec, attention)
     outputs = [
         floats("logits", "n_wanted", spec.n_vocab),
-        floats("new_keys", "rows * n_new", spec.n_text_layer * n_state),
-        floats("new_values", "rows * n_new", spec.n_text_layer * n_state),
         floats("attention", "windows", len(spec.alignment_heads), "n_attended", spec.n_audio_ctx),
+        *_caches(spec, build, "new_"),
     ]
-    return build.graph("decoder", inputs, outputs)
+    return build.graph("decoder", [*_inputs(), *_caches(spec, build), *_scales(spec, build)], outputs)
 
 
-def _shapes(build: Builder, n_head: int, d_head: int) -> _Shapes:
-    heads = build.integers(n_head, d_head)
-    rows = build.add("Concat", build.add("Shape", "tokens"), heads, axis=0)
-    num_windows = build.add("Shape", "cross_keys.0", start=0, end=1)
-    windows = build.add("Concat", num_windows, build.integers(-1), heads, axis=0)
-    n_cached, n_new = build.add("Shape", "self_keys.0", start=3, end=4), build.add("Shape", "tokens", start=1, end=2)
-    return _Shapes(rows, windows, build.add("Concat", n_cached, n_new, axis=0))
+def _inputs() -> list[onnx.ValueInfoProto]:
+    return [
+        integers("tokens", "rows", "n_new"),
+        integers("positions", "rows", "n_new"),
+        integers("num_seen", "rows", bits=32),
+        integers("longest", bits=32),
+        integers("wanted", "n_wanted"),
+        integers("attended", "n_attended"),
+    ]
 
 
-def _self_attention(build: Builder, spec: WhisperSpec, x: str, layer: int, shapes: _Shapes) -> tuple[str, str, str]:
-    """x plus what it attends to among cached and new tokens; the new keys and values, (rows * n_new, n_state)."""
-    n_state = spec.n_state
-    name = f"decoder.layers.{layer}.self_attn"
+def _caches(spec: WhisperSpec, build: Builder, prefix: str = "") -> list[onnx.ValueInfoProto]:
+    n_head, d_head = spec.n_text_head, spec.n_state // spec.n_text_head
+    infos = []
+    for layer in range(spec.n_text_layer):
+        for kind in ("keys", "values"):
+            infos.append(floats(f"{prefix}self_{kind}.{layer}", "rows", n_head, spec.n_text_ctx, d_head))
+            name, dims = f"{prefix}cross_{kind}.{layer}", ("windows", n_head, spec.n_audio_ctx, d_head)
+            is_int8 = isinstance(build, QuantizedBuilder)
+            infos.append(integers(name, *dims, bits=8) if is_int8 else floats(name, *dims))
+    return infos
+
+
+def _scales(spec: WhisperSpec, build: Builder) -> list[onnx.ValueInfoProto]:
+    if not isinstance(build, QuantizedBuilder):
+        return []
+    names = [f"{kind}_scales.{layer}" for layer in range(spec.n_text_layer) for kind in ("key", "value")]
+    return [floats(name, "windows", 1, spec.n_state) for name in names]
+
+
+def _names(build: Builder, spec: WhisperSpec, x: str) -> _Names:
+    """x: (rows, n_new, n_state)"""
+    n_state = build.integers(spec.n_state)
+    windows = build.add("Shape", "cross_keys.0", start=0, end=1)
+    by_window = build.add("Concat", windows, build.integers(-1), n_state, axis=0)
+    grouped = build.add("Reshape", x, by_window)
+    none = build.integers(0)
+    return _Names(
+        by_row=build.add("Shape", x),
+        by_window=by_window,
+        no_tokens=build.add("Slice", grouped, none, none, build.integers(1)),
+        all_heard=build.add("Expand", build.constant(np.array([spec.n_audio_ctx - 1], np.int32)), windows),
+        n_heard=build.constant(np.int32(spec.n_audio_ctx)),
+    )
+
+
+def _self_attention(build: Builder, spec: WhisperSpec, x: str, layer: int, names: _Names) -> str:
+    """x plus what it attends to among cached and new tokens."""
+    n_state, name = spec.n_state, f"decoder.layers.{layer}.self_attn"
     hidden = build.norm(x, f"{name}_layer_norm", n_state)
-    query = _query(build, spec, hidden, name, shapes.by_row)
-    key = build.linear(hidden, f"{name}.k_proj", n_state, n_state, has_bias=False)
-    value = build.linear(hidden, f"{name}.v_proj", n_state, n_state)
-    keys, values = (build.add("Reshape", part, shapes.by_row) for part in (key, value))
-    keys, values = build.add("Transpose", keys, perm=[0, 2, 3, 1]), build.add("Transpose", values, perm=[0, 2, 1, 3])
-    scores = [build.add("MatMul", query, part) for part in (f"self_keys.{layer}", keys)]
-    masked = build.add("Add", build.add("Concat", *scores, axis=-1), "mask")
-    weights = build.add("Softmax", masked, axis=-1)  # (rows, n_head, n_new, n_cached + n_new)
-    cached_weights, new_weights = build.split(weights, shapes.seen)
-    heard = [
-        build.add("MatMul", cached_weights, f"self_values.{layer}"),
-        build.add("MatMul", new_weights, values),
-    ]
-    return _add_heard(build, spec, x, build.add("Add", *heard), name), key, value
+    parts = [build.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
+    parts = [build.add("Reshape", part, names.by_row) for part in parts]
+    caches, num_heads = [f"self_keys.{layer}", f"self_values.{layer}"], spec.n_text_head
+    said = build.add(
+        "GroupQueryAttention", *parts, *caches, "num_seen", "longest",
+        num_heads=num_heads, kv_num_heads=num_heads, domain=FUSED,
+    )  # fmt: skip
+    build.nodes[-1].output.extend(f"new_{cache}" for cache in caches)
+    return _add_heard(build, spec, x, said, name)
 
 
-def _cross_attention(build: Builder, spec: WhisperSpec, x: str, layer: int, shapes: _Shapes) -> tuple[str, str]:
-    """x plus what it attends to in the audio; the weights, (windows, n_head, tokens of each, n_audio_ctx)."""
-    name = f"decoder.layers.{layer}.encoder_attn"
-    hidden = build.norm(x, f"{name}_layer_norm", spec.n_state)
-    scores = build.add("MatMul", _query(build, spec, hidden, name, shapes.by_window), f"cross_keys.{layer}")
-    weights = build.add("Softmax", scores, axis=-1)
-    heard = build.add("MatMul", weights, f"cross_values.{layer}")
-    return _add_heard(build, spec, x, heard, name), weights
+def _cross_attention(build: Builder, spec: WhisperSpec, x: str, layer: int, names: _Names) -> tuple[str, str]:
+    """x plus what it attends to in the audio; how much, (windows, n_head, tokens of each, n_ctx).
 
-
-def _report_attention(build: Builder, spec: WhisperSpec, weights: list[str]) -> None:
-    """What the alignment heads attend to, from the weights of each layer."""
-    layers = sorted({layer for layer, _ in spec.alignment_heads})
-    attended = [build.add("Gather", weights[layer], "attended", axis=2) for layer in layers]
-    heads = [layers.index(layer) * spec.n_text_head + head for layer, head in spec.alignment_heads]
-    build.add("Gather", build.add("Concat", *attended, axis=1), build.integers(*heads), axis=1, result="attention")
-
-
-def _query(build: Builder, spec: WhisperSpec, hidden: str, name: str, shape: str) -> str:
-    """The scaled queries, (rows or windows, n_head, tokens of each, d_head)."""
-    scale = (spec.n_state // spec.n_text_head) ** -0.5
-    query = build.linear(hidden, f"{name}.q_proj", spec.n_state, spec.n_state, scale=scale)
-    return build.add("Transpose", build.add("Reshape", query, shape), perm=[0, 2, 1, 3])
+    In 8 bits the operator would have one scale for all windows; ours are in the queries and in the result.
+    """
+    n_state, name = spec.n_state, f"decoder.layers.{layer}.encoder_attn"
+    hidden = build.norm(x, f"{name}_layer_norm", n_state)
+    query = build.add("Reshape", build.linear(hidden, f"{name}.q_proj", n_state, n_state), names.by_window)
+    is_int8 = isinstance(build, QuantizedBuilder)
+    if is_int8:
+        query = build.add("Mul", query, f"key_scales.{layer}")
+    caches, num_heads = [f"cross_keys.{layer}", f"cross_values.{layer}"], spec.n_text_head
+    one, bits = (build.constant(np.ones(1, np.float32)), 8) if is_int8 else ("", 0)
+    kind = "PER_TENSOR" if is_int8 else "NONE"
+    heard = build.add(
+        "GroupQueryAttention", query, names.no_tokens, names.no_tokens, *caches, names.all_heard, names.n_heard,
+        "", "", "", "", "", one, one, num_heads=num_heads, kv_num_heads=num_heads, causal=0, qk_output=AFTER_SOFTMAX,
+        k_quant_type=kind, v_quant_type=kind, kv_cache_bit_width=bits, domain=FUSED,
+    )  # fmt: skip
+    where = f"{name}.where"
+    build.nodes[-1].output.extend([*(f"new_{cache}" for cache in caches), where])
+    if is_int8:
+        heard = build.add("Mul", heard, f"value_scales.{layer}")
+    return _add_heard(build, spec, x, heard, name), where
 
 
 def _add_heard(build: Builder, spec: WhisperSpec, x: str, heard: str, name: str) -> str:
-    """x plus the projection of what its heads heard, (…, n_head, …, d_head)."""
-    heard = build.reshape(build.add("Transpose", heard, perm=[0, 2, 1, 3]), -1, spec.n_state)
+    """x plus the projection of what its heads heard."""
+    heard = build.reshape(heard, -1, spec.n_state)
     return build.add("Add", x, build.linear(heard, f"{name}.out_proj", spec.n_state, spec.n_state))
+
+
+def _report_attention(build: Builder, spec: WhisperSpec, attention: list[str]) -> None:
+    """What the alignment heads attend to, from the attention of each layer."""
+    layers = sorted({layer for layer, _ in spec.alignment_heads})
+    attended = [build.add("Gather", attention[layer], "attended", axis=2) for layer in layers]
+    heads = [layers.index(layer) * spec.n_text_head + head for layer, head in spec.alignment_heads]
+    build.add("Gather", build.add("Concat", *attended, axis=1), build.integers(*heads), axis=1, result="attention")

@@ -1,19 +1,22 @@
 """The encoder as a graph: log_mel (batch, n_mels, n_frames) → cross_keys.{layer}, cross_values.{layer}.
 
-It ends in what every decoder layer attends to. Keys are kept transposed, (…, d_head, n_audio_ctx), so that a query
-times the keys is a plain product.
+It ends in what every decoder layer attends to, (batch, n_head, n_audio_ctx, d_head). In 8 bits there are
+key_scales.{layer} and value_scales.{layer}, (batch, 1, n_state), too: each channel of a window has its own.
 """
 
 from __future__ import annotations
 
-from asr_api.engines.onnx.builder import Builder, Graph, floats
+import numpy as np
+import onnx
+
+from asr_api.engines.onnx.builder import FUSED, Builder, Graph, floats, integers
+from asr_api.engines.onnx.quantized import LIMIT, QuantizedBuilder
 from asr_api.engines.whisper.spec import WhisperSpec
-from asr_api.engines.whisper.weights import Weights
 
 
-def encoder_graph(spec: WhisperSpec, weights: Weights) -> Graph:
+def encoder_graph(spec: WhisperSpec, build: Builder) -> Graph:
     """Log-mel to the keys and values that every decoder layer attends to."""
-    build, n_state, n_ctx = Builder(weights), spec.n_state, spec.n_audio_ctx
+    n_state, n_ctx = spec.n_state, spec.n_audio_ctx
     x = "log_mel"
     for index, n_in in ((1, spec.n_mels), (2, n_state)):
         name = f"encoder.conv{index}"
@@ -25,33 +28,41 @@ def encoder_graph(spec: WhisperSpec, weights: Weights) -> Graph:
     x = build.reshape(x, -1, n_state)
     for layer in range(spec.n_audio_layer):
         name = f"encoder.layers.{layer}"
-        x = _encoder_attention(build, spec, x, name)
+        x = _attention(build, spec, x, name)
         x = build.mlp(x, name, n_state, spec.n_audio_hidden)
-    x = build.norm(x, "encoder.layer_norm", n_state)  # the audio features
-    n_head = spec.n_text_head
-    d_head = n_state // n_head
+    hidden = build.norm(x, "encoder.layer_norm", n_state)  # the audio features
     outputs = []
     for layer in range(spec.n_text_layer):
         name = f"decoder.layers.{layer}.encoder_attn"
-        keys = build.linear(x, f"{name}.k_proj", n_state, n_state, has_bias=False)
-        values = build.linear(x, f"{name}.v_proj", n_state, n_state)
-        keys, values = (build.reshape(part, -1, n_ctx, n_head, d_head) for part in (keys, values))
-        build.add("Transpose", keys, perm=[0, 2, 3, 1], result=f"cross_keys.{layer}")
-        build.add("Transpose", values, perm=[0, 2, 1, 3], result=f"cross_values.{layer}")
-        outputs += [
-            floats(f"cross_keys.{layer}", "batch", n_head, d_head, n_ctx),
-            floats(f"cross_values.{layer}", "batch", n_head, n_ctx, d_head),
-        ]
+        keys = build.linear(hidden, f"{name}.k_proj", n_state, n_state, has_bias=False)
+        outputs += _store(build, spec, keys, "key", layer)
+        outputs += _store(build, spec, build.linear(hidden, f"{name}.v_proj", n_state, n_state), "value", layer)
     return build.graph("encoder", [floats("log_mel", "batch", spec.n_mels, spec.n_frames)], outputs)
 
 
-def _encoder_attention(build: Builder, spec: WhisperSpec, x: str, name: str) -> str:
+def _attention(build: Builder, spec: WhisperSpec, x: str, name: str) -> str:
     """x plus what it attends to; ONNX Runtime's fused attention never holds the n_ctx by n_ctx scores."""
     n_state = spec.n_state
     hidden = build.norm(x, f"{name}.self_attn_layer_norm", n_state)
     name = f"{name}.self_attn"
     parts = [build.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
     parts = [build.reshape(part, -1, spec.n_audio_ctx, n_state) for part in parts]
-    heard = build.add("MultiHeadAttention", *parts, num_heads=spec.n_audio_head, domain="com.microsoft")
+    heard = build.add("MultiHeadAttention", *parts, num_heads=spec.n_audio_head, domain=FUSED)
     heard = build.reshape(heard, -1, n_state)
     return build.add("Add", x, build.linear(heard, f"{name}.out_proj", n_state, n_state))
+
+
+def _store(build: Builder, spec: WhisperSpec, x: str, kind: str, layer: int) -> list[onnx.ValueInfoProto]:
+    """Keys or values, (batch * n_ctx, n_state), in the form in which the decoder reads them; the outputs."""
+    n_ctx, n_state, n_head = spec.n_audio_ctx, spec.n_state, spec.n_text_head
+    name, dims = f"cross_{kind}s.{layer}", ("batch", n_head, n_ctx, n_state // n_head)
+    outputs = [floats(name, *dims)]
+    if isinstance(build, QuantizedBuilder):
+        x, peaks = build.scaled(build.reshape(x, -1, n_ctx, n_state), 1)
+        step = build.constant(np.float32(1 / LIMIT))
+        x = build.add("QuantizeLinear", x, step, build.constant(np.int8(0)))
+        build.add("Mul", peaks, step, result=f"{kind}_scales.{layer}")
+        outputs = [integers(name, *dims, bits=8), floats(f"{kind}_scales.{layer}", "batch", 1, n_state)]
+    x = build.reshape(x, -1, n_ctx, n_head, n_state // n_head)
+    build.add("Transpose", x, perm=[0, 2, 1, 3], result=name)
+    return outputs

@@ -15,11 +15,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from asr_api.engines.admission import admitted
-from asr_api.engines.cores import processor_name, usable_cores
+from asr_api.engines.cores import has_exact_byte_products, processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
+from asr_api.engines.onnx.builder import Builder
 from asr_api.engines.onnx.caches import CrossCache
 from asr_api.engines.onnx.decoder import decoder_graph
 from asr_api.engines.onnx.encoder import encoder_graph
+from asr_api.engines.onnx.quantized import LIMIT, REDUCED_LIMIT, QuantizedBuilder
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
 from asr_api.engines.whisper.ladder import BEST_OF, Attempt
@@ -54,11 +56,13 @@ class OnnxEngine:
         self._prompter = Prompter(spec, self._tokenizer)
         weights = Weights(options.checkpoint)
         num_threads = options.num_threads or usable_cores()
-        self._encoder = Session(encoder_graph(spec, weights), num_threads)
-        decoder = Session(decoder_graph(spec, weights), num_threads)
+        is_int8 = options.compute_type != "float32"
+        self._encoder = Session(encoder_graph(spec, _builder(weights, is_int8=is_int8)), num_threads)
+        decoder = Session(decoder_graph(spec, _builder(weights, is_int8=is_int8)), num_threads)
+        weights.forget()
         writer = Writer(spec, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
         # One row more than windows: between the two batches there is always a free one.
-        self._cross = CrossCache(spec, options.slots + 1)
+        self._cross = CrossCache(spec, options.slots + 1, is_int8=is_int8)
         self._firm = Batch(decoder, writer, self._cross, spec, options.beam_size, is_at_back=False)
         self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
         self._finisher = Finisher(self._tokenizer)
@@ -72,6 +76,7 @@ class OnnxEngine:
             window_s=spec.window_s,
             slots=options.slots,
             languages=self._prompter.languages,
+            compute_type="int8" if is_int8 else "float32",
             notes=(FLASH_ATTENTION_NOTE,) if options.flash_attention_2 else (),
         )
 
@@ -152,7 +157,8 @@ class OnnxEngine:
         slot = Slot(job, self._prompter.prompt(job.options))
         batch = self._sampled if slot.temperature else self._firm
         mel = log_mel(job.pcm, self._spec.n_mels, self._spec.n_frames)
-        self._encoder.run_into({"log_mel": mel[None]}, self._cross.views(batch.next_row, 1))
+        row = slice(batch.next_row, batch.next_row + 1)
+        self._encoder.call({"log_mel": mel[None]}, self._cross.views(row)).run()
         batch.begin(slot, self._prompter)
 
     def _settle(self, batch: Batch) -> list[FinishedJob]:
@@ -186,3 +192,9 @@ class OnnxEngine:
         fed = self._prompter.fed_text(slot.prompt, [token for span in spans for token in span.tokens])
         attention = batch.attention(index, fed)
         return timed_words(spans, attention, fed.first, self._tokenizer, slot.audio_ms)
+
+
+def _builder(weights: Weights, *, is_int8: bool) -> Builder:
+    if not is_int8:
+        return Builder(weights)
+    return QuantizedBuilder(weights, LIMIT if has_exact_byte_products() else REDUCED_LIMIT)

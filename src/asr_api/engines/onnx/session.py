@@ -1,10 +1,12 @@
-"""A graph with its weights → an ONNX Runtime session on the processor.
+"""A graph with its weights → an ONNX Runtime session on the processor, and calls of it that copy nothing.
 
 Weights are read where they lie, in the page cache, so starting neither copies a checkpoint nor writes to disk. ONNX
 Runtime packs the big ones its own way. Knows nothing about what a graph computes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import onnxruntime
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from asr_api.engines.onnx.builder import Graph
 
 Floats = NDArray[np.float32]
-Array = NDArray[np.float32] | NDArray[np.int64]
+Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
 
 
 class Session:
@@ -37,16 +39,24 @@ class Session:
         )
         self._session = onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
 
-    def run(self, inputs: dict[str, Array]) -> list[Floats]:
-        """All results, in the graph's order. Contiguous inputs are read in place."""
-        results: list[Floats] = self._session.run(None, inputs)
-        return results
+    def call(self, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> Call:
+        """inputs, results: contiguous arrays of the right size, read and written where they lie"""
+        return Call(self._session, inputs, results)
 
-    def run_into(self, inputs: dict[str, Array], results: dict[str, Floats]) -> None:
-        """Writes the results into contiguous arrays of the right size, without a copy."""
-        binding = self._session.io_binding()
+
+class Call:
+    """A call of a graph with its arrays; each `run` reads them anew."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], results: Mapping[str, Array]
+    ) -> None:
+        self._session = session
+        self._arrays = (*inputs.values(), *results.values())  # ONNX Runtime keeps no reference to them
+        self._binding = session.io_binding()
         for name, array in inputs.items():
-            binding.bind_cpu_input(name, array)
+            self._binding.bind_cpu_input(name, array)
         for name, array in results.items():
-            binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-        self._session.run_with_iobinding(binding)
+            self._binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+
+    def run(self) -> None:
+        self._session.run_with_iobinding(self._binding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Weights:
     def __init__(self, folder: Path) -> None:
         """Reads the headers only; raises CheckpointError when a file is missing, cut off or not safetensors."""
         self._entries: dict[str, _Entry] = {}
-        self._maps: dict[Path, np.memmap[tuple[int], np.dtype[np.uint8]]] = {}
+        self._maps: dict[Path, mmap.mmap] = {}
         for path in _weight_files(folder):
             for name, entry in _read_header(path).items():
                 self._entries[name.removeprefix("model.")] = entry
@@ -71,12 +72,17 @@ class Weights:
                 "fetch the checkpoint again, whole."
             )
         if entry.path not in self._maps:
-            self._maps[entry.path] = np.memmap(entry.path, np.uint8, mode="r")
+            with entry.path.open("rb") as file:
+                self._maps[entry.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         item = np.dtype(NUMPY_TYPES[entry.dtype])
-        end_bytes = entry.offset_bytes + math.prod(dims) * item.itemsize
-        raw = self._maps[entry.path][entry.offset_bytes : end_bytes]
-        values = np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims)
-        return StoredTensor(entry.dtype, values.view(np.ndarray))
+        raw = np.frombuffer(self._maps[entry.path], np.uint8, math.prod(dims) * item.itemsize, entry.offset_bytes)
+        return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
+
+    def forget(self) -> None:
+        """Gives the memory of what was read back; tensors stay valid and are read again where they are needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for each in self._maps.values():
+                each.madvise(mmap.MADV_DONTNEED)
 
 
 def _weight_files(folder: Path) -> list[Path]:
