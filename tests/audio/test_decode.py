@@ -337,11 +337,14 @@ def silent_flac(length_s: int) -> bytes:
 def stub(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Replaces the worker by a program that gets ready, takes a job and then does `body`."""
     program = (
-        "import ctypes, os, resource, signal, socket, struct, sys, time\n"
-        "channel = socket.socket(fileno=0)\n"
-        "def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
-        "send(b'R', b'')\n"
-        "if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n" + body
+        "import ctypes, os, resource, signal, socket, struct, sys, time; sys.path[:] = sys.argv[1:]\n"
+        "from asr_api.audio.decode_worker import nursery\n"
+        "def work(channel):\n"
+        "  def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
+        "  send(b'R', b'')\n"
+        "  if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n"
+        f"  exec({body!r}, globals(), {{'channel': channel, 'send': send}})\n"
+        "nursery.serve(work)\n"
     )
     monkeypatch.setattr(decode_process, "PROGRAM", program)
 
@@ -386,8 +389,8 @@ async def test_a_worker_that_fails_costs_one_request(
     "program",
     [
         "import av_is_not_installed",
-        "from asr_api.audio.decode_worker import media, program; del media.av; program.main()",
-        "from asr_api.audio.decode_worker import program; program.send_pcm = lambda *_: 7; program.main()",
+        "from asr_api.audio.decode_worker import media, nursery; del media.av; nursery.main()",
+        "from asr_api.audio.decode_worker import nursery, program; program.send_pcm = lambda *_: 7; nursery.main()",
     ],
     ids=["missing", "another PyAV", "wrong result"],
 )
@@ -487,9 +490,10 @@ def test_the_sandbox_opens_nothing(attempt: str, error: str) -> None:
     program = f"""
 import socket, av
 from asr_api.audio.decode_worker.program import load_everything
-from asr_api.audio.decode_worker.sandbox import confine_process, confine_resources
+from asr_api.audio.decode_worker.sandbox import confine_process, confine_resources, confine_worker
 load_everything()
 confine_process()
+confine_worker()
 confine_resources(2**30, 9)
 try:
     {attempt}
@@ -514,7 +518,9 @@ asyncio.run(main())
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     assert server.stdout is not None
     assert await server.stdout.readline() == b"started\n"
-    (worker,) = psutil.Process(server.pid).children()
+    processes = psutil.Process(server.pid).children(recursive=True)
+    assert len(processes) == 2  # the nursery and the spare
     server.kill()
     await server.wait()
-    await wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+    for each in processes:
+        await wait_until(lambda each=each: not each.is_running() or each.status() == psutil.STATUS_ZOMBIE)

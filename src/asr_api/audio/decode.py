@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr_api.audio.decode_process import DecodeProcess, start_process, unavailable
+from asr_api.audio.decode_process import DecodeProcess, Nursery, unavailable
 from asr_api.audio.decode_worker.job import Job
 from asr_api.audio.spool import Spool, spool_chunks
 from asr_api.errors import (
@@ -118,6 +118,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits | None = None) -> None:
         self.limits = limits or DecodeLimits()
         self._permits = asyncio.Semaphore(self.limits.max_workers)
+        self._nursery = Nursery()
         self._spare: asyncio.Task[DecodeProcess] | None = None
         self._is_closed = False
 
@@ -164,12 +165,13 @@ class Decoder:
             spare.cancel()
             with contextlib.suppress(asyncio.CancelledError, DecoderUnavailable):
                 await (await spare).close()
+        await self._nursery.aclose()
 
     async def _take_worker(self) -> DecodeProcess:
         """The spare, or a new one where the spare is lost; the next spare is started meanwhile."""
         if self._is_closed:
             raise unavailable()
-        spare, self._spare = self._spare, asyncio.create_task(start_process())
+        spare, self._spare = self._spare, asyncio.create_task(self._nursery.start_process())
         if spare is not None:
             try:
                 worker = await asyncio.shield(spare)
@@ -181,7 +183,7 @@ class Decoder:
                 raise
             except DecoderUnavailable:
                 log.warning("the spare decoder did not start; starting another")
-        return await start_process()
+        return await self._nursery.start_process()
 
 
 async def _silence() -> AsyncIterator[bytes]:

@@ -1,5 +1,5 @@
-"""Takes one job, decodes, ends. A JSON `Job` and a descriptor come in on the socket that is standard input; frames of
-(kind, length, payload) go out on it:
+"""Takes one job, decodes, ends. A JSON `Job` and a descriptor come in on a socket; frames of (kind, length, payload) go
+out on it:
 
     R  ready for a job          H  the headers are read: {"duration_ms"}
     P  PCM, s16le 16 kHz mono   E  the end: {"is_truncated"}, or {"code", "reason", "value"} of an error
@@ -33,7 +33,7 @@ from asr_api.audio.decode_worker.media import (
     measured_s,
     open_media,
 )
-from asr_api.audio.decode_worker.sandbox import confine_process, confine_resources
+from asr_api.audio.decode_worker.sandbox import confine_resources, confine_worker
 
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
@@ -66,13 +66,11 @@ class Health:
             self._num_good += is_packet
 
 
-def main() -> None:
+def work(channel: socket.socket) -> None:
     """Waits for one job, does it, ends. Every way out but a crash is a frame."""
-    channel = socket.socket(fileno=0)
-    load_everything()
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)
-    confine_process()
+    confine_worker()
     send(channel, b"R", b"")
     message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
     if not fds:  # the server went away, or never needed us

@@ -1,4 +1,4 @@
-"""Confines the process that it runs in, for good: first what needs no job, then all the rest.
+"""Confines the process that it runs in, for good: the nursery, then each worker, then all that a job does not need.
 
 What a platform lacks is left out; Linux lacks nothing but, in some containers, a network of one's own.
 """
@@ -24,6 +24,16 @@ def confine_process() -> None:
         libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # containers often forbid it; no socket can be opened anyway
     os.chdir("/")
+
+
+def confine_worker() -> None:
+    """Dies with its parent, which it does not inherit, and is a stranger to the other workers: a user namespace of its
+    own, where permitted, so that none can look into another.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.unshare(CLONE_NEWUSER)
 
 
 def confine_resources(max_memory_bytes: int, max_cpu_s: int) -> None:

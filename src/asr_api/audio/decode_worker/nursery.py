@@ -1,0 +1,105 @@
+"""The parent of all workers: it has loaded everything, so that a worker is a fork of it and ready at once.
+
+In come bytes on the socket that is standard input, each with three descriptors: a worker's channel, its standard error,
+and its lifeline. On that one goes its exit status, four bytes, when it has ended; it is killed when the other side
+shuts the lifeline down. Sees no media and no PCM; ends with the server, and all workers end with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import struct
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+
+from asr_api.audio.decode_worker import program
+from asr_api.audio.decode_worker.sandbox import confine_process
+
+STATUS = struct.Struct("<i")
+NUM_FDS = 3
+
+Work = Callable[[socket.socket], None]
+
+
+def main() -> None:
+    program.load_everything()
+    confine_process()
+    serve(program.work)
+
+
+def serve(work: Work) -> None:
+    """Returns when the server is gone, and in a worker never."""
+    control = socket.socket(fileno=0)
+    bell, bell_in = os.pipe()  # rings when a worker has ended
+    os.set_blocking(bell_in, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(bell_in)
+    lifelines: dict[int, socket.socket] = {}  # by process id
+    selector = selectors.DefaultSelector()
+    selector.register(control, selectors.EVENT_READ)
+    selector.register(bell, selectors.EVENT_READ)
+    control.sendall(b"R")
+    while True:
+        for key, _ in selector.select():
+            if key.fd == bell:
+                os.read(bell, 4096)
+                for pid, code in _ended():
+                    _forget(selector, lifelines[pid])
+                    with lifelines.pop(pid) as lifeline, contextlib.suppress(OSError):
+                        lifeline.sendall(STATUS.pack(code))
+            elif key.fileobj is control:
+                message, fds, _, _ = socket.recv_fds(control, 1, NUM_FDS)
+                if not message:
+                    return
+                pid = _bear(work, fds, max([*fds, *(each.fileno() for each in lifelines.values())]))
+                lifelines[pid] = socket.socket(fileno=fds[2])
+                selector.register(lifelines[pid], selectors.EVENT_READ, pid)
+            elif key.data in lifelines:
+                _forget(selector, lifelines[key.data])
+                os.kill(key.data, signal.SIGKILL)  # it was not collected yet, so the number is still its own
+
+
+def _bear(work: Work, fds: Sequence[int], last_fd: int) -> int:
+    """fds: channel, standard error, lifeline; the last one stays open here"""
+    pid = os.fork()
+    if pid == 0:
+        _live(work, fds, last_fd)
+    for fd in fds[:2]:
+        os.close(fd)
+    return pid
+
+
+def _live(work: Work, fds: Sequence[int], last_fd: int) -> None:
+    """The worker. All that belongs to the nursery and to others is closed. Does not return."""
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(fds[0], 0)
+        os.dup2(fds[1], 2)
+        os.closerange(3, last_fd + 1)
+        os.setsid()
+        work(socket.socket(fileno=0))
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001  # told on standard error, whatever it is
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _ended() -> Iterator[tuple[int, int]]:
+    """(process id, exit code) of the workers that have ended since the last call."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            yield ended[0], os.waitstatus_to_exitcode(ended[1])
+
+
+def _forget(selector: selectors.BaseSelector, lifeline: socket.socket) -> None:
+    with contextlib.suppress(KeyError):
+        selector.unregister(lifeline)
