@@ -20,7 +20,8 @@ def main() -> None:
     wishes = arguments()
     cache: Path = wishes.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    recording = wishes.audio.resolve() if wishes.audio else write_recording(cache / "recording.wav", wishes.seconds)
+    made = cache / f"samples-{wishes.seconds}-s.wav"
+    recording = wishes.audio.resolve() if wishes.audio else write_recording(made, wishes.seconds)
     audio_s = length_s(recording)
     panels = []
     for shape in wishes.shapes.split(","):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.peers.catalogue import CATALOGUE
-from bench.peers.control import control_gflops
+from bench.peers.control import Control
 from bench.peers.quiet import QuietMachine
 from bench.peers.workers import Worker, WorkerDied
 
@@ -56,6 +56,7 @@ class Outcome:
 def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
     outcome = Outcome({}, {})
     workers = {}
+    control = Control()
     with ExitStack() as stack:
         machine = stack.enter_context(closing(QuietMachine(plan.lock)))
         for name in plan.engines:
@@ -72,7 +73,7 @@ def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
             for name in tuple(outcome.series):
                 machine.take()
                 try:
-                    turn = take_turn(workers[name], plan.recording)
+                    turn = take_turn(control, workers[name], plan.recording)
                 except WorkerDied as error:
                     outcome.fail(name, error)
                     continue
@@ -81,8 +82,8 @@ def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
     return outcome
 
 
-def take_turn(worker: Worker, recording: Path) -> Turn:
-    gflops = control_gflops()
+def take_turn(control: Control, worker: Worker, recording: Path) -> Turn:
+    gflops = control.gflops()
     run = worker.transcribe(recording)
     return Turn(gflops, run.seconds, run.heard.num_windows, run.heard.num_tokens)
 
