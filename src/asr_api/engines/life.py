@@ -32,8 +32,12 @@ logger = logging.getLogger(__name__)
 EXIT_TIMEOUT_S = 5.0
 MAX_TICK_S = 1.0
 
-# A path to import from, not the parent's main module: the same below a console script, pytest and `python -m`.
-BOOT = "import sys; sys.path[:] = sys.argv[4:]; from asr_api.engines.child import main; main(*map(int, sys.argv[1:4]))"
+# A path to import from, not the parent's main module: the same below a console script, pytest and `python -m`. Threads
+# of numpy's own would wait for work beside the model's, and burn a core while they do.
+BOOT = (
+    "import os, sys; os.putenv('OPENBLAS_NUM_THREADS', '1'); sys.path[:] = sys.argv[4:]; "
+    "from asr_api.engines.child import main; main(*map(int, sys.argv[1:4]))"
+)
 
 
 class EngineLife:
@@ -150,8 +154,6 @@ def _spawn(pipe_fd: int, arena_fd: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-c", BOOT, str(os.getpid()), str(pipe_fd), str(arena_fd), *search_path],
         stdin=subprocess.DEVNULL,
         stdout=2,  # what a library prints must not end up in a transcript
-        # numpy's threads would wait for work beside the model's own, and burn a core while they do.
-        env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
         pass_fds=(pipe_fd, arena_fd),
         start_new_session=True,  # away from the terminal's signals even before it can ignore them
     )

@@ -15,6 +15,7 @@ import socket
 import struct
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from asr_api.audio.decode_worker import program
 from asr_api.audio.decode_worker.sandbox import confine_process
@@ -33,48 +34,63 @@ def main() -> None:
 
 def serve(work: Work) -> None:
     """Returns when the server is gone, and in a worker never."""
-    control = socket.socket(fileno=0)
-    bell, bell_in = os.pipe()  # rings when a worker has ended
-    os.set_blocking(bell_in, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(bell_in)
-    lifelines: dict[int, socket.socket] = {}  # by process id
-    selector = selectors.DefaultSelector()
-    selector.register(control, selectors.EVENT_READ)
-    selector.register(bell, selectors.EVENT_READ)
-    control.sendall(b"R")
-    while True:
-        for key, _ in selector.select():
-            if key.fd == bell:
-                os.read(bell, 4096)
-                for pid, code in _ended():
-                    _forget(selector, lifelines[pid])
-                    with lifelines.pop(pid) as lifeline, contextlib.suppress(OSError):
-                        lifeline.sendall(STATUS.pack(code))
-            elif key.fileobj is control:
-                message, fds, _, _ = socket.recv_fds(control, 1, NUM_FDS)
-                if not message:
-                    return
-                pid = _bear(work, fds, max([*fds, *(each.fileno() for each in lifelines.values())]))
-                lifelines[pid] = socket.socket(fileno=fds[2])
-                selector.register(lifelines[pid], selectors.EVENT_READ, pid)
-            elif key.data in lifelines:
-                _forget(selector, lifelines[key.data])
-                os.kill(key.data, signal.SIGKILL)  # it was not collected yet, so the number is still its own
+    _Nursery(work).run()
 
 
-def _bear(work: Work, fds: Sequence[int], last_fd: int) -> int:
-    """fds: channel, standard error, lifeline; the last one stays open here"""
-    pid = os.fork()
-    if pid == 0:
-        _live(work, fds, last_fd)
-    for fd in fds[:2]:
-        os.close(fd)
-    return pid
+class _Nursery:
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._control = socket.socket(fileno=0)
+        self._bell, bell_in = os.pipe()  # rings when a worker has ended
+        os.set_blocking(bell_in, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(bell_in)
+        self._lifelines: dict[int, socket.socket] = {}  # by process id
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._control, selectors.EVENT_READ, self._bear)
+        self._selector.register(self._bell, selectors.EVENT_READ, self._bury)
+        self._is_wanted = True
+
+    def run(self) -> None:
+        self._control.sendall(b"R")
+        while self._is_wanted:
+            for key, _ in self._selector.select():
+                key.data()
+
+    def _bear(self) -> None:
+        message, fds, _, _ = socket.recv_fds(self._control, 1, NUM_FDS)
+        if not message:
+            self._is_wanted = False
+            return
+        last_fd = max([*fds, *(each.fileno() for each in self._lifelines.values())])
+        pid = os.fork()
+        if pid == 0:
+            _live(self._work, fds, last_fd)
+        for fd in fds[:2]:
+            os.close(fd)
+        self._lifelines[pid] = socket.socket(fileno=fds[2])
+        self._selector.register(self._lifelines[pid], selectors.EVENT_READ, partial(self._kill, pid))
+
+    def _kill(self, pid: int) -> None:
+        """Nothing is said on a lifeline, so the other side has shut it down."""
+        if pid in self._lifelines:
+            self._selector.unregister(self._lifelines[pid])
+            os.kill(pid, signal.SIGKILL)  # it was not buried yet, so the number is still its own
+
+    def _bury(self) -> None:
+        os.read(self._bell, 4096)
+        for pid, code in _ended():
+            with contextlib.suppress(KeyError):  # it was killed
+                self._selector.unregister(self._lifelines[pid])
+            with self._lifelines.pop(pid) as lifeline, contextlib.suppress(OSError):
+                lifeline.sendall(STATUS.pack(code))
 
 
 def _live(work: Work, fds: Sequence[int], last_fd: int) -> None:
-    """The worker. All that belongs to the nursery and to others is closed. Does not return."""
+    """The worker. All that belongs to the nursery and to others is closed. Does not return.
+
+    fds: channel, standard error, lifeline; no descriptor is higher than the last
+    """
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -98,8 +114,3 @@ def _ended() -> Iterator[tuple[int, int]]:
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
             yield ended[0], os.waitstatus_to_exitcode(ended[1])
-
-
-def _forget(selector: selectors.BaseSelector, lifeline: socket.socket) -> None:
-    with contextlib.suppress(KeyError):
-        selector.unregister(lifeline)
