@@ -426,6 +426,17 @@ async def test_a_lack_of_descriptors_passes() -> None:
                 pass
 
 
+async def test_a_nursery_that_is_lost_takes_its_workers_along_and_is_replaced() -> None:
+    async with decoding() as decoder:
+        data = encoded("flac")
+        for _ in range(2):
+            (nursery,) = psutil.Process().children()
+            workers = nursery.children()
+            nursery.kill()
+            await wait_until(lambda workers=workers: not any(worker.is_running() for worker in workers))
+            assert isinstance(await decode(decoder, data), Decoded)
+
+
 async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile() -> None:
     async with decoding(DecodeLimits(max_stall_s=1.0)) as decoder:
         with spool_of(wav(speech(60.0), 16_000)) as spool:

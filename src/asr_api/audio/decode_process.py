@@ -143,9 +143,10 @@ class Nursery:
     async def start_process(self) -> DecodeProcess:
         """Starts a process and waits until it is ready. Errors: DecoderUnavailable, the cause in the log."""
         try:
-            async with self._lock:
-                await self._open()
-            worker = self._fork()
+            try:
+                worker = await self._start()
+            except ConnectionError:  # it has just died; in another life it may work
+                worker = await self._start()
         except (OSError, asyncio.TimeoutError) as error:  # no memory, no descriptor, no process left
             log.warning("no decoder could be started: %s", error)
             raise unavailable() from error
@@ -167,12 +168,17 @@ class Nursery:
                 self._process.kill()
             await self._process.wait()
 
-    async def _open(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            return
-        if self._control is not None:
-            self._control.close()
-        self._control, self._process = await _spawn()
+    async def _start(self) -> DecodeProcess:
+        async with self._lock:
+            if self._process is None or self._process.returncode is not None:
+                if self._control is not None:
+                    self._control.close()
+                self._control, self._process = await _spawn()
+            try:
+                return self._fork()
+            except ConnectionError:
+                await self._process.wait()
+                raise
 
     def _fork(self) -> DecodeProcess:
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as if_it_fails:
