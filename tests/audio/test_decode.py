@@ -460,6 +460,20 @@ async def test_a_cancelled_request_leaves_no_process() -> None:
             await asyncio.wait([task])
 
 
+async def test_a_cancellation_counts_though_the_next_block_is_there_already() -> None:
+    async with decoding() as decoder:
+        with spool_of(wav(speech(60.0), 16_000)) as spool:
+            async with decoder.open(spool) as stream:
+                await anext(stream)
+                await asyncio.sleep(0.2)
+                task = asyncio.create_task(anext(stream))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                assert task.cancelled()
+
+
 async def test_only_so_many_work_at_once_and_the_rest_wait_in_line() -> None:
     async with decoding(DecodeLimits(max_workers=2)) as decoder:
         data = encoded("flac")

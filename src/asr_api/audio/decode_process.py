@@ -72,14 +72,18 @@ class DecodeProcess:
         """The next frame. Errors: DecodeTimeout; InvalidAudio, because a process that dies has died of its media."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
+        reading = asyncio.ensure_future(self._read_frame())
         try:
-            return await asyncio.wait_for(self._read_frame(), patience_s)
-        except asyncio.TimeoutError as error:
-            raise _timeout() from error
+            await asyncio.wait([reading], timeout=patience_s)  # wait_for of Python 3.11 may swallow a cancellation
+            if not reading.done():
+                raise _timeout()
+            return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise await self._post_mortem() from error
         finally:
             self.waited_s += loop.time() - started_s
+            if not reading.cancel():
+                reading.exception()  # looked at, should nobody wait for it any longer
 
     async def _read_frame(self) -> tuple[bytes, bytes]:
         assert self._reader is not None, "connect() comes first; this is a bug"  # noqa: S101

@@ -39,7 +39,7 @@ from asr_api.transcript import Word
 
 MOMENT_S = 0.25  # between two bursts windows are encoded for about this long, many of a small model; no burst is longer
 BURST_STEPS = 8
-URGENT_BURSTS = 12  # from one encoding to the next of a window that can wait, while an urgent one is written
+URGENT_BURSTS = 16  # from one encoding to the next of windows that can wait, while urgent ones are written
 WARM_UP_JOB = -1
 FLASH_ATTENTION_NOTE = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
@@ -68,7 +68,7 @@ class OnnxEngine:
         self._finisher = Finisher(self._tokenizer)
         self._waiting: deque[WindowJob] = deque()
         self._encoded_s = 0.0  # since the latest burst
-        self._num_bursts = 0  # since a window was encoded
+        self._num_bursts = 0  # since a window was encoded that could wait
         self._info = EngineInfo(
             model_id=options.model_id,
             engine="onnx",
@@ -96,10 +96,10 @@ class OnnxEngine:
     def step(self) -> list[FinishedJob]:
         """Encodes one window or decodes a burst: neither a newcomer nor a cancellation waits for longer than that."""
         if self._should_encode():
-            started_s = time.monotonic()
-            self._encode(self._waiting.popleft())
+            job, started_s = self._waiting.popleft(), time.monotonic()
+            self._encode(job)
             self._encoded_s += time.monotonic() - started_s
-            self._num_bursts = 0
+            self._num_bursts = self._num_bursts if job.is_urgent else 0
             return []
         self._encoded_s = 0.0
         self._num_bursts += 1
