@@ -136,8 +136,9 @@ def main() -> None:
     parser.add_argument("--sets", default="", help="only sets whose name contains this")
     parser.add_argument("--show", action="store_true", help="print the windows with errors")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
+    parser.add_argument("--compute-type", choices=("auto", "float32", "int8"), default="auto")
     args = parser.parse_args()
-    listener, store = Listener(args.model, args.threads), ClipStore(args.work / "clips")
+    listener, store = Listener(args.model, args.threads, args.compute_type), ClipStore(args.work / "clips")
     scores = []
     for test in TEST_SETS:
         if args.sets in test.name and store.select(test.split, (test.family,)):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_api.engines.protocol import EngineOptions, WindowJob
+from asr_api.engines.protocol import ComputeType, EngineOptions, WindowJob
 from asr_api.engines.select import open_engine
 from asr_api.options import TranscribeOptions
 from asr_api.transcript import WindowTranscript
@@ -23,10 +23,11 @@ MAX_NEW_TOKENS = 440
 class Listener:
     """An exported model behind the engine that the server would choose."""
 
-    def __init__(self, folder: Path, num_threads: int = 0) -> None:
-        self._engine = open_engine(
-            EngineOptions(str(folder), folder, max_new_tokens=MAX_NEW_TOKENS, num_threads=num_threads)
+    def __init__(self, folder: Path, num_threads: int = 0, compute_type: ComputeType = "auto") -> None:
+        options = EngineOptions(
+            str(folder), folder, max_new_tokens=MAX_NEW_TOKENS, num_threads=num_threads, compute_type=compute_type
         )
+        self._engine = open_engine(options)
 
     def hear(self, waves: Sequence[Wave], options: TranscribeOptions | None = None) -> list[WindowTranscript]:
         """What is said in each wave; (n_samples,) float32 in [-1, 1], 16 kHz."""

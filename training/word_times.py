@@ -125,8 +125,9 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=100, help="clips; a sixth as many full windows")
     parser.add_argument("--reference", action="store_true", help="transformers beside ours")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
+    parser.add_argument("--compute-type", choices=("auto", "float32", "int8"), default="auto")
     args = parser.parse_args()
-    store, listener = ClipStore(args.work / "clips"), Listener(args.model, args.threads)
+    store, listener = ClipStore(args.work / "clips"), Listener(args.model, args.threads, args.compute_type)
     print("| set | heard right | words | start: median, ms | 95 % | end: median, ms | 95 % |")
     print("|---|---|---|---|---|---|---|")
     for name, source, limit in (
