@@ -38,7 +38,7 @@ import numpy as np
 
 from asr_api.audio.decode import Decoder
 from asr_api.audio.source import MediaPolicy, open_named
-from asr_api.bench.memory import PeakMemory
+from asr_api.bench.machine import PeakMemory
 from asr_api.bench.speech import MINUTE, cut_clips, looped, read_pcm, wav, wav_header
 from asr_api.cli.files import AUDIO_SUFFIXES
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm

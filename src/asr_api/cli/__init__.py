@@ -1,4 +1,4 @@
-"""`asr-api serve`, `asr-api transcribe` and `asr-api models`.
+"""`asr-api serve`, `asr-api transcribe`, `asr-api bench` and `asr-api models`.
 
 In: a command line. Out: transcripts on stdout or in files, everything else on stderr, and an exit code for scripts:
 0 all is well, 1 a source failed, 2 it could not start, 3 a source broke off and only its good part was transcribed,
@@ -28,6 +28,9 @@ from asr_api.parameters import PARAMETERS, Given
 OK, SOURCE_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = """exit codes: 0 all is well; 1 a source failed; 2 it could not start; 3 a source broke off, and only its
 good part was transcribed; 130 interrupted"""
+BENCH_EXIT_CODES = "exit codes: 0 all is well; 1 the recording failed; 2 it could not start; 130 interrupted"
+MIN_BENCH_S, MAX_BENCH_S = 1, 3600
+MAX_AT_ONCE = 256  # clients and slots of a benchmark
 WISH = "parameter_"  # tells apart --vad of one run from the setting VAD
 
 
@@ -58,10 +61,15 @@ def _run(arguments: argparse.Namespace) -> int:
         from asr_api.server.serve import serve
 
         return asyncio.run(serve(settings))
-    from asr_api.cli.transcribe import transcribe
-
-    output = Output(FORMATS[arguments.format], arguments.output_dir)
     try:
+        if arguments.command == "bench":
+            from asr_api.cli.bench import Wanted, bench
+
+            wanted = Wanted(arguments.recording, arguments.seconds, arguments.clients, arguments.slots, arguments.quick)
+            return asyncio.run(bench(settings, wanted, _wishes(given)))
+        from asr_api.cli.transcribe import transcribe
+
+        output = Output(FORMATS[arguments.format], arguments.output_dir)
         return asyncio.run(transcribe(settings, arguments.sources, _wishes(given), output))
     except InvalidParameter as error:  # of all sources; what is wrong with one of them is told where it happens
         raise SettingsError(str(error)) from None
@@ -78,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser("asr-api", description="Any audio in, text out.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"asr-api {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | models")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | bench | models")
 
     serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
     _add_settings(serve, tuple(Settings.model_fields))
@@ -90,14 +98,38 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("sources", nargs="+", metavar="FILE|URL|DIR|-", help=sources)
     transcribe.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the output; default: text")
     transcribe.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each source into DIR")
-    wishes = _add_parameters(transcribe)
-    fields = Settings.model_fields.items()
-    shared = tuple(name for name, field in fields if not is_server_only(field) and name not in wishes)
-    _add_settings(transcribe, shared)
+
+    bench = commands.add_parser(
+        "bench", help="measure how fast this machine is", epilog=BENCH_EXIT_CODES, allow_abbrev=False
+    )
+    bench.add_argument("recording", nargs="?", metavar="FILE|URL", help="to be heard; default: a minute of English")
+    bench.add_argument("--seconds", type=_seconds, default=60.0, help="for all of it, roughly; default: 60")
+    bench.add_argument("--clients", type=_numbers, metavar="N,…", help="how many at once; default: 1,8,32")
+    bench.add_argument("--slots", type=_numbers, metavar="N,…", help="values of BATCH_SIZE to try; default: 4,8,16,32")
+    bench.add_argument("--quick", action="store_true", help="a third of the time, and no other BATCH_SIZE is tried")
+    for command in (transcribe, bench):
+        wishes = _add_parameters(command)
+        fields = Settings.model_fields.items()
+        shared = tuple(name for name, field in fields if not is_server_only(field) and name not in wishes)
+        _add_settings(command, shared)
 
     models = commands.add_parser("models", help="list the models that start without a download", allow_abbrev=False)
     _add_settings(models, ("cache_dir",))
     return parser
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    if not all(1 <= number <= MAX_AT_ONCE for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MAX_AT_ONCE}")
+    return numbers
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not MIN_BENCH_S <= seconds <= MAX_BENCH_S:
+        raise argparse.ArgumentTypeError(f"{text} is not from {MIN_BENCH_S} to {MAX_BENCH_S}")
+    return seconds
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> frozenset[str]:
