@@ -34,7 +34,7 @@ def test_files_are_posted_one_by_one_and_errors_are_rows(tmp_path: Path, server:
     report = run(tmp_path, server, "files", "list.txt", "--csv", "rows.csv")
     assert (report["num"], report["num_errors"], report["refused"]) == (2, 1, 0)
     assert report["audio_s"] == pytest.approx(4)
-    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "rows.csv").read_text().splitlines()))
     assert [row["status"] for row in rows] == ["200", "415", "200"]
     assert float(rows[0]["rtfx"]) == pytest.approx(float(rows[0]["audio_s"]) / float(rows[0]["elapsed_s"]))
 
