@@ -29,4 +29,10 @@ UNUSUAL: dict[str, Peer] = {
     "faster-whisper int8 b16, cut": FasterWhisper("int8", 16, is_cut=True),
 }
 CATALOGUE = USUAL | UNUSUAL
-BASELINES = ("faster-whisper int8 b8, cut", "faster-whisper int8 b8, VAD", "transformers float32 b16")
+BASELINES = (
+    "faster-whisper int8 b8, cut",
+    "faster-whisper int8 b8, VAD",
+    "faster-whisper float32 b8, cut",
+    "OpenVINO GenAI int8",
+    "transformers float32 b16",
+)

@@ -113,20 +113,27 @@ def table(report: Report) -> str:
 
 
 def markdown(panel: Panel) -> Iterable[str]:
-    heads = ["engine", "RTFx", "rounds", *(f"× {baseline}" for baseline in BASELINES)]
-    heads += ["windows", "text tokens", "a window", "MiB", "control"]
-    yield f"| whisper-{panel.shape}: " + " | ".join(heads) + " |"
-    yield "|---" * len(heads) + "|"
-    for row in panel.rows:
-        if row.failure:
-            yield f"| {row.engine} | not measured: {row.failure} |" + " |" * (len(heads) - 2)
-            continue
-        ratios = [f"{row.ratios[baseline]:.2f}" if baseline in row.ratios else "" for baseline in BASELINES]
-        rounds = f"{min(row.rtfx_rounds)} to {max(row.rtfx_rounds)}"
-        each = row.num_tokens / max(row.num_windows, 1)
-        counts = [str(row.num_windows), str(row.num_tokens), f"{each:.1f}", str(row.peak_memory_mib)]
-        cells = [row.engine, f"{row.rtfx}", rounds, *ratios, *counts, f"{row.control_gflops:.0f}"]
-        yield "| " + " | ".join(cells) + " |"
+    measured = [row for row in panel.rows if not row.failure]
+    heads = ["RTFx", "rounds", "windows", "text tokens", "a window", "MiB", "control"]
+    yield from lines_of(f"whisper-{panel.shape}", heads, {row.engine: figures(row) for row in measured})
+    yield from (f"| {row.engine} | not measured: {row.failure} |" for row in panel.rows if row.failure)
+    baselines = [baseline for baseline in BASELINES if any(baseline in row.ratios for row in measured)]
+    ratios = {row.engine: [f"{row.ratios[baseline]:.2f}" for baseline in baselines] for row in measured}
+    if baselines:
+        yield from ["", *lines_of("times as fast as", baselines, ratios)]
+
+
+def lines_of(corner: str, heads: list[str], cells: dict[str, list[str]]) -> Iterable[str]:
+    yield f"| {corner} | " + " | ".join(heads) + " |"
+    yield "|---" * (1 + len(heads)) + "|"
+    yield from (f"| {name} | " + " | ".join(row) + " |" for name, row in cells.items())
+
+
+def figures(row: Row) -> list[str]:
+    rounds = f"{min(row.rtfx_rounds)} to {max(row.rtfx_rounds)}"
+    each = f"{row.num_tokens / max(row.num_windows, 1):.1f}"
+    counts = [str(row.num_windows), str(row.num_tokens), each, str(row.peak_memory_mib)]
+    return [f"{row.rtfx}", rounds, *counts, f"{row.control_gflops:.0f}"]
 
 
 def json_line(report: Report) -> str:
