@@ -132,10 +132,7 @@ class Settings(BaseSettings):
         "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
     salad_container_group_id: str = _option(
-        "",
-        "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.",
-        shown="empty",
-        server_only=True,
+        "", "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
     log_level: LogLevel = _option("info", "How much is written to stderr.", allowed="debug, info, warning or error")
 

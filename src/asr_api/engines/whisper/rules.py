@@ -85,6 +85,12 @@ def log_sum_exp(logits: Floats) -> Floats:
     """Over the last axis, (rows,); -inf for a row that has nothing else, not finite for one with a NaN or infinity."""
     peak = logits.max(axis=1)
     base = np.where(np.isfinite(peak), peak, 0)
-    shifted = logits - base[:, None]
+    sums, shares = (
+        np.empty_like(base),
+        np.empty(logits.shape[1:], np.float32),
+    )  # one row at a time stays in the processor's cache
     with np.errstate(divide="ignore", over="ignore"):
-        return np.asarray(np.log(np.exp(shifted, out=shifted).sum(axis=1)) + base)
+        for index, row in enumerate(logits):
+            np.subtract(row, base[index], out=shares)
+            sums[index] = np.exp(shares, out=shares).sum()
+        return np.asarray(np.log(sums) + base)
