@@ -151,7 +151,7 @@ class Nursery:
                 worker = await self._start()
             except ConnectionError:  # it has just died; in another life it may work
                 worker = await self._start()
-        except (OSError, asyncio.TimeoutError) as error:  # no memory, no descriptor, no process left
+        except (TimeoutError, OSError) as error:  # no memory, no descriptor, no process left
             log.warning("no decoder could be started: %s", error)
             raise unavailable() from error
         try:
