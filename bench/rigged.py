@@ -1,7 +1,7 @@
 """Whisper checkpoints of true size that always say the same: so many tokens, whatever they hear.
 
-The weights are random, but for the decoder's position embeddings: each is a large multiple of the embedding of the token
-that shall follow there. So every engine writes the same text with all of its own rules, and none needs a hook.
+The weights are random, but for the decoder's position embeddings: each is a large multiple of the embedding of the
+token that shall follow there. So every engine writes the same text with all of its own rules, and none needs a hook.
 """
 
 from __future__ import annotations

@@ -59,3 +59,21 @@ def test_this_machine_has_a_processor_with_a_name() -> None:
     assert cores.usable_cores() >= 1
     assert cores.processor_name().startswith("CPU (")
     assert len(cores.processor_name()) > len("CPU ()")
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "is_exact"),
+    [
+        ("x86_64", "fpu avx2 fma", False),
+        ("x86_64", "fpu avx2 avx512f avx512_vnni", True),
+        ("x86_64", "fpu avx2 avx_vnni", True),
+        ("AMD64", "", False),
+        ("aarch64", "", True),
+    ],
+)
+def test_a_processor_without_vnni_adds_products_in_16_bits(
+    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, is_exact: bool
+) -> None:
+    monkeypatch.setattr(cores.platform, "machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert cores.has_exact_byte_products() is is_exact

@@ -55,7 +55,7 @@ class Exchange:
         patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
         try:
             message = await asyncio.wait_for(self._receive(), patience_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise RequestTimeout(
                 f"The body came slower than {MIN_BYTES_PER_S // 1024} KiB/s; use a faster line, or send a link to it."
             ) from None
@@ -84,6 +84,6 @@ class Exchange:
         while not self._is_body_read and (left_s := deadline_s - time.perf_counter()) > 0:
             try:
                 message = await asyncio.wait_for(self._receive(), left_s)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return
             self._is_body_read = not message.get("more_body", False)

@@ -87,6 +87,15 @@ def test_what_is_heard_in_a_window_does_not_depend_on_the_rows_around_it(folders
         np.testing.assert_allclose(view, rows[1][name], atol=1e-5)
 
 
+def test_in_8_bits_a_window_says_the_same_in_any_company(folders: dict[str, Path]) -> None:
+    windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
+    engine = open_onnx(folders["multilingual"], slots=9, compute_type="int8")
+    assert engine.info.compute_type == "int8"
+    together = [each.tokens for each in listen(engine, windows)]
+    assert [each.tokens for each in listen(engine, windows[::-1])][::-1] == together
+    assert [listen(engine, [window])[0].tokens for window in windows] == together
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_path: Path) -> None:
     narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL, dtype=dtype, num_shards=3))

@@ -68,9 +68,9 @@ class Builder:
         rows = self.add("Gather", name, ids)
         return rows if tensor.dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
 
-    def constant(self, values: NDArray[np.generic]) -> str:
+    def constant(self, values: NDArray[np.generic] | np.generic) -> str:
         name = f"{values.dtype}{values.tolist()}"
-        self.constants[name] = numpy_helper.from_array(values, name)
+        self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
         return name
 
     def integers(self, *values: int) -> str:
