@@ -141,8 +141,10 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
 def frame_levels_db(pcm: Pcm) -> NDArray[np.float64]:
     """(n_frames,) RMS of each whole frame of 10 ms, dB of full scale, at least -100; a constant offset is no sound."""
     n_frames = len(pcm) // FRAME_SAMPLES
-    frames = pcm[: n_frames * FRAME_SAMPLES].reshape(n_frames, FRAME_SAMPLES).astype(np.float32) / 32768
-    level_db: NDArray[np.float64] = 10 * np.log10(np.maximum(frames.var(axis=1, dtype=np.float64), 1e-10))
+    frames = pcm[: n_frames * FRAME_SAMPLES].reshape(n_frames, FRAME_SAMPLES).astype(np.float64)
+    sums, squares = frames.sum(axis=1), np.einsum("ij,ij->i", frames, frames)  # exact: integers below 2^53
+    power = (squares - sums**2 / FRAME_SAMPLES) / (FRAME_SAMPLES * 32768**2)
+    level_db: NDArray[np.float64] = 10 * np.log10(np.maximum(power, 1e-10))
     return level_db
 
 

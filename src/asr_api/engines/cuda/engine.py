@@ -99,6 +99,7 @@ class CudaEngine:
             window_s=spec.window_s,
             slots=sizes.n_slots,
             languages=self._prompter.languages,
+            compute_type=str(machine.dtype).removeprefix("torch."),
             notes=(*machine.notes, *_notes(options, sizes)),
         )
 
@@ -248,9 +249,12 @@ def _open_caches(spec: WhisperSpec, machine: Machine, options: EngineOptions) ->
 
 
 def _notes(options: EngineOptions, sizes: Sizes) -> tuple[str, ...]:
-    if sizes.n_slots == options.slots:
-        return ()
-    return (f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.slots}.",)
+    notes = []
+    if sizes.n_slots != options.slots:
+        notes.append(f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.slots}.")
+    if options.compute_type != "auto":
+        notes.append("COMPUTE_TYPE has no effect on a GPU: it is for processors.")
+    return tuple(notes)
 
 
 def _is_lost() -> bool:

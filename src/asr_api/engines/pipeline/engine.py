@@ -57,6 +57,7 @@ class PipelineEngine:
             window_s=WINDOW_S,
             slots=options.slots,
             languages=tuple(self._adapters),
+            compute_type=str(loaded.model.dtype).removeprefix("torch."),
             notes=(*loaded.notes, *self._notes(options)),
         )
 
@@ -154,6 +155,7 @@ class PipelineEngine:
         is_text_only = self._kind is Kind.ENCODER_DECODER
         idle = {
             "FLASH_ATTENTION_2": options.flash_attention_2,
+            "COMPUTE_TYPE": options.compute_type != "auto",
             "BEAM_SIZE": options.beam_size > 1 and not is_text_only,
             "MAX_NEW_TOKENS": True,
             "CONDITION_ON_PREVIOUS_TEXT": True,
