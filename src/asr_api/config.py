@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     )
     flash_attention_2: bool = _switch(True, "Ask for FlashAttention 2; an engine without use for it says so.")
     compute_type: Literal["auto", "float32", "int8"] = _option(
-        "auto", "What a CPU computes with: `float32`, or `int8`, which is quicker and smaller; `auto` is `int8`."
+        "auto", "A CPU computes in `float32` or `int8`, which is quicker and `auto`.", allowed="auto, float32 or int8"
     )
     beam_size: int = _option(
         1, "Texts kept for a window while it is decoded; 1 is quickest, 5 a little more accurate.", ge=1, le=10
