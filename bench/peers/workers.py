@@ -12,13 +12,11 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from select import select
 from typing import TextIO, cast
 
-from bench.peers.memory import tree_bytes
+from asr_api.bench.machine import PeakMemory
 from bench.peers.peer import Heard
 
-SAMPLING_S = 0.2  # between two looks at the memory
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -57,11 +55,9 @@ class Worker:
     def weigh(self, path: Path) -> int:
         """Transcribe, and say the most bytes that its processes had at once."""
         self._ask(path)
-        peak_bytes = tree_bytes(self._root)
-        while not select([self._answers], [], [], SAMPLING_S)[0]:
-            peak_bytes = max(peak_bytes, tree_bytes(self._root))
-        self._reply()
-        return peak_bytes
+        with PeakMemory(self._root) as memory:
+            self._reply()
+        return memory.peak_bytes or 0
 
     def close(self) -> None:
         self._questions.close()
