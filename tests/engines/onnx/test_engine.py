@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import Engine, EngineOptions, Pcm, WindowJob
+from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, Pcm, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
@@ -263,11 +263,14 @@ def test_words_lie_in_their_segments_and_make_up_the_text(name: str, folders: di
                 assert segment.words[-1].end_ms <= segment.end_ms
 
 
-def test_a_checkpoint_that_computes_no_numbers_is_refused_at_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compute_type", ["float32", "int8"])
+def test_a_checkpoint_that_computes_no_numbers_is_refused_at_the_start(
+    tmp_path: Path, compute_type: ComputeType
+) -> None:
     folder = write_checkpoint(tmp_path, SMALL)
     path = folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-4 * SMALL.n_state :] = np.full(SMALL.n_state, np.nan, np.float32).tobytes()
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="weights are broken"):
-        open_onnx(folder).warm_up()
+        open_onnx(folder, compute_type=compute_type).warm_up()

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from asr_api.engines.whisper.weights import Stored, Weights
+from asr_api.engines.whisper.weights import Stored, StoredTensor, Weights
 
 OPSET = 20  # the first with Gelu
 FUSED = "com.microsoft"  # ONNX Runtime's own operators
@@ -43,7 +43,7 @@ class Builder:
     """Nodes, constants and named weights of one graph; each call returns the name of its result."""
 
     def __init__(self, weights: Weights) -> None:
-        self.checkpoint = weights
+        self._checkpoint = weights
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, NamedWeight] = {}
         self.constants: dict[str, onnx.TensorProto] = {}
@@ -55,15 +55,18 @@ class Builder:
         self.nodes.append(node)
         return result
 
+    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        return self._checkpoint.tensor(name, dims)
+
     def weight(self, name: str, *dims: int) -> str:
         """A tensor of the checkpoint; one of 16 bits is widened, once, when the session folds its constants."""
-        tensor = self.checkpoint.tensor(name, dims)
+        tensor = self.tensor(name, dims)
         self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
     def embed(self, name: str, ids: str, *dims: int) -> str:
         """Rows of a table; those of 16 bits are widened one by one, so that the table stays where it is."""
-        tensor = self.checkpoint.tensor(name, dims)
+        tensor = self.tensor(name, dims)
         self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         rows = self.add("Gather", name, ids)
         return rows if tensor.dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)

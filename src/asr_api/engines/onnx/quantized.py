@@ -12,6 +12,7 @@ from onnx import TensorProto
 
 from asr_api.engines.onnx.builder import FUSED, Builder, NamedWeight
 from asr_api.engines.whisper.weights import StoredTensor, Weights
+from asr_api.errors import CheckpointError
 
 Floats = NDArray[np.float32]
 
@@ -30,13 +31,21 @@ class QuantizedBuilder(Builder):
         self._lowest: dict[str, str] = {}  # activation → the magnitude of its most negative value, where it is known
         self._rows: dict[str, tuple[str, str]] = {}  # activation → its integers and the peaks of its rows
 
+    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        """Raises CheckpointError, too, when it holds what is no number: rounding would make one of it, unnoticed."""
+        tensor = super().tensor(name, dims)
+        if not np.isfinite(widened(tensor)).all():
+            raise CheckpointError(
+                f"The checkpoint's weights are broken: {name} holds what is no number; fetch the checkpoint again."
+            )
+        return tensor
+
     def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
+        step, middle = self.constant(np.float32(1 / LIMIT)), self.constant(np.uint8(LIMIT + 1))
         if x not in self._rows:  # layers that read the same share it
             scaled, peaks = self.scaled(x, -1)
-            step, middle = self.constant(np.float32(1 / LIMIT)), self.constant(np.uint8(LIMIT + 1))
             self._rows[x] = self.add("QuantizeLinear", scaled, step, middle), peaks
         integers, peaks = self._rows[x]
-        step, middle = self.constant(np.float32(1 / LIMIT)), self.constant(np.uint8(LIMIT + 1))
         weight, steps = self._quantized_weight(f"{name}.weight", n_out, n_in)
         product = self.add("MatMulIntegerToFloat", integers, weight, step, steps, middle, domain=FUSED)
         product = self.add("Mul", product, peaks)
@@ -58,7 +67,7 @@ class QuantizedBuilder(Builder):
         """Names of the integers, (n_in, n_out), and of the size of a step of each output, (n_out,)."""
         integers, steps = f"{name}.int8", f"{name}.steps"
         if integers not in self.weights:
-            values = widened(self.checkpoint.tensor(name, (n_out, n_in)))
+            values = widened(self.tensor(name, (n_out, n_in)))
             sizes = np.maximum(np.abs(values).max(axis=1), np.float32(TINY)) / np.float32(self._limit)
             rounded = np.rint(values / sizes[:, None]).astype(np.int8)
             self.weights[integers] = NamedWeight(integers, TensorProto.INT8, np.ascontiguousarray(rounded.T))
