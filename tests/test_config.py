@@ -68,7 +68,7 @@ BAD = [
     ("CONDITION_ON_PREVIOUS_TEXT", "often", "1 or 0"),
     ("DEFAULT_LANGUAGE", "klingon", "a language that Whisper knows, such as en"),
     ("LOG_LEVEL", "loud", "debug, info, warning or error"),
-    ("COMPUTE_TYPE", "int9", "auto, float32 or int8"),
+    ("COMPUTE_TYPE", "int9", "auto, float32, int8 or int8_bfloat16"),
     ("ALLOW_PRIVATE_CIDRS", "10.0.0.0/99", "networks such as 10.0.0.0/8"),
     ("ALLOWED_LOCAL_MEDIA_PATH", "/nowhere/at/all", "a folder that exists, or empty"),
 ]

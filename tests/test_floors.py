@@ -54,6 +54,7 @@ QUARANTINE = {
     "httpx": {"audio/link"},
     "onnx": {"engines/onnx"},
     "onnxruntime": {"engines/onnx"},
+    "openvino": {"engines/onnx/bfloat16"},
     "tokenizers": {"text/tokenizer"},
     "huggingface_hub": {"engines/checkpoint"},
     "torch": {"engines/cuda", "engines/pipeline"},

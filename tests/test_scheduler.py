@@ -150,13 +150,15 @@ async def test_clips_without_end_do_not_keep_a_file_from_its_share(house: House)
     )  # of eight at a time each gets as much; those inside count as served
 
 
-async def test_a_request_is_urgent_until_a_window_of_it_was_submitted() -> None:
+async def test_beside_others_a_request_is_urgent_until_a_window_of_it_was_submitted() -> None:
     house = House(slots=16)
     with house.open:
-        house.submit(house.lane(), silence(12), num_windows=5)
+        alone = house.lane()
+        house.submit(alone, silence(12), num_windows=1)
         house.submit(house.lane(), silence(30), num_windows=2)
+        house.submit(alone, silence(12), num_windows=3)
         jobs = [job for jobs in house.engine.admissions for job in jobs]
-        assert [job.is_urgent for job in jobs] == [True, True, True, False, False, True, False]
+        assert [job.is_urgent for job in jobs] == [False, True, False, True, True, False]
 
 
 async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(house: House) -> None:

@@ -45,9 +45,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
-    host: str = _option(
-        "*", "Address to listen on; `*` is every interface, IPv4 and IPv6. A name works too.", server_only=True
-    )
+    host: str = _option("*", "Address or name to listen on; `*` is all of them, IPv4 and IPv6.", server_only=True)
     port: int = _option(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
     model_id: str = _option(
         "openai/whisper-large-v3",
@@ -78,8 +76,10 @@ class Settings(BaseSettings):
         gt=0,
     )
     flash_attention_2: bool = _switch(True, "Ask for FlashAttention 2; an engine without use for it says so.")
-    compute_type: Literal["auto", "float32", "int8"] = _option(
-        "auto", "A CPU computes in `float32` or `int8`, which is quicker and `auto`.", allowed="auto, float32 or int8"
+    compute_type: Literal["auto", "float32", "int8", "int8_bfloat16"] = _option(
+        "auto",
+        "What a CPU computes in: `float32`, `int8` or `int8_bfloat16`; `auto` is the quickest that is there.",
+        allowed="auto, float32, int8 or int8_bfloat16",
     )
     beam_size: int = _option(
         1, "Texts kept for a window while it is decoded; 1 is quickest, 5 a little more accurate.", ge=1, le=10

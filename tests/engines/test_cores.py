@@ -62,18 +62,20 @@ def test_this_machine_has_a_processor_with_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "flags", "is_exact"),
+    ("machine", "flags", "is_exact", "has_bfloat16"),
     [
-        ("x86_64", "fpu avx2 fma", False),
-        ("x86_64", "fpu avx2 avx512f avx512_vnni", True),
-        ("x86_64", "fpu avx2 avx_vnni", True),
-        ("AMD64", "", False),
-        ("aarch64", "", True),
+        ("x86_64", "fpu avx2 fma", False, False),
+        ("x86_64", "fpu avx2 avx512f avx512_vnni avx512_bf16", True, False),
+        ("x86_64", "fpu avx2 avx_vnni", True, False),
+        ("x86_64", "fpu avx512_vnni amx_bf16 amx_tile amx_int8", True, True),
+        ("AMD64", "", False, False),
+        ("aarch64", "", True, False),
     ],
 )
-def test_a_processor_without_vnni_adds_products_in_16_bits(
-    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, is_exact: bool
+def test_which_products_a_processor_is_good_at(
+    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, is_exact: bool, has_bfloat16: bool
 ) -> None:
     monkeypatch.setattr(cores.platform, "machine", lambda: machine)
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"processor\t: 0\nflags\t\t: {flags}\n")
     assert cores.has_exact_byte_products() is is_exact
+    assert cores.has_bfloat16_products() is has_bfloat16

@@ -1,4 +1,4 @@
-"""How many cores this process may use, what the processor is called, and whether it multiplies bytes exactly.
+"""How many cores this process may use, what the processor is called, and which products it is good at.
 
 Reads /proc and /sys, knows nothing else.
 """
@@ -32,6 +32,11 @@ def has_exact_byte_products() -> bool:
     if platform.machine().lower() not in {"x86_64", "amd64"}:
         return True
     return not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
+
+
+def has_bfloat16_products() -> bool:
+    """Whether whole tiles of matrices are multiplied in bfloat16: x86 processors with AMX."""
+    return "amx_bf16" in _cpuinfo("flags").split()
 
 
 def _cpuinfo(field: str) -> str:

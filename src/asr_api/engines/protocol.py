@@ -27,7 +27,7 @@ __all__ = [
     "WindowJob",
 ]
 
-ComputeType = Literal["auto", "float32", "int8"]
+ComputeType = Literal["auto", "float32", "int8", "int8_bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class EngineOptions:
     flash_attention_2: asked for by the user; an engine that cannot honour it says so in `EngineInfo.notes`
     num_threads:       0 lets the engine choose from the cores it may use
     beam_size:         hypotheses kept for each window at temperature 0; 1 is greedy
-    compute_type:      of the engine's products: auto, float32 or int8
+    compute_type:      of the engine's products; int8_bfloat16 has an encoder in bfloat16
     """
 
     model_id: str

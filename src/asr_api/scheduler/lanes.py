@@ -15,6 +15,7 @@ from asr_api.engines.protocol import WindowJob
 from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.transcript import WindowTranscript
 
+YOUNG_S = 30.0  # the audio of a request that is urgent, so that a clip is and a long file soon is not
 MIN_COST_S = 1.0  # a window costs the encoder something however short it is
 MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
 SOCIABLE_WINDOWS = 64  # whoever came within so many may well be back
@@ -104,6 +105,10 @@ class FairQueue:
         self.lanes.remove(lane)
         self._retries = deque(ticket for ticket in self._retries if ticket.lane is not lane)
         self._suspects = deque(ticket for ticket in self._suspects if ticket.lane is not lane)
+
+    def is_urgent(self, lane: Lane) -> bool:
+        """Whether what it submits next should pass the windows of others, if there are any."""
+        return lane.submitted_s < YOUNG_S and len(self.lanes) > 1
 
     def push(self, ticket: Ticket, *, is_next: bool) -> None:
         """is_next: before the lane's other windows; it is the rest of an earlier one."""

@@ -33,7 +33,6 @@ from asr_api.transcript import WindowTranscript
 
 logger = logging.getLogger(__name__)
 
-YOUNG_S = 30.0  # the audio of a request that is urgent, so that a clip is and a long file soon is not
 MIN_AHEAD = 2  # windows that a request may always hold: one in the engine, one behind it
 MAX_RESERVE = 4  # windows cut ahead of the slots; each holds a megabyte
 MAX_DEATHS = 3  # of the engine with the same window inside
@@ -155,7 +154,7 @@ class Scheduler:
         if self._ending is not None:
             heard.set_exception(ServerDraining(self._ending))
             return heard
-        job = WindowJob(next(self._job_ids), pcm, options, is_urgent=lane.submitted_s < YOUNG_S)
+        job = WindowJob(next(self._job_ids), pcm, options, is_urgent=self._queue.is_urgent(lane))
         lane.submitted_s += len(pcm) / SAMPLE_RATE_HZ
         self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()), is_next=is_rest)
         self.run_once()

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
+from asr_api.engines.onnx import compute_types
 from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, Pcm, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
@@ -26,6 +27,12 @@ from tests.engines.sounds import sound
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: write_checkpoint(root / name, shape, SEED) for name, shape in SHAPES.items()}
+
+
+@pytest.fixture
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On processors without it bfloat16 is only slower."""
+    monkeypatch.setattr(compute_types, "has_bfloat16_products", lambda: True)
 
 
 class TestContract(EngineContract):
@@ -87,10 +94,12 @@ def test_what_is_heard_in_a_window_does_not_depend_on_the_rows_around_it(folders
         np.testing.assert_allclose(view, rows[1][name], atol=1e-5)
 
 
-def test_in_8_bits_a_window_says_the_same_in_any_company(folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("compute_type", ["int8", "int8_bfloat16"])
+@pytest.mark.usefixtures("amx")
+def test_in_8_bits_a_window_says_the_same_in_any_company(folders: dict[str, Path], compute_type: ComputeType) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_onnx(folders["multilingual"], slots=9, compute_type="int8")
-    assert engine.info.compute_type == "int8"
+    engine = open_onnx(folders["multilingual"], slots=9, compute_type=compute_type)
+    assert engine.info.compute_type == compute_type
     together = [each.tokens for each in listen(engine, windows)]
     assert [each.tokens for each in listen(engine, windows[::-1])][::-1] == together
     assert [listen(engine, [window])[0].tokens for window in windows] == together
@@ -263,7 +272,8 @@ def test_words_lie_in_their_segments_and_make_up_the_text(name: str, folders: di
                 assert segment.words[-1].end_ms <= segment.end_ms
 
 
-@pytest.mark.parametrize("compute_type", ["float32", "int8"])
+@pytest.mark.parametrize("compute_type", ["float32", "int8", "int8_bfloat16"])
+@pytest.mark.usefixtures("amx")
 def test_a_checkpoint_that_computes_no_numbers_is_refused_at_the_start(
     tmp_path: Path, compute_type: ComputeType
 ) -> None:

@@ -6,12 +6,31 @@ key_scales.{layer} and value_scales.{layer}, (batch, 1, n_state), too: each chan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
 import onnx
 
 from asr_api.engines.onnx.builder import FUSED, Builder, Graph, floats, integers
 from asr_api.engines.onnx.quantized import LIMIT, QuantizedBuilder
+from asr_api.engines.onnx.session import Array, Floats, Session
 from asr_api.engines.whisper.spec import WhisperSpec
+
+
+class Encoder(Protocol):
+    def encode(self, log_mel: Floats, heard: Mapping[str, Array]) -> None:
+        """One window. log_mel: (n_mels, n_frames); heard: a row of the caches, written in place"""
+
+
+class OnnxEncoder:
+    """Implements `Encoder` with ONNX Runtime, in the type of its builder."""
+
+    def __init__(self, spec: WhisperSpec, build: Builder, num_threads: int) -> None:
+        self._session = Session(encoder_graph(spec, build), num_threads)
+
+    def encode(self, log_mel: Floats, heard: Mapping[str, Array]) -> None:
+        self._session.call({"log_mel": log_mel[None]}, heard).run()
 
 
 def encoder_graph(spec: WhisperSpec, build: Builder) -> Graph:

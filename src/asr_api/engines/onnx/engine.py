@@ -15,13 +15,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from asr_api.engines.admission import admitted
-from asr_api.engines.cores import has_exact_byte_products, processor_name, usable_cores
+from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
-from asr_api.engines.onnx.builder import Builder
 from asr_api.engines.onnx.caches import CrossCache
+from asr_api.engines.onnx.compute_types import builder, chosen_type, encoder, notes
 from asr_api.engines.onnx.decoder import decoder_graph
-from asr_api.engines.onnx.encoder import encoder_graph
-from asr_api.engines.onnx.quantized import LIMIT, REDUCED_LIMIT, QuantizedBuilder
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
 from asr_api.engines.whisper.ladder import BEST_OF, Attempt
@@ -41,7 +39,6 @@ MOMENT_S = 0.25  # between two bursts windows are encoded for about this long, m
 BURST_STEPS = 8
 URGENT_BURSTS = 16  # from one encoding to the next of windows that can wait, while urgent ones are written
 WARM_UP_JOB = -1
-FLASH_ATTENTION_NOTE = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +53,13 @@ class OnnxEngine:
         self._prompter = Prompter(spec, self._tokenizer)
         weights = Weights(options.checkpoint)
         num_threads = options.num_threads or usable_cores()
-        is_int8 = options.compute_type != "float32"
-        self._encoder = Session(encoder_graph(spec, _builder(weights, is_int8=is_int8)), num_threads)
-        decoder = Session(decoder_graph(spec, _builder(weights, is_int8=is_int8)), num_threads)
+        compute_type = chosen_type(options.compute_type)
+        self._encoder = encoder(spec, weights, compute_type, num_threads)
+        decoder = Session(decoder_graph(spec, builder(weights, compute_type)), num_threads)
         weights.forget()
         writer = Writer(spec, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
         # One row more than windows: between the two batches there is always a free one.
-        self._cross = CrossCache(spec, options.slots + 1, is_int8=is_int8)
+        self._cross = CrossCache(spec, options.slots + 1, is_int8=compute_type != "float32")
         self._firm = Batch(decoder, writer, self._cross, spec, options.beam_size, is_at_back=False)
         self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
         self._finisher = Finisher(self._tokenizer)
@@ -76,8 +73,8 @@ class OnnxEngine:
             window_s=spec.window_s,
             slots=options.slots,
             languages=self._prompter.languages,
-            compute_type="int8" if is_int8 else "float32",
-            notes=(FLASH_ATTENTION_NOTE,) if options.flash_attention_2 else (),
+            compute_type=compute_type,
+            notes=notes(options),
         )
 
     @property
@@ -158,7 +155,7 @@ class OnnxEngine:
         batch = self._sampled if slot.temperature else self._firm
         mel = log_mel(job.pcm, self._spec.n_mels, self._spec.n_frames)
         row = slice(batch.next_row, batch.next_row + 1)
-        self._encoder.call({"log_mel": mel[None]}, self._cross.views(row)).run()
+        self._encoder.encode(mel, self._cross.views(row))
         batch.begin(slot, self._prompter)
 
     def _settle(self, batch: Batch) -> list[FinishedJob]:
@@ -192,9 +189,3 @@ class OnnxEngine:
         fed = self._prompter.fed_text(slot.prompt, [token for span in spans for token in span.tokens])
         attention = batch.attention(index, fed)
         return timed_words(spans, attention, fed.first, self._tokenizer, slot.audio_ms)
-
-
-def _builder(weights: Weights, *, is_int8: bool) -> Builder:
-    if not is_int8:
-        return Builder(weights)
-    return QuantizedBuilder(weights, LIMIT if has_exact_byte_products() else REDUCED_LIMIT)

@@ -7,14 +7,10 @@ what becomes of a row never depends on its neighbours. The rest of a graph stays
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import TensorProto
 
 from asr_api.engines.onnx.builder import FUSED, Builder, NamedWeight
 from asr_api.engines.whisper.weights import StoredTensor, Weights
-from asr_api.errors import CheckpointError
-
-Floats = NDArray[np.float32]
 
 LIMIT = 127
 REDUCED_LIMIT = 63  # 2 * 255 * 63 < 2^15: for processors that add pairs of products in 16 bits
@@ -33,12 +29,8 @@ class QuantizedBuilder(Builder):
 
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
         """Raises CheckpointError, too, when it holds what is no number: rounding would make one of it, unnoticed."""
-        tensor = super().tensor(name, dims)
-        if not np.isfinite(widened(tensor)).all():
-            raise CheckpointError(
-                f"The checkpoint's weights are broken: {name} holds what is no number; fetch the checkpoint again."
-            )
-        return tensor
+        self._checkpoint.numbers(name, dims)
+        return super().tensor(name, dims)
 
     def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
         step, middle = self.constant(np.float32(1 / LIMIT)), self.constant(np.uint8(LIMIT + 1))
@@ -67,16 +59,9 @@ class QuantizedBuilder(Builder):
         """Names of the integers, (n_in, n_out), and of the size of a step of each output, (n_out,)."""
         integers, steps = f"{name}.int8", f"{name}.steps"
         if integers not in self.weights:
-            values = widened(self.tensor(name, (n_out, n_in)))
+            values = self._checkpoint.numbers(name, (n_out, n_in))
             sizes = np.maximum(np.abs(values).max(axis=1), np.float32(TINY)) / np.float32(self._limit)
             rounded = np.rint(values / sizes[:, None]).astype(np.int8)
             self.weights[integers] = NamedWeight(integers, TensorProto.INT8, np.ascontiguousarray(rounded.T))
             self.weights[steps] = NamedWeight(steps, TensorProto.FLOAT, sizes)
         return integers, steps
-
-
-def widened(tensor: StoredTensor) -> Floats:
-    """As float32."""
-    if tensor.dtype == "BF16":
-        return (tensor.values.astype(np.uint32) << 16).view(np.float32)
-    return tensor.values.astype(np.float32, copy=False)

@@ -18,6 +18,10 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
+NEGLIGIBLE = np.float32(
+    -80
+)  # e^-80 of the largest; lower ones lead to denormal numbers, which take three times as long
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
@@ -85,12 +89,11 @@ def log_sum_exp(logits: Floats) -> Floats:
     """Over the last axis, (rows,); -inf for a row that has nothing else, not finite for one with a NaN or infinity."""
     peak = logits.max(axis=1)
     base = np.where(np.isfinite(peak), peak, 0)
-    sums, shares = (
-        np.empty_like(base),
-        np.empty(logits.shape[1:], np.float32),
-    )  # one row at a time stays in the processor's cache
-    with np.errstate(divide="ignore", over="ignore"):
+    sums = np.empty_like(base)
+    shares = np.empty(logits.shape[1:], np.float32)  # one row at a time stays in the processor's cache
+    with np.errstate(over="ignore"):
         for index, row in enumerate(logits):
             np.subtract(row, base[index], out=shares)
+            np.maximum(shares, NEGLIGIBLE, out=shares)
             sums[index] = np.exp(shares, out=shares).sum()
-        return np.asarray(np.log(sums) + base)
+    return np.where(peak == -np.inf, peak, np.log(sums) + base)

@@ -78,11 +78,27 @@ class Weights:
         raw = np.frombuffer(self._maps[entry.path], np.uint8, math.prod(dims) * item.itemsize, entry.offset_bytes)
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
 
+    def numbers(self, name: str, dims: tuple[int, ...]) -> NDArray[np.float32]:
+        """The tensor as float32; raises CheckpointError, too, when it holds what is no number."""
+        values = widened(self.tensor(name, dims))
+        if not np.isfinite(values).all():
+            raise CheckpointError(
+                f"The checkpoint's weights are broken: {name} holds what is no number; fetch the checkpoint again."
+            )
+        return values
+
     def forget(self) -> None:
         """Gives the memory of what was read back; tensors stay valid and are read again where they are needed."""
         if hasattr(mmap, "MADV_DONTNEED"):
             for each in self._maps.values():
                 each.madvise(mmap.MADV_DONTNEED)
+
+
+def widened(tensor: StoredTensor) -> NDArray[np.float32]:
+    """Its values as float32."""
+    if tensor.dtype == "BF16":
+        return (tensor.values.astype(np.uint32) << 16).view(np.float32)
+    return tensor.values.astype(np.float32, copy=False)
 
 
 def _weight_files(folder: Path) -> list[Path]:

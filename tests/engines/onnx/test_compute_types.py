@@ -1,0 +1,47 @@
+"""What COMPUTE_TYPE becomes on this and that processor, with and without OpenVINO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asr_api.engines.onnx import bfloat16, compute_types
+from asr_api.engines.onnx.compute_types import chosen_type, notes
+from asr_api.engines.protocol import ComputeType, EngineOptions
+from asr_api.errors import SettingsError
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    has_amx, is_installed = request.param
+    monkeypatch.setattr(compute_types, "has_bfloat16_products", lambda: has_amx)
+    monkeypatch.setattr(bfloat16, "is_installed", lambda: is_installed)
+
+
+@pytest.mark.parametrize(
+    ("machine", "auto"),
+    [((True, True), "int8_bfloat16"), ((True, False), "int8"), ((False, True), "int8"), ((False, False), "int8")],
+    indirect=["machine"],
+)
+@pytest.mark.usefixtures("machine")
+def test_auto_is_the_quickest_that_is_there_and_others_are_what_they_say(auto: ComputeType) -> None:
+    assert chosen_type("auto") == auto
+    assert chosen_type("int8") == "int8"
+    assert chosen_type("float32") == "float32"
+
+
+@pytest.mark.parametrize("machine", [(False, True)], indirect=True)
+@pytest.mark.usefixtures("machine")
+def test_bfloat16_is_refused_without_amx() -> None:
+    with pytest.raises(SettingsError, match=r"no AMX; use auto or int8\."):
+        chosen_type("int8_bfloat16")
+
+
+@pytest.mark.parametrize("machine", [(True, False)], indirect=True)
+@pytest.mark.usefixtures("machine")
+def test_bfloat16_is_refused_without_openvino_and_auto_says_what_it_misses() -> None:
+    with pytest.raises(SettingsError, match=r"needs pip install 'asr-api\[openvino\]'"):
+        chosen_type("int8_bfloat16")
+    options = EngineOptions("model", Path(), flash_attention_2=False)
+    assert ["asr-api[openvino]" in note for note in notes(options)] == [True]
