@@ -10,6 +10,7 @@ from bench.peers.transformers_pipeline import TransformersPipeline
 from bench.peers.whisper_cpp import WhisperCpp
 
 USUAL: dict[str, Peer] = {
+    "asr-api": AsrApi("auto"),
     "asr-api int8": AsrApi("int8"),
     "asr-api float32": AsrApi("float32"),
     "OpenVINO GenAI int8": OpenvinoGenai(),
