@@ -54,7 +54,8 @@ class Exchange:
         started_s = time.perf_counter()
         patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
         try:
-            message = await asyncio.wait_for(self._receive(), patience_s)
+            async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
+                message = await self._receive()
         except TimeoutError:
             raise RequestTimeout(
                 f"The body came slower than {MIN_BYTES_PER_S // 1024} KiB/s; use a faster line, or send a link to it."
@@ -83,7 +84,8 @@ class Exchange:
         deadline_s = time.perf_counter() + LINGER_S
         while not self._is_body_read and (left_s := deadline_s - time.perf_counter()) > 0:
             try:
-                message = await asyncio.wait_for(self._receive(), left_s)
+                async with asyncio.timeout(left_s):
+                    message = await self._receive()
             except TimeoutError:
                 return
             self._is_body_read = not message.get("more_body", False)
