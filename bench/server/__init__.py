@@ -1,0 +1,1 @@
+"""How fast a server is over HTTP: `python -m bench.server`. See __main__.py."""

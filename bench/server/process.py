@@ -1,0 +1,56 @@
+"""A server that is started for a benchmark, with the settings of the environment, and ended after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+MAX_LOG_BYTES = 4000
+
+
+@contextmanager
+def started_server() -> Iterator[tuple[str, int]]:
+    """Its address and process id; it is ended on the way out, by force if need be."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {"MODEL_ID": "builtin", "LOG_LEVEL": "warning", **os.environ, "HOST": "127.0.0.1", "PORT": str(port)}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "asr_api", "serve"], env=settings, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            wait_until_ready(process, f"http://127.0.0.1:{port}")
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            for _ in range(2):  # the second ends what still runs: it is of no use to anybody
+                process.send_signal(signal.SIGTERM)
+                time.sleep(0.5)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            log.seek(0)
+            sys.stderr.write(log.read(MAX_LOG_BYTES).decode(errors="replace"))
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float = 300) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/hc", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    sys.exit("The server did not start; its log says why.")
