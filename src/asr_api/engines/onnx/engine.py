@@ -35,8 +35,8 @@ from asr_api.options import TranscribeOptions
 from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import Word
 
-MOMENT_S = 0.25  # between two bursts windows are encoded for about this long, many of a small model; no burst is longer
 BURST_STEPS = 8
+MAX_BURST_S = 0.25
 URGENT_BURSTS = 16  # from one encoding to the next of windows that can wait, while urgent ones are written
 WARM_UP_JOB = -1
 
@@ -64,7 +64,6 @@ class OnnxEngine:
         self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
         self._finisher = Finisher(self._tokenizer)
         self._waiting: deque[WindowJob] = deque()
-        self._encoded_s = 0.0  # since the latest burst
         self._num_bursts = 0  # since a window was encoded that could wait
         self._info = EngineInfo(
             model_id=options.model_id,
@@ -93,28 +92,25 @@ class OnnxEngine:
     def step(self) -> list[FinishedJob]:
         """Encodes one window or decodes a burst: neither a newcomer nor a cancellation waits for longer than that."""
         if self._should_encode():
-            job, started_s = self._waiting.popleft(), time.monotonic()
+            job = self._waiting.popleft()
             self._encode(job)
-            self._encoded_s += time.monotonic() - started_s
             self._num_bursts = self._num_bursts if job.is_urgent else 0
             return []
-        self._encoded_s = 0.0
         self._num_bursts += 1
         return self._burst()
 
     def _should_encode(self) -> bool:
-        """Whether it is a window's turn to be encoded, and not that of those that are being written. A clip's few
-        tokens would take long if every slot that a long file fills anew kept them waiting.
+        """Whether it is a window's turn to be encoded: all that wait are, for the fuller a batch, the better; but not
+        while urgent ones are written. A clip's few tokens would take long if every slot that a long file fills anew
+        kept them waiting.
         """
-        if not self._waiting:
-            return False
+        if not self._waiting or self._waiting[0].is_urgent:
+            return bool(self._waiting)
         slots = [each.slot for batch in (self._firm, self._sampled) for each in batch.passes]
-        if any(slot.job.is_urgent for slot in slots) and not self._waiting[0].is_urgent:
-            return self._num_bursts >= URGENT_BURSTS
-        return self._encoded_s < MOMENT_S
+        return self._num_bursts >= URGENT_BURSTS or not any(slot.job.is_urgent for slot in slots)
 
     def _burst(self) -> list[FinishedJob]:
-        until_s = time.monotonic() + MOMENT_S
+        until_s = time.monotonic() + MAX_BURST_S
         for _ in range(BURST_STEPS):
             finished = self._settle(self._firm) + self._settle(self._sampled)
             if finished:
