@@ -46,7 +46,11 @@ class Worker:
         )
         self._questions = cast("TextIO", self._process.stdin)
         self._answers = cast("TextIO", self._process.stdout)
-        self._root = int(self._reply())
+        try:
+            self._root = int(self._reply())
+        except WorkerDied:
+            self.close()
+            raise
 
     def transcribe(self, path: Path) -> Run:
         self._ask(path)
@@ -60,9 +64,8 @@ class Worker:
         return memory.peak_bytes or 0
 
     def close(self) -> None:
-        self._questions.close()
-        self._process.wait()
-        self._log.close()
+        with self._log, self._process:  # its pipes are closed, and it ends
+            pass
 
     def _ask(self, path: Path) -> None:
         self._questions.write(f"{path}\n")
