@@ -103,10 +103,9 @@ def test_every_wish_is_a_flag(cli: Cli, recordings: Path, monkeypatch: pytest.Mo
         "--temperature",
         "0.8",
     ]
-    ended = cli.run(
-        "transcribe", "recordings/b.wav", *wishes, "--words", "--no-timestamps", "--task", "translate", "--no-vad"
-    )
-    assert (ended.code, ended.stdout) == (0, "2 22\n")
+    wishes += ["--words", "--no-timestamps", "--task", "translate", "--no-vad"]
+    ended = cli.run("transcribe", "recordings/b.wav", *wishes, "--format", "json")
+    assert (ended.code, json.loads(ended.stdout)["text"]) == (0, "2 22")
     cli.run("transcribe", "recordings/b.wav")
     full = TranscribeOptions("translate", "de", ("de", "en"), "Hello.", "Ada", (0.8, 1.0), timestamps=False, words=True)
     assert seen == [full, TranscribeOptions(language="fr")]
@@ -163,6 +162,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path: Path, recordings
         (["transcribe", "a.wav", "--task", "sing"], "task is 'sing'"),
         (["transcribe", "a.wav", "--batch-size", "none"], "BATCH_SIZE is 'none'"),
         (["transcribe", "a.wav", "--port", "1"], "unrecognized arguments: --port 1"),
+        (["transcribe", "a.wav", "--words"], "--words asks for times, which --format text has none of"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "2 sources do not fit into one srt file"),
         (["transcribe", "x/a.wav", "y/a.wav", "--output-dir", "out"], "2 sources have the same name, a.wav"),
         (["transcribe", "a.wav", "--output-dir", "/dev/null/x"], "--output-dir is '/dev/null/x'"),

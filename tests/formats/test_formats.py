@@ -142,3 +142,10 @@ def test_omitted_text_and_words_are_no_subtitles(name: str) -> None:
     plain = Transcript((Segment(0, 1500, " Hello, world."),), 10_000)
     full = Transcript((Segment(0, 1500, " Hello, world.", WORDS, Quality()),), 10_000, omitted=(INVENTED,))
     assert FORMATS[name].write(full) == FORMATS[name].write(plain)
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt"])
+def test_a_cue_lasts_from_its_first_word_to_its_last(name: str) -> None:
+    words = (Word(340, 800, " Hello,"), Word(900, 1220, " world."))
+    (cue,) = read_back(name, transcript(Segment(0, 2_000, " Hello, world.", words)))
+    assert (milliseconds(cue.start_time), milliseconds(cue.end_time), cue.text) == (340, 1220, "Hello, world.")

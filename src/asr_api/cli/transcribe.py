@@ -21,7 +21,7 @@ from asr_api.audio.source import LocalPaths, MediaPolicy, Spool, names_link, ope
 from asr_api.cli.files import STDIN, Output, Source, list_sources
 from asr_api.compose import default_options, in_background, media_policy, open_transcriber
 from asr_api.config import Settings
-from asr_api.errors import AsrError, PathNotFound
+from asr_api.errors import AsrError, PathNotFound, StartupError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import Given, check_parameters, read_parameters
@@ -47,6 +47,8 @@ async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[
     options = read_parameters(wishes, default_options(settings))
     sources = list_sources(given)
     output.check(sources)
+    if options.words and output.format.name == "text":
+        raise StartupError("--words asks for times, which --format text has none of; add --format json, srt or vtt.")
     policy = replace(media_policy(settings), local_paths=LocalPaths())
     async with open_transcriber(settings, Metrics()) as transcriber:
         check_parameters(options, transcriber.info)

@@ -1,6 +1,7 @@
 """Transcript → SRT and WebVTT. Times stay integers, so all of Whisper's 1,501 timestamps print exactly.
 
-Text that would end a cue or start markup is defused: blank lines, arrows, and in WebVTT `&` and `<`.
+Where words have times, a cue lasts from the first to the last of them, as in Whisper's own tools. Text that would end a
+cue or start markup is defused: blank lines, arrows, and in WebVTT `&` and `<`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def _cues(transcript: Transcript) -> Iterator[Segment]:
     """Segments as players want them: on one line, not empty, and lasting at least a millisecond."""
     for segment in transcript.segments:
         if text := " ".join(segment.text.split()):
-            yield Segment(segment.start_ms, max(segment.end_ms, segment.start_ms + 1), text)
+            timed = segment.words or (segment,)
+            start_ms = timed[0].start_ms
+            yield Segment(start_ms, max(timed[-1].end_ms, start_ms + 1), text)
 
 
 def _times(cue: Segment, mark: str) -> str:
