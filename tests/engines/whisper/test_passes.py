@@ -174,6 +174,20 @@ def test_a_window_without_speech_says_nothing_and_is_neither_resumed_nor_tried_a
     assert omitted.quality.doubts == ("no_speech",)
 
 
+def test_text_that_begins_where_the_audio_is_over_is_omitted(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    written = [stamp(0.2), WORD, stamp(2.9), stamp(2.9), WORD + 1, stamp(3.2), stamp(3.4), WORD + 2, stamp(5), END]
+    transcript, _ = Desk(spec, tokenizer).hear(written)
+    assert [(segment.start_ms, segment.end_ms, segment.text) for segment in transcript.segments] == [
+        (200, 2900, tokenizer.decode([WORD])),
+        (2900, 3000, tokenizer.decode([WORD + 1])),
+    ]
+    (omitted,) = transcript.omitted
+    assert (omitted.start_ms, omitted.end_ms, omitted.text) == (3000, 3000, tokenizer.decode([WORD + 2]))
+    assert omitted.quality is not None
+    assert omitted.quality.doubts == ("no_speech",)
+    assert all(segment.quality and not segment.quality.doubts for segment in transcript.segments)
+
+
 def test_a_loop_is_left_early_only_where_there_is_another_try(spec: WhisperSpec, tokenizer: Tokenizer) -> None:
     looping = [stamp(0), *[5, 6, 7, 8] * 30]
     desk = Desk(spec, tokenizer, options=dataclasses.replace(ONCE, temperatures=(0.0, 0.4)))

@@ -7,7 +7,7 @@ its own affair: nothing here knows about batches, models or how logits come abou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, WindowJob
 from asr_api.engines.whisper.ladder import Attempt, Draft, best_attempt, best_sample, judge
@@ -82,18 +82,23 @@ class Finisher:
         return tuple(span for span in spans if tokenizer.decode(span.tokens).strip())
 
     def transcript(self, slot: Slot, attempt: Attempt, words: Sequence[tuple[Word, ...]] = ()) -> WindowTranscript:
-        """words: of each of `spans`, or nothing"""
+        """Text that begins where the audio is over is omitted, for nobody spoke there.
+
+        words: of each of `spans`, or nothing
+        """
         spans, quality = self.spans(slot, attempt), attempt.quality
         segments = tuple(
             Segment(segment.start_ms, segment.end_ms, segment.text, words[index] if words else (), quality)
             for index, segment in enumerate(segments_of(spans, self._tokenizer.decode))
         )
         is_silent = "no_speech" in quality.doubts
-        omitted = segments if is_silent else ()
+        spoken = tuple(segment for segment in segments if not is_silent and segment.start_ms < slot.audio_ms)
+        unspoken = replace(quality, doubts=("no_speech",))
+        omitted = tuple(replace(segment, quality=unspoken) for segment in segments[len(spoken) :])
         if not segments and not attempt.draft.is_whole:  # nothing was written, and not because nobody spoke
             omitted = (Segment(0, slot.audio_ms, "", quality=quality),)
         return WindowTranscript(
-            segments=() if is_silent else segments,
+            segments=spoken,
             language=slot.prompt.language,
             guesses=slot.guesses,
             num_tokens=len(attempt.draft.tokens),
