@@ -222,7 +222,8 @@ async def _spawn() -> tuple[socket.socket, Process]:
         )
         theirs.close()
         try:
-            is_ready = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 1), START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                is_ready = await asyncio.get_running_loop().sock_recv(ours, 1)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
