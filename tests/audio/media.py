@@ -103,6 +103,7 @@ RECIPES = {
     "caf": Recipe("caf", "pcm_s16be"),
     "w64": Recipe("w64", "pcm_s16le"),
     "rf64": Recipe("wav", "pcm_s16le", options=(("rf64", "always"),)),
+    "wav": Recipe("wav", "pcm_s16le"),
     "wav-alaw": Recipe("wav", "pcm_alaw", 8_000, "mono"),
     "wav-adpcm": Recipe("wav", "adpcm_ms", 16_000, "mono"),
     "amr": Recipe("amr", "libopencore_amrnb", 8_000, "mono", bit_rate=12_200),

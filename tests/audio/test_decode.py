@@ -225,11 +225,23 @@ async def test_a_wav_that_breaks_off_between_two_samples_says_so() -> None:
     assert {name: isinstance(result, str) or result.is_truncated for name, result in results.items()} == dict.fromkeys(
         results, True
     )
+
+
+async def test_what_was_written_into_a_pipe_is_whole() -> None:
+    """Its writer could not go back to say how long it became."""
+    written = {}
+    for name in ("wav-alaw", "wav"):
+        data = encoded(name)
+        at = data.index(b"data") + 4
+        for length in (0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
+            written[f"{name}, {length:x}"] = data[:at] + length.to_bytes(4, "little") + data[at + 4 :]
+    data = encoded("caf")
     at = data.index(b"data") + 4
-    open_ended = data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]
-    (whole,) = (await decode_all({"open-ended": open_ended})).values()
-    assert not isinstance(whole, str)
-    assert not whole.is_truncated
+    written["caf"] = data[:at] + b"\xff" * 8 + data[at + 8 :]
+    results = await decode_all(written)
+    assert {name: isinstance(result, str) or result.is_truncated for name, result in results.items()} == dict.fromkeys(
+        results, False
+    )
 
 
 async def test_corrupt_frames_in_the_middle_are_skipped() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 
 import av
 from av.audio.stream import AudioStream
@@ -18,7 +19,8 @@ from asr_api.audio.decode_worker.job import Job
 TAIL_BYTES = 2**17  # an Ogg page has at most 65,307
 ID3_HEADER_BYTES = 10
 OGG_HEADER_BYTES = 27
-RIFF_HEADER_BYTES, CHUNK_HEADER_BYTES = 12, 8
+# Where the first chunk is, how a chunk begins (name, length), and what its length is rounded up to.
+CHUNKS = {"wav": (12, struct.Struct("<4sI"), 2), "caf": (8, struct.Struct(">4sq"), 1)}
 MAX_CHUNKS = 1000
 UNKNOWN_LENGTH_BYTES = 0x7FFFF000  # from here on it is a placeholder of a writer that could not seek
 
@@ -162,16 +164,32 @@ def breaks_off(media: Media, format_name: str) -> bool:
 
 
 def _wav_breaks_off(media: Media) -> bool:
-    """Whether the data chunk promises more bytes than there are. Writers to a pipe promise nothing, or the most."""
-    at = RIFF_HEADER_BYTES
+    """Whether the data chunk promises more bytes than there are."""
+    at, length_bytes = _sound(media, "wav")
+    return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+
+
+def has_open_end(media: Media, format_name: str) -> bool:
+    """Whether the writer did not know how long the sound would be, as into a pipe: it ends where the file does."""
+    if format_name not in CHUNKS or os.pread(media.fd, 4, 0) == b"RF64":
+        return False
+    at, length_bytes = _sound(media, format_name)
+    return length_bytes <= 0 or (length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes)
+
+
+def _sound(media: Media, format_name: str) -> tuple[int, int]:
+    """Where it begins in a file of chunks, and the length that is promised, in bytes; the file's end without any."""
+    at, head, step = CHUNKS[format_name]
     for _ in range(MAX_CHUNKS):
-        header = os.pread(media.fd, CHUNK_HEADER_BYTES, at)
-        length_bytes = int.from_bytes(header[4:], "little")
-        at += CHUNK_HEADER_BYTES
-        if header[:4] == b"data":
-            return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
-        at += length_bytes + length_bytes % 2
-    return False
+        begin = os.pread(media.fd, head.size, at) if 0 <= at < media.size_bytes else b""
+        if len(begin) < head.size:
+            break
+        name, length_bytes = head.unpack(begin)
+        at += head.size
+        if name == b"data":
+            return at, length_bytes
+        at += -(-length_bytes // step) * step
+    return media.size_bytes, 1
 
 
 def _ogg_breaks_off(media: Media) -> bool:

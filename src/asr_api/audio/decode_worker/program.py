@@ -29,6 +29,7 @@ from asr_api.audio.decode_worker.media import (
     breaks_off,
     check_bounds,
     declared_s,
+    has_open_end,
     is_exact,
     measured_s,
     open_media,
@@ -99,10 +100,11 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         num_samples = send_pcm(resampled(frames(container, stream, health), job), job, channel)
         is_cut = breaks_off(media, container.format.name)
+        is_open = has_open_end(media, container.format.name)
     if num_samples == 0:
         raise media.blame() if health.num_errors else Refused("empty_audio")
     is_short = is_certain and num_samples / RATE_HZ < length_s - TRUNCATION_S
-    return {"is_truncated": health.is_bad_at_the_end or is_short or is_cut}
+    return {"is_truncated": not is_open and (health.is_bad_at_the_end or is_short or is_cut)}
 
 
 def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:
