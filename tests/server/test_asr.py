@@ -313,7 +313,7 @@ async def test_work_that_must_end_says_so() -> None:
 
 
 async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance_module, "MAX_RECEIVING", 1)
+    monkeypatch.setattr(entrance_module, "MIN_RECEIVING", 1)
     is_first, may_end = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -321,6 +321,7 @@ async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch:
         is_first.set()
         await may_end.wait()
 
+    assert Entrance(max_requests=200)._max_receiving == 200
     transcriber = FakeTranscriber()
     async with client(transcriber) as http:
         first = asyncio.create_task(http.post("/asr", content=slow()))

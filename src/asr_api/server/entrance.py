@@ -18,13 +18,15 @@ from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.transcriber import Transcriber
 
 RETRY_S = 2
-MAX_RECEIVING = 64
+MIN_RECEIVING = 64  # recordings that may come in at once, however few may be worked on
 T = TypeVar("T")
 
 
 class Entrance:
-    def __init__(self, transcriber: Transcriber | None = None) -> None:
+    def __init__(self, transcriber: Transcriber | None = None, *, max_requests: int = 0) -> None:
+        """max_requests: that may be worked on or wait; as many recordings may come in, but at least MIN_RECEIVING"""
         self.transcriber = transcriber
+        self._max_receiving = max(MIN_RECEIVING, max_requests)
         self._aborted = asyncio.Event()
         self._num_receiving = 0
         self._num_inside = 0
@@ -63,11 +65,11 @@ class Entrance:
 
         Places for transcribing are the scheduler's, so that slow senders take none of them.
         """
-        if self._num_receiving >= MAX_RECEIVING:
+        if self._num_receiving >= self._max_receiving:
             if self.transcriber is not None:
                 self.transcriber.metrics.requests.labels("refused").inc()
             raise ServerOverloaded(
-                f"The server is receiving {MAX_RECEIVING} recordings already; try again in a moment.",
+                f"The server is receiving {self._max_receiving} recordings already; try again in a moment.",
                 retry_after_s=RETRY_S,
             )
         self._num_receiving += 1

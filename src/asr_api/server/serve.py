@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine is lost for good."""
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
-    entrance = Entrance()
+    entrance = Entrance(max_requests=settings.max_queued_requests)
     metrics = Metrics()
     server = _open_server(settings, entrance, metrics)
     logger.info(
