@@ -54,7 +54,8 @@ def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
 ) -> None:
     (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
     ended = cli.run("transcribe", "recordings", "bad.wav", "nowhere.mp3", "recordings/b.wav")
-    assert ended.stdout == "1 11\n2 22\n3\n2 22\n"
+    said = ("recordings/a.wav: 1 11", "recordings/b.wav: 2 22", "recordings/more/c.WAV: 3", "recordings/b.wav: 2 22")
+    assert ended.stdout.splitlines() == list(said)
     assert ended.code == 1
     bad, missing = ended.stderr.splitlines()
     assert bad.startswith("asr-api: bad.wav: The data is no audio file")
@@ -66,7 +67,7 @@ def test_a_source_that_breaks_off_is_told_and_3(cli: Cli, tmp_path: Path) -> Non
     (tmp_path / "whole.wav").write_bytes(wav(1))
     (tmp_path / "broken.wav").write_bytes(wav(*range(1, 9))[:-40_000])
     ended = cli.run("transcribe", "broken.wav", "whole.wav")
-    assert (ended.code, ended.stdout.splitlines()[1]) == (3, "1")
+    assert (ended.code, ended.stdout.splitlines()[1]) == (3, "whole.wav: 1")
     assert ended.stderr == "asr-api: broken.wav: the file breaks off; this is the text of its good part.\n"
     assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
 
@@ -125,6 +126,7 @@ def test_json_is_one_line_for_each_source(cli: Cli, recordings: Path) -> None:
     ended = cli.run("transcribe", str(recordings), "--format", "json")
     bodies = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [body["text"] for body in bodies] == ["1 11", "2 22", "3"]
+    assert [Path(body["source"]).name for body in bodies] == ["a.wav", "b.wav", "c.WAV"]
     assert bodies[1]["segments"][1] == {"start": 1.0, "end": 1.5, "text": "22"}
 
 
@@ -148,7 +150,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path: Path, recordings
     except OSError:  # how a terminal says that the other side is gone
         pass
     os.close(ours)
-    assert stdout == "1 11\n2 22\n3\n"
+    assert [line.rpartition(": ")[2] for line in stdout.splitlines()] == ["1 11", "2 22", "3"]
     assert b"s of audio, 2 of 3 done" in shown
     assert b"100%" in shown
 

@@ -5,6 +5,7 @@ Knows nothing about how audio becomes text.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -27,11 +28,15 @@ AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """name: as people know it; place: link, absolute path or STDIN; output: path of its output, below the folder."""
+    """name: as people know it; place: link, absolute path or STDIN; output: path of its output, below the folder.
+
+    is_alone: there is no other, so that its transcript need not say whose it is
+    """
 
     name: str
     place: str
     output: Path
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,19 @@ class Output:
     def write(self, source: Source, transcript: Transcript) -> None:
         body = self.format.write(transcript)
         if self.folder is None:
-            sys.stdout.write(body)
+            sys.stdout.write(body if source.is_alone else self._named(source, body))
             sys.stdout.flush()
             return
         suffix = "txt" if self.format.name == "text" else self.format.name
         path = self.folder / source.output.with_name(f"{source.output.name}.{suffix}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body, encoding="utf-8")
+
+    def _named(self, source: Source, body: str) -> str:
+        """One line, as grep names the files of its lines."""
+        if self.format.name == "json":
+            return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
+        return f"{source.name}: {body}" if body else f"{source.name}:\n"
 
 
 def list_sources(given: Sequence[str]) -> list[Source]:
@@ -97,8 +108,10 @@ def list_sources(given: Sequence[str]) -> list[Source]:
 
 def _told_apart(sources: Sequence[Source]) -> list[Source]:
     """Outputs lose the ending of their source, a.mp3 → a.srt, unless another source then has the same output."""
-    uses = Counter(source.output.with_suffix("") for source in sources)
+    uses, alone = Counter(source.output.with_suffix("") for source in sources), len(sources) == 1
     return [
-        replace(source, output=bare) if uses[bare := source.output.with_suffix("")] == 1 else source
+        replace(
+            source, output=bare if uses[bare := source.output.with_suffix("")] == 1 else source.output, is_alone=alone
+        )
         for source in sources
     ]
