@@ -22,6 +22,7 @@ from training.voices import RELIABLE, RELIABLE_WINDOW_SHARE
 Wave = NDArray[np.float32]
 PIECE = re.compile(r"[\w']+|[^\w\s]")
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
+MAX_DRAWS = 8
 UNSURE_MS = 350
 """Words without marks of the synthesiser get their share of the clip by letters, widened by this much."""
 
@@ -126,7 +127,7 @@ class WindowMaker:
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
         while len(sentences) < plan.max_sentences:
-            wave, sentence = self._sentence(rng, plan, voice)
+            wave, sentence = self._sentence(rng, plan, voice, is_first=not sentences)
             if starts_cut and not sentences:
                 wave, sentence = _without_beginning(wave, sentence, rng)
             room_ms = plan.length_ms - at_ms
@@ -157,10 +158,17 @@ class WindowMaker:
             else rng.uniform(150, max_ms)
         )
 
-    def _sentence(self, rng: random.Random, plan: WindowPlan, voice: str | None) -> tuple[Wave, Sentence]:
+    def _sentence(
+        self, rng: random.Random, plan: WindowPlan, voice: str | None, is_first: bool
+    ) -> tuple[Wave, Sentence]:
         if self._speakers and (not self._spoken or rng.random() < plan.digits_share):
             return self._digit_string(rng, plan)
-        index = rng.choice(self._by_voice[voice] if voice else self._spoken)
+        choices = self._by_voice[voice] if voice else self._spoken
+        index = rng.choice(choices)
+        if is_first and rng.random() > plan.cut_share:  # without a cut one that fits, where there are such
+            drawn = [index, *(rng.choice(choices) for _ in range(MAX_DRAWS))]
+            room = plan.length_ms * SAMPLES_PER_MS * 3 // 4
+            index = next((i for i in drawn if self._store.n_samples(i) <= room), index)
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
         wave = _wave(clip.pcm)
