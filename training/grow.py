@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.checkpoint import averaged_model
-from training.model import Layer, ModelSize, Whisper
+from training.model import Attention, Layer, ModelSize, Whisper
 from training.tokenizer import Vocabulary
 from training.train import Recipe, Run, optimizers_for, save_run
 
@@ -28,10 +28,7 @@ def places(n_old: int, n_new: int) -> list[int]:
 
 def silence(layer: Layer) -> None:
     """Make a layer add nothing to what passes by it."""
-    outputs = [layer.self_attn.out_proj, layer.fc2]
-    if isinstance(getattr(layer, "encoder_attn", None), nn.Module):
-        outputs.append(layer.encoder_attn.out_proj)
-    for linear in outputs:
+    for linear in (layer.fc2, *(part.out_proj for part in layer.modules() if isinstance(part, Attention))):
         nn.init.zeros_(linear.weight)
         nn.init.zeros_(linear.bias)
 
