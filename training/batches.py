@@ -18,6 +18,7 @@ from training import sounds
 from training.logmel import N_BINS, WARPS
 from training.model import ModelSize
 from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
+from training.voices import FLITE_VOICES, RELIABLE
 from training.windows import Piece, Window, WindowMaker, WindowPlan
 
 IGNORED = -100
@@ -26,6 +27,8 @@ PROMPT_SHARE = 0.12
 """Share of the batches with prompts; in the others no row is padded to a prompt's length."""
 CHARACTERS = {character: number for number, character in enumerate("abcdefghijklmnopqrstuvwxyz' ", start=1)}
 SPAN_MARGIN_MS = 40
+FREQUENT = (*RELIABLE, *RELIABLE, *FLITE_VOICES)
+"""Whom a grown model hears most: flite's voices are few, and slower to learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Difficulty:
     no_speech_share: float
     cut_share: float
     digits_share: float = 0.15
+    frequent_voices: tuple[str, ...] = RELIABLE
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -61,8 +65,8 @@ def grown(progress: float) -> Difficulty:
     """For a model that hears sounds already and learns words: moderate windows, full ones in the last third."""
     strength = min(0.6, 0.2 + 0.6 * progress)
     if progress < 0.65:
-        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06)
-    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08)
+        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT)
+    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT)
 
 
 CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown}
@@ -173,6 +177,7 @@ class BatchMaker:
             no_speech_share=now.no_speech_share,
             cut_share=now.cut_share,
             digits_share=now.digits_share,
+            frequent_voices=now.frequent_voices,
             max_pause_ms=min(3000, length_ms // 8),
         )
         count = max(1, n_positions * TIMESTAMP_STEP_MS // length_ms)

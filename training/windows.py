@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from training.clips import SAMPLE_RATE, ClipInfo, ClipStore, Pcm
 from training.sounds import no_speech
-from training.voices import RELIABLE, RELIABLE_WINDOW_SHARE
+from training.voices import FREQUENT_WINDOW_SHARE, RELIABLE
 
 Wave = NDArray[np.float32]
 PIECE = re.compile(r"[\w']+|[^\w\s]")
@@ -71,6 +71,7 @@ class WindowPlan:
     same_voice_share: float = 0.65
     cut_share: float = 0.12
     digit_speeds: tuple[float, float] = (0.86, 1.16)
+    frequent_voices: tuple[str, ...] = RELIABLE
 
 
 def word_spans(info: ClipInfo, length_ms: float) -> list[tuple[float, float]]:
@@ -123,7 +124,7 @@ class WindowMaker:
             return Window(no_speech(rng, n_samples), [])
         pcm = np.zeros(n_samples, np.float32)
         sentences: list[Sentence] = []
-        voice = self._voice(rng) if self._spoken and rng.random() < plan.same_voice_share else None
+        voice = self._voice(rng, plan) if self._spoken and rng.random() < plan.same_voice_share else None
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
         while len(sentences) < plan.max_sentences:
@@ -144,10 +145,10 @@ class WindowMaker:
             at_ms += sentence.end_ms + self._pause(rng, plan, plan.max_pause_ms)
         return Window(pcm, sentences)
 
-    def _voice(self, rng: random.Random) -> str:
-        reliable = [voice for voice in RELIABLE if voice in self._by_voice]
-        if reliable and rng.random() < RELIABLE_WINDOW_SHARE:
-            return rng.choice(reliable)
+    def _voice(self, rng: random.Random, plan: WindowPlan) -> str:
+        frequent = [voice for voice in plan.frequent_voices if voice in self._by_voice]
+        if frequent and rng.random() < FREQUENT_WINDOW_SHARE:
+            return rng.choice(frequent)
         return self._store.infos[rng.choice(self._spoken)].voice
 
     def _pause(self, rng: random.Random, plan: WindowPlan, max_ms: int) -> float:
