@@ -105,11 +105,6 @@ def training_plans(texts: list[str], num_espeak: int, num_flite: int) -> list[Sh
     return found
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a file, none where there is no file."""
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def make_shard(folder: Path, plan: ShardPlan) -> str:
     """Speak one shard unless it is there already."""
     if not (folder / f"{plan.name}.jsonl").exists():
@@ -128,9 +123,15 @@ def main() -> None:
     folder = args.work / "clips"
     if args.digits and not (folder / "digits.jsonl").exists():
         write_shard(folder, "digits", recorded_digits(args.digits))
-    plans = evaluation_plans("", read_lines(args.work / "valid.txt"))
-    plans += evaluation_plans("open_", read_lines(args.work / "open_valid.txt"))
-    plans += training_plans(read_lines(args.work / "train.txt"), args.espeak, args.flite)
+    train, valid = ((args.work / f"{split}.txt").read_text().splitlines() for split in ("train", "valid"))
+    if args.espeak + args.flite > len(train):
+        parser.error(
+            f"{args.espeak + args.flite} clips are wanted of {len(train)} sentences; ask training.text for more."
+        )
+    plans = evaluation_plans("", valid)
+    if (args.work / "open_valid.txt").exists():
+        plans += evaluation_plans("open_", (args.work / "open_valid.txt").read_text().splitlines())
+    plans += training_plans(train, args.espeak, args.flite)
     with ProcessPoolExecutor(args.processes, max_tasks_per_child=1) as pool:
         jobs = [pool.submit(make_shard, folder, plan) for plan in plans]
         for job in jobs:
