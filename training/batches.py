@@ -1,12 +1,13 @@
 """Windows → batches: token targets as in Whisper's own training, character targets for CTC, spans that guide attention.
 
 A batch is a function of (seed, step) alone, so a resumed run sees what an unbroken one would have seen.
-How hard the windows are depends on the progress of the training: `curriculum` is the whole policy.
+How hard the windows are depends on the progress of the training: CURRICULA hold the whole policy.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from training import sounds
 from training.logmel import N_BINS, WARPS
 from training.model import ModelSize
 from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
+from training.voices import FLITE_VOICES, RELIABLE
 from training.windows import Piece, Window, WindowMaker, WindowPlan
 
 IGNORED = -100
@@ -25,6 +27,8 @@ PROMPT_SHARE = 0.12
 """Share of the batches with prompts; in the others no row is padded to a prompt's length."""
 CHARACTERS = {character: number for number, character in enumerate("abcdefghijklmnopqrstuvwxyz' ", start=1)}
 SPAN_MARGIN_MS = 40
+FREQUENT = (*RELIABLE, *RELIABLE, *FLITE_VOICES)
+"""Whom a grown model hears most: flite's voices are few, and slower to learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,15 @@ class Difficulty:
     strength: float
     no_speech_share: float
     cut_share: float
+    digits_share: float = 0.15
+    frequent_voices: tuple[str, ...] = RELIABLE
 
 
-def curriculum(progress: float) -> Difficulty:
+Curriculum = Callable[[float], Difficulty]
+"""Progress of the training, 0 to 1 → what comes then."""
+
+
+def from_nothing(progress: float) -> Difficulty:
     """Short single clips until letters and sounds are aligned, then ever longer windows, then mostly full ones."""
     strength = min(0.75, 0.1 + max(0.0, progress - 0.08) * 1.6)
     if progress < 0.08:
@@ -49,6 +59,17 @@ def curriculum(progress: float) -> Difficulty:
     if progress < 0.5:
         return Difficulty((4000, 8000, 15000, 30000), (1, 1.5, 1.5, 1), 20, strength, 0.06, 0.1)
     return Difficulty((4000, 10000, 20000, 30000), (0.5, 1, 1, 3), 20, strength, 0.06, 0.1)
+
+
+def grown(progress: float) -> Difficulty:
+    """For a model that hears sounds already and learns words: moderate windows, full ones in the last third."""
+    strength = min(0.6, 0.2 + 0.6 * progress)
+    if progress < 0.65:
+        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT)
+    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT)
+
+
+CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +152,23 @@ def character_ids(window: Window) -> list[int]:
 class BatchMaker:
     """Makes the batch of any step."""
 
-    def __init__(self, windows: WindowMaker, vocabulary: Vocabulary, prompts: list[str], size: ModelSize) -> None:
+    def __init__(
+        self,
+        windows: WindowMaker,
+        vocabulary: Vocabulary,
+        prompts: list[str],
+        size: ModelSize,
+        curriculum: Curriculum = from_nothing,
+    ) -> None:
         self._windows, self._vocabulary, self._prompts, self._size = windows, vocabulary, prompts, size
+        self._curriculum = curriculum
 
     def batch(self, seeds: tuple[str, str], progress: float, n_positions: int) -> Batch:
         """Windows of one length whose encoder positions add up to about `n_positions`.
 
         Seeds: of the step, which decides the length for all processes, and of this process.
         """
-        now = curriculum(progress)
+        now = self._curriculum(progress)
         length_ms = random.Random(seeds[0]).choices(now.lengths_ms, now.weights)[0]
         rng = random.Random("-".join(seeds))
         plan = WindowPlan(
@@ -147,6 +176,8 @@ class BatchMaker:
             now.max_sentences,
             no_speech_share=now.no_speech_share,
             cut_share=now.cut_share,
+            digits_share=now.digits_share,
+            frequent_voices=now.frequent_voices,
             max_pause_ms=min(3000, length_ms // 8),
         )
         count = max(1, n_positions * TIMESTAMP_STEP_MS // length_ms)

@@ -22,8 +22,8 @@ import jiwer
 from asr_api.transcript import WindowTranscript
 from training.clips import SAMPLE_RATE, ClipStore
 from training.listen import Listener, text_of
+from training.open_text import words
 from training.sounds import no_speech, with_noise
-from training.text import words
 from training.windows import Window, WindowMaker, WindowPlan
 
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
@@ -68,6 +68,13 @@ TEST_SETS = (
     TestSet("flite, voice never seen (rms)", "unseen_voice", "flite", SINGLE),
     TestSet("flite, voice never seen, full windows", "unseen_voice", "flite", SEVERAL),
     TestSet("recorded digit strings, speaker never seen (lucas)", "unseen_speaker", "digits", SINGLE),
+    TestSet("open: plain espeak-ng voices, one sentence", "open_reliable", "espeak", SINGLE),
+    TestSet("open: plain espeak-ng voices, full windows", "open_reliable", "espeak", SEVERAL),
+    TestSet("open: espeak-ng, voices seen", "open_valid", "espeak", SINGLE),
+    TestSet("open: espeak-ng, voices seen, full windows", "open_valid", "espeak", SEVERAL),
+    TestSet("open: espeak-ng, variants never seen", "open_unseen_voice", "espeak", SINGLE),
+    TestSet("open: flite, voices seen", "open_valid", "flite", SINGLE),
+    TestSet("open: flite, voice never seen (rms)", "open_unseen_voice", "flite", SINGLE),
 )
 
 

@@ -77,21 +77,30 @@ def recorded_digits(folder: Path) -> Iterator[Clip]:
         yield trimmed_clip(ClipInfo(UNITS[int(digit)], "digits", speaker, split, []), resampled(samples, rate))
 
 
-def plans(train: list[str], valid: list[str], num_espeak: int, num_flite: int) -> list[ShardPlan]:
-    """All synthetic shards: the evaluation sets first, then training shards, the families taking turns."""
-    found = [
-        ShardPlan("valid-espeak", "espeak", "valid", valid[:VALID_CLIPS]),
-        ShardPlan("valid-flite", "flite", "valid", valid[VALID_CLIPS : 2 * VALID_CLIPS]),
-        ShardPlan("unseen-espeak", "espeak", "unseen_voice", valid[2 * VALID_CLIPS : 3 * VALID_CLIPS], "held out"),
-        ShardPlan("unseen-flite", "flite", "unseen_voice", valid[3 * VALID_CLIPS : 4 * VALID_CLIPS], "held out"),
-        ShardPlan("reliable-espeak", "espeak", "reliable", valid[4 * VALID_CLIPS : 5 * VALID_CLIPS], "reliable"),
-    ]
-    texts = iter(train)
+def evaluation_plans(kind: str, texts: list[str]) -> list[ShardPlan]:
+    """The evaluation sets of one kind of text, every one with its own sentences; none if there are none."""
+    sets = (
+        ("valid", "espeak", "valid", "any"),
+        ("valid", "flite", "valid", "any"),
+        ("unseen", "espeak", "unseen_voice", "held out"),
+        ("unseen", "flite", "unseen_voice", "held out"),
+        ("reliable", "espeak", "reliable", "reliable"),
+    )
+    found = []
+    for number, (name, family, split, voices) in enumerate(sets):
+        chosen = texts[number * VALID_CLIPS : (number + 1) * VALID_CLIPS]
+        found.append(ShardPlan(f"{kind}{name}-{family}", family, f"{kind}{split}", chosen, voices))
+    return [plan for plan in found if plan.sentences]
+
+
+def training_plans(texts: list[str], num_espeak: int, num_flite: int) -> list[ShardPlan]:
+    """The training shards, the families taking turns."""
+    waiting, found = iter(texts), []
     num_shards = {"espeak": num_espeak // SHARD_CLIPS, "flite": num_flite // SHARD_CLIPS}
     for number in range(max(num_shards.values())):
         for family, count in num_shards.items():
             if number < count:
-                chosen = [next(texts) for _ in range(SHARD_CLIPS)]
+                chosen = [next(waiting) for _ in range(SHARD_CLIPS)]
                 found.append(ShardPlan(f"train-{family}-{number:03}", family, "train", chosen))
     return found
 
@@ -115,8 +124,16 @@ def main() -> None:
     if args.digits and not (folder / "digits.jsonl").exists():
         write_shard(folder, "digits", recorded_digits(args.digits))
     train, valid = ((args.work / f"{split}.txt").read_text().splitlines() for split in ("train", "valid"))
+    if args.espeak + args.flite > len(train):
+        parser.error(
+            f"{args.espeak + args.flite} clips are wanted of {len(train)} sentences; ask training.text for more."
+        )
+    plans = evaluation_plans("", valid)
+    if (args.work / "open_valid.txt").exists():
+        plans += evaluation_plans("open_", (args.work / "open_valid.txt").read_text().splitlines())
+    plans += training_plans(train, args.espeak, args.flite)
     with ProcessPoolExecutor(args.processes, max_tasks_per_child=1) as pool:
-        jobs = [pool.submit(make_shard, folder, plan) for plan in plans(train, valid, args.espeak, args.flite)]
+        jobs = [pool.submit(make_shard, folder, plan) for plan in plans]
         for job in jobs:
             print(job.result(), flush=True)
 

@@ -1,8 +1,10 @@
-"""Command: the closed domain → sentence lists and the tokenizer's files.
+"""Command: the closed domain, and open sentences from files → sentence lists and the tokenizer's files.
 
     python -m training.text --work build/training
+    python -m training.text --work build/training-open --vocabulary 2000 --open sentences.txt more.txt
 
-Out come train.txt, valid.txt (held out, never overlapping) and tokenizer/ in the work folder.
+Out come train.txt, valid.txt (held out, never overlapping) and tokenizer/ in the work folder; with open sentences
+open_valid.txt too, and train.txt mixes both kinds.
 """
 
 from __future__ import annotations
@@ -12,17 +14,15 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from training.grammar import sentences
+from training.grammar import is_held_out, sentences
+from training.open_text import open_sentences, words
 from training.tokenizer import train_tokenizer
 
-TRAIN_SEED, VALID_SEED, RARE_SEED = 1, 2, 3
+TRAIN_SEED, VALID_SEED, RARE_SEED, OPEN_SEED = 1, 2, 3, 4
 MIN_WORD_COUNT = 150
 """Words rarer than this in the training text get further sentences, so that the model hears each often enough."""
-
-
-def words(text: str) -> list[str]:
-    """The words of a sentence, without case and punctuation."""
-    return text.lower().replace(".", "").replace("?", "").replace(",", "").split()
+NUM_SAID = 2
+"""Times that each open sentence stands in the training text, for as many voices."""
 
 
 def with_rare_words(texts: list[str], seed: int, min_count: int = MIN_WORD_COUNT, share: float = 0.25) -> list[str]:
@@ -46,14 +46,24 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--sentences", type=int, default=32_000, help="training sentences")
     parser.add_argument("--vocabulary", type=int, default=1000, help="entries of the byte-level BPE")
+    parser.add_argument("--open", type=Path, nargs="+", default=[], help="files of English, one sentence a line")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    train = with_rare_words(sentences(TRAIN_SEED, args.sentences), RARE_SEED)
-    valid = list(dict.fromkeys(sentences(VALID_SEED, 4000, held_out=True)))
-    for name, texts in (("train", train), ("valid", valid)):
+    rng = random.Random(OPEN_SEED)
+    found = open_sentences(args.open)
+    rng.shuffle(found)
+    lists = {
+        "train": with_rare_words(sentences(TRAIN_SEED, args.sentences), RARE_SEED),
+        "valid": list(dict.fromkeys(sentences(VALID_SEED, 4000, held_out=True))),
+    }
+    if found:
+        lists["open_valid"] = [text for text in found if is_held_out(text)]
+        lists["train"] += NUM_SAID * [text for text in found if not is_held_out(text)]
+        rng.shuffle(lists["train"])
+    for name, texts in lists.items():
         (args.work / f"{name}.txt").write_text("\n".join(texts) + "\n")
-    train_tokenizer(train, args.vocabulary, args.work / "tokenizer")
-    print(f"{len(train)} training sentences, {len(set(train))} distinct; {len(valid)} held out")
+        print(f"{name}.txt: {len(texts)} sentences, {len(set(texts))} distinct")
+    train_tokenizer(lists["train"], args.vocabulary, args.work / "tokenizer")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.nn.functional import ctc_loss, log_softmax
 
-from training.batches import IGNORED, Batch, BatchMaker
+from training.batches import CURRICULA, IGNORED, Batch, BatchMaker
 from training.clips import ClipStore
 from training.logmel import LogMel
 from training.model import ModelSize, Whisper
@@ -136,14 +136,16 @@ def optimizers_for(model: Whisper, decay: float) -> list[torch.optim.Optimizer]:
 
 
 def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.device) -> Run:
-    """A fresh run, or the one whose checkpoint is in the folder."""
+    """A fresh run of this size, or the one whose checkpoint is in the folder."""
     torch.manual_seed(recipe.seed)
+    path = folder / CHECKPOINT
+    saved = torch.load(path, map_location=device, weights_only=True) if path.exists() else None
+    if saved:
+        size = ModelSize(**saved["size"])
     model = Whisper(size).to(device)
     averaged = {name: p.detach().clone() for name, p in model.state_dict().items()}
     run = Run(model, averaged, optimizers_for(model, recipe.weight_decay))
-    path = folder / CHECKPOINT
-    if path.exists():
-        saved = torch.load(path, map_location=device, weights_only=True)
+    if saved:
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
@@ -255,12 +257,14 @@ def work(rank: int, args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     team.meet(args.work)
     vocabulary = Vocabulary(args.work / "tokenizer")
-    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads)
+    layers = args.encoder_layers, args.decoder_layers
+    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads, *layers)
     recipe = Recipe(args.steps, args.minutes, args.positions, args.rate)
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
     run = start_run(size, recipe, args.work, device)
-    train(run, BatchMaker(windows, vocabulary, prompts, size), recipe, args.work, team)
+    maker = BatchMaker(windows, vocabulary, prompts, run.model.size, CURRICULA[args.curriculum])
+    train(run, maker, recipe, args.work, team)
 
 
 def main() -> None:
@@ -272,6 +276,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     parser.add_argument("--state", type=int, default=192, help="width of the model")
     parser.add_argument("--heads", type=int, default=3)
+    parser.add_argument("--encoder-layers", type=int, default=4)
+    parser.add_argument("--decoder-layers", type=int, default=3)
+    parser.add_argument("--curriculum", choices=sorted(CURRICULA), default="from-nothing")
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if on_gpu else "cpu")
     parser.add_argument("--processes", type=int, default=1 if on_gpu else os.cpu_count(), help="that learn as one")

@@ -14,8 +14,8 @@ RELIABLE = ("en-us", "en")
 """Plain espeak-ng voices (`en` is British English) that get an extra share of the data, so that samples and
 long tests can rely on them."""
 RELIABLE_SHARE = 0.25
-RELIABLE_WINDOW_SHARE = 0.5
-"""Share of the windows of one voice that are spoken by a reliable one."""
+FREQUENT_WINDOW_SHARE = 0.5
+"""Share of the windows of one voice that are spoken by one of the plan's frequent voices, usually a reliable one."""
 
 ACCENTS = (
     "en-us",

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from training.clips import SAMPLE_RATE, ClipInfo, ClipStore, Pcm
 from training.sounds import no_speech
-from training.voices import RELIABLE, RELIABLE_WINDOW_SHARE
+from training.voices import FREQUENT_WINDOW_SHARE, RELIABLE
 
 Wave = NDArray[np.float32]
 PIECE = re.compile(r"[\w']+|[^\w\s]")
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
+MAX_DRAWS = 8
 UNSURE_MS = 350
 """Words without marks of the synthesiser get their share of the clip by letters, widened by this much."""
 
@@ -70,6 +71,7 @@ class WindowPlan:
     same_voice_share: float = 0.65
     cut_share: float = 0.12
     digit_speeds: tuple[float, float] = (0.86, 1.16)
+    frequent_voices: tuple[str, ...] = RELIABLE
 
 
 def word_spans(info: ClipInfo, length_ms: float) -> list[tuple[float, float]]:
@@ -122,11 +124,11 @@ class WindowMaker:
             return Window(no_speech(rng, n_samples), [])
         pcm = np.zeros(n_samples, np.float32)
         sentences: list[Sentence] = []
-        voice = self._voice(rng) if self._spoken and rng.random() < plan.same_voice_share else None
+        voice = self._voice(rng, plan) if self._spoken and rng.random() < plan.same_voice_share else None
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
         while len(sentences) < plan.max_sentences:
-            wave, sentence = self._sentence(rng, plan, voice)
+            wave, sentence = self._sentence(rng, plan, voice, is_first=not sentences)
             if starts_cut and not sentences:
                 wave, sentence = _without_beginning(wave, sentence, rng)
             room_ms = plan.length_ms - at_ms
@@ -143,10 +145,10 @@ class WindowMaker:
             at_ms += sentence.end_ms + self._pause(rng, plan, plan.max_pause_ms)
         return Window(pcm, sentences)
 
-    def _voice(self, rng: random.Random) -> str:
-        reliable = [voice for voice in RELIABLE if voice in self._by_voice]
-        if reliable and rng.random() < RELIABLE_WINDOW_SHARE:
-            return rng.choice(reliable)
+    def _voice(self, rng: random.Random, plan: WindowPlan) -> str:
+        frequent = [voice for voice in plan.frequent_voices if voice in self._by_voice]
+        if frequent and rng.random() < FREQUENT_WINDOW_SHARE:
+            return rng.choice(frequent)
         return self._store.infos[rng.choice(self._spoken)].voice
 
     def _pause(self, rng: random.Random, plan: WindowPlan, max_ms: int) -> float:
@@ -157,10 +159,17 @@ class WindowMaker:
             else rng.uniform(150, max_ms)
         )
 
-    def _sentence(self, rng: random.Random, plan: WindowPlan, voice: str | None) -> tuple[Wave, Sentence]:
+    def _sentence(
+        self, rng: random.Random, plan: WindowPlan, voice: str | None, is_first: bool
+    ) -> tuple[Wave, Sentence]:
         if self._speakers and (not self._spoken or rng.random() < plan.digits_share):
             return self._digit_string(rng, plan)
-        index = rng.choice(self._by_voice[voice] if voice else self._spoken)
+        choices = self._by_voice[voice] if voice else self._spoken
+        index = rng.choice(choices)
+        if is_first and rng.random() > plan.cut_share:  # without a cut one that fits, where there are such
+            drawn = [index, *(rng.choice(choices) for _ in range(MAX_DRAWS))]
+            room = plan.length_ms * SAMPLES_PER_MS * 3 // 4
+            index = next((i for i in drawn if self._store.n_samples(i) <= room), index)
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
         wave = _wave(clip.pcm)
