@@ -16,9 +16,11 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import jiwer
 
+from asr_api.engines.protocol import ComputeType
 from asr_api.transcript import WindowTranscript
 from training.clips import SAMPLE_RATE, ClipStore
 from training.listen import Listener, text_of
@@ -26,6 +28,7 @@ from training.open_text import words
 from training.sounds import no_speech, with_noise
 from training.windows import Window, WindowMaker, WindowPlan
 
+COMPUTE_TYPES = get_args(ComputeType)
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
 NOISE_SNR_DB = 10.0
 SILENT_WINDOWS = 20
@@ -143,7 +146,7 @@ def main() -> None:
     parser.add_argument("--sets", default="", help="only sets whose name contains this")
     parser.add_argument("--show", action="store_true", help="print the windows with errors")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
-    parser.add_argument("--compute-type", choices=("auto", "float32", "int8"), default="auto")
+    parser.add_argument("--compute-type", choices=COMPUTE_TYPES, default="auto")
     args = parser.parse_args()
     listener, store = Listener(args.model, args.threads, args.compute_type), ClipStore(args.work / "clips")
     scores = []
