@@ -22,6 +22,7 @@ import pytest
 
 from asr_api.audio import decode_process
 from asr_api.audio.decode import DecodeLimits, Decoder
+from asr_api.audio.decode_worker.media import Media, breaks_off, has_open_end
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 from tests.audio.media import RECIPES, encoded, twin, wav, wav_header
@@ -29,6 +30,7 @@ from tests.audio.media import signal as speech
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from asr_api.pcm import Pcm
 
@@ -242,6 +244,14 @@ async def test_what_was_written_into_a_pipe_is_whole() -> None:
     assert {name: isinstance(result, str) or result.is_truncated for name, result in results.items()} == dict.fromkeys(
         results, False
     )
+
+
+def test_nothing_is_said_of_the_end_of_a_wav_whose_sound_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "odd.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000))
+    with (tmp_path / "odd.wav").open("rb") as file:
+        media = Media(file.fileno())
+        assert not breaks_off(media, "wav")
+        assert not has_open_end(media, "wav")
 
 
 async def test_corrupt_frames_in_the_middle_are_skipped() -> None:

@@ -90,8 +90,8 @@ def _path_of(fd: int) -> Path:
 
 def _is_clean(path: str) -> bool:
     try:
-        return "\0" not in path and bool(path.encode())
-    except UnicodeEncodeError:  # a lone surrogate
+        return "\0" not in path and bool(os.fsencode(path))
+    except UnicodeEncodeError:  # a surrogate that stands for no byte of a name
         return False
 
 

@@ -174,7 +174,10 @@ def has_open_end(media: Media, format_name: str) -> bool:
     if format_name not in CHUNKS or os.pread(media.fd, 4, 0) == b"RF64":
         return False
     at, length_bytes = _sound(media, format_name)
-    return length_bytes <= 0 or (length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes)
+    is_placeholder = length_bytes <= 0 or (
+        length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+    )
+    return is_placeholder and at < media.size_bytes
 
 
 def _sound(media: Media, format_name: str) -> tuple[int, int]:
@@ -189,7 +192,7 @@ def _sound(media: Media, format_name: str) -> tuple[int, int]:
         if name == b"data":
             return at, length_bytes
         at += -(-length_bytes // step) * step
-    return media.size_bytes, 1
+    return media.size_bytes, 0
 
 
 def _ogg_breaks_off(media: Media) -> bool:
