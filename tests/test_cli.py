@@ -72,6 +72,16 @@ def test_a_source_that_breaks_off_is_told_and_3(cli: Cli, tmp_path: Path) -> Non
     assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
 
 
+def test_a_source_whose_name_is_no_text_is_named_all_the_same(tmp_path: Path) -> None:
+    for name in (b"a.wav", b"caf\xe9.wav"):
+        (tmp_path / os.fsdecode(name)).write_bytes(wav(1))
+    line = command({}, "transcribe", str(tmp_path))
+    environ = environment(tmp_path, PYTHONIOENCODING="utf-8:strict")
+    ended = subprocess.run(line, check=False, env=environ, cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{tmp_path}/a.wav: 1\n{tmp_path}/caf\\xe9.wav: 1\n"
+
+
 def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
     def run(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
         line = command({}, "transcribe", *arguments)

@@ -6,6 +6,7 @@ Knows nothing about how audio becomes text.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -28,23 +29,20 @@ AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """name: as people know it; place: link, absolute path or STDIN; output: path of its output, below the folder.
-
-    is_alone: there is no other, so that its transcript need not say whose it is
-    """
+    """name: as people know it; place: link, absolute path or STDIN; output: path of its output, below the folder."""
 
     name: str
     place: str
     output: Path
-    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where transcripts go. folder: None is stdout."""
+    """Where transcripts go. folder: None is stdout; names_sources: there, for there are several"""
 
     format: Format
     folder: Path | None
+    names_sources: bool = False
 
     def check(self, sources: Sequence[Source]) -> None:
         """Raises StartupError when not all transcripts can go there."""
@@ -66,7 +64,7 @@ class Output:
     def write(self, source: Source, transcript: Transcript) -> None:
         body = self.format.write(transcript)
         if self.folder is None:
-            sys.stdout.write(body if source.is_alone else self._named(source, body))
+            sys.stdout.write(self._named(source, body) if self.names_sources else body)
             sys.stdout.flush()
             return
         suffix = "txt" if self.format.name == "text" else self.format.name
@@ -78,7 +76,8 @@ class Output:
         """One line, as grep names the files of its lines."""
         if self.format.name == "json":
             return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
-        return f"{source.name}: {body}" if body else f"{source.name}:\n"
+        name = os.fsencode(source.name).decode(errors="backslashreplace")  # whatever bytes it has, stdout takes text
+        return f"{name}: {body}" if body else f"{name}:\n"
 
 
 def list_sources(given: Sequence[str]) -> list[Source]:
@@ -108,10 +107,8 @@ def list_sources(given: Sequence[str]) -> list[Source]:
 
 def _told_apart(sources: Sequence[Source]) -> list[Source]:
     """Outputs lose the ending of their source, a.mp3 → a.srt, unless another source then has the same output."""
-    uses, alone = Counter(source.output.with_suffix("") for source in sources), len(sources) == 1
+    uses = Counter(source.output.with_suffix("") for source in sources)
     return [
-        replace(
-            source, output=bare if uses[bare := source.output.with_suffix("")] == 1 else source.output, is_alone=alone
-        )
+        replace(source, output=bare) if uses[bare := source.output.with_suffix("")] == 1 else source
         for source in sources
     ]

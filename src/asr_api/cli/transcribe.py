@@ -47,6 +47,7 @@ async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[
     options = read_parameters(wishes, default_options(settings))
     sources = list_sources(given)
     output.check(sources)
+    output = replace(output, names_sources=len(sources) > 1)
     if options.words and output.format.name == "text":
         raise StartupError("--words asks for times, which --format text has none of; add --format json, srt or vtt.")
     policy = replace(media_policy(settings), local_paths=LocalPaths())
