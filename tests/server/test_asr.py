@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -312,6 +313,17 @@ async def test_work_that_must_end_says_so() -> None:
     assert fake.num_open_requests == 0
 
 
+def test_as_many_recordings_may_come_in_as_requests_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance_module, "MIN_RECEIVING", 2)
+    for max_requests, expected in ((0, 2), (5, 5)):
+        entrance = Entrance(max_requests=max_requests)
+        with ExitStack() as places:
+            for _ in range(expected):
+                places.enter_context(entrance.receiving())
+            with pytest.raises(ServerOverloaded, match=f"receiving {expected} recordings"), entrance.receiving():
+                pass
+
+
 async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance_module, "MIN_RECEIVING", 1)
     is_first, may_end = asyncio.Event(), asyncio.Event()
@@ -321,7 +333,6 @@ async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch:
         is_first.set()
         await may_end.wait()
 
-    assert Entrance(max_requests=200)._max_receiving == 200
     transcriber = FakeTranscriber()
     async with client(transcriber) as http:
         first = asyncio.create_task(http.post("/asr", content=slow()))

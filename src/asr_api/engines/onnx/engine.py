@@ -47,7 +47,9 @@ class OnnxEngine:
     """Implements `asr_api.engines.protocol.Engine`."""
 
     def __init__(self, options: EngineOptions) -> None:
-        """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read."""
+        """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, and SettingsError when
+        this machine can't compute as it is told to.
+        """
         self._spec = spec = read_spec(options.checkpoint)
         self._tokenizer = Tokenizer(options.checkpoint)
         self._prompter = Prompter(spec, self._tokenizer)
@@ -104,10 +106,12 @@ class OnnxEngine:
         while urgent ones are written. A clip's few tokens would take long if every slot that a long file fills anew
         kept them waiting.
         """
-        if not self._waiting or self._waiting[0].is_urgent:
-            return bool(self._waiting)
-        slots = [each.slot for batch in (self._firm, self._sampled) for each in batch.passes]
-        return self._num_bursts >= URGENT_BURSTS or not any(slot.job.is_urgent for slot in slots)
+        if not self._waiting:
+            return False
+        if self._waiting[0].is_urgent or self._num_bursts >= URGENT_BURSTS:
+            return True
+        passes = (*self._firm.passes, *self._sampled.passes)
+        return not any(each.slot.job.is_urgent for each in passes)
 
     def _burst(self) -> list[FinishedJob]:
         until_s = time.monotonic() + MAX_BURST_S

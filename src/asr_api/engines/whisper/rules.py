@@ -18,9 +18,8 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
-NEGLIGIBLE = np.float32(
-    -80
-)  # e^-80 of the largest; lower ones lead to denormal numbers, which take three times as long
+# A share of e^-80 of the largest adds nothing. Smaller ones would be denormal numbers, which take three times as long.
+NEGLIGIBLE = np.float32(-80)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -93,7 +93,7 @@ class Finisher:
         )
         is_silent = "no_speech" in quality.doubts
         spoken = tuple(segment for segment in segments if not is_silent and segment.start_ms < slot.audio_ms)
-        unspoken = replace(quality, doubts=("no_speech",))
+        unspoken = quality if is_silent else replace(quality, doubts=(*quality.doubts, "no_speech"))
         omitted = tuple(replace(segment, quality=unspoken) for segment in segments[len(spoken) :])
         if not segments and not attempt.draft.is_whole:  # nothing was written, and not because nobody spoke
             omitted = (Segment(0, slot.audio_ms, "", quality=quality),)
