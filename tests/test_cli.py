@@ -21,10 +21,11 @@ import pytest
 from asr_api import __version__
 from asr_api.audio.source import Spool
 from asr_api.cli.files import list_sources
-from asr_api.config import Settings, flag_of, is_server_only
+from asr_api.config import Settings
 from asr_api.engines.scripted import Script
 from asr_api.errors import PathNotFound
 from asr_api.options import TranscribeOptions
+from asr_api.setting import flag_of, is_server_only
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import TranscriptPart
 from tests.server.in_process import Cli, Ended

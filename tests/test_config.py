@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.config import Settings, flag_of, open_cache_folder, read_settings, settings_table
+from asr_api.config import Settings, open_cache_folder, read_settings, settings_table
 from asr_api.errors import SettingsError
+from asr_api.setting import flag_of
 
 
 def test_the_defaults_are_the_originals() -> None:
     settings = read_settings({})
     assert (settings.host, settings.port, settings.model_id) == ("*", 8000, "openai/whisper-large-v3")
     assert (settings.cache_dir, settings.batch_size, settings.max_new_tokens) == (Path("/data"), 16, 128)
-    assert (settings.chunk_length_s, settings.stride_s, settings.flash_attention_2) == (30, 5, True)
+    assert (settings.chunk_length_s, settings.stride_s, settings.flash_attention_2) == (30, 5, None)
     assert (settings.max_queued_requests, settings.max_media_bytes) == (64, 512 * 2**20)
 
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from asr_api.errors import InvalidParameter, SettingsError
+from asr_api.setting import complaint, setting, switch, table_row
 from asr_api.text.languages import language_code
 
 MODEL_WINDOW_S = 30.0  # every Whisper model sees 30 s
@@ -28,87 +29,78 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-def _option(
-    default: object, text: str, *, shown: str = "", allowed: str = "", server_only: bool = False, **bounds: Any
-) -> Any:
-    """A field. shown: the default in the README, where the value does not say it; allowed: unless it is a number."""
-    extra: dict[str, Any] = {"shown": shown, "allowed": allowed, "server_only": server_only}
-    return Field(default, description=text, json_schema_extra=extra, **bounds)
-
-
-def _switch(default: bool, text: str) -> Any:
-    return _option(default, text, shown=f"`{default:d}`", allowed="1 or 0")
-
-
 class Settings(BaseSettings):
     """Every option, in the order of the README's table. An empty variable counts as not set, except where noted."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
-    host: str = _option("*", "Address or name to listen on; `*` is all of them, IPv4 and IPv6.", server_only=True)
-    port: int = _option(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
-    model_id: str = _option(
+    host: str = setting("*", "Address or name to listen on; `*` is all of them, IPv4 and IPv6.", server_only=True)
+    port: int = setting(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
+    model_id: str = setting(
         "openai/whisper-large-v3",
         "Model: a hub id, a local folder, or `builtin` for the small model inside the package.",
     )
-    model_revision: str | None = _option(None, "Branch, tag or commit of the hub id.", shown="the default branch")
-    cache_dir: Path = _option(
+    model_revision: str | None = setting(None, "Branch, tag or commit of the hub id.", shown="the default branch")
+    cache_dir: Path = setting(
         Path("/data"),
         "Where downloaded models are kept. While it is not set and `/data` is not there or not writable, "
         "your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
     )
-    batch_size: int = _option(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
-    max_new_tokens: int = _option(
+    batch_size: int = setting(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
+    max_new_tokens: int = setting(
         128,
         "Tokens the model may write in one pass over a window. A window that needs more is continued from its last "
         "timestamp, so no text is ever cut off: less frees slots sooner, more saves second passes over dense speech.",
         ge=1,
         le=MAX_WINDOW_TOKENS,
     )
-    chunk_length_s: float = _option(
+    chunk_length_s: float = setting(
         MODEL_WINDOW_S, "Length of a window in seconds; the model sees at most 30.", ge=1, le=MODEL_WINDOW_S
     )
-    stride_length_s: float | None = _option(
+    stride_length_s: float | None = setting(
         None,
         "Seconds at each seam of two windows in which the cut may move to a pause; where there is none, the windows "
         "overlap by as much. Less than half of `CHUNK_LENGTH_S`.",
         shown="`CHUNK_LENGTH_S` / 6",
         gt=0,
     )
-    flash_attention_2: bool = _switch(True, "Ask for FlashAttention 2; an engine without use for it says so.")
-    compute_type: Literal["auto", "float32", "int8", "int8_bfloat16"] = _option(
+    flash_attention_2: bool | None = setting(
+        None, "FlashAttention 2 on a GPU. Where `1` has no effect, the start says so.", shown="`1` where it can",
+        allowed="1 or 0",
+    )  # fmt: skip
+    compute_type: Literal["auto", "float32", "int8", "int8_bfloat16"] = setting(
         "auto",
         "What a CPU computes in: `float32`, `int8` or `int8_bfloat16`; `auto` is the quickest that is there.",
         allowed="auto, float32, int8 or int8_bfloat16",
     )
-    beam_size: int = _option(
+    beam_size: int = setting(
         1, "Texts kept for a window while it is decoded; 1 is quickest, 5 a little more accurate.", ge=1, le=10
     )
-    condition_on_previous_text: bool = _switch(
+    condition_on_previous_text: bool = switch(
         False,
         "Let each window go on from the text of the one before: names and style stay the same, mistakes too. The "
         "windows of one file are then transcribed one after the other.",
     )
-    vad: bool = _switch(
+    vad: bool = switch(
         False, "Mute what a voice activity model takes for no speech, by default; needs `pip install 'asr-api[vad]'`."
     )
-    default_language: str | None = _option(
+    default_language: str | None = setting(
         None, "Language of requests that name none, such as `en`.", shown="detected",
         allowed="a language that Whisper knows, such as en", server_only=True,
     )  # fmt: skip
-    num_threads: int = _option(
+    num_threads: int = setting(
         0, "Threads of the engine on a CPU; 0 lets it choose from the cores it may use.", ge=0, le=1024
     )
-    max_requests: int | None = _option(
+    max_requests: int | None = setting(
         None,
         "Requests being worked on or waiting; one more is answered 429 with the time to come back.",
         shown="4 × `BATCH_SIZE`",
         ge=1,
         server_only=True,
     )
-    max_upload_mb: int = _option(512, "Largest upload or download, in MiB.", ge=1, le=1024 * 1024)
-    max_audio_s: float = _option(14_400, "Longest audio, in seconds.", gt=0)
-    allowed_local_media_path: str | None = _option(
+    max_upload_mb: int = setting(512, "Largest upload or download, in MiB.", ge=1, le=1024 * 1024)
+    max_audio_s: float = setting(14_400, "Longest audio, in seconds.", gt=0)
+    allowed_local_media_path: str | None = setting(
         None,
         "Folder below which `POST /asr` may name local files, for any client. Empty switches local paths off. While "
         "it is not set, only clients on the same machine may name them (loopback, no proxy between).",
@@ -116,25 +108,25 @@ class Settings(BaseSettings):
         allowed="a folder that exists, or empty to switch local paths off",
         server_only=True,
     )
-    allowed_media_domains: Annotated[tuple[str, ...], NoDecode] = _option(
+    allowed_media_domains: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Comma-separated hosts that links may point to.", shown="any public host"
     )
-    allow_private_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = _option(
+    allow_private_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = setting(
         (),
         "Comma-separated networks that links may point to although they are not public, such as `10.0.0.0/8`.",
         shown="none",
         allowed="networks such as 10.0.0.0/8, separated by commas",
     )
-    shutdown_timeout_s: float = _option(
+    shutdown_timeout_s: float = setting(
         30, "Seconds that running requests get to finish after SIGTERM or SIGINT.", ge=0, server_only=True
     )
-    salad_machine_id: str = _option(
+    salad_machine_id: str = setting(
         "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
-    salad_container_group_id: str = _option(
+    salad_container_group_id: str = setting(
         "", "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
-    log_level: LogLevel = _option("info", "How much is written to stderr.", allowed="debug, info, warning or error")
+    log_level: LogLevel = setting("info", "How much is written to stderr.", allowed="debug, info, warning or error")
 
     @property
     def stride_s(self) -> float:
@@ -207,7 +199,7 @@ def read_settings(flags: Mapping[str, str]) -> Settings:
     try:
         return Settings(**dict[str, Any](flags))
     except ValidationError as error:
-        sentences = [_sentence(part["loc"], part["msg"], part["input"]) for part in error.errors()]
+        sentences = [_sentence(part) for part in error.errors()]
         raise SettingsError("; ".join(sentences) + ".") from None
 
 
@@ -230,64 +222,19 @@ def open_cache_folder(settings: Settings) -> CacheFolder:
     )
 
 
-def flag_of(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def is_server_only(field: FieldInfo) -> bool:
-    return bool(_extra(field)["server_only"])
-
-
 def settings_table() -> str:
     """The README's table of settings, in markdown."""
     rows = ["| Variable | Flag | Default | Meaning |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        shown = _extra(field)["shown"] or f"`{_plain(field.default)}`"
-        allowed = f" Allowed: {_allowed(field)}." if _bounds(field) else ""
-        rows.append(f"| `{name.upper()}` | `{flag_of(name)}` | {shown} | {field.description}{allowed} |")
+    rows += [table_row(name, field) for name, field in Settings.model_fields.items()]
     return "\n".join(rows)
 
 
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    extra = field.json_schema_extra
-    assert isinstance(extra, dict)  # noqa: S101  # every field is made by _option
-    return extra
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _bounds(field: FieldInfo) -> str:
-    """`from 1 to 256`, `of at least 1`, `above 0` or nothing."""
-    found = {
-        kind: _plain(bound)
-        for part in field.metadata
-        for kind in ("ge", "gt", "le")
-        if (bound := getattr(part, kind, None)) is not None
-    }
-    if "ge" in found and "le" in found:
-        return f"from {found['ge']} to {found['le']}"
-    if "gt" in found:
-        return f"above {found['gt']}"
-    return f"of at least {found['ge']}" if "ge" in found else ""
-
-
-def _sentence(location: tuple[int | str, ...], message: str, value: object) -> str:
-    """One sentence about a bad value: the name, the value, what is allowed and the remedy."""
-    if not location:
-        return message.removeprefix("Value error, ")
-    name = str(location[0])
-    field = Settings.model_fields[name]
-    default = _extra(field)["shown"].replace("`", "") or _plain(field.default)
-    return f"{name.upper()} is '{str(value)[:80]}'; it must be {_allowed(field)}. The default is {default}"
-
-
-def _allowed(field: FieldInfo) -> str:
-    if allowed := _extra(field)["allowed"]:
-        return str(allowed)
-    number = "a whole number" if "int" in str(field.annotation) else "a number"
-    return f"{number} {_bounds(field)}"
+def _sentence(part: ErrorDetails) -> str:
+    """One sentence about a bad value, or about values that do not go together."""
+    if not part["loc"]:
+        return part["msg"].removeprefix("Value error, ")
+    name = str(part["loc"][0])
+    return complaint(name, Settings.model_fields[name], part["input"])
 
 
 def _is_writable(folder: Path, *, make: bool) -> bool:

@@ -41,7 +41,6 @@ def open_onnx(
             checkpoint=folder,
             slots=slots,
             max_new_tokens=max_new_tokens,
-            flash_attention_2=False,
             num_threads=num_threads,
             beam_size=beam_size,
             compute_type=compute_type,

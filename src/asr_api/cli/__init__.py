@@ -20,10 +20,11 @@ from typing import NoReturn
 
 from asr_api import __version__
 from asr_api.cli.files import Output
-from asr_api.config import Settings, flag_of, is_server_only, open_cache_folder, read_settings
+from asr_api.config import Settings, open_cache_folder, read_settings
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.formats import FORMATS
 from asr_api.parameters import PARAMETERS, Given
+from asr_api.setting import flag_of, is_server_only
 
 OK, SOURCE_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = """exit codes: 0 all is well; 1 a source failed; 2 it could not start; 3 a source broke off, and only its

@@ -37,7 +37,7 @@ class EngineOptions:
     checkpoint:        folder with config.json, tokenizer files and safetensors
     slots:             windows decoded at once
     max_new_tokens:    tokens per pass over a window; a window that needs more is resumed, never cut short
-    flash_attention_2: asked for by the user; an engine that cannot honour it says so in `EngineInfo.notes`
+    flash_attention_2: None takes it where it is there; an engine that cannot honour True says so in `EngineInfo.notes`
     num_threads:       0 lets the engine choose from the cores it may use
     beam_size:         hypotheses kept for each window at temperature 0; 1 is greedy
     compute_type:      of the engine's products; int8_bfloat16 has an encoder in bfloat16
@@ -47,7 +47,7 @@ class EngineOptions:
     checkpoint: Path
     slots: int = 16
     max_new_tokens: int = 128
-    flash_attention_2: bool = True
+    flash_attention_2: bool | None = None
     num_threads: int = 0
     beam_size: int = 1
     compute_type: ComputeType = "auto"

@@ -43,5 +43,5 @@ def test_bfloat16_is_refused_without_amx() -> None:
 def test_bfloat16_is_refused_without_openvino_and_auto_says_what_it_misses() -> None:
     with pytest.raises(SettingsError, match=r"needs pip install 'asr-api\[openvino\]'"):
         chosen_type("int8_bfloat16")
-    options = EngineOptions("model", Path(), flash_attention_2=False)
+    options = EngineOptions("model", Path())
     assert ["asr-api[openvino]" in note for note in notes(options)] == [True]

@@ -39,8 +39,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def open_pipeline(folder: Path, *, slots: int = 8, **options: bool | int) -> PipelineEngine:
-    wishes = {"flash_attention_2": False, **options}
-    return PipelineEngine(EngineOptions("a/model", folder, slots=slots, num_threads=1, **wishes))  # type: ignore[arg-type]
+    return PipelineEngine(EngineOptions("a/model", folder, slots=slots, num_threads=1, **options))  # type: ignore[arg-type]
 
 
 def listen(

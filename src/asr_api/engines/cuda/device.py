@@ -88,10 +88,11 @@ def is_available() -> bool:
 
 
 def choose_machine(
-    *, wants_flash: bool, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
+    *, wants_flash: bool | None, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
 ) -> Machine:
     """device, dtype: such as "cuda:1"; by default the first card and float16, else the processor and float32
 
+    wants_flash: FlashAttention; None takes it where it is there, True leaves a note where it is not
     d_head: of the attention that is asked to be FlashAttention
     """
     chosen = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
@@ -102,10 +103,12 @@ def choose_machine(
     chosen_dtype = dtype or torch.float16
     if chosen_dtype == torch.float32:  # and not the nineteen bits of it that convolutions take by default
         torch.backends.cudnn.allow_tf32 = False
-    reason = _why_no_flash(chosen, chosen_dtype, d_head) if wants_flash else ""
-    if wants_flash and not reason:
+    if wants_flash is False:
+        return Machine(chosen, chosen_dtype, name, tuple(BACKENDS), ())
+    reason = _why_no_flash(chosen, chosen_dtype, d_head)
+    if not reason:
         return Machine(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,), ())
-    notes = (f"FLASH_ATTENTION_2 has no effect on this GPU: {reason}.",) if reason else ()
+    notes = (f"FLASH_ATTENTION_2 has no effect on this GPU: {reason}.",) if wants_flash else ()
     return Machine(chosen, chosen_dtype, name, tuple(BACKENDS), notes)
 
 

@@ -154,7 +154,7 @@ class PipelineEngine:
     def _notes(self, options: EngineOptions) -> list[str]:
         is_text_only = self._kind is Kind.ENCODER_DECODER
         idle = {
-            "FLASH_ATTENTION_2": options.flash_attention_2,
+            "FLASH_ATTENTION_2": bool(options.flash_attention_2),
             "COMPUTE_TYPE": options.compute_type != "auto",
             "BEAM_SIZE": options.beam_size > 1 and not is_text_only,
             "MAX_NEW_TOKENS": True,
