@@ -236,7 +236,7 @@ async def _spawn() -> tuple[socket.socket, Process]:
 
 
 def unavailable() -> DecoderUnavailable:
-    return DecoderUnavailable("The server cannot start an audio decoder now; try again.", retry_after_s=RETRY_AFTER_S)
+    return DecoderUnavailable("The server has no working audio decoder now; try again.", retry_after_s=RETRY_AFTER_S)
 
 
 def _timeout() -> DecodeTimeout:

@@ -101,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each source into DIR")
 
     bench = commands.add_parser(
-        "bench", help="measure how fast this machine is", epilog=BENCH_EXIT_CODES, allow_abbrev=False
+        "bench",
+        help="measure how fast this machine is",
+        description="A table on stderr; all its figures as one line of JSON on stdout.",
+        epilog=BENCH_EXIT_CODES,
+        allow_abbrev=False,
     )
     bench.add_argument("recording", nargs="?", metavar="FILE|URL", help="to be heard; default: a minute of English")
     bench.add_argument("--seconds", type=_seconds, default=60.0, help="for all of it, roughly; default: 60")
