@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from training import sounds
-from training.logmel import N_BINS, WARPS
+from training.logmel import N_BINS, NUM_WARPS
 from training.model import ModelSize
 from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
 from training.voices import FLITE_VOICES, RELIABLE
@@ -27,13 +27,16 @@ PROMPT_SHARE = 0.12
 """Share of the batches with prompts; in the others no row is padded to a prompt's length."""
 CHARACTERS = {character: number for number, character in enumerate("abcdefghijklmnopqrstuvwxyz' ", start=1)}
 SPAN_MARGIN_MS = 40
-FREQUENT = (*RELIABLE, *RELIABLE, *FLITE_VOICES)
+FREQUENT = (*RELIABLE, *FLITE_VOICES)
 """Whom a grown model hears most: flite's voices are few, and slower to learn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difficulty:
-    """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1."""
+    """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
+
+    warp_share: windows that another vocal tract speaks, for a strength of 1
+    """
 
     lengths_ms: tuple[int, ...]
     weights: tuple[float, ...]
@@ -43,6 +46,7 @@ class Difficulty:
     cut_share: float
     digits_share: float = 0.15
     frequent_voices: tuple[str, ...] = RELIABLE
+    warp_share: float = 0.6
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -65,8 +69,8 @@ def grown(progress: float) -> Difficulty:
     """For a model that hears sounds already and learns words: moderate windows, full ones in the last third."""
     strength = min(0.6, 0.2 + 0.6 * progress)
     if progress < 0.65:
-        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT)
-    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT)
+        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT, 1.2)
+    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT, 1.2)
 
 
 CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown}
@@ -187,9 +191,10 @@ class BatchMaker:
         heard = [self._spoiled(window, now.strength, rng) for window in windows]
         characters = [character_ids(window) for window in windows]
         tokens, labels, spans = self._padded(targets)
+        warp_share = now.warp_share * now.strength
         return Batch(
             torch.from_numpy(np.stack([pcm for pcm, _ in heard])),
-            torch.tensor([rng.randrange(len(WARPS)) if rng.random() < 0.6 * now.strength else 0 for _ in windows]),
+            torch.tensor([rng.randrange(NUM_WARPS) if rng.random() < warp_share else 0 for _ in windows]),
             torch.from_numpy(np.stack([gain for _, gain in heard])),
             tokens,
             labels,

@@ -15,8 +15,11 @@ from training.clips import SAMPLE_RATE
 
 FFT_SAMPLES, HOP_SAMPLES, N_MELS = 400, 160, 80
 N_BINS = FFT_SAMPLES // 2 + 1
-WARPS = (1.0, 0.84, 0.88, 0.92, 0.96, 1.04, 1.08, 1.12, 1.17)
-"""Factors on the frequency axis; index 0 is no warp."""
+LENGTHS = (1.0, 0.84, 0.88, 0.92, 0.96, 1.04, 1.08, 1.12, 1.17)
+"""Factors on the frequency axis: vocal tracts of other lengths. The first changes nothing."""
+NUM_BENDS = 24
+BEND_HZ = (0, 500, 1000, 1800, 2800, 4200, 8000)
+NUM_WARPS = len(LENGTHS) + NUM_BENDS
 
 
 def _mel_from_hz(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -28,7 +31,19 @@ def _hz_from_mel(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(mel < 15.0, mel * 200 / 3, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27))
 
 
-def mel_filters(warp: float = 1.0) -> Tensor:
+def all_warps() -> NDArray[np.float64]:
+    """Factors on the frequency of each bin, (NUM_WARPS, N_BINS); the first row changes nothing.
+
+    Besides tracts of other lengths there are bent ones, in which each formant moves by itself, as between speakers.
+    """
+    rng = np.random.default_rng(1)
+    moves = rng.uniform(-0.13, 0.13, (NUM_BENDS, 1)) + rng.normal(0, 0.05, (NUM_BENDS, len(BEND_HZ)))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, N_BINS)
+    bent = [np.exp(np.interp(bins, BEND_HZ, move)) for move in moves]
+    return np.stack([*(np.full(N_BINS, length) for length in LENGTHS), *bent])
+
+
+def mel_filters(warp: NDArray[np.float64] | float = 1.0) -> Tensor:
     """Slaney-normalised triangles, (N_MELS, N_BINS) float32; a warp moves their centres on the frequency axis."""
     edges_mel = np.linspace(0.0, float(_mel_from_hz(np.array(SAMPLE_RATE / 2))), N_MELS + 2)
     edges = _hz_from_mel(edges_mel)
@@ -43,13 +58,13 @@ class LogMel:
     """Computes log-mel batches; holds the filters and the analysis window."""
 
     def __init__(self, device: torch.device) -> None:
-        self._filters = torch.stack([mel_filters(warp) for warp in WARPS]).to(device)
+        self._filters = torch.stack([mel_filters(warp) for warp in all_warps()]).to(device)
         self._window = torch.hann_window(FFT_SAMPLES, device=device)
 
     def __call__(self, pcm: Tensor, warps: Tensor | None = None, gains: Tensor | None = None) -> Tensor:
         """Log-mel of windows.
 
-        pcm: (batch, n_samples) float32 in [-1, 1]; warps: (batch,) int64, indices of WARPS;
+        pcm: (batch, n_samples) float32 in [-1, 1]; warps: (batch,) int64, rows of `all_warps()`;
         gains: (batch, N_BINS) float32, factors on the power. Returns (batch, N_MELS, n_frames) float32.
         """
         spectrum = torch.stft(pcm, FFT_SAMPLES, HOP_SAMPLES, window=self._window, return_complex=True)
