@@ -88,7 +88,8 @@ def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_p
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     folder = folders["english"]
-    engine = CudaEngine(EngineOptions(folder.name, folder, slots=2, num_threads=1), device=DEVICE, dtype=dtype)
+    options = EngineOptions(folder.name, folder, slots=2, num_threads=1, flash_attention_2=True)
+    engine = CudaEngine(options, device=DEVICE, dtype=dtype)
     engine.warm_up()
     heard = listen(engine, [sound(2, 1), sound(3, 2)])
     assert all(each.transcript.segments for each in heard)

@@ -7,7 +7,6 @@ in which the parts are used.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -47,9 +46,7 @@ class Loader:
     def tensor(self, name: str, *dims: int) -> Tensor:
         """Raises CheckpointError when the checkpoint has no such tensor. On a processor, float32 stays where it is."""
         stored = self._weights.tensor(name, dims)
-        with warnings.catch_warnings():  # the values are read-only, and nobody writes to a weight
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            values = torch.from_numpy(stored.values)
+        values = torch.from_numpy(stored.values)
         if stored.dtype == "BF16":
             values = values.view(torch.bfloat16)
         return values.to(self._device).to(self._dtype)

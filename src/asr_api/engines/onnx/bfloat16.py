@@ -22,6 +22,7 @@ from asr_api.engines.whisper.weights import Weights
 
 INSTALL = "pip install 'asr-api[openvino]'"
 HEADS_FIRST = (0, 2, 1, 3)  # and back
+DECOMPRESSION = "decompression_0"  # OpenVINO's mark of a conversion that is not to be done ahead and kept
 
 _Node = Any  # OpenVINO's operators are not typed
 
@@ -135,7 +136,13 @@ class _Graph:
         return self._op.transpose(self._op.reshape(x, dims, special_zero=False), self._integers(*HEADS_FIRST))
 
     def _weight(self, name: str, *dims: int) -> _Node:
-        return self._constant(self._values(name, *dims))
+        """The mapped tensor itself, of which OpenVINO keeps its copy in bfloat16 and no other."""
+        values, stored = self._values(name, *dims), self._weights.tensor(name, dims)
+        if stored.dtype != "F16":
+            return self._op.constant(values, shared_memory=True)
+        wide = self._op.convert(self._op.constant(stored.values, shared_memory=True), "f32")
+        wide.get_rt_info()[DECOMPRESSION] = ""
+        return wide
 
     def _values(self, name: str, *dims: int) -> Floats:
         return self._weights.numbers(name, dims)

@@ -34,7 +34,7 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredTensor:
-    """dtype: F32, F16 or BF16; values: of the tensor's dimensions, contiguous and read-only, BF16 as its bits"""
+    """dtype: F32, F16 or BF16; values: contiguous, of the dimensions asked for, not to be written; BF16 as its bits"""
 
     dtype: str
     values: Stored
@@ -73,7 +73,8 @@ class Weights:
             )
         if entry.path not in self._maps:
             with entry.path.open("rb") as file:
-                self._maps[entry.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                # Nobody writes, but OpenVINO maps no more than what could be written: a copy, made where it would be.
+                self._maps[entry.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         item = np.dtype(NUMPY_TYPES[entry.dtype])
         raw = np.frombuffer(self._maps[entry.path], np.uint8, math.prod(dims) * item.itemsize, entry.offset_bytes)
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
