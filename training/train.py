@@ -19,23 +19,16 @@ from queue import Queue
 import torch
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
-from torch.nn.functional import ctc_loss, log_softmax
 
-from training.batches import CURRICULA, IGNORED, Batch, BatchMaker
+from training.batches import CURRICULA, Batch, BatchMaker
 from training.clips import ClipStore
 from training.logmel import LogMel
+from training.losses import losses_of
 from training.model import ModelSize, Whisper
 from training.tokenizer import Vocabulary
 from training.windows import WindowMaker
 from training.workers import RENDEZVOUS, Team
 
-NEIGHBOUR_SHARE = 0.15
-"""Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
-MIN_CHARACTERS = 100
-"""Where nobody speaks there is no character to divide the loss by."""
-GUIDED_HEADS = 1
-MAX_EXACT_POSITIONS = 45
-"""A span of more than 0.9 s is no word whose time the synthesiser told."""
 DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
 CHECKPOINT = "checkpoint.pt"
@@ -65,56 +58,6 @@ class Run:
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
-
-
-def token_loss(logits: Tensor, wanted: Tensor, first_timestamp: int) -> Tensor:
-    """Cross-entropy; a timestamp's target is spread a little over its neighbours.
-
-    logits: (num_wanted, n_vocab); wanted: (num_wanted,) int64.
-    """
-    log_probs = log_softmax(logits.float(), dim=-1)
-    exact = log_probs.gather(1, wanted[:, None])[:, 0]
-    near = [
-        log_probs.gather(1, (wanted + shift).clamp(first_timestamp, logits.shape[-1] - 1)[:, None])[:, 0]
-        for shift in (-1, 1)
-    ]
-    spread = (1 - 2 * NEIGHBOUR_SHARE) * exact + NEIGHBOUR_SHARE * (near[0] + near[1])
-    return -torch.where(wanted >= first_timestamp, spread, exact).mean()
-
-
-def character_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """CTC loss per character; logits: (batch, n_source, N_CHARACTERS)."""
-    log_probs = log_softmax(logits.float(), dim=-1).transpose(0, 1)
-    lengths = torch.full((log_probs.shape[1],), log_probs.shape[0], dtype=torch.long)
-    total = ctc_loss(log_probs, batch.characters, lengths, batch.character_lengths, reduction="sum", zero_infinity=True)
-    return total / max(MIN_CHARACTERS, int(batch.character_lengths.sum()))
-
-
-def guide_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
-    """How far the guided heads look away from where the next token is said; spans: (batch, n_ctx, 2).
-
-    A head should look at the whole of a word, for then both its edges show; where the time is only known roughly, it is
-    enough that it looks somewhere inside.
-    """
-    positions = torch.arange(attention[0].shape[-1], device=spans.device)
-    inside = (positions >= spans[..., :1]) & (positions <= spans[..., 1:])  # (batch, n_ctx, n_source)
-    guided = spans[..., 0] >= 0
-    inside = inside[guided]  # (num_guided, n_source)
-    n_inside = inside.sum(-1)
-    is_exact = n_inside <= MAX_EXACT_POSITIONS
-    losses = []
-    for weights in attention:
-        looks = weights.transpose(1, 2)[guided]  # (num_guided, n_guided_heads, n_source)
-        mass = (looks * inside[:, None]).sum(-1)
-        log_looks = (looks.add(1e-6).log() * inside[:, None]).sum(-1) / n_inside[:, None]
-        distance = -log_looks - n_inside.log()[:, None]  # from looking evenly at all of it
-        losses.append(torch.where(is_exact[:, None], distance, -mass.add(1e-3).log()))
-    return torch.cat(losses).mean() if len(inside) else attention[0].sum() * 0
-
-
-def loss_weights(progress: float) -> tuple[float, float]:
-    """Weights of the character loss, smaller as the decoder learns to stand alone, and of the guide loss."""
-    return max(0.25, 1.0 - 1.5 * progress), 0.4
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
@@ -175,27 +118,12 @@ def average(run: Run, decay: float) -> None:
     torch._foreach_lerp_([run.averaged[name] for name in present], list(present.values()), 1 - decay)
 
 
-def losses_of(run: Run, batch: Batch, log_mel: LogMel) -> dict[str, Tensor]:
-    """The three losses of a batch."""
-    mel = log_mel(batch.pcm, batch.warps, batch.gains)
-    with torch.autocast(mel.device.type, dtype=torch.bfloat16):
-        wanted = batch.labels != IGNORED
-        logits, characters, attention = run.model(mel, batch.tokens, wanted, GUIDED_HEADS)
-    return {
-        "token": token_loss(logits, batch.labels[wanted], run.model.size.first_timestamp),
-        "character": character_loss(characters, batch),
-        "guide": guide_loss(attention, batch.spans),
-    }
-
-
-def train_step(run: Run, parts: dict[str, Tensor], recipe: Recipe, team: Team, progress: float) -> float:
+def train_step(run: Run, loss: Tensor, recipe: Recipe, team: Team, progress: float) -> float:
     """One step of the optimizer; returns the seconds of the run, on which the team agrees."""
     for optimizer in run.optimizers:
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, run.step, progress)
-    character_weight, guide_weight = loss_weights(progress)
-    loss = parts["token"] + character_weight * parts["character"] + guide_weight * parts["guide"]
     loss.backward()
     seconds = team.agree(run.model.parameters(), run.seconds)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
@@ -236,10 +164,10 @@ def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team)
     sums: dict[str, float] = {}
     while (progress := max(run.step / recipe.steps, run.seconds / 60 / recipe.minutes)) < 1:
         began = time.monotonic()
-        parts = losses_of(run, feeder.next(progress).to(device), log_mel)
-        run.seconds = train_step(run, parts, recipe, team, progress) + time.monotonic() - began
+        losses = losses_of(run.model, feeder.next(progress).to(device), log_mel)
+        run.seconds = train_step(run, losses.total(progress), recipe, team, progress) + time.monotonic() - began
         run.step += 1
-        sums = {name: sums.get(name, 0.0) + float(value.detach()) for name, value in parts.items()}
+        sums = {name: sums.get(name, 0.0) + value for name, value in losses.values().items()}
         if run.step % 50 == 0 and team.is_first:
             line = "  ".join(f"{name} {value / 50:.4f}" for name, value in sums.items())
             print(f"step {run.step}  {run.seconds / 60:.1f} min  {progress:.1%}  {line}", flush=True)
