@@ -16,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from asr_api.engines.cuda import bursts, twins
 from asr_api.engines.cuda.engine import CudaEngine
@@ -78,11 +80,11 @@ def lengths(num: int, limit: int) -> np.ndarray:
     return np.clip(np.random.default_rng(6).normal(110, 35, num).round(), 1, min(224, limit)).astype(np.int64)
 
 
-def random(*dims: int) -> torch.Tensor:
+def random(*dims: int) -> Tensor:
     return torch.randn(*dims, device=DEVICE).to(DTYPE)
 
 
-def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+def relative(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
 
 
@@ -103,9 +105,8 @@ def check(shape: Shape, report: Report) -> None:
     query, key, value = random(n_rows, 3, n_head, d_head).unbind(1)
     cached = tuple(random(n_rows, n_head, shape.n_text_ctx, d_head) for _ in range(2))
     positions = (torch.arange(n_rows, device=DEVICE) * 13 % shape.n_text_ctx).int()
-    inputs = [each.float() for each in (query, key, value)]
     full = (cached[0].float(), cached[1].float())
-    expected = twins.self_attention(*inputs, full, positions, is_active)[is_active]
+    expected = twins.self_attention(query.float(), key.float(), value.float(), full, positions, is_active)[is_active]
     ours = self_attention(query, key, value, (cached[0], cached[1]), positions, is_active)[is_active]
     report["error self"] = relative(ours, expected)
     x, added, weight, bias = (random(*dims) for dims in ((n_rows, shape.n_state),) * 2 + ((shape.n_state,),) * 2)
@@ -131,6 +132,14 @@ def check_choose(shape: Shape) -> float:
     return float((states[0].out_tokens != states[1].out_tokens).sum())
 
 
+def attend_in_layers(
+    query: Tensor, keys: Tensor, values: Tensor, slots: Tensor, is_active: Tensor, *, is_shared: bool
+) -> None:
+    """keys, values: of all layers, (n_layers, n_slots, n_head, n_audio_ctx, d_head)"""
+    for layer in range(len(keys)):
+        cross_attention(query, keys[layer], values[layer], slots, is_active, is_shared=is_shared)
+
+
 def measure_kernels(shape: Shape, report: Report) -> None:
     """Cross-attention's bytes over its time, layer by layer as in a step, so that no cache holds them."""
     n_head, d_head = shape.n_head, shape.n_state // shape.n_head
@@ -141,10 +150,7 @@ def measure_kernels(shape: Shape, report: Report) -> None:
         for active, is_shared in ((1.0, False), (0.5, False), (1.0, True)):
             is_active = torch.arange(n_rows, device=DEVICE) < max(1, n_rows * active)
 
-            def step(keys=keys, values=values, query=query, slots=slots, on=is_active, shared=is_shared):
-                for layer in range(len(keys)):
-                    cross_attention(query, keys[layer], values[layer], slots, on, is_shared=shared)
-
+            step = partial(attend_in_layers, query, keys, values, slots, is_active, is_shared=is_shared)
             moved = 2 * n_layers * int(is_active.sum()) * keys[0, 0].numel() * keys.element_size()
             name = f"GB/s rows={n_rows} active={active} {'tiles' if is_shared else 'alone'}"
             report[name] = moved / seconds(captured(step)) / 1e9
@@ -188,14 +194,14 @@ def force_lengths(n_rows: int, shape: Shape) -> None:
     limits = torch.from_numpy(lengths(n_rows, shape.n_text_ctx - 8)).to(DEVICE)
     text = torch.from_numpy(rng.integers(0, shape.end, (n_rows, shape.n_text_ctx))).to(DEVICE)
 
-    def forced(logits: torch.Tensor, rows: Rows, rules: twins.RuleTables) -> None:
+    def forced(logits: Tensor, rows: Rows, rules: twins.RuleTables) -> None:
         num = rows.num_sampled.long()[:, None]
         token = text[: len(logits)].gather(1, num.clamp_max(text.shape[1] - 1))
         token = torch.where(num >= limits[: len(logits), None], rules.end, token)
         logits.scatter_(1, token, 3e4)
         choose(logits, rows, rules)
 
-    bursts.choose = forced
+    bursts.choose = forced  # type: ignore[attr-defined]
 
 
 def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
@@ -291,9 +297,9 @@ def main() -> None:
     parser.add_argument("--stages", default="checks,kernels,engine,reference")
     parser.add_argument("--shapes", default="large-v3,turbo,distil-large-v2")
     arguments = parser.parse_args()
-    stages, results = set(arguments.stages.split(",")), {}
+    stages, results = set(arguments.stages.split(",")), dict[str, Report]()
     for name in arguments.shapes.split(","):
-        shape, report = SHAPES[name], {}
+        shape, report = SHAPES[name], Report()
         results[name] = report
         roofline(shape, report)
         with tempfile.TemporaryDirectory() as folder:

@@ -96,7 +96,7 @@ def write_checkpoint(
     if shape.num_shards == 1:
         write_safetensors(folder / "model.safetensors", tensors, shape.dtype)
         return folder
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(shape.num_shards):
         file = f"model-{shard + 1:05}-of-{shape.num_shards:05}.safetensors"
         part = list(tensors)[shard :: shape.num_shards]
