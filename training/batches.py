@@ -66,10 +66,10 @@ def from_nothing(progress: float) -> Difficulty:
 
 
 def grown(progress: float) -> Difficulty:
-    """For a model that hears sounds already and learns words: moderate windows, full ones in the last third."""
+    """For a model that hears sounds already and learns words: moderate windows, mostly full ones in the last third."""
     strength = min(0.6, 0.2 + 0.6 * progress)
     if progress < 0.65:
-        return Difficulty((6000, 10000, 15000), (1, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT, 1.2)
+        return Difficulty((6000, 10000, 15000, 30000), (2, 4, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT, 1.2)
     return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT, 1.2)
 
 
