@@ -136,7 +136,9 @@ class _Graph:
         return self._op.transpose(self._op.reshape(x, dims, special_zero=False), self._integers(*HEADS_FIRST))
 
     def _weight(self, name: str, *dims: int) -> _Node:
-        """The mapped tensor itself, of which OpenVINO keeps its copy in bfloat16 and no other."""
+        """The mapped tensor itself, so that OpenVINO's own in bfloat16 is the only copy; one stored in bfloat16 is
+        widened first, which OpenVINO then keeps as well.
+        """
         values, stored = self._values(name, *dims), self._weights.tensor(name, dims)
         if stored.dtype != "F16":
             return self._op.constant(values, shared_memory=True)
