@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from asr_api.audio import decode_process
-from asr_api.audio.decode import DecodeLimits, Decoder
+from asr_api.audio.decode import DecodeLimits, Decoder, PcmStream
 from asr_api.audio.decode_worker.media import Media, breaks_off, has_open_end
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
@@ -480,6 +480,24 @@ async def test_a_cancelled_request_leaves_no_process() -> None:
             await asyncio.sleep(delay_s)
             task.cancel()
             await asyncio.wait([task])
+
+
+async def test_a_cancellation_while_the_process_ends_is_no_drama() -> None:
+    opened: asyncio.Future[PcmStream] = asyncio.get_running_loop().create_future()
+
+    async def open_and_leave(spool: Spool) -> None:
+        async with decoder.open(spool) as stream:
+            opened.set_result(stream)
+
+    async with decoding() as decoder:
+        with spool_of(encoded("mp3")) as spool:
+            task = asyncio.create_task(open_and_leave(spool))
+            worker = (await opened)._worker
+            assert worker.is_alive
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+            await wait_until(lambda: not worker.is_alive)
 
 
 async def test_a_cancellation_counts_though_the_next_block_is_there_already() -> None:

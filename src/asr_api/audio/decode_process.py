@@ -96,7 +96,7 @@ class DecodeProcess:
         await asyncio.wait([self._ended], timeout=DEATH_S)
         was_ended = self._ended.done()
         self._signal_kill()
-        status = await self._ended
+        status = await asyncio.shield(self._ended)
         with contextlib.suppress(OSError):
             last_words = os.read(self._stderr_fd, _STDERR_BYTES).decode(errors="replace").strip()
             log.warning("a decoder ended with status %s: %s", status, last_words or "no message")
@@ -116,9 +116,9 @@ class DecodeProcess:
             self._stderr_fd = -1
 
     async def close(self) -> None:
-        """Kills the process and waits until it is gone."""
+        """Kills the process and waits until it is gone; a cancellation ends the waiting alone."""
         self.kill()
-        await self._ended
+        await asyncio.shield(self._ended)
 
     def _signal_kill(self) -> None:
         if self.is_alive:
