@@ -1,0 +1,87 @@
+"""Program: compiles every kernel for a card that need not be there, and prints what each would take of it as JSON.
+
+    python -m tests.engines.cuda.kernels.compiling 90
+
+Launches are of whisper-large-v3's shape in float16 with 16 rows; nothing is run. The interpreter must be off.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from asr_api.engines.cuda import twins
+from asr_api.engines.cuda.kernels.choose import launch_choose
+from asr_api.engines.cuda.kernels.cross_attention import launch_cross_attention
+from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
+from asr_api.engines.cuda.kernels.self_attention import launch_self_attention
+from asr_api.engines.cuda.rows import open_rows
+
+N_ROWS, N_HEAD, D_HEAD, N_AUDIO_CTX, N_TEXT_CTX, N_VOCAB = 16, 20, 64, 1500, 448, 51_866
+MATRIX_PRODUCTS = ("mma.sync", "wgmma")
+
+
+class AbsentCard:
+    """What Triton asks of a driver in order to compile."""
+
+    def __init__(self, capability: int) -> None:
+        self._capability = capability
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self._capability, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return device
+
+
+def compile_all(capability: int) -> list[dict[str, object]]:
+    """shared_bytes of a program, and whether its products run on tensor cores, of each launch"""
+    report: list[dict[str, object]] = []
+
+    def compile_instead(kernel: Any, grid: tuple[int, ...]) -> Callable[..., None]:
+        def launch(*arguments: object, **options: object) -> None:
+            compiled = kernel.run(*arguments, grid=grid, warmup=True, **options)
+            is_on_tensor_cores = any(product in compiled.asm["ptx"] for product in MATRIX_PRODUCTS)
+            name, shared_bytes = kernel.fn.__name__, compiled.metadata.shared
+            report.append({"name": name, "shared_bytes": shared_bytes, "is_on_tensor_cores": is_on_tensor_cores})
+
+        return launch
+
+    driver.set_active(AbsentCard(capability))
+    JITFunction.__getitem__ = compile_instead
+    launch_all()
+    return report
+
+
+def launch_all() -> None:
+    """Every kernel in every way in which the engine launches it."""
+    zeros = partial(torch.zeros, dtype=torch.float16)
+    slot_of_row, is_active = torch.zeros(N_ROWS, dtype=torch.int32), torch.ones(N_ROWS, dtype=torch.bool)
+    heard = zeros(N_ROWS, N_HEAD, N_AUDIO_CTX, D_HEAD)
+    for n_q in (1, 4):
+        for is_shared in (False, True):
+            query = zeros(N_ROWS, n_q, N_HEAD, D_HEAD).transpose(1, 2)
+            launch_cross_attention(query, heard, heard, slot_of_row, is_active, is_shared=is_shared)
+    query, key, value = zeros(N_ROWS, 3, N_HEAD, D_HEAD).unbind(1)
+    said = zeros(N_ROWS, N_HEAD, N_TEXT_CTX, D_HEAD)
+    launch_self_attention(query, key, value, (said, said), slot_of_row, is_active)
+    x, weight = zeros(N_ROWS, 1, N_HEAD * D_HEAD), zeros(N_HEAD * D_HEAD)
+    launch_add_layer_norm(x, x, weight, weight)
+    suppressed = torch.zeros(N_VOCAB, dtype=torch.bool)
+    rules = twins.RuleTables(suppressed, suppressed, end=50_257, stamp_begin=50_365, max_first=50_415)
+    launch_choose(zeros(N_ROWS, N_VOCAB), open_rows(N_ROWS, N_TEXT_CTX, torch.device("cpu")), rules)
+
+
+if __name__ == "__main__":
+    print(json.dumps(compile_all(int(sys.argv[1]))))
