@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ FREQUENT = (*RELIABLE, *FLITE_VOICES)
 class Difficulty:
     """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
 
-    warp_share: windows that another vocal tract speaks, for a strength of 1
+    warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for a
+    strength of 1; max_holes: bands that a window may lack
     """
 
     lengths_ms: tuple[int, ...]
@@ -47,6 +48,8 @@ class Difficulty:
     digits_share: float = 0.15
     frequent_voices: tuple[str, ...] = RELIABLE
     warp_share: float = 0.6
+    colour_share: float = 0.5
+    max_holes: int = 0
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -65,12 +68,34 @@ def from_nothing(progress: float) -> Difficulty:
     return Difficulty((4000, 10000, 20000, 30000), (0.5, 1, 1, 3), 20, strength, 0.06, 0.1)
 
 
+GROWN = Difficulty(
+    lengths_ms=(6000, 10000, 20000, 30000),
+    weights=(1, 1, 1, 2),
+    max_sentences=20,
+    strength=0.6,
+    no_speech_share=0.06,
+    cut_share=0.08,
+    digits_share=0.08,
+    frequent_voices=FREQUENT,
+    warp_share=1.2,
+    colour_share=1.2,
+    max_holes=2,
+)
+
+
 def grown(progress: float) -> Difficulty:
     """For a model that hears sounds already and learns words: moderate windows, mostly full ones in the last third."""
-    strength = min(0.6, 0.2 + 0.6 * progress)
-    if progress < 0.65:
-        return Difficulty((6000, 10000, 15000, 30000), (2, 4, 2, 1), 20, strength, 0.02, 0.05, 0.06, FREQUENT, 1.2)
-    return Difficulty((6000, 10000, 20000, 30000), (1, 1, 1, 2), 20, strength, 0.06, 0.08, 0.08, FREQUENT, 1.2)
+    now = replace(GROWN, strength=min(GROWN.strength, 0.2 + 0.6 * progress))
+    if progress >= 0.65:
+        return now
+    return replace(
+        now,
+        lengths_ms=(6000, 10000, 15000, 30000),
+        weights=(2, 4, 2, 1),
+        no_speech_share=0.02,
+        cut_share=0.05,
+        digits_share=0.06,
+    )
 
 
 CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown}
@@ -188,7 +213,7 @@ class BatchMaker:
         windows = [self._windows.window(rng, plan) for _ in range(count)]
         has_prompts = rng.random() < PROMPT_SHARE
         targets = [self._target(window, has_prompts, rng) for window in windows]
-        heard = [self._spoiled(window, now.strength, rng) for window in windows]
+        heard = [self._spoiled(window, now, rng) for window in windows]
         characters = [character_ids(window) for window in windows]
         tokens, labels, spans = self._padded(targets)
         warp_share = now.warp_share * now.strength
@@ -212,9 +237,9 @@ class BatchMaker:
             target = with_prompt(target, prompt[-room:], self._vocabulary)
         return target
 
-    def _spoiled(self, window: Window, strength: float, rng: random.Random) -> tuple[sounds.Wave, sounds.Wave]:
+    def _spoiled(self, window: Window, now: Difficulty, rng: random.Random) -> tuple[sounds.Wave, sounds.Wave]:
         """The window's wave at some level with room, telephone and noise, and its spectral gain."""
-        pcm = window.pcm
+        pcm, strength = window.pcm, now.strength
         if window.sentences and rng.random() < 0.12 * strength:
             pcm = sounds.in_room(rng, pcm)
         is_telephone = rng.random() < 0.07 * strength
@@ -223,9 +248,10 @@ class BatchMaker:
         if window.sentences and rng.random() < 0.5 * strength:
             pcm = sounds.with_noise(rng, pcm, rng.uniform(5, 40))
         pcm = pcm * np.float32(10 ** (rng.uniform(-22, 6) * strength / 20))
-        flat = np.ones(N_BINS, np.float32)
-        is_coloured = is_telephone or rng.random() < 0.5 * strength
-        return pcm, sounds.spectral_gain(rng, N_BINS, is_telephone) if is_coloured else flat
+        gain = np.ones(N_BINS, np.float32)
+        if is_telephone or rng.random() < now.colour_share * strength:
+            gain = sounds.spectral_gain(rng, N_BINS, is_telephone)
+        return pcm, gain * sounds.spectral_holes(rng, N_BINS, now.max_holes)
 
     def _padded(self, targets: list[Target]) -> tuple[Tensor, Tensor, Tensor]:
         longest = max(len(target.tokens) for target in targets)

@@ -123,3 +123,16 @@ def spectral_gain(rng: random.Random, n_bins: int, is_telephone: bool) -> NDArra
     low, high = (300.0, 3400.0) if is_telephone else (rng.choice((0, 0, 80, 200)), rng.choice((8000, 8000, 6000, 4000)))
     gain_db -= 0.05 * np.maximum(0, low - hz) + 0.05 * np.maximum(0, hz - high)
     return (10 ** (np.maximum(gain_db, -60) / 10)).astype(np.float32)
+
+
+def spectral_holes(rng: random.Random, n_bins: int, max_holes: int) -> NDArray[np.float32]:
+    """Up to so many bands in which little is left, as factors on the power spectrum, (n_bins,) float32.
+
+    A model that must do without them leans on no single band, and so understands voices that it never heard.
+    """
+    pitch = np.log2(1 + np.linspace(0, SAMPLE_RATE / 2, n_bins) / 700)  # about as the ear spaces it
+    gain_db = np.zeros(n_bins)
+    for _ in range(rng.randint(0, max_holes)):
+        middle, width = rng.uniform(0, pitch[-1]), rng.uniform(0.05, 0.2) * pitch[-1]
+        gain_db -= rng.uniform(6, 30) * (np.abs(pitch - middle) < width / 2)
+    return (10 ** (gain_db / 10)).astype(np.float32)
