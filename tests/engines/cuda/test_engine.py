@@ -13,7 +13,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from asr_api.engines import select
-from asr_api.engines.cuda.engine import CudaEngine
+from asr_api.engines.cuda.ear import Ear
+from asr_api.engines.cuda.engine import CudaEngine, _kernel_notes
+from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
@@ -60,6 +62,34 @@ def test_late_windows_say_the_same_as_alone(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
     engine = open_cuda(folders["english"], slots=3)
     assert [each.tokens for each in listen(engine, windows)] == [listen(engine, [pcm])[0].tokens for pcm in windows]
+
+
+def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ear is busy from the moment in which it is given windows until the next step, as on a graphics card."""
+    engine = open_cuda(folders["english"], slots=8)
+    is_done, busy = Ear.is_done.fget, set[Ear]()
+    monkeypatch.setattr(Ear, "is_done", property(lambda ear: ear not in busy and is_done(ear)))
+    monkeypatch.setattr(Ear, "hear", lambda ear, *given, hear=Ear.hear: (hear(ear, *given), busy.add(ear))[0])
+    for job_id in range(8):
+        engine.admit([WindowJob(job_id, sound(3, job_id), TranscribeOptions(temperatures=(0.0,)))])
+        engine.step()
+        engine._machine.settle()
+        busy.clear()
+        assert len(engine._heard) <= 1
+    engine.close()
+
+
+def test_where_kernels_cannot_be_launched_somebody_is_told(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if DEVICE == "cpu":  # the attempt fails for want of a card, on machines with one for want of a compiler
+        assert "C compiler" in launch_error() or "not installed" in launch_error()
+        assert ("can't launch" in caplog.text) == (find_spec("triton") is not None)
+    monkeypatch.setattr("asr_api.engines.cuda.engine.launch_error", lambda: "there is no compiler")
+    machine = dataclasses.replace(open_cuda(folders["english"])._machine, device=torch.device("cuda"))
+    assert _kernel_notes(machine) == ("Decoding is slower than it could be on this GPU: there is no compiler.",)
 
 
 def test_a_window_that_is_tried_again_can_be_cancelled(folders: dict[str, Path]) -> None:

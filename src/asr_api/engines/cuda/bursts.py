@@ -78,7 +78,7 @@ class Bursts:
 
     def run(self, num_rows: int) -> Snapshot:
         """One burst over at least the first `num_rows` rows. Returns at once; nothing is waited for."""
-        n_rows = next(size for size in buckets(self._caches.n_rows) if size >= num_rows)
+        n_rows = bucket(num_rows, self._caches.n_rows)
         graph = self._graphs.get(n_rows)
         for _ in range(BURST_STEPS):
             if graph is None:
@@ -109,6 +109,11 @@ class Bursts:
     def _new_page(self) -> _Page:
         tensors = (self._rows.out_tokens, self._rows.out_logprobs, self._rows.num_sampled)
         return _Page(*(torch.empty(each.shape, dtype=each.dtype, pin_memory=self._is_cuda) for each in tensors))
+
+
+def bucket(num_rows: int, n_rows: int) -> int:
+    """Rows of the smallest step over at least `num_rows` of `n_rows`: every kernel was built for it."""
+    return next(size for size in buckets(n_rows) if size >= num_rows)
 
 
 def buckets(n_rows: int) -> list[int]:

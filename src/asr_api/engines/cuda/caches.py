@@ -41,7 +41,8 @@ class Caches:
     def reorder(self, sources: Tensor, targets: Tensor, num_tokens: int) -> None:
         """Each target row becomes its source row, all at once. sources, targets: (n,) int64"""
         for cache in (self.self_keys, self.self_values):
-            cache[:, targets, :, :num_tokens] = cache[:, sources, :, :num_tokens]  # the right side is a copy
+            for layer in cache:  # the right side is a copy, which of all layers at once would be a gigabyte
+                layer[targets, :, :num_tokens] = layer[sources, :, :num_tokens]
 
 
 def open_caches(spec: WhisperSpec, n_slots: int, n_rows: int, device: torch.device, dtype: torch.dtype) -> Caches:

@@ -100,6 +100,8 @@ def choose_machine(
         notes = (NO_FLASH_ON_CPU,) if wants_flash else ()
         return Machine(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
     name = torch.cuda.get_device_name(chosen)
+    # cuDNN plans attention anew for every shape. Those of the encoder are few, and `attending` allows it there.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     chosen_dtype = dtype or torch.float16
     if chosen_dtype == torch.float32:  # and not the nineteen bits of it that convolutions take by default
         torch.backends.cudnn.allow_tf32 = False

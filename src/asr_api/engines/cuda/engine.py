@@ -21,6 +21,7 @@ from asr_api.engines.cuda.bursts import Bursts
 from asr_api.engines.cuda.caches import Caches, open_caches
 from asr_api.engines.cuda.device import Machine, choose_machine
 from asr_api.engines.cuda.ear import Ear
+from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.loading import Loader
 from asr_api.engines.cuda.model import CrossProjection, Decoder, Encoder
 from asr_api.engines.cuda.reader import Reader
@@ -100,7 +101,7 @@ class CudaEngine:
             slots=sizes.n_slots,
             languages=self._prompter.languages,
             compute_type=str(machine.dtype).removeprefix("torch."),
-            notes=(*machine.notes, *_notes(options, sizes)),
+            notes=(*machine.notes, *_notes(options, sizes), *_kernel_notes(machine)),
         )
 
     @property
@@ -118,6 +119,7 @@ class CudaEngine:
     def step(self) -> list[FinishedJob]:
         """Hears the next windows and writes the others; waits only for the burst before the one it begins."""
         with self._working():
+            self._read_prompts()  # of what was heard meanwhile, before the ear is busy with the next windows again
             self._listen()
             self._read_prompts()
             self._read = [window for window in self._read if not self._writer.begin(window, self._reader)]
@@ -138,7 +140,7 @@ class CudaEngine:
         with self._working():
             self._bursts.capture()
         silence, options = np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions(temperatures=(0.0,))
-        for num in sorted({1, self._ear.max_batch}):  # memory that is short shows now
+        for num in range(1, self._ear.max_batch + 1):  # what is planned or built for a size, or lacks memory, is now
             jobs = [WindowJob(WARM_UP_JOB - index, silence, options) for index in range(num)]
             self.admit(jobs)
             self._begin_first(jobs[0].job_id)
@@ -255,6 +257,11 @@ def _notes(options: EngineOptions, sizes: Sizes) -> tuple[str, ...]:
     if options.compute_type != "auto":
         notes.append("COMPUTE_TYPE has no effect on a GPU: it is for processors.")
     return tuple(notes)
+
+
+def _kernel_notes(machine: Machine) -> tuple[str, ...]:
+    reason = launch_error() if machine.is_cuda else ""
+    return (f"Decoding is slower than it could be on this GPU: {reason}.",) if reason else ()
 
 
 def _is_lost() -> bool:

@@ -155,13 +155,15 @@ class Decoder:
         """
         end = first + tokens.shape[1]
         x = functional.embedding(tokens, self._tokens) + self._positions[first:end]
-        is_seen = torch.ones(tokens.shape[1], end, dtype=torch.bool, device=tokens.device).tril(first)
+        is_seen = None  # from the start on, "causal" says it all, and needs no mask that only slower attention takes
+        if first > 0:
+            is_seen = torch.ones(tokens.shape[1], end, dtype=torch.bool, device=tokens.device).tril(first)
         hidden = normalised(x, self._layers[0].attention_norm)
         for index, (layer, next_norm) in enumerate(self._with_next_norms):
             query, key, value = self._qkv(layer, hidden)
             keys, values = caches.self_keys[index], caches.self_values[index]
             keys[rows, :, first:end], values[rows, :, first:end] = key, value
-            said = attended(query, keys[rows, :, :end], values[rows, :, :end], is_seen)
+            said = attended(query, keys[rows, :, :end], values[rows, :, :end], is_seen, is_causal=first == 0)
             x, hidden = added(x, layer.attention_out(said), layer.cross_norm)
             keys, values = caches.cross_keys[index][slots], caches.cross_values[index][slots]
             heard = attended(self._cross_query(layer, hidden), keys, values)

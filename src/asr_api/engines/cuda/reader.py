@@ -21,6 +21,8 @@ from asr_api.engines.cuda.windows import Window
 from asr_api.engines.whisper.prompt import FedText, Prompter
 from asr_api.engines.whisper.rules import Floats
 
+READ_TOGETHER = 16  # windows: what they heard is gathered for each layer
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -64,12 +66,13 @@ class Reader:
         """Earlier text, maybe in another language, has no say in it."""
         if not windows:
             return
-        hidden = self._feed([_Part(window, 0, window.slot.prompt.head[-1:]) for window in windows])
-        starts = Late(self._decoder.logits(hidden[:, 0]).float()).arrived()
-        for window, logits in zip(windows, starts, strict=True):
-            slot = window.slot
-            slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
-            slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
+        groups = _grouped([_Part(window, 0, window.slot.prompt.head[-1:]) for window in windows])
+        starts = [Late(self._decoder.logits(self._feed(group)[:, 0]).float()) for group in groups]
+        for group, start in zip(groups, starts, strict=True):
+            for part, logits in zip(group, start.arrived(), strict=True):
+                slot = part.window.slot
+                slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
+                slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
 
     def first_logits(self, window: Window) -> Floats:
         """What follows the whole prompt, (n_vocab,); its last token is read, too."""
@@ -94,7 +97,8 @@ class Reader:
         return moved(torch.tensor(numbers, dtype=torch.int64), self._machine.device)
 
 
-def _grouped(parts: Sequence[_Part]) -> list[list[_Part]]:
-    """Those of one size together."""
+def _grouped(parts: Sequence[_Part]) -> list[Sequence[_Part]]:
+    """Those of one size together, as many as memory was left for."""
     ordered = sorted(parts, key=lambda part: part.size)
-    return [list(group) for _, group in groupby(ordered, key=lambda part: part.size)]
+    alike = [list(group) for _, group in groupby(ordered, key=lambda part: part.size)]
+    return [group[at : at + READ_TOGETHER] for group in alike for at in range(0, len(group), READ_TOGETHER)]

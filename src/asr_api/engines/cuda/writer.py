@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda.bursts import Bursts, Snapshot
+from asr_api.engines.cuda.bursts import Bursts, Snapshot, bucket
 from asr_api.engines.cuda.caches import Caches
 from asr_api.engines.cuda.device import Late, Machine
 from asr_api.engines.cuda.model import Decoder
@@ -185,7 +185,7 @@ class Writer:
 
     def _beam_logits(self, beams: Sequence[tuple[Window, BeamPass]], rows: Sequence[int]) -> np.ndarray:
         """One step of these rows alone, (rows, n_vocab) float32."""
-        n_rows = 1 + max(rows)
+        n_rows = bucket(1 + max(rows), self._caches.n_rows)
         fed = torch.zeros(4, n_rows, dtype=torch.int64)  # tokens, positions, slots, activity
         fed[0, rows] = torch.tensor([token for _, one in beams for token in one.next_tokens])
         fed[1, rows] = torch.tensor([position for _, one in beams for position in one.positions])

@@ -198,7 +198,7 @@ def launch_cross_attention(
     sizes = _Sizes(n_head, n_q, n_ctx, d_head, BLOCK, TILE, block_rows, block_splits, scale)
     listen = _listen_alone if n_q == 1 and block_rows == 0 else _listen_together
     listen[(n_rows, n_head, n_splits)](tensors, numbers, sizes, num_warps=4)
-    _combine[(n_rows, n_head, n_q)](tensors, numbers, sizes, num_warps=1)
+    _combine[(n_rows, n_head, n_q)](tensors, numbers, sizes._replace(block_rows=0), num_warps=1)
     return out.transpose(1, 2)  # (n_rows, n_head, n_q, d_head)
 
 

@@ -1,13 +1,17 @@
 """Triton, where it is installed: its language, and the decorator that makes a kernel of a function.
 
-Where it is not, kernels stay plain functions that nobody calls. Knows nothing about any kernel.
+Where it is not, kernels stay plain functions that nobody calls; the same where it can launch none, which is tried once.
+Knows nothing about any kernel that computes.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor
 
 try:
@@ -17,6 +21,8 @@ except ImportError:  # a processor's torch comes without it
     triton = None
 
 tl: Any = None if triton is None else triton.language
+
+logger = logging.getLogger(__name__)
 
 LOG2_E = 1.4426950408889634  # exp(x) = exp2(x · LOG2_E), and exp2 is what the card has
 
@@ -34,9 +40,28 @@ def jit(function: Callable[..., object]) -> Kernel:
     return cast(Kernel, kernel)
 
 
+@jit
+def _write_one(out: tl.tensor) -> None:
+    tl.store(out, 1)
+
+
+@cache
+def launch_error() -> str:
+    """Why no kernel can be launched on the graphics card, which there must be; empty where one was."""
+    if triton is None:
+        return "Triton is not installed"
+    try:
+        out = torch.zeros(1, dtype=torch.int32, device="cuda")
+        _write_one[(1,)](out)
+        return "" if out.item() == 1 else "Triton's kernels do not do what they should"
+    except Exception:  # whatever a compiler, a linker or a loader has to say
+        logger.warning("Triton can't launch kernels on this GPU; they are done without.", exc_info=True)
+        return "Triton needs a C compiler, Python's headers (in Debian gcc and python3-dev) and a folder to write to"
+
+
 def runs_kernels(tensor: Tensor) -> bool:
     """Whether kernels can be launched on the tensor's device."""
-    return triton is not None and tensor.is_cuda
+    return tensor.is_cuda and not launch_error()
 
 
 def fits_blocks(d_head: int) -> bool:
