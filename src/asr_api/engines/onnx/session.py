@@ -1,18 +1,23 @@
 """A graph with its weights → an ONNX Runtime session on the processor, and calls of it that copy nothing.
 
 Weights are read where they lie, in the page cache, so starting neither copies a checkpoint nor writes to disk. ONNX
-Runtime packs the big ones its own way. Knows nothing about what a graph computes.
+Runtime packs the big ones its own way, and tells nobody that it is used. Knows nothing about what a graph computes.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from asr_api.engines.onnx.builder import Graph
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Floats = NDArray[np.float32]
 Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
@@ -24,6 +29,7 @@ class Session:
     """One graph, ready to run."""
 
     def __init__(self, graph: Graph, num_threads: int) -> None:
+        onnxruntime = _load()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         # Waiting threads sleep. Spinning ones gain little on an idle machine and lose a step's time over and over when
@@ -56,11 +62,19 @@ class Call:
     ) -> None:
         self._session = session
         self._arrays = (*inputs.values(), *results.values())  # ONNX Runtime keeps no reference to them
-        self._binding = session.io_binding()
+        self._binding, ort_value = session.io_binding(), _load().OrtValue
         for name, array in inputs.items():
             self._binding.bind_cpu_input(name, array)
         for name, array in results.items():
-            self._binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+            self._binding.bind_ortvalue_output(name, ort_value.ortvalue_from_numpy(array))
 
     def run(self) -> None:
         self._session.run_with_iobinding(self._binding)
+
+
+def _load() -> Any:  # a module
+    """ONNX Runtime, which reports its use to its maker and keeps an identifier in the home folder, unless it finds this
+    in the environment when it is loaded.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module("onnxruntime")
