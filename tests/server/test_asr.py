@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from asr_api.server import entrance as entrance_module
 from asr_api.server import exchange
 from asr_api.server.app import create_app
 from asr_api.server.entrance import Entrance
+from asr_api.server.gate import is_local_client
 from asr_api.server.options import AppOptions
 from asr_api.transcript import Quality, Segment, TranscriptPart
 from tests.server.fakes import INFO, SEGMENTS, FakeTranscriber
@@ -287,6 +288,10 @@ async def test_what_goes_wrong_inside_keeps_its_details_inside(caplog: pytest.Lo
         ("127.0.0.1", {"forwarded": "for=10.0.0.7"}, False),
         ("127.0.0.1", {"x-real-ip": "10.0.0.7"}, False),
         ("127.0.0.1", {"via": "1.1 proxy"}, False),
+        ("127.0.0.1", {"x-envoy-external-address": "10.0.0.7"}, False),
+        ("127.0.0.1", {"x-cluster-client-ip": "10.0.0.7"}, False),
+        ("127.0.0.1", {"x-original-forwarded-for": "10.0.0.7"}, False),
+        ("127.0.0.1", {"cf-connecting-ip": "10.0.0.7"}, False),
         ("127.0.0.1", {"host": "rebound.evil.test:8000"}, False),
     ],
 )
@@ -298,6 +303,12 @@ async def test_paths_are_for_clients_on_this_machine(
         reply = await http.post("/asr", json={"url": str(path)}, headers=headers)
     assert (reply.status_code, fake.bodies) == ((200, [AUDIO]) if is_local else (403, []))
     assert is_local or reply.json()["code"] == "local_path_disabled"
+
+
+def test_what_nginx_says_by_default_is_not_taken_for_a_client_on_this_machine() -> None:
+    scope = {"type": "http", "headers": [(b"host", b"localhost:8000")], "client": ("127.0.0.1", 50_000)}
+    assert is_local_client(scope | {"http_version": "1.1"})
+    assert not is_local_client(scope | {"http_version": "1.0"})
 
 
 async def test_work_that_must_end_says_so() -> None:
@@ -313,15 +324,15 @@ async def test_work_that_must_end_says_so() -> None:
     assert fake.num_open_requests == 0
 
 
-def test_as_many_recordings_may_come_in_as_requests_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_as_many_recordings_may_come_in_as_requests_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance_module, "MIN_RECEIVING", 2)
     for max_requests, expected in ((0, 2), (5, 5)):
         entrance = Entrance(max_requests=max_requests)
-        with ExitStack() as places:
+        async with AsyncExitStack() as places:
             for _ in range(expected):
-                places.enter_context(entrance.receiving())
-            with pytest.raises(ServerOverloaded, match=f"receiving {expected} recordings"), entrance.receiving():
-                pass
+                await places.enter_async_context(entrance.receiving())
+            with pytest.raises(ServerOverloaded, match=f"receiving {expected} recordings"):
+                await places.enter_async_context(entrance.receiving())
 
 
 async def test_recordings_that_come_in_are_counted_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

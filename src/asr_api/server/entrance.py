@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
+from asr_api.server.receiving import Place, Receiving
 from asr_api.transcriber import Transcriber
 
 RETRY_S = 2
@@ -26,9 +27,8 @@ class Entrance:
     def __init__(self, transcriber: Transcriber | None = None, *, max_requests: int = 0) -> None:
         """max_requests: that may be worked on or wait; as many recordings may come in, but at least MIN_RECEIVING"""
         self.transcriber = transcriber
-        self._max_receiving = max(MIN_RECEIVING, max_requests)
+        self._receiving = Receiving(max(MIN_RECEIVING, max_requests))
         self._aborted = asyncio.Event()
-        self._num_receiving = 0
         self._num_inside = 0
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -59,24 +59,19 @@ class Entrance:
         """Returns when nobody is inside; close the door first."""
         await self._is_empty.wait()
 
-    @contextlib.contextmanager
-    def receiving(self) -> Iterator[None]:
-        """While audio comes in, by upload or download. Raises ServerOverloaded when too many do it at once.
+    @contextlib.asynccontextmanager
+    async def receiving(self) -> AsyncIterator[Place]:
+        """While audio comes in, by upload or download; raises as Receiving.place does.
 
         Places for transcribing are the scheduler's, so that slow senders take none of them.
         """
-        if self._num_receiving >= self._max_receiving:
+        try:
+            async with self._receiving.place() as place:
+                yield place
+        except ServerOverloaded:
             if self.transcriber is not None:
                 self.transcriber.metrics.requests.labels("refused").inc()
-            raise ServerOverloaded(
-                f"The server is receiving {self._max_receiving} recordings already; try again in a moment.",
-                retry_after_s=RETRY_S,
-            )
-        self._num_receiving += 1
-        try:
-            yield
-        finally:
-            self._num_receiving -= 1
+            raise
 
     def abort(self) -> None:
         """Ends all work that still runs, each with an error that tells its client to come back."""

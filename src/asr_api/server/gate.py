@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 PORT = re.compile(r":\d+$")
 QUIET_PATHS = frozenset({"/hc", "/metrics"})  # asked every few seconds by machines
-FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip")
+# Proxies that name themselves, or whom they speak for.
+FORWARDING_HEADER = re.compile(r"forward|client-ip|real-ip|connecting-ip|^via$|^cdn-loop$|^x-envoy-")
 CLIENT_CLOSED_REQUEST = 499
 MAX_HEADERS, MAX_HEADERS_BYTES = 100, 32 * 1024
 
@@ -102,12 +103,13 @@ async def _fail(exchange: Exchange, scope: Scope, error: AsrError) -> None:
 
 
 def is_local_client(scope: Scope) -> bool:
-    """Is the client a program on this machine, with no proxy between?
+    """Is the client a program on this machine, with no proxy between, as far as it can be seen?
 
-    The Host must be a loopback name as well: a web page can make a browser connect here under a name of its own.
+    The Host must be a loopback name as well: a web page can make a browser connect here under a name of its own. And
+    HTTP/1.0 is what nginx speaks to a server behind it, without a word of its client, unless told otherwise.
     """
     headers = Headers(scope=scope)
-    is_forwarded = any(name in FORWARDING_HEADERS or name.startswith("x-forwarded") for name in headers)
+    is_forwarded = scope["http_version"] == "1.0" or any(FORWARDING_HEADER.search(name) for name in headers)
     host = PORT.sub("", headers.get("host", ""))
     peer: str = (scope.get("client") or ("",))[0]
     return _is_loopback(peer) and not is_forwarded and (host.lower() == "localhost" or _is_loopback(host))

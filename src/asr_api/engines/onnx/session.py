@@ -76,5 +76,5 @@ def _load() -> Any:  # a module
     """ONNX Runtime, which reports its use to its maker and keeps an identifier in the home folder, unless it finds this
     in the environment when it is loaded.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")
     return import_module("onnxruntime")

@@ -43,9 +43,10 @@ def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
         arrived_s = time.perf_counter()
         given = [Given(name, text) for name, text in request.query_params.multi_items()]
         wishes = _read_wishes(given, entrance, options.defaults)  # before the body: a typo need not cost an upload
-        with entrance.receiving():
+        async with entrance.receiving() as place:
+            chunks = place.counted(request.stream())
             content_type = request.headers.get("content-type", "")
-            body = await entrance.run(read_body(content_type, request.stream(), media.max_media_bytes))
+            body = await entrance.run(read_body(content_type, chunks, media.max_media_bytes))
         started_s = time.perf_counter()
         if isinstance(body, Named):
             wishes = _read_wishes([*given, *body.given], entrance, options.defaults)
@@ -78,7 +79,7 @@ async def _transcribe(
     body: Spool | Named, wishes: TranscribeOptions, entrance: Entrance, media: MediaPolicy, *, is_local_client: bool
 ) -> Transcript:
     if isinstance(body, Named):
-        with entrance.receiving():
+        async with entrance.receiving():
             body = await open_named(body.url, media, is_local_client=is_local_client)
     with body:  # the route closes an upload as well, because this may be cancelled before it starts
         return await collect(entrance.enter().transcribe(body, wishes))
