@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asr_api.audio.source import Spool
 from asr_api.errors import RequestError
-from asr_api.server.body import MAX_JSON_BYTES, Named, read_body
+from asr_api.server.body import MAX_JSON_BYTES, Named, parse_named, read_body
 
 json_like = st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
 bodies = st.binary(max_size=300) | json_like.map(lambda value: json.dumps(value).encode())
@@ -49,3 +49,7 @@ def test_nothing_is_lost_changed_or_unforeseen(body: bytes, content_type: str, p
         assert result.status < 500
         is_named = body.lstrip().startswith(b"{") and len(body) <= MAX_JSON_BYTES
         assert not body or "json" in content_type or is_named
+
+
+def test_what_windows_programs_write_before_json_does_no_harm() -> None:
+    assert parse_named(b'\xef\xbb\xbf{"url": "/a.wav"}') == Named("/a.wav")

@@ -93,3 +93,11 @@ async def test_one_connection_carries_many_requests(port: int) -> None:
     last = HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
     reply = await talk(port, audio + HEALTH + audio + last)
     assert reply.count(b"HTTP/1.1 200 OK") == 4
+
+
+async def test_who_asks_for_a_websocket_gets_a_plain_answer_and_the_log_no_advice(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    wish = b"GET /hc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n"
+    assert (await talk(port, wish)).startswith(b"HTTP/1.1 200")
+    assert "WebSocket" not in caplog.text

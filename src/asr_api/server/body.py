@@ -61,7 +61,7 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
 def parse_named(body: bytes) -> Named:
     """Raises InvalidJson, InvalidRequest, MissingUrl, InvalidUrl or InvalidParameter."""
     try:
-        request = json.loads(body.decode(), object_pairs_hook=_object)
+        request = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise InvalidJson(f"The body is not valid JSON; send for example {EXAMPLE}.") from None
     if not isinstance(request, dict):

@@ -35,6 +35,10 @@ class BoundedH11Protocol(H11Protocol):
         self._disarm()
         super().connection_lost(exc)
 
+    def _should_upgrade(self) -> bool:
+        """Never: there are no WebSockets here, and the log need not say how to install some."""
+        return False
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # h11's words are not for clients
         error = InvalidRequest("The request is not valid HTTP/1.1, or its headers are too large; correct it.")
         request_id = uuid.uuid4().hex
