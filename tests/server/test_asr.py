@@ -270,9 +270,11 @@ async def test_what_goes_wrong_inside_keeps_its_details_inside(caplog: pytest.Lo
     assert reply.headers["x-should-retry"] == "false"
     assert "secret" not in reply.text
     assert "/secret/path" in caplog.text
-    async with client(FakeTranscriber(failure=InvalidAudio("The audio is broken; send it again."))) as http:
-        reply = await http.post("/asr", content=AUDIO)
+    with caplog.at_level("INFO"):
+        async with client(FakeTranscriber(failure=InvalidAudio("The audio is broken; send it again."))) as http:
+            reply = await http.post("/asr", content=AUDIO)
     assert (reply.status_code, reply.json()["error"]) == (400, "The audio is broken; send it again.")
+    assert "POST /asr 400 invalid_audio " in caplog.text
 
 
 @pytest.mark.parametrize(

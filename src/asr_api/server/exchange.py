@@ -31,6 +31,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.status: int | None = None
+        self.error_code = ""
         self.started_s = time.perf_counter()
         given_id = self.headers.get("x-request-id", "")
         self.request_id = given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex

@@ -98,6 +98,7 @@ class Gate:
 
 
 async def _fail(exchange: Exchange, scope: Scope, error: AsrError) -> None:
+    exchange.error_code = error.code
     if exchange.status is None:  # else a reply has begun, and breaking it off is all that is left
         await error_reply(error, exchange.request_id)(scope, exchange.receive, exchange.send)
 
@@ -136,4 +137,5 @@ def _log(exchange: Exchange, scope: Scope) -> None:
     level = logging.DEBUG if exchange.path in QUIET_PATHS else logging.INFO
     target = scope.get("raw_path", b"").decode("ascii", "replace")[:200]
     elapsed_ms = (time.perf_counter() - exchange.started_s) * 1000
-    logger.log(level, "%s %s %s %s %.0f ms", exchange.request_id, exchange.method, target, exchange.status, elapsed_ms)
+    outcome = f"{exchange.status} {exchange.error_code}".rstrip()
+    logger.log(level, "%s %s %s %s %.0f ms", exchange.request_id, exchange.method, target, outcome, elapsed_ms)
