@@ -16,7 +16,7 @@ from asr_api.engines.cuda.windows import Window
 from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
 from asr_api.engines.whisper.ladder import Attempt
 from asr_api.options import TranscribeOptions
-from asr_api.transcript import WindowTranscript
+from asr_api.transcript import WindowTranscript, Word
 
 AUTO = TranscribeOptions(temperatures=(0.0,))
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -58,8 +58,8 @@ def listen(
     said: dict[int, Heard] = {}
     finish = engine._finish
 
-    def remember(window: Window, attempt: Attempt) -> FinishedJob:
-        done = finish(window, attempt)
+    def remember(window: Window, attempt: Attempt, words: tuple[tuple[Word, ...], ...] = ()) -> FinishedJob:
+        done = finish(window, attempt, words)
         said[done.job_id] = Heard(window.slot.prompt.tokens, attempt.draft.tokens, done.transcript)
         return done
 

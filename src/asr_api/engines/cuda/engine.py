@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from asr_api.engines.admission import admitted
 from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.cuda.bursts import Bursts
 from asr_api.engines.cuda.caches import Caches, open_caches
-from asr_api.engines.cuda.device import Machine, choose_machine
+from asr_api.engines.cuda.device import Late, Machine, choose_machine
 from asr_api.engines.cuda.ear import Ear
 from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.loading import Loader
@@ -42,12 +43,27 @@ from asr_api.engines.whisper.weights import Weights
 from asr_api.engines.whisper.words import timed_words
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
+from asr_api.text.timestamps import TokenSpan
 from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import Word
 
 WARM_UP_JOB = -1
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ending:
+    """A window whose text is there, and whose words are being looked for.
+
+    first: token of the text that was fed for it with which the spans begin; looks: see Reader.attention
+    """
+
+    window: Window
+    attempt: Attempt
+    spans: Sequence[TokenSpan]
+    first: int
+    looks: Late
 
 
 class CudaEngine:
@@ -92,6 +108,7 @@ class CudaEngine:
         self._waiting: deque[WindowJob] = deque()
         self._heard: list[Window] = []  # or being heard: their prompts are still to be read
         self._read: list[Window] = []  # between two passes
+        self._ending: list[_Ending] = []
         self._windows: dict[int, Window] = {}  # by job: all that were ever given to the ear, until they are finished
         self._info = EngineInfo(
             model_id=options.model_id,
@@ -197,40 +214,46 @@ class CudaEngine:
         self._read += ready
 
     def _settle(self) -> list[FinishedJob]:
-        """What became of windows whose pass is done: finished, or to be tried again."""
-        finished = []
+        """What became of windows whose pass is done: finished, or to be tried again.
+
+        Words come one step late, so that the host times them while the device writes.
+        """
+        finished = [self._finish(each.window, each.attempt, self._words(each)) for each in self._ending]
+        self._ending = []
         for window in self._writer.take_done():
             window.read_start(self._prompter)
             attempt = self._finisher.settle(window.slot, window.one.drafts if window.one else [])
             if attempt is None:
                 self._read.append(window)
+            elif window.slot.job.options.words and (spans := self._finisher.spans(window.slot, attempt)):
+                self._ending.append(self._look(window, attempt, spans))
             else:
                 finished.append(self._finish(window, attempt))
         return finished
 
-    def _finish(self, window: Window, attempt: Attempt) -> FinishedJob:
+    def _finish(self, window: Window, attempt: Attempt, words: tuple[tuple[Word, ...], ...] = ()) -> FinishedJob:
         slot = window.slot
-        transcript = self._finisher.transcript(slot, attempt, self._words(window, attempt))
+        transcript = self._finisher.transcript(slot, attempt, words)
         if not attempt.draft.is_whole:
             logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
         self._leave(window)
         return FinishedJob(slot.job.job_id, transcript)
 
-    def _words(self, window: Window, attempt: Attempt) -> tuple[tuple[Word, ...], ...]:
-        """The words of each segment, where they are wanted."""
-        slot = window.slot
-        spans = self._finisher.spans(slot, attempt)
-        if not slot.job.options.words or not spans:
-            return ()
-        fed = self._prompter.fed_text(slot.prompt, [token for span in spans for token in span.tokens])
-        attention = self._reader.attention(window, fed)
-        return timed_words(spans, attention, fed.first, self._tokenizer, slot.audio_ms)
+    def _look(self, window: Window, attempt: Attempt, spans: Sequence[TokenSpan]) -> _Ending:
+        fed = self._prompter.fed_text(window.slot.prompt, [token for span in spans for token in span.tokens])
+        return _Ending(window, attempt, spans, fed.first, self._reader.attention(window, fed))
+
+    def _words(self, ending: _Ending) -> tuple[tuple[Word, ...], ...]:
+        """The words of each segment."""
+        audio_ms = ending.window.slot.audio_ms
+        return timed_words(ending.spans, ending.looks.arrived(), ending.first, self._tokenizer, audio_ms)
 
     def _leave(self, window: Window) -> None:
         self._writer.leave(window)
         del self._windows[window.slot.job.job_id]
         self._heard = [each for each in self._heard if each is not window]
         self._read = [each for each in self._read if each is not window]
+        self._ending = [each for each in self._ending if each.window is not window]
         self._free_places.append(window.place)
 
 

@@ -81,10 +81,9 @@ class Reader:
         logits: Floats = Late(self._decoder.logits(hidden[0, -1]).float()).arrived().copy()
         return logits
 
-    def attention(self, window: Window, fed: FedText) -> Floats:
+    def attention(self, window: Window, fed: FedText) -> Late:
         """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx)."""
-        looks = self._decoder.attention(self._moved(fed.tokens), window.place, self._caches)
-        return Late(looks).arrived()
+        return Late(self._decoder.attention(self._moved(fed.tokens), window.place, self._caches))
 
     def _feed(self, parts: Sequence[_Part]) -> Tensor:
         """Parts of one size → hidden states (n_parts, n_tokens, n_state)"""
