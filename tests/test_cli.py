@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,8 +13,9 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
@@ -30,6 +32,8 @@ from asr_api.transcriber import Transcriber
 from asr_api.transcript import TranscriptPart
 from tests.server.in_process import Cli, Ended
 from tests.server.running import ROOT, command, environment, wav
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -62,6 +66,41 @@ def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
     assert bad.startswith("asr-api: bad.wav: The data is no audio file")
     assert missing == "asr-api: nowhere.mp3: there is no such file; check the spelling."
     assert recordings.exists()
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(
+    cli: Cli, recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, whom no mode keeps out."""
+    closed = recordings / "closed"
+    closed.mkdir()
+    (recordings / "gone.wav").symlink_to("/nowhere/at/all.wav")
+    (recordings / "zz").symlink_to(recordings / "more")
+    (recordings / "more" / "back").symlink_to(recordings)
+    for module, name in ((os, "listdir"), (os, "scandir"), (os, "open")):
+        monkeypatch.setattr(module, name, closed_to(getattr(module, name), closed))
+    ended = cli.run("transcribe", "recordings")
+    heard = ("a.wav: 1 11", "b.wav: 2 22", "more/c.WAV: 3", "zz/c.WAV: 3")
+    assert ended.stdout.splitlines() == [f"recordings/{line}" for line in heard]
+    may_not = "The user that asr-api runs as may not read that path; change its owner or its mode."
+    assert ended.stderr.splitlines() == [
+        f"asr-api: recordings/closed: {may_not}",
+        "asr-api: recordings/gone.wav: it is a link that leads nowhere; mend or remove it.",
+    ]
+    assert ended.code == 1
+    monkeypatch.chdir(closed)
+    for name in (str(closed), "."):
+        ended = cli.run("transcribe", name)
+        assert (ended.code, ended.stdout, ended.stderr) == (1, "", f"asr-api: {name}: {may_not}\n")
+
+
+def closed_to(function: Callable[..., T], folder: Path) -> Callable[..., T]:
+    def refuse(path: object, *arguments: object, **named: object) -> T:
+        if isinstance(path, str | Path) and Path(path).absolute() == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return function(path, *arguments, **named)
+
+    return refuse
 
 
 def test_a_source_that_breaks_off_is_told_and_3(cli: Cli, tmp_path: Path) -> None:
@@ -131,6 +170,20 @@ def test_files_are_written_beside_each_other(cli: Cli, tmp_path: Path, recording
     assert written == ["a.srt", "b.mp4.srt", "b.wav.srt", "more/c.srt"]
     expected = "1\n00:00:00,000 --> 00:00:00,500\n3\n\n"
     assert (tmp_path / "subtitles/new/more/c.srt").read_text() == expected
+
+
+def test_no_output_overwrites_a_source(cli: Cli, tmp_path: Path, recordings: Path) -> None:
+    source = recordings / "x.json"
+    source.write_bytes(wav(1))
+    (tmp_path / "linked").symlink_to(recordings)
+    (tmp_path / "outputs").mkdir()
+    os.link(source, tmp_path / "outputs" / "x.json")
+    for folder in ("recordings", "linked", "outputs"):
+        ended = cli.run("transcribe", "recordings/x.json", "--format", "json", "--output-dir", folder)
+        sentence = f"--output-dir is '{folder}', where x.json would overwrite recordings/x.json; name another folder."
+        assert (ended.code, ended.stderr) == (2, f"asr-api: {sentence}\n")
+    assert source.read_bytes() == wav(1)
+    assert cli.run("transcribe", "recordings/x.json", "--format", "srt", "--output-dir", "recordings").code == 0
 
 
 def test_json_is_one_line_for_each_source(cli: Cli, recordings: Path) -> None:
@@ -257,6 +310,27 @@ def test_help_is_quick_and_names_every_setting(tmp_path: Path) -> None:
     code = "import sys, asr_api.cli; print(sorted({'numpy', 'fastapi', 'tqdm', 'huggingface_hub'} & {*sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert loaded == "[]\n"
+
+
+def test_a_bad_place_for_uploads_is_told_before_anything_starts(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    for arguments in (["serve", "--port", "0"], ["transcribe", "a.wav"], ["bench"]):
+        ended = cli.run(*arguments)
+        assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+        assert ended.stderr.startswith(f"asr-api: TMPDIR is '{tmp_path}/gone', which can't be written")
+
+
+def test_models_are_listed_without_a_folder_for_them(cli: Cli, tmp_path: Path) -> None:
+    assert cli.run("models", "--cache-dir", "new").stdout.startswith("builtin ")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    ended = cli.run("models", "--cache-dir", "file")
+    assert (ended.code, ended.stderr) == (
+        2,
+        "asr-api: CACHE_DIR is 'file', which is no folder that can be read; name another one.\n",
+    )
 
 
 def test_version_and_models(cli: Cli) -> None:

@@ -91,6 +91,37 @@ async def test_the_parts_are_started_and_ended(monkeypatch: pytest.MonkeyPatch, 
     assert metrics.registry.get_sample_value("asr_engine_ready") == 0
 
 
+async def test_only_a_download_needs_a_cache_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def resolve(model_id: str, *, revision: str | None, cache_dir: Path) -> Path:
+        asked.append((model_id, revision))
+        if model_id == "a/new":
+            raise CheckpointError("It could not be downloaded.")
+        return tmp_path
+
+    (tmp_path / "file").write_text("")
+    closed = {"cache_dir": str(tmp_path / "file" / "cache"), "model_revision": "v1"}
+    monkeypatch.setattr(compose, "resolve_checkpoint", resolve)
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
+    for model_id in ("builtin", str(tmp_path), "a/cached"):
+        async with open_transcriber(read_settings({"model_id": model_id, **closed}), Metrics()):
+            pass
+    assert asked == [("builtin", None), (str(tmp_path), None), ("a/cached", "v1")]
+    noted = [message for message in caplog.messages if "MODEL_REVISION" in message]
+    assert noted == [
+        f"MODEL_REVISION=v1 has no effect: MODEL_ID={model_id} is not from the hub"
+        for model_id in ("builtin", tmp_path)
+    ]
+    with pytest.raises(
+        CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which can't be written"
+    ):
+        async with open_transcriber(read_settings({"model_id": "a/new", **closed}), Metrics()):
+            pass
+
+
 async def test_a_checkpoint_that_cannot_be_had_is_an_error_and_a_slow_one_can_be_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,12 +14,12 @@ from typing import TypeVar
 from asr_api.audio import vad
 from asr_api.audio.decode import DecodeLimits, Decoder
 from asr_api.audio.source import LocalPaths, MediaPolicy
-from asr_api.config import Settings, open_cache_folder
+from asr_api.config import Settings, find_cache_folder
 from asr_api.engine_process import EngineProcess
-from asr_api.engines.checkpoint import resolve_checkpoint
+from asr_api.engines.checkpoint import BUILTIN, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
-from asr_api.errors import InvalidParameter, SettingsError
+from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import check_parameters
@@ -35,11 +35,7 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
     """A transcriber that is ready to work, ended on the way out. Raises StartupError when there can be none."""
     if settings.vad and not vad.is_installed():
         raise SettingsError(f"VAD is 1, and the package it needs is missing; run: {vad.INSTALL}")
-    cache = open_cache_folder(settings)
-    if cache.note:
-        logger.info("%s is the cache: %s", cache.path, cache.note)
-    resolve = partial(resolve_checkpoint, settings.model_id, revision=settings.model_revision, cache_dir=cache.path)
-    checkpoint = await in_background(resolve)
+    checkpoint = await in_background(partial(_find_checkpoint, settings))
     engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=metrics)
     scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
@@ -54,6 +50,24 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
         yield transcriber
     finally:
         await transcriber.aclose()
+
+
+def _find_checkpoint(settings: Settings) -> Path:
+    """Only what comes from the hub needs a cache, and only a download one that can be written."""
+    model_id, revision = settings.model_id, settings.model_revision
+    if model_id == BUILTIN or Path(model_id).expanduser().is_dir():
+        if revision is not None:
+            logger.warning("MODEL_REVISION=%s has no effect: MODEL_ID=%s is not from the hub", revision, model_id)
+        return resolve_checkpoint(model_id, revision=None, cache_dir=settings.cache_dir)
+    cache = find_cache_folder(settings)
+    if cache.note:
+        logger.info("%s is the cache: %s", cache.path, cache.note)
+    try:
+        return resolve_checkpoint(model_id, revision=revision, cache_dir=cache.path)
+    except CheckpointError as error:
+        if cache.problem is None:
+            raise
+        raise CheckpointError(f"{error} {cache.problem}") from None
 
 
 def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -29,6 +29,15 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+def _host_pattern(entry: str) -> str:
+    from asr_api.audio.link import host_pattern  # httpx takes 0.1 s to import, which only those pay who set it
+
+    return host_pattern(entry)
+
+
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
+
+
 class Settings(BaseSettings):
     """Every option, in the order of the README's table. An empty variable counts as not set, except where noted."""
 
@@ -40,11 +49,15 @@ class Settings(BaseSettings):
         "openai/whisper-large-v3",
         "Model: a hub id, a local folder, or `builtin` for the small model inside the package.",
     )
-    model_revision: str | None = setting(None, "Branch, tag or commit of the hub id.", shown="the default branch")
+    model_revision: str | None = setting(
+        None,
+        "Branch, tag or commit of the hub id. Where it has no effect, the start says so.",
+        shown="the default branch",
+    )
     cache_dir: Path = setting(
         Path("/data"),
-        "Where downloaded models are kept. While it is not set and `/data` is not there or not writable, "
-        "your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
+        "Where downloaded models are kept; writable when one has to be downloaded. While it is not set and `/data` is "
+        "not there or not writable, your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
     )
     batch_size: int = setting(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
     max_new_tokens: int = setting(
@@ -108,8 +121,12 @@ class Settings(BaseSettings):
         allowed="a folder that exists, or empty to switch local paths off",
         server_only=True,
     )
-    allowed_media_domains: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "Comma-separated hosts that links may point to.", shown="any public host"
+    allowed_media_domains: Annotated[tuple[HostPattern, ...], NoDecode] = setting(
+        (),
+        "Comma-separated hosts that links may point to: `example.org` is that host alone, `*.example.org` every host "
+        "below it. Empty is any public host.",
+        shown="any public host",
+        allowed="host names such as example.org or *.example.org, separated by commas",
     )
     allow_private_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = setting(
         (),
@@ -152,6 +169,8 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not parts:  # commas alone must not mean that everything is allowed
+            raise ValueError
         if info.field_name == "allowed_media_domains":
             return parts
         return [ipaddress.ip_network(part, strict=False) for part in parts]
@@ -188,10 +207,11 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class CacheFolder:
-    """A writable folder; `note` says why it is not the one that the settings name."""
+    """note: why it is not the one that the settings name; problem: why nothing can be downloaded into it"""
 
     path: Path
     note: str | None = None
+    problem: str | None = None
 
 
 def read_settings(flags: Mapping[str, str]) -> Settings:
@@ -203,23 +223,31 @@ def read_settings(flags: Mapping[str, str]) -> Settings:
         raise SettingsError("; ".join(sentences) + ".") from None
 
 
-def open_cache_folder(settings: Settings) -> CacheFolder:
-    """The folder for models, made if need be. A named one that can't be written is a SettingsError."""
+def find_cache_folder(settings: Settings) -> CacheFolder:
+    """The folder for models. It need not be there yet; what it holds can be used although it can't be written."""
     wanted = settings.cache_dir
     if "cache_dir" in settings.model_fields_set:
-        if _is_writable(wanted, make=True):
+        if _can_be_made(wanted):
             return CacheFolder(wanted)
-        raise SettingsError(
-            f"CACHE_DIR is '{wanted}'; it must be a folder that can be written. Change its owner or name another one."
-        )
-    if _is_writable(wanted, make=False):
+        problem = f"CACHE_DIR is '{wanted}', which can't be written; change its owner or name another folder."
+        return CacheFolder(wanted, problem=problem)
+    if _is_writable(wanted):
         return CacheFolder(wanted)
-    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "asr-api"
-    if _is_writable(own, make=True):
+    own = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "asr-api"  # noqa: PTH111  # Path's raises
+    if own.is_absolute() and _can_be_made(own):  # where nobody knows a home, `~` stays `~`
         return CacheFolder(own, f"{wanted} is not there or can't be written; set CACHE_DIR to choose another folder")
-    raise SettingsError(
-        f"CACHE_DIR is not set, and neither {wanted} nor {own} can be written. Set CACHE_DIR to a folder that can."
-    )
+    problem = f"CACHE_DIR is not set, and neither {wanted} nor {own} can be written; set it to a folder that can."
+    return CacheFolder(wanted, problem=problem)
+
+
+def check_spool_folder() -> None:
+    """Raises SettingsError when uploads can't be put where they should; Python passes over a bad TMPDIR in silence."""
+    named = os.environ.get("TMPDIR") or None
+    if not _is_writable(named):
+        what = f"'{named}', which" if named else "not set, and none of the usual folders for temporary files"
+        raise SettingsError(
+            f"TMPDIR is {what} can't be written; set it to one that can: uploads and downloads go there."
+        )
 
 
 def settings_table() -> str:
@@ -237,10 +265,14 @@ def _sentence(part: ErrorDetails) -> str:
     return complaint(name, Settings.model_fields[name], part["input"])
 
 
-def _is_writable(folder: Path, *, make: bool) -> bool:
+def _can_be_made(folder: Path) -> bool:
+    """Whether it can be written, or made by who writes to it."""
+    return _is_writable(next(one for one in (folder, *folder.parents) if os.path.lexists(one)))
+
+
+def _is_writable(folder: Path | str | None) -> bool:
+    """None: where Python puts temporary files."""
     try:
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError:

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.audio import link
-from asr_api.audio.link import fetch_url, parse_url
+from asr_api.audio.link import fetch_url, host_pattern, parse_url
 from asr_api.audio.source import MediaPolicy, names_link, open_named
-from asr_api.errors import AsrError, InvalidUrl
+from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -258,14 +258,33 @@ async def test_proxies_of_the_environment_are_ignored(servers: Servers, monkeypa
         ("good.test", True), ("GOOD.Test", True), ("sub.good.test", False), ("good.test.", False),
         ("good.test.evil.test", False), ("wild.test", False), ("a.wild.test", True), ("a.b.wild.test", True),
         ("awild.test", False), ("xgood.test", False), (MEDIA, False),
+        ("BÜCHER.test", True), ("xn--bcher-kva.test", True), ("bucher.test", False), ("xn--0", False),
     ],
 )  # fmt: skip
 async def test_allowed_domains(servers: Servers, host: str, is_allowed: bool) -> None:
     servers.answers["/x"] = ok()
-    servers.names = {host.lower(): [[MEDIA]]}
-    policy = replace(POLICY, allowed_media_domains=("Good.test", "*.wild.test"))
+    servers.names = {host.lower().replace("bücher", "xn--bcher-kva"): [[MEDIA]]}
+    policy = replace(
+        POLICY, allowed_media_domains=tuple(map(host_pattern, ("Good.test", "*.wild.test", "bücher.test")))
+    )
     assert await servers.fetch(f"http://{host}:{{port}}/x", policy) == (BODY if is_allowed else "url_not_allowed")
     assert bool(servers.lookups) == is_allowed
+
+
+async def test_a_host_that_is_not_allowed_is_told_to_the_client_and_to_the_log(
+    servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(UrlNotAllowed, match="host is not one that this server fetches from"):
+        await fetch_url("http://good.test/x", replace(POLICY, allowed_media_domains=("a.test",)))
+    assert "refused a link to 'good.test', which is not one of ALLOWED_MEDIA_DOMAINS" in caplog.messages
+    with pytest.raises(UrlNotAllowed, match="use a public link"):
+        await fetch_url("http://evil.test/x", POLICY, resolve=servers.resolve)
+    assert f"refused a link to 'evil.test', which resolves to {CANARY}" in caplog.messages
+
+
+async def test_a_name_that_only_looks_encoded_is_an_unknown_host(servers: Servers) -> None:
+    assert await servers.fetch("http://xn--0/") == "url_fetch_failed"
 
 
 async def test_an_allowed_domain_does_not_open_private_addresses(servers: Servers) -> None:

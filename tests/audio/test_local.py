@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -110,6 +111,17 @@ def test_outside_of_the_root_every_answer_is_the_same(root: Path, path: str) -> 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero", "/dev/fd/0", "/proc/self/fd/1", "/sys/kernel/mm"])
 def test_devices_and_processes_are_closed_even_to_this_machine(path: str) -> None:
     assert type(refusal(path, ANYONE)) is PathNotAllowed
+
+
+def test_only_who_may_name_any_file_is_told_that_it_may_not_be_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert "user that asr-api runs as may not read that path" in str(refusal(str(root / "a.wav"), ANYONE))
+    assert "outside of what this server may open" in str(refusal("a.wav", below(root)))
 
 
 def test_what_is_no_regular_file_is_refused_without_waiting_for_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

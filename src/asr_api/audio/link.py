@@ -2,7 +2,7 @@
 
 Every hop is parsed once by the library that dials it, rebuilt, resolved once, judged, and dialled by the judged
 address; `_JudgedTransport` is the only way out. Every blocked target gets the same answer, so that nobody can map our
-network. Knows nothing about audio.
+network; a name that no entry allows is refused before it is resolved, and told. Knows nothing about audio.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _UNSAFE = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _AUTHORITY = re.compile(r"([^:]*:)//([^/?#]*)(.*)", re.DOTALL)
 _OLD_IPV4 = re.compile(r"[^:]*://[0-9.]+(:[0-9]*)?(/|$)")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?!.{{254}}){_LABEL}(?:\.{_LABEL})*")
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "asr-api"}
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]  # host, port → addresses as text
@@ -68,6 +70,21 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver | None =
         await transport.aclose()
 
 
+def host_pattern(entry: str) -> str:
+    """An entry of `allowed_media_domains`, as people write it, in the form that hosts are compared in.
+
+    Raises ValueError unless it is a host name, or `*.` and a host name.
+    """
+    name = entry.removeprefix("*.")
+    try:
+        host = _host(httpx.URL(scheme="http", host=unicodedata.normalize("NFKC", name)))
+    except httpx.InvalidURL as error:
+        raise ValueError from error
+    if not _HOST_NAME.fullmatch(host):
+        raise ValueError
+    return entry.removesuffix(name) + host
+
+
 def parse_url(url: str) -> httpx.URL:
     """The URL as it will be dialled: parsed once, by httpx, and rebuilt from the parts; without a fragment."""
     if not url or len(url) > MAX_URL_CHARS or _UNSAFE.search(url):
@@ -81,11 +98,11 @@ def parse_url(url: str) -> httpx.URL:
         raise InvalidUrl("The url cannot be parsed; send it in the form https://host/path.") from error
     if parsed.scheme not in {"http", "https"}:
         raise UnsupportedUrlScheme("Only http and https links can be fetched; upload the file instead.")
-    if not parsed.host or "@" in parsed.fragment:
+    if not parsed.raw_host or "@" in parsed.fragment:
         raise InvalidUrl("The url must name a host and no user; send it in the form https://host/path.")
     if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
         raise InvalidUrl(f"The url's port must be between 1 and {MAX_PORT}; correct it or leave it out.")
-    return httpx.URL(scheme=parsed.scheme, host=parsed.host, port=parsed.port, raw_path=parsed.raw_path)
+    return httpx.URL(scheme=parsed.scheme, host=_host(parsed), port=parsed.port, raw_path=parsed.raw_path)
 
 
 def _with_plain_host(url: str) -> str:
@@ -178,7 +195,7 @@ class _JudgedTransport:
                 "GET",
                 url.copy_with(host=address),
                 headers={**_HEADERS, "Host": url.netloc.decode("ascii")},
-                extensions={"timeout": self._timeout, "sni_hostname": url.host},
+                extensions={"timeout": self._timeout, "sni_hostname": _host(url)},
             )
             try:
                 return await self._http.handle_async_request(request)
@@ -188,14 +205,20 @@ class _JudgedTransport:
 
     async def _judged(self, url: httpx.URL) -> Sequence[str]:
         """The addresses of the host, resolved once; UrlNotAllowed if the name or any one of them is not allowed."""
-        if "%" in url.host or not _is_allowed_host(url.host, self._policy.allowed_media_domains):
+        host = _host(url)
+        if not _is_allowed_host(host, self._policy.allowed_media_domains):
+            log.info("refused a link to %r, which is not one of ALLOWED_MEDIA_DOMAINS", host)
+            raise UrlNotAllowed(
+                "The link's host is not one that this server fetches from; use a host that it allows or upload."
+            )
+        if "%" in host:
             raise _not_allowed()
         port = url.port or (443 if url.scheme == "https" else 80)
         with anyio.fail_after(self._policy.connect_timeout_s):
-            addresses = await self._resolve(url.host, port)
+            addresses = await self._resolve(host, port)
         cidrs = self._policy.allow_private_cidrs
         if not all(is_dialable(address, cidrs) for address in addresses):
-            log.warning("refused a link to %r, which resolves to %s", url.host, ", ".join(addresses))
+            log.warning("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
             raise _not_allowed()
         return addresses
 
@@ -207,8 +230,12 @@ class _JudgedTransport:
 def _is_allowed_host(host: str, domains: tuple[str, ...]) -> bool:
     if not domains:
         return True
-    names = (domain.lower() for domain in domains)
-    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in names)
+    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in domains)
+
+
+def _host(url: httpx.URL) -> str:
+    """As it is dialled: a name in other letters in its ASCII form."""
+    return url.raw_host.decode("ascii")
 
 
 async def _resolve(host: str, port: int) -> list[str]:

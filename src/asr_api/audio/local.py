@@ -33,8 +33,8 @@ def open_local(path: str, policy: MediaPolicy, *, is_local_client: bool) -> Spoo
     """Opens a regular file that the rule allows.
 
     A relative path starts at the root where there is one, else in the server's working directory.
-    Errors: LocalPathDisabled, InvalidPath; PathNotAllowed, the same whether or not such a file exists; and where the
-    client may look: PathNotFound, PathNotFile, MediaTooLarge. No message repeats the path.
+    Errors: LocalPathDisabled, InvalidPath; PathNotAllowed, below a root the same whether or not such a file exists; and
+    where the client may look: PathNotFound, PathNotFile, MediaTooLarge. No message repeats the path.
     """
     rule = policy.local_paths
     if not rule.is_enabled or (rule.root is None and not is_local_client):
@@ -42,13 +42,13 @@ def open_local(path: str, policy: MediaPolicy, *, is_local_client: bool) -> Spoo
     if not path or len(path) > MAX_PATH_CHARS or not _is_clean(path):
         raise InvalidPath(f"The path must be 1 to {MAX_PATH_CHARS:,} characters of text without a NUL.")
     wanted = Path.cwd() / (rule.root or "") / path
-    _check_not_device(Path(os.path.normpath(wanted)))  # /dev/fd/7 may lead to the upload of another client
+    _check_not_device(Path(os.path.normpath(wanted)), rule)  # /dev/fd/7 may lead to the upload of another client
     try:
         real = Path(os.path.realpath(wanted))
         _check_allowed(real, rule)  # before the open, which may wake up a device
         fd = os.open(real, _FLAGS)
     except OSError as error:
-        raise _refusal(error) from error
+        raise _refusal(error, rule) from error
     try:
         _check_allowed(_path_of(fd), rule)
         size_bytes = _checked_size(fd, policy.max_media_bytes)
@@ -71,13 +71,13 @@ def _checked_size(fd: int, max_bytes: int) -> int:
 
 def _check_allowed(path: Path, rule: LocalPaths) -> None:
     if rule.root is not None and not path.is_relative_to(os.path.realpath(rule.root)):
-        raise _outside()
-    _check_not_device(path)
+        raise _closed(rule)
+    _check_not_device(path, rule)
 
 
-def _check_not_device(path: Path) -> None:
+def _check_not_device(path: Path, rule: LocalPaths) -> None:
     if any(path.is_relative_to(forbidden) for forbidden in _FORBIDDEN):
-        raise _outside()
+        raise _closed(rule, "Nothing below /dev, /proc and /sys is opened; name an audio file.")
 
 
 def _path_of(fd: int) -> Path:
@@ -95,15 +95,17 @@ def _is_clean(path: str) -> bool:
         return False
 
 
-def _outside() -> PathNotAllowed:
-    return PathNotAllowed("The path is outside of what this server may open; upload the file or send a link.")
+def _closed(rule: LocalPaths, reason: str = "") -> PathNotAllowed:
+    """With a root there is one answer for all; without one the client may name any file, and is told the reason."""
+    outside = "The path is outside of what this server may open; upload the file or send a link."
+    return PathNotAllowed(reason if rule.root is None else outside)
 
 
 def _not_a_file() -> PathNotFile:
     return PathNotFile("The path is not a regular file; name an audio file.")
 
 
-def _refusal(error: OSError) -> AsrError:
+def _refusal(error: OSError, rule: LocalPaths) -> AsrError:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return ServerOverloaded("The server has too many files open; try again later.", retry_after_s=5)
     if error.errno in {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP, errno.EISDIR}:  # sockets and odd devices
@@ -111,5 +113,5 @@ def _refusal(error: OSError) -> AsrError:
     if error.errno in {errno.ENAMETOOLONG, errno.EINVAL}:
         return InvalidPath("The path has a part that is too long for a file name; check the spelling.")
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return _outside()
+        return _closed(rule, "The user that asr-api runs as may not read that path; change its owner or its mode.")
     return PathNotFound("There is no file at that path on the server; check the spelling.")

@@ -29,7 +29,8 @@ class LocalPaths:
 class MediaPolicy:
     """The bounds of links and local files.
 
-    allowed_media_domains: empty allows every host; else exactly these hosts, and with "*.example.org" its sub-domains
+    allowed_media_domains: empty allows every host; else exactly these hosts, and with "*.example.org" its sub-domains;
+                           each as `link.host_pattern` writes it
     allow_private_cidrs:   networks that may be dialled although they are not public; never opens link-local addresses
                            nor the metadata services of clouds
     min_rate_bytes_s:      a download that stays below this rate for `rate_window_s` is given up

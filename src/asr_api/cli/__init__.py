@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from asr_api import __version__
 from asr_api.cli.files import Output
-from asr_api.config import Settings, open_cache_folder, read_settings
+from asr_api.config import Settings, check_spool_folder, find_cache_folder, read_settings
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.formats import FORMATS
 from asr_api.parameters import PARAMETERS, Given
@@ -57,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings(flags)
     if arguments.command == "models":
         return _list_models(settings)
+    check_spool_folder()
     _configure_logging(settings, is_server=arguments.command == "serve")
     if arguments.command == "serve":
         from asr_api.server.serve import serve
@@ -181,8 +182,11 @@ def _complain(error: AsrError) -> None:
 def _list_models(settings: Settings) -> int:
     from asr_api.engines.checkpoint import list_cached
 
-    cache = open_cache_folder(settings).path
-    found = list_cached(cache)
+    cache = find_cache_folder(settings).path
+    try:
+        found = list_cached(cache)
+    except (OSError, ValueError):
+        raise SettingsError(f"CACHE_DIR is '{cache}', which is no folder that can be read; name another one.") from None
     width = max((len(checkpoint.model_id) for checkpoint in found), default=0)
     for checkpoint in found:
         sys.stdout.write(f"{checkpoint.model_id:<{width}}  {checkpoint.size_bytes / 1e6:>8.1f} MB  {checkpoint.path}\n")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,10 +57,21 @@ class Output:
             raise StartupError(
                 f"{count} sources have the same name, {output}, and so would their outputs; rename them."
             )
+        self._check_overwrites_none(sources, self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             raise StartupError(f"--output-dir is '{self.folder}', which can't be made; name another folder.") from None
+
+    def _check_overwrites_none(self, sources: Sequence[Source], folder: Path) -> None:
+        files = {_identity(source.place): source.name for source in sources}
+        files.pop(None, None)
+        for source in sources:
+            path = self._path(source, folder)
+            if victim := files.get(_identity(path)):
+                raise StartupError(
+                    f"--output-dir is '{folder}', where {path.name} would overwrite {victim}; name another folder."
+                )
 
     def write(self, source: Source, transcript: Transcript) -> None:
         body = self.format.write(transcript)
@@ -67,10 +79,13 @@ class Output:
             sys.stdout.write(self._named(source, body) if self.names_sources else body)
             sys.stdout.flush()
             return
-        suffix = "txt" if self.format.name == "text" else self.format.name
-        path = self.folder / source.output.with_name(f"{source.output.name}.{suffix}")
+        path = self._path(source, self.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body, encoding="utf-8")
+
+    def _path(self, source: Source, folder: Path) -> Path:
+        suffix = "txt" if self.format.name == "text" else self.format.name
+        return folder / source.output.with_name(f"{source.output.name}.{suffix}")
 
     def _named(self, source: Source, body: str) -> str:
         """One line, as grep names the files of its lines."""
@@ -81,7 +96,10 @@ class Output:
 
 
 def list_sources(given: Sequence[str]) -> list[Source]:
-    """Folders become the audio files in them, in order and without hidden ones."""
+    """Folders become the audio files in them, in order and without hidden ones.
+
+    What can't be looked at, a closed folder or a link to nothing, is a source as well: opening it tells why.
+    """
     if given.count(STDIN) > 1:
         raise StartupError("- is named more than once, and stdin can be read only once; name it once.")
     sources: list[Source] = []
@@ -90,19 +108,53 @@ def list_sources(given: Sequence[str]) -> list[Source]:
             sources.append(Source("stdin", STDIN, Path("stdin")))
             continue
         path = Path(name)
-        if path.is_dir():
-            inside = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
-            audio = [file for file in inside if file.suffix.lower() in AUDIO_SUFFIXES and "/." not in f"/{file}"]
-            if not audio:
+        # Not Path's questions, which raise in closed folders.
+        inside = list(_walk(path)) if os.path.isdir(path) else [path]  # noqa: PTH112
+        if inside != [path]:
+            if not inside:
                 raise PathNotFound(
                     f"{name} holds no audio file; name its files one by one if their endings are unusual."
                 )
-            sources += [Source(str(path / file), str((path / file).absolute()), file) for file in audio]
-        elif "://" in name and not path.exists():
+            sources += [Source(str(file), str(file.absolute()), file.relative_to(path)) for file in inside]
+        elif "://" in name and not os.path.exists(path):  # noqa: PTH110
             sources.append(Source(name, name, Path(Path(urlsplit(name).path).name or "audio")))
         else:
-            sources.append(Source(name, str(path.absolute()), Path(path.name)))
+            sources.append(Source(name, str(path.absolute()), Path(path.absolute().name)))
     return _told_apart(sources)
+
+
+def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The audio files in a folder, and everything in it that can't be looked at.
+
+    above: the real folders on the way here, for links are followed, and some lead back.
+    """
+    real = folder.resolve()
+    if real in above:
+        return
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        try:
+            is_folder = stat.S_ISDIR(entry.stat().st_mode)
+        except OSError:
+            yield entry
+            continue
+        if is_folder:
+            yield from _walk(entry, (*above, real))
+        elif entry.suffix.lower() in AUDIO_SUFFIXES:
+            yield entry
+
+
+def _identity(place: str | Path) -> tuple[int, int] | None:
+    """Of the file that a name leads to, by whatever links; None when there is none."""
+    try:
+        status = os.stat(0 if place == STDIN else place)  # noqa: PTH116  # stdin has no path
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _told_apart(sources: Sequence[Source]) -> list[Source]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
@@ -123,7 +124,7 @@ class _Desk:
         try:
             return await open_named(source.place, self._policy_for(source), is_local_client=True)
         except PathNotFound:
-            raise PathNotFound("there is no such file; check the spelling.") from None
+            raise _missing(source.place) from None
 
     def _policy_for(self, source: Source) -> MediaPolicy:
         """People may open what they like of their own; what comes from elsewhere is bounded."""
@@ -136,6 +137,12 @@ class _Desk:
                 self.progress.advance((part.audio_ms - done_ms) / 1000)
                 done_ms = part.audio_ms
                 yield part
+
+
+def _missing(place: str) -> PathNotFound:
+    if Path(place).is_symlink():
+        return PathNotFound("it is a link that leads nowhere; mend or remove it.")
+    return PathNotFound("there is no such file; check the spelling.")
 
 
 class _Progress:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import IPv6Address
 
 from asr_api.errors import SettingsError
 
 EVERYWHERE = "*"
 BACKLOG = 2048
+FIRST_FREE_PORT = 1024  # those below are for root, unless the system says otherwise
 MISSING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
 
@@ -24,7 +26,7 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for one in opened:
             one.close()
-        raise _refusal(error, port) from None
+        raise _refusal(error, host, port) from None
     if not opened:
         raise SettingsError(f"HOST is '{host}', which is not an address of this machine; use * for every interface.")
     return opened
@@ -39,7 +41,13 @@ def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
         raise SettingsError(
             f"HOST is '{host}', which is not an address or a known name; use * for every interface."
         ) from None
-    return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
+    return list(dict.fromkeys(_plain(family, str(address[0])) for family, _, _, _, address in found))
+
+
+def _plain(family: socket.AddressFamily, address: str) -> tuple[socket.AddressFamily, str]:
+    """An IPv4 address in the clothes of IPv6, ::ffff:127.0.0.1, is what it means: our sockets for IPv6 take no IPv4."""
+    mapped = IPv6Address(address).ipv4_mapped if family == socket.AF_INET6 else None
+    return (socket.AF_INET, str(mapped)) if mapped else (family, address)
 
 
 def _bind(family: socket.AddressFamily, address: str, port: int) -> list[socket.socket]:
@@ -63,7 +71,14 @@ def _bind(family: socket.AddressFamily, address: str, port: int) -> list[socket.
     return [opened]
 
 
-def _refusal(error: OSError, port: int) -> SettingsError:
+def _refusal(error: OSError, host: str, port: int) -> SettingsError:
     if error.errno == errno.EADDRINUSE:
         return SettingsError(f"PORT is {port}, and another program is listening there; stop it or set another PORT.")
-    return SettingsError(f"PORT is {port}, and this user may not listen there; set a PORT from 1024 up.")
+    if error.errno == errno.EACCES and 0 < port < FIRST_FREE_PORT:
+        return SettingsError(
+            f"PORT is {port}, and this user may not listen there; set a PORT from {FIRST_FREE_PORT} up."
+        )
+    return SettingsError(
+        f"HOST is '{host}' and PORT is {port}, and the system does not let us listen there ({error.strerror}); "
+        "use * for every interface."
+    )
