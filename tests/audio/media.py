@@ -111,6 +111,11 @@ RECIPES = {
     "ac3": Recipe("ac3", "ac3", 48_000, sample_format="fltp"),
     "aac": Recipe("adts", "aac", sample_format="fltp"),
     "ts": Recipe("mpegts", "aac", sample_format="fltp"),
+    "loas": Recipe("latm", "aac", sample_format="fltp"),
+    "mpeg": Recipe("mpeg", "mp2"),
+    "vob": Recipe("vob", "ac3", 48_000, sample_format="fltp"),
+    "tta": Recipe("tta", "tta"),
+    "voc": Recipe("voc", "pcm_s16le"),
     "avi": Recipe("avi", "libmp3lame", sample_format="s16p"),
     "flv": Recipe("flv", "libmp3lame", sample_format="s16p"),
     "wv": Recipe("wv", "wavpack", sample_format="s16p"),
@@ -142,9 +147,17 @@ class _Pipe(io.RawIOBase):
         return len(data)
 
 
+@dataclass(frozen=True)
+class Pause:
+    """Time in which nothing was recorded: what comes from `at_s` on is stamped `length_s` later."""
+
+    at_s: float
+    length_s: float
+
+
 @cache
-def encoded(name: str, length_s: float = 3.0) -> bytes:
-    """The signal in one of RECIPES."""
+def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, video: bool = False) -> bytes:
+    """The signal in one of RECIPES; with a picture, which knows no pause, where the recipe or `video` wants it."""
     recipe = RECIPES[name]
     sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
     with av.open(sink, "w", format=recipe.container, options=dict(recipe.options)) as container:
@@ -152,7 +165,7 @@ def encoded(name: str, length_s: float = 3.0) -> bytes:
         stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=options)
         stream.codec_context.layout = recipe.layout
         stream.codec_context.bit_rate = recipe.bit_rate
-        video = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video else None
+        film = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video or video else None
         cover = container.add_stream("png", rate=1, width=1000, height=1000) if recipe.cover else None
         if cover is not None:
             cover.pix_fmt = "rgb24"
@@ -160,16 +173,27 @@ def encoded(name: str, length_s: float = 3.0) -> bytes:
             noise = np.random.default_rng(1).integers(0, 255, (1000, 1000, 3), dtype=np.uint8)
             picture = av.VideoFrame.from_ndarray(noise, format="rgb24")
             container.mux(cover.encode(picture) + cover.encode(None))
-        for frame in _frames(recipe, length_s, stream.codec_context.frame_size):
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-        if video is not None:
-            for index in range(round(length_s * 5)):
-                picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
-                picture.pts, picture.time_base = index, Fraction(1, 5)
-                container.mux(video.encode(picture))
-            container.mux(video.encode(None))
+        for frame in [*_frames(recipe, length_s, stream.codec_context.frame_size), None]:
+            container.mux([_moved(packet, pause) for packet in stream.encode(frame)])
+        if film is not None:
+            container.mux(_pictures(film, length_s + (pause.length_s if pause else 0)))
     return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
+
+
+def _moved(packet: av.Packet, pause: Pause | None) -> av.Packet:
+    if pause is not None and packet.pts * packet.time_base >= pause.at_s - 0.03:  # priming is stamped before zero
+        packet.pts += round(pause.length_s / packet.time_base)
+        packet.dts = packet.pts
+    return packet
+
+
+def _pictures(film: av.video.stream.VideoStream, length_s: float) -> list[av.Packet]:
+    packets = []
+    for index in range(round(length_s * 5)):
+        picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
+        picture.pts, picture.time_base = index, Fraction(1, 5)
+        packets += film.encode(picture)
+    return packets + film.encode(None)
 
 
 def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFrame]:

@@ -22,7 +22,8 @@ import pytest
 
 from asr_api.audio import decode_process
 from asr_api.audio.decode import DecodeLimits, Decoder, PcmStream
-from asr_api.audio.decode_worker.media import Media, breaks_off, has_open_end
+from asr_api.audio.decode_worker.endings import breaks_off, has_open_end
+from asr_api.audio.decode_worker.media import Media
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 from tests.audio.media import RECIPES, encoded, twin, wav, wav_header
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.anyio
 LIKENESS = {"amr": 0.5}  # models a voice, which our signal is not
 # Cut in half, these lose their index or have not reached their sound yet.
 USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
-NOT_SEEN_AS_CUT = {"ts", "flv"}  # made to be cut anywhere
+NOT_SEEN_AS_CUT = {"ts", "flv", "mpeg"}  # made to be cut anywhere
 
 
 @dataclass(frozen=True)

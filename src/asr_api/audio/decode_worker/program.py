@@ -21,18 +21,19 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from asr_api.audio.decode_worker.clock import Clock
+from asr_api.audio.decode_worker.endings import breaks_off, has_open_end
 from asr_api.audio.decode_worker.job import Job
 from asr_api.audio.decode_worker.media import (
     Media,
     Refused,
     audio_stream,
-    breaks_off,
     check_bounds,
     declared_s,
-    has_open_end,
     is_exact,
     measured_s,
     open_media,
+    timeline,
 )
 from asr_api.audio.decode_worker.sandbox import confine_resources, confine_worker
 
@@ -93,12 +94,14 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
     """Sends the length, then the PCM as it is decoded; returns how the media ended."""
     with open_media(media) as container:
         stream = audio_stream(container, job)
-        length_s = declared_s(container, stream)
+        clock = timeline(container, stream)
+        length_s = declared_s(container, stream, clock)
         is_certain = is_exact(container, stream, media)
         if not 0 < length_s <= job.max_audio_s:  # silent headers, or a claim that has to be checked
             length_s, is_certain = measured_s(Media(media.fd), job), False
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
-        num_samples = send_pcm(resampled(frames(container, stream, health), job), job, channel)
+        blocks = resampled(frames(container, stream, health), Clock(clock), job)
+        num_samples = send_pcm(blocks, job, channel)
         is_cut = breaks_off(media, container.format.name)
         is_open = has_open_end(media, container.format.name)
     if num_samples == 0:
@@ -139,21 +142,32 @@ def frames(container: InputContainer, stream: AudioStream, health: Health) -> It
         health.note(is_packet=False, has_failed=True)
 
 
-def resampled(source: Iterator[AudioFrame], job: Job) -> Iterator[bytes]:
-    """PCM blocks of about GROUP_S; starts afresh where the format of the stream changes."""
+def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[bytes]:
+    """PCM blocks of about GROUP_S; starts afresh where the format of the stream changes, and after a gap."""
     signature: tuple[str, str, int] | None = None
     group, resampler = AudioFifo(), new_resampler()
     for frame in source:
         current = (frame.format.name, frame.layout.name, frame.sample_rate)
         if current != signature:
             check_bounds(frame.sample_rate, len(frame.layout.channels), job)
+        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate)
+        if current != signature or silence_s:
             yield from drained(group, resampler)
+            yield from silent(silence_s)
             signature, group, resampler = current, AudioFifo(), new_resampler()
         frame.pts = None
         group.write(frame)
         if group.samples >= GROUP_S * frame.sample_rate:
             yield from converted(resampler, group.read())
     yield from drained(group, resampler)
+
+
+def silent(length_s: float) -> Iterator[bytes]:
+    """PCM blocks, none longer than GROUP_S."""
+    left, most = round(length_s * RATE_HZ), round(GROUP_S * RATE_HZ)
+    while left > 0:
+        yield bytes(min(left, most) * SAMPLE_BYTES)
+        left -= most
 
 
 def new_resampler() -> AudioResampler:
