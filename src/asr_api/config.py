@@ -68,7 +68,10 @@ class Settings(BaseSettings):
         le=MAX_WINDOW_TOKENS,
     )
     chunk_length_s: float = setting(
-        MODEL_WINDOW_S, "Length of a window in seconds; the model sees at most 30. Less than 10 costs words.", ge=1, le=MODEL_WINDOW_S
+        MODEL_WINDOW_S,
+        "Length of a window in seconds; the model sees at most 30. Less than 10 costs words.",
+        ge=1,
+        le=MODEL_WINDOW_S,
     )
     stride_length_s: float | None = setting(
         None,
