@@ -144,6 +144,19 @@ async def test_every_kind_of_wav_gives_the_same_pcm() -> None:
     assert wrong == {}
 
 
+async def test_a_nist_file_is_read() -> None:
+    fields = ("channel_count -i 1", "sample_rate -i 16000", "sample_n_bytes -i 2", "sample_count -i 48000")
+    header = "\n".join(
+        ("NIST_1A", "   1024", *fields, "sample_byte_format -s2 01", "sample_coding -s3 pcm", "end_head\n")
+    )
+    data = header.encode().ljust(1024) + twin().astype("<i2").tobytes()
+    results = await decode_all({"whole": data, "cut": data[:-32_000]})
+    assert isinstance(whole := results["whole"], Decoded)
+    assert isinstance(cut := results["cut"], Decoded)
+    assert np.array_equal(whole.pcm, twin())
+    assert (whole.is_truncated, cut.is_truncated, len(cut.pcm)) == (False, True, 32_000)
+
+
 async def test_tags_in_other_alphabets_than_ours_do_not_matter() -> None:
     title = "Übung".encode("latin-1") + b"\xff\xfe"
     tag = b"LIST" + struct.pack("<I", 4 + 8 + 8) + b"INFOINAM" + struct.pack("<I", 8) + title.ljust(8, b"\0")
@@ -158,6 +171,19 @@ async def test_mixing_down_does_not_clip() -> None:
     result = (await decode_all({"loud": wav(loud, 16_000)}))["loud"]
     assert isinstance(result, Decoded)
     assert np.mean(np.abs(result.pcm.astype(int)) >= 32_767) < 0.01
+
+
+async def test_channels_that_cancel_each_other_out_are_heard_all_the_same() -> None:
+    left = speech(9.0, 44_100)
+    right = left.copy()
+    right[3 * 44_100 : 7 * 44_100] *= -1  # the second group, and halves of others
+    media = {"all": wav(np.hstack([left, -left]), 44_100), "some": wav(np.hstack([left, right]), 44_100)}
+    results = await decode_all(media)
+    assert isinstance(everything := results["all"], Decoded)
+    assert isinstance(some := results["some"], Decoded)
+    assert (len(everything.pcm), len(some.pcm)) == (9 * 16_000, 9 * 16_000)
+    assert likeness(everything.pcm, twin(9.0)) > 0.98
+    assert likeness(some.pcm[64_000:96_000], twin(9.0)[64_000:96_000]) > 0.98
 
 
 def hostile() -> dict[str, tuple[str, bytes]]:
@@ -199,6 +225,12 @@ def hostile() -> dict[str, tuple[str, bytes]]:
         "m4a without index": ("invalid_audio", m4a[: len(m4a) // 2]),
         "wav format unknown": ("invalid_audio", one_second[:20] + b"\x77\x77" + one_second[22:]),
         "webm header only": ("invalid_audio", encoded("webm-recorder")[:40]),
+        **{
+            f"{name} damaged": ("invalid_audio", encoded(name)[:16] + rng.bytes(3000))
+            for name in ("mpeg", "tta", "voc", "loas")
+        },
+        "nist damaged": ("invalid_audio", b"NIST_1A\n   1024\n" + rng.bytes(3000)),
+        "dts damaged": ("invalid_audio", b"\x7f\xfe\x80\x01" + rng.bytes(3000)),
     }
 
 

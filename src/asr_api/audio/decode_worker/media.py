@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 
 from asr_api.audio.decode_worker.clock import MAX_GAP_S, Clock, Timeline
 from asr_api.audio.decode_worker.job import Job
@@ -154,7 +156,9 @@ def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) 
         is_per_track = container.format.name in PER_TRACK_DEMUXERS
         begins_s = float((stream.start_time or 0) * stream.time_base) - clock.start_s if is_per_track else 0.0
         return max(0.0, begins_s) + float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    length_s = (container.duration or 0) / av.time_base
+    counts_from_zero = container.format.name == MATROSKA and length_s > clock.start_s
+    return length_s - clock.start_s if counts_from_zero else length_s
 
 
 def measured_s(media: Media, job: Job) -> float:
@@ -162,13 +166,17 @@ def measured_s(media: Media, job: Job) -> float:
     with open_media(media) as container:
         stream = audio_stream(container, job)
         clock = Clock(timeline(container, stream))
-        with contextlib.suppress(av.FFmpegError):  # a truncated file is that long
-            for packet in container.demux(stream):
-                length_s = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
-                clock.place(packet.pts, length_s)
-                if clock.length_s > job.max_audio_s:
-                    raise Refused("audio_too_long")
+        for packet in _packets(container, stream):
+            length_s = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+            clock.place(packet.pts, length_s)
+            if clock.length_s > job.max_audio_s:
+                raise Refused("audio_too_long")
     return clock.length_s
+
+
+def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    with contextlib.suppress(av.FFmpegError):  # a truncated file is that long
+        yield from container.demux(stream)
 
 
 def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:

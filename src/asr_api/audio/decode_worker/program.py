@@ -15,9 +15,7 @@ import struct
 from collections.abc import Iterator
 
 import av
-from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -28,18 +26,15 @@ from asr_api.audio.decode_worker.media import (
     Media,
     Refused,
     audio_stream,
-    check_bounds,
     declared_s,
     is_exact,
     measured_s,
     open_media,
     timeline,
 )
+from asr_api.audio.decode_worker.resampling import RATE_HZ, SAMPLE_BYTES, resampled
 from asr_api.audio.decode_worker.sandbox import confine_resources, confine_worker
 
-RATE_HZ = 16_000
-SAMPLE_BYTES = 2
-GROUP_S = 2.0  # frames are resampled and sent in groups: crossings and frames of 26 ms each are most of the cost
 FRAME_HEADER = struct.Struct("<cI")
 PARSER_DELAY_PACKETS = 1  # trouble with reading shows up this much before the packet that suffers
 TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
@@ -119,7 +114,7 @@ def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:
         if num_samples > job.max_audio_s * RATE_HZ:
             raise Refused("audio_too_long")
         held += block
-        if num_samples >= job.min_audio_s * RATE_HZ:
+        if held and num_samples >= job.min_audio_s * RATE_HZ:
             send(channel, b"P", held)
             held.clear()
     if held:
@@ -140,50 +135,6 @@ def frames(container: InputContainer, stream: AudioStream, health: Health) -> It
             yield from decoded
     except av.FFmpegError:
         health.note(is_packet=False, has_failed=True)
-
-
-def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[bytes]:
-    """PCM blocks of about GROUP_S; starts afresh where the format of the stream changes, and after a gap."""
-    signature: tuple[str, str, int] | None = None
-    group, resampler = AudioFifo(), new_resampler()
-    for frame in source:
-        current = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if current != signature:
-            check_bounds(frame.sample_rate, len(frame.layout.channels), job)
-        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate)
-        if current != signature or silence_s:
-            yield from drained(group, resampler)
-            yield from silent(silence_s)
-            signature, group, resampler = current, AudioFifo(), new_resampler()
-        frame.pts = None
-        group.write(frame)
-        if group.samples >= GROUP_S * frame.sample_rate:
-            yield from converted(resampler, group.read())
-    yield from drained(group, resampler)
-
-
-def silent(length_s: float) -> Iterator[bytes]:
-    """PCM blocks, none longer than GROUP_S."""
-    left, most = round(length_s * RATE_HZ), round(GROUP_S * RATE_HZ)
-    while left > 0:
-        yield bytes(min(left, most) * SAMPLE_BYTES)
-        left -= most
-
-
-def new_resampler() -> AudioResampler:
-    """Mixes down with weights that add up to one, so that nothing clips; libswresample's default filter."""
-    return AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-
-
-def drained(group: AudioFifo, resampler: AudioResampler) -> Iterator[bytes]:
-    if group.samples:
-        yield from converted(resampler, group.read())
-    yield from converted(resampler, None)
-
-
-def converted(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
-    for mono in resampler.resample(frame):
-        yield bytes(memoryview(mono.planes[0])[: mono.samples * SAMPLE_BYTES])
 
 
 def load_everything() -> None:
