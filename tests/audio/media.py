@@ -94,6 +94,12 @@ RECIPES = {
     "m4a-index-last": Recipe("ipod", "aac", sample_format="fltp"),
     "m4a-index-first": Recipe("ipod", "aac", sample_format="fltp", options=(("moov_size", "20000"),)),
     "m4a-fragments": Recipe("mp4", "aac", sample_format="fltp", options=(("movflags", "frag_keyframe+empty_moov"),)),
+    "m4a-segments": Recipe(
+        "mp4",
+        "aac",
+        sample_format="fltp",
+        options=(("movflags", "empty_moov+default_base_moof"), ("frag_duration", "500000")),
+    ),
     "m4a-alac": Recipe("ipod", "alac", sample_format="s16p"),
     "mp4-video": Recipe("mp4", "aac", sample_format="fltp", video=True),
     "mov-pcm": Recipe("mov", "pcm_s16le"),

@@ -64,7 +64,8 @@ class DecodeLimits:
 
 
 class PcmStream:
-    """Yields (n_samples,) int16 blocks of about two seconds, 16 kHz mono.
+    """Yields (n_samples,) int16 blocks of about two seconds, 16 kHz mono, timed by the clock of the file: silence is
+    where nothing was recorded.
 
     duration_hint_ms: declared by the file, or measured where it declares none; None if neither is possible
     is_truncated:     known after the last block: the file broke off, and this was the part that could be decoded

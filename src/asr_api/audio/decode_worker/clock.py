@@ -43,6 +43,7 @@ class Clock:
 
     def __init__(self, timeline: Timeline) -> None:
         self.length_s = 0.0  # of all that was placed, silence included
+        self.silence_s = 0.0  # thereof
         self._timeline = timeline
         self._origin_s = timeline.start_s  # the stamp of the beginning
         self._next_s: float | None = None  # the stamp that goes on without a break; None before the first
@@ -56,6 +57,7 @@ class Clock:
             self._next_s = at_s
         if self._next_s is not None:
             self._next_s += length_s
+        self.silence_s += silence_s
         self.length_s += silence_s + length_s
         return silence_s
 

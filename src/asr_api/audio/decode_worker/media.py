@@ -161,22 +161,29 @@ def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) 
     return length_s - clock.start_s if counts_from_zero else length_s
 
 
+def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """Those of one stream; the last one is empty. Where reading fails, FFmpegError."""
+    # Where streams turn up on the way, PyAV asks for the end of some that it has no object for; ours has ended before.
+    with contextlib.suppress(IndexError):
+        yield from container.demux(stream)
+
+
 def measured_s(media: Media, job: Job) -> float:
     """Sums up the packets without decoding them (some 15,000 times real time), so that no bomb is ever decoded."""
-    with open_media(media) as container:
+    length_s = 0.0
+    with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
         stream = audio_stream(container, job)
         clock = Clock(timeline(container, stream))
-        for packet in _packets(container, stream):
-            length_s = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
-            clock.place(packet.pts, length_s)
-            if clock.length_s > job.max_audio_s:
+        for packet in packets(container, stream):
+            clock.place(packet.pts, duration_s(packet))
+            length_s = clock.length_s
+            if length_s > job.max_audio_s:
                 raise Refused("audio_too_long")
-    return clock.length_s
+    return length_s
 
 
-def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-    with contextlib.suppress(av.FFmpegError):  # a truncated file is that long
-        yield from container.demux(stream)
+def duration_s(packet: Packet[AudioStream]) -> float:
+    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
 
 
 def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
@@ -185,6 +192,8 @@ def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bo
         return counts_frames(media)
     if container.format.name == MATROSKA:  # knows the length of the file alone
         return len(container.streams) == 1
+    if container.format.name == MOV and not stream.frames and container.start_time:  # cut out of a longer stream
+        return False
     return container.format.name in EXACT_DEMUXERS and (stream.duration is not None or len(container.streams) == 1)
 
 

@@ -27,9 +27,11 @@ from asr_api.audio.decode_worker.media import (
     Refused,
     audio_stream,
     declared_s,
+    duration_s,
     is_exact,
     measured_s,
     open_media,
+    packets,
     timeline,
 )
 from asr_api.audio.decode_worker.resampling import RATE_HZ, SAMPLE_BYTES, resampled
@@ -45,6 +47,7 @@ class Health:
 
     def __init__(self, messages: list[tuple[int, str, str]]) -> None:
         self.num_errors = 0
+        self.lost_s = 0.0  # in packets that could not be decoded
         self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest trouble
         self._messages = messages  # (level, source, text), which the library goes on filling
 
@@ -89,19 +92,20 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
     """Sends the length, then the PCM as it is decoded; returns how the media ended."""
     with open_media(media) as container:
         stream = audio_stream(container, job)
-        clock = timeline(container, stream)
-        length_s = declared_s(container, stream, clock)
+        file_clock = timeline(container, stream)
+        length_s, clock = declared_s(container, stream, file_clock), Clock(file_clock)
         is_certain = is_exact(container, stream, media)
         if not 0 < length_s <= job.max_audio_s:  # silent headers, or a claim that has to be checked
             length_s, is_certain = measured_s(Media(media.fd), job), False
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
-        blocks = resampled(frames(container, stream, health), Clock(clock), job)
+        blocks = resampled(frames(container, stream, health), clock, job)
         num_samples = send_pcm(blocks, job, channel)
         is_cut = breaks_off(media, container.format.name)
         is_open = has_open_end(media, container.format.name)
     if num_samples == 0:
         raise media.blame() if health.num_errors else Refused("empty_audio")
-    is_short = is_certain and num_samples / RATE_HZ < length_s - TRUNCATION_S
+    heard_s = num_samples / RATE_HZ - min(clock.silence_s, health.lost_s)  # silence in place of damage is not sound
+    is_short = is_certain and heard_s < length_s - TRUNCATION_S
     return {"is_truncated": not is_open and (health.is_bad_at_the_end or is_short or is_cut)}
 
 
@@ -125,12 +129,13 @@ def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:
 def frames(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[AudioFrame]:
     """Decoded frames; a packet that cannot be decoded is skipped, as players do, and where reading fails is the end."""
     try:
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             decoded, has_failed = [], False
             try:
                 decoded = stream.decode(packet)
             except av.FFmpegError:
                 has_failed = True
+                health.lost_s += duration_s(packet)
             health.note(is_packet=packet.size > 0, has_failed=has_failed)  # the last packet is empty and only flushes
             yield from decoded
     except av.FFmpegError:
