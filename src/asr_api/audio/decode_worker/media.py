@@ -44,6 +44,7 @@ OPEN_OPTIONS = {
 # For files whose sound begins so late that nothing of it was seen: the formats that list no streams, at high bit rates.
 PATIENT_OPTIONS = OPEN_OPTIONS | {"probesize": str(2**26), "analyzeduration": str(600 * av.time_base)}
 BUFFER_BYTES = 2**16
+MAX_PACKET_S = 60.0  # one that claims more is damaged; should it be true, the next one's stamp tells
 AV_MAJOR = int(av.__version__.split(".")[0])
 LENIENT_AV_MAJOR = 19  # before it, PyAV had to be told to accept tags that are not UTF-8
 # Where the declared length is a count of samples and not an estimate from the bit rate.
@@ -183,7 +184,8 @@ def measured_s(media: Media, job: Job) -> float:
 
 
 def duration_s(packet: Packet[AudioStream]) -> float:
-    return float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+    claim_s = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+    return min(claim_s, MAX_PACKET_S)
 
 
 def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
