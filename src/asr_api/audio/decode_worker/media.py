@@ -99,6 +99,7 @@ class Media:
 
 
 def open_media(media: Media) -> InputContainer:
+    """A second look, at more of it, finds sound that begins late. Raises Refused."""
     container = _open(media, OPEN_OPTIONS)
     if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
         return container
@@ -142,9 +143,7 @@ def timeline(container: InputContainer, stream: AudioStream) -> Timeline:
     tick_s = None if is_counting else float(stream.time_base or 0)
     start_s = (container.start_time or 0) / av.time_base
     length_s = (container.duration or 0) / av.time_base
-    is_indexed = (
-        container.format.name == MOV and stream.frames > 0
-    )  # else it is in fragments, maybe cut out of a stream
+    is_indexed = container.format.name == MOV and stream.frames > 0  # fragments may be cut out of a stream
     counts_from_zero = is_indexed or (container.format.name == MATROSKA and length_s > start_s)
     if not counts_from_zero or start_s > MAX_GAP_S:
         return Timeline(tick_s, start_s)
