@@ -22,8 +22,8 @@ from asr_api.transcript import Transcript
 STDIN = "-"
 ONE_A_FILE = frozenset({"srt", "vtt"})  # formats that can't be written one behind the other
 AUDIO_ENDINGS = (
-    "3gp aac ac3 aif aifc aiff amr au avi caf flac m4a m4b mka mkv mov mp2 mp3 mp4 mpeg mpg oga ogg ogv opus ts wav "
-    "weba webm wma wmv"
+    "3gp aac ac3 aif aifc aiff amr au avi caf dts flac flv m4a m4b mka mkv mov mp2 mp3 mp4 mpeg mpg oga ogg ogv opus "
+    "sph ts tta voc vob w64 wav weba webm wma wmv wv"
 )
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
 
