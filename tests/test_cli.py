@@ -75,7 +75,11 @@ def test_nothing_in_a_folder_is_passed_over_in_silence(
     closed = recordings / "closed"
     closed.mkdir()
     (recordings / "gone.wav").symlink_to("/nowhere/at/all.wav")
-    (recordings / "zz").symlink_to(recordings / "more")
+    (recordings / "README.md").symlink_to("/nowhere/at/all.md")
+    (recordings / "again").symlink_to(recordings / "more")
+    (outside := recordings.parent / "outside").mkdir()
+    (outside / "c.WAV").write_bytes((recordings / "more" / "c.WAV").read_bytes())
+    (recordings / "zz").symlink_to(outside)
     (recordings / "more" / "back").symlink_to(recordings)
     for module, name in ((os, "listdir"), (os, "scandir"), (os, "open")):
         monkeypatch.setattr(module, name, closed_to(getattr(module, name), closed))

@@ -16,7 +16,7 @@ from asr_api.audio.decode import DecodeLimits, Decoder
 from asr_api.audio.source import LocalPaths, MediaPolicy
 from asr_api.config import Settings, find_cache_folder
 from asr_api.engine_process import EngineProcess
-from asr_api.engines.checkpoint import BUILTIN, resolve_checkpoint
+from asr_api.engines.checkpoint import BUILTIN, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
@@ -55,7 +55,7 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
 def _find_checkpoint(settings: Settings) -> Path:
     """Only what comes from the hub needs a cache, and only a download one that can be written."""
     model_id, revision = settings.model_id, settings.model_revision
-    if model_id == BUILTIN or Path(model_id).expanduser().is_dir():
+    if model_id == BUILTIN or find_folder(model_id) is not None:
         if revision is not None:
             logger.warning("MODEL_REVISION=%s has no effect: MODEL_ID=%s is not from the hub", revision, model_id)
         return resolve_checkpoint(model_id, revision=None, cache_dir=settings.cache_dir)

@@ -178,7 +178,11 @@ async def test_channels_that_cancel_each_other_out_are_heard_all_the_same() -> N
     right = left.copy()
     right[3 * 44_100 : 7 * 44_100] *= -1  # the second group, and halves of others
     media = {"all": wav(np.hstack([left, -left]), 44_100), "some": wav(np.hstack([left, right]), 44_100)}
+    noise = np.random.default_rng(7).standard_normal((len(left), 2)) * 0.006
+    media["nearly"] = wav(np.clip(np.hstack([left, -0.95 * left]) + noise, -1, 1), 44_100)
     results = await decode_all(media)
+    assert isinstance(nearly := results["nearly"], Decoded)
+    assert likeness(nearly.pcm, twin(9.0)) > 0.98
     assert isinstance(everything := results["all"], Decoded)
     assert isinstance(some := results["some"], Decoded)
     assert (len(everything.pcm), len(some.pcm)) == (9 * 16_000, 9 * 16_000)

@@ -24,7 +24,9 @@ RATE_HZ = 16_000
 def placed(stamps_s: list[float | None], length_s: float = 0.02, timeline: Timeline | None = None) -> list[float]:
     """The silence before each of some frames of one length, stamped in milliseconds."""
     clock = Clock(timeline or Timeline(0.001))
-    silences_s = [clock.place(None if at_s is None else round(at_s * 1000), length_s) for at_s in stamps_s]
+    stamps = [None if at_s is None else round(at_s * 1000) for at_s in stamps_s]
+    pairs = zip(stamps, [*stamps[1:], None], strict=True)
+    silences_s = [clock.place(stamp, length_s, following) for stamp, following in pairs]
     assert clock.length_s == pytest.approx(sum(silences_s) + length_s * len(stamps_s))
     return [round(silence_s, 3) for silence_s in silences_s]
 
@@ -69,6 +71,11 @@ def test_another_clock_is_no_gap(jump_s: float) -> None:
     after_s = begins_s + 10 + jump_s
     stamps_s = [*np.arange(begins_s, begins_s + 10), after_s, after_s + 1, after_s + 5]
     assert placed(stamps_s, 1.0, timeline) == [0] * 12 + [3]
+
+
+@pytest.mark.parametrize("damaged_s", [-300, -2, 2, 300, 1e6])
+def test_a_damaged_stamp_moves_nothing(damaged_s: float) -> None:
+    assert placed([0, 0.02, damaged_s, 0.06, 0.08, 5.10, 5.12]) == [0, 0, 0, 0, 0, 5, 0]
 
 
 def test_headers_know_better_than_any_bound_of_ours() -> None:
@@ -147,6 +154,14 @@ async def test_what_breaks_off_says_so_with_a_pause_too() -> None:
         for name in ("mka", "m4a-index-first"):
             data = encoded(name, 3.0, pause)
             media[f"{name} {pause}"] = data[: len(data) * 3 // 4]
+    assert {name: result.is_truncated for name, result in (await decoded(media)).items()} == dict.fromkeys(media, True)
+
+
+async def test_silence_in_place_of_damage_is_no_sound() -> None:
+    media = {}
+    for name in ("flac", "mka", "m4a-index-first"):
+        data = encoded(name, 60.0)
+        media[name] = data[: len(data) // 5] + bytes(len(data) * 3 // 5) + data[len(data) * 4 // 5 :]
     assert {name: result.is_truncated for name, result in (await decoded(media)).items()} == dict.fromkeys(media, True)
 
 

@@ -185,7 +185,9 @@ def test_every_shard_of_an_index_must_be_there(tmp_path: Path) -> None:
     assert missing_files(tmp_path) == [names[1]]
 
 
-@pytest.mark.parametrize("model_id", ["./nope", "/nope", "a b", "../../x", "a/b/c", ""])
+@pytest.mark.parametrize(
+    "model_id", ["./nope", "/nope", "a b", "../../x", "a/b/c", "", "~nobody-of-this-name/x", "a" * 300 + "/b"]
+)
 def test_what_is_neither_a_folder_nor_a_hub_id_is_refused_at_once(tmp_path: Path, model_id: str) -> None:
     with pytest.raises(CheckpointError, match="builtin"):
         resolve_checkpoint(model_id, revision=None, cache_dir=tmp_path)

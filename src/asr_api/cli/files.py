@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -109,7 +109,7 @@ def list_sources(given: Sequence[str]) -> list[Source]:
             continue
         path = Path(name)
         # Not Path's questions, which raise in closed folders.
-        inside = list(_walk(path)) if os.path.isdir(path) else [path]  # noqa: PTH112
+        inside = _walk(path) if os.path.isdir(path) else [path]  # noqa: PTH112
         if inside != [path]:
             if not inside:
                 raise PathNotFound(
@@ -123,29 +123,41 @@ def list_sources(given: Sequence[str]) -> list[Source]:
     return _told_apart(sources)
 
 
-def _walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The audio files in a folder, and everything in it that can't be looked at.
+def _walk(folder: Path) -> list[Path]:
+    """The audio files in a folder, and everything in it that may be audio and can't be looked at.
 
-    above: the real folders on the way here, for links are followed, and some lead back.
+    Links to folders are followed, but no folder is walked twice.
     """
-    real = folder.resolve()
-    if real in above:
-        return
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        yield folder
-        return
-    for entry in entries:
-        try:
-            is_folder = stat.S_ISDIR(entry.stat().st_mode)
-        except OSError:
-            yield entry
+    found: list[Path] = []
+    walked: set[Path] = set()
+    folders = [folder]
+    while folders:
+        folders.sort(key=Path.is_symlink)  # what is really here goes first, and keeps its name
+        folder = folders.pop(0)
+        real = folder.resolve()
+        if real in walked:
             continue
-        if is_folder:
-            yield from _walk(entry, (*above, real))
-        elif entry.suffix.lower() in AUDIO_SUFFIXES:
-            yield entry
+        walked.add(real)
+        try:
+            entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        except OSError:
+            found.append(folder)
+            continue
+        for entry in entries:
+            is_folder = _is_folder(entry)
+            if is_folder:
+                folders.append(entry)
+            elif entry.suffix.lower() in AUDIO_SUFFIXES or (is_folder is None and not entry.suffix):
+                found.append(entry)
+    return sorted(found)
+
+
+def _is_folder(path: Path) -> bool | None:
+    """None where it can't be told: behind a link that leads nowhere, or in a folder that is closed."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _identity(place: str | Path) -> tuple[int, int] | None:

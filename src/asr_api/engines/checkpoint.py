@@ -63,16 +63,24 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
     revision: branch, tag or commit of a hub id; None means the default branch
     Raises CheckpointError when there is none, or when it is incomplete.
     """
-    folder = Path(model_id).expanduser()
     if model_id == BUILTIN:
         return _checked(BUILTIN_FOLDER, model_id)
-    if model_id and folder.is_dir():
+    if folder := find_folder(model_id):
         return _checked(folder.resolve(), model_id)
     if model_id.startswith((".", "/", "~")) or not HUB_ID.fullmatch(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists nor a hub id like openai/whisper-tiny; {TRY_BUILTIN}."
         )
     return _cached(model_id, revision, cache_dir) or _download(model_id, revision, cache_dir)
+
+
+def find_folder(model_id: str) -> Path | None:
+    """The folder that it names, if it names one."""
+    try:
+        folder = Path(model_id).expanduser()
+        return folder if model_id and folder.is_dir() else None
+    except (OSError, RuntimeError):  # longer than any name; the home of nobody
+        return None
 
 
 def list_cached(cache_dir: Path) -> list[CachedCheckpoint]:

@@ -16,7 +16,7 @@ TOLERANCE_S = 0.2
 # Less than a packet that was lost, more than rounding: a clock that merely runs faster than the sound tears no word.
 MIN_BREAK_S = 0.01
 MAX_GAP_S = 600.0  # what jumps further has another clock: a wrap, a splice, a damaged stamp
-MAX_OVERLAP_S = 1.0  # likewise backwards
+MAX_OVERLAP_S = 1.0  # likewise backwards, and from a stamp to the one that goes on from it
 SLACK_S = 1.0  # headers may forget the last packet
 
 
@@ -43,21 +43,26 @@ class Clock:
 
     def __init__(self, timeline: Timeline) -> None:
         self.length_s = 0.0  # of all that was placed, silence included
-        self.silence_s = 0.0  # thereof
+        self.gaps_s = 0.0  # thereof silence, but for that at the beginning
         self._timeline = timeline
         self._origin_s = timeline.start_s  # the stamp of the beginning
         self._next_s: float | None = None  # the stamp that goes on without a break; None before the first
 
-    def place(self, stamp: int | None, length_s: float) -> float:
-        """Counts a frame; returns the silence before it, in seconds. A frame without a stamp follows the one before."""
-        silence_s = 0.0
-        if stamp is not None and self._timeline.tick_s is not None:
-            at_s = stamp * self._timeline.tick_s
-            silence_s = self._silence_s(at_s, length_s)
-            self._next_s = at_s
+    def place(self, stamp: int | None, length_s: float, following: int | None = None) -> float:
+        """Counts a frame; returns the silence before it, in seconds.
+
+        A frame without a stamp follows the one before. So does one whose stamp is damaged: the `following` one, where
+        it is known, does not go on from it.
+        """
+        silence_s, tick_s = 0.0, self._timeline.tick_s
+        if stamp is not None and tick_s is not None:
+            at_s = stamp * tick_s
+            if following is None or abs(following * tick_s - at_s - length_s) <= MAX_OVERLAP_S:
+                silence_s = self._silence_s(at_s, length_s)
+                self.gaps_s += 0.0 if self._next_s is None else silence_s
+                self._next_s = at_s
         if self._next_s is not None:
             self._next_s += length_s
-        self.silence_s += silence_s
         self.length_s += silence_s + length_s
         return silence_s
 

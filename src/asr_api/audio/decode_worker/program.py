@@ -27,7 +27,6 @@ from asr_api.audio.decode_worker.media import (
     Refused,
     audio_stream,
     declared_s,
-    duration_s,
     is_exact,
     measured_s,
     open_media,
@@ -47,7 +46,6 @@ class Health:
 
     def __init__(self, messages: list[tuple[int, str, str]]) -> None:
         self.num_errors = 0
-        self.lost_s = 0.0  # in packets that could not be decoded
         self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest trouble
         self._messages = messages  # (level, source, text), which the library goes on filling
 
@@ -104,7 +102,7 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
         is_open = has_open_end(media, container.format.name)
     if num_samples == 0:
         raise media.blame() if health.num_errors else Refused("empty_audio")
-    heard_s = num_samples / RATE_HZ - min(clock.silence_s, health.lost_s)  # silence in place of damage is not sound
+    heard_s = num_samples / RATE_HZ - (clock.gaps_s if health.num_errors else 0.0)  # silence for damage is no sound
     is_short = is_certain and heard_s < length_s - TRUNCATION_S
     return {"is_truncated": not is_open and (health.is_bad_at_the_end or is_short or is_cut)}
 
@@ -135,7 +133,6 @@ def frames(container: InputContainer, stream: AudioStream, health: Health) -> It
                 decoded = stream.decode(packet)
             except av.FFmpegError:
                 has_failed = True
-                health.lost_s += duration_s(packet)
             health.note(is_packet=packet.size > 0, has_failed=has_failed)  # the last packet is empty and only flushes
             yield from decoded
     except av.FFmpegError:

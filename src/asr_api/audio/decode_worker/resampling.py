@@ -18,20 +18,20 @@ from asr_api.audio.decode_worker.media import check_bounds
 RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 GROUP_S = 2.0  # frames are resampled in groups: crossings and frames of 26 ms each are most of the cost
-QUIET_PEAK = 512  # of 32,768; speech is seldom below for a whole group, and what is gets a second look
+QUIET_LEVEL = 256  # of 32,768, on average; what is below for a whole group gets a second look
 CANCELLED_SHARE = 1 / 8  # of a channel, where noises of their own on both would leave two thirds
-PEAK_STEP_SAMPLES = 17  # a sample in so many is enough to tell loud from quiet
+LEVEL_STEP_SAMPLES = 17  # a sample in so many is enough to tell loud from quiet
 
 
 def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[bytes]:
     """Starts afresh where the format of the stream changes, and after a gap."""
     signature: tuple[str, str, int] | None = None
     group, mixer = AudioFifo(), Mixer()
-    for frame in source:
+    for frame, following in with_following_stamps(source):
         current = (frame.format.name, frame.layout.name, frame.sample_rate)
         if current != signature:
             check_bounds(frame.sample_rate, len(frame.layout.channels), job)
-        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate)
+        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate, following)
         if current != signature or silence_s:
             yield from drained(group, mixer)
             yield from silent(silence_s)
@@ -41,6 +41,14 @@ def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[
         if group.samples >= GROUP_S * frame.sample_rate:
             yield mixer.convert(group.read())
     yield from drained(group, mixer)
+
+
+def with_following_stamps(source: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, int | None]]:
+    frame = next(source, None)
+    while frame is not None:
+        following = next(source, None)
+        yield frame, None if following is None else following.pts
+        frame = following
 
 
 def silent(length_s: float) -> Iterator[bytes]:
@@ -72,11 +80,11 @@ class Mixer:
         if frame is None:
             return _first_channel(self._split, None) if self._split else pcm
         split, self._split = self._split, None
-        if len(frame.layout.channels) == 1 or _peak(pcm) > QUIET_PEAK:
+        if len(frame.layout.channels) == 1 or _level(pcm) > QUIET_LEVEL:
             return pcm
         split = split or AudioResampler(format="s16p", layout=frame.layout, rate=RATE_HZ)
         first = _first_channel(split, frame)
-        if _peak(pcm) >= _peak(first) * CANCELLED_SHARE:
+        if _level(pcm) >= _level(first) * CANCELLED_SHARE:
             return pcm
         self._split = split
         return first.rjust(len(pcm), b"\0")  # one that has just begun is a filter's length behind
@@ -86,6 +94,7 @@ def _first_channel(resampler: AudioResampler, frame: AudioFrame | None) -> bytes
     return b"".join(bytes(memoryview(out.planes[0])[: out.samples * SAMPLE_BYTES]) for out in resampler.resample(frame))
 
 
-def _peak(pcm: bytes) -> int:
-    samples = memoryview(pcm).cast("h")[::PEAK_STEP_SAMPLES].tolist()
-    return max(map(abs, samples), default=0)
+def _level(pcm: bytes) -> float:
+    """The mean of the absolute values."""
+    samples = memoryview(pcm).cast("h")[::LEVEL_STEP_SAMPLES].tolist()
+    return sum(map(abs, samples)) / max(1, len(samples))

@@ -54,9 +54,10 @@ def launch_error() -> str:
         out = torch.zeros(1, dtype=torch.int32, device="cuda")
         _write_one[(1,)](out)
         return "" if out.item() == 1 else "Triton's kernels do not do what they should"
-    except Exception:  # whatever a compiler, a linker or a loader has to say
+    except Exception as error:  # whatever a compiler, a linker or a loader has to say
         logger.warning("Triton can't launch kernels on this GPU; they are done without.", exc_info=True)
-        return "Triton needs a C compiler, Python's headers (in Debian gcc and python3-dev) and a folder to write to"
+        needs = "a C compiler, Python's headers (in Debian gcc and python3-dev) and a folder to write to"
+        return f"Triton can't launch kernels on it ({type(error).__name__}); it needs {needs}"
 
 
 def runs_kernels(tensor: Tensor) -> bool:
