@@ -7,7 +7,6 @@ When the files are already in the cache nothing is contacted. Knows nothing abou
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +42,6 @@ WANTED_FILES = (
 )
 # Models other than Whisper keep their vocabulary in one of these.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
 
 
@@ -67,11 +65,22 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
         return _checked(BUILTIN_FOLDER, model_id)
     if folder := find_folder(model_id):
         return _checked(folder.resolve(), model_id)
-    if model_id.startswith((".", "/", "~")) or not HUB_ID.fullmatch(model_id):
+    if model_id.startswith((".", "/", "~")) or not _is_hub_id(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists nor a hub id like openai/whisper-tiny; {TRY_BUILTIN}."
         )
     return _cached(model_id, revision, cache_dir) or _download(model_id, revision, cache_dir)
+
+
+def _is_hub_id(model_id: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not for mypy
+
+    try:
+        validate_repo_id(model_id)
+    except HFValidationError:
+        return False
+    return True
 
 
 def find_folder(model_id: str) -> Path | None:
