@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 import pytest
 
-from asr_api.audio.decode import DecodeLimits
+from asr_api.audio.decode import DecodeLimits, _job
 from asr_api.audio.decode_worker.clock import Clock, Timeline
+from asr_api.audio.decode_worker.media import Media, measured_s
 from tests.audio.media import Pause, encoded, twin
 from tests.audio.test_decode import Decoded, decode_all, likeness
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +160,23 @@ async def test_what_breaks_off_says_so_with_a_pause_too() -> None:
             data = encoded(name, 3.0, pause)
             media[f"{name} {pause}"] = data[: len(data) * 3 // 4]
     assert {name: result.is_truncated for name, result in (await decoded(media)).items()} == dict.fromkeys(media, True)
+
+
+def with_a_damaged_stamp(flv: bytes) -> bytes:
+    """The thirtieth tag of a file says that it is five minutes later."""
+    data, at = bytearray(flv), 13
+    for _ in range(29):
+        at += 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
+    data[at + 4 : at + 7] = (int.from_bytes(data[at + 4 : at + 7], "big") + 300_000).to_bytes(3, "big")
+    return bytes(data)
+
+
+async def test_one_damaged_stamp_makes_no_file_longer(tmp_path: Path) -> None:
+    (path := tmp_path / "a.flv").write_bytes(with_a_damaged_stamp(encoded("flv")))
+    result = (await decoded({"flv": path.read_bytes()}))["flv"]
+    assert abs(len(result.pcm) / RATE_HZ - 3.0) < 0.1
+    with path.open("rb") as file:
+        assert abs(measured_s(Media(file.fileno()), _job(DecodeLimits())) - 3.0) < 0.1
 
 
 async def test_silence_in_place_of_damage_is_no_sound() -> None:

@@ -6,7 +6,9 @@ before each. Knows nothing about formats, samples or decoding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 # Longer than the delays of encoders, and than the first packets of WMA, which decode to nothing (128 ms).
 MIN_START_S = 0.15
@@ -18,6 +20,16 @@ MIN_BREAK_S = 0.01
 MAX_GAP_S = 600.0  # what jumps further has another clock: a wrap, a splice, a damaged stamp
 MAX_OVERLAP_S = 1.0  # likewise backwards, and from a stamp to the one that goes on from it
 SLACK_S = 1.0  # headers may forget the last packet
+
+
+class Stamped(Protocol):
+    """A frame or a packet."""
+
+    @property
+    def pts(self) -> int | None: ...
+
+
+S = TypeVar("S", bound=Stamped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +93,12 @@ class Clock:
         if self._timeline.end_s is None:
             return step_s > MAX_GAP_S
         return end_s > self._timeline.end_s + SLACK_S
+
+
+def with_following_stamps(source: Iterator[S]) -> Iterator[tuple[S, int | None]]:
+    """Each with the stamp of the one after it, which tells whether its own can be believed."""
+    one = next(source, None)
+    while one is not None:
+        following = next(source, None)
+        yield one, None if following is None else following.pts
+        one = following

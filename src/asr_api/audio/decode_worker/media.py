@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from asr_api.audio.decode_worker.clock import MAX_GAP_S, Clock, Timeline
+from asr_api.audio.decode_worker.clock import MAX_GAP_S, Clock, Timeline, with_following_stamps
 from asr_api.audio.decode_worker.job import Job
 
 ID3_HEADER_BYTES = 10
@@ -157,8 +157,8 @@ def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) 
         begins_s = float((stream.start_time or 0) * stream.time_base) - clock.start_s if is_per_track else 0.0
         return max(0.0, begins_s) + float(stream.duration * stream.time_base)
     length_s = (container.duration or 0) / av.time_base
-    counts_from_zero = container.format.name == MATROSKA and length_s > clock.start_s
-    return length_s - clock.start_s if counts_from_zero else length_s
+    is_end = container.format.name == MATROSKA and length_s > clock.start_s  # counted from zero, wherever it begins
+    return length_s - clock.start_s if is_end else length_s
 
 
 def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
@@ -174,8 +174,8 @@ def measured_s(media: Media, job: Job) -> float:
     with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
         stream = audio_stream(container, job)
         clock = Clock(timeline(container, stream))
-        for packet in packets(container, stream):
-            clock.place(packet.pts, duration_s(packet))
+        for packet, following in with_following_stamps(packets(container, stream)):
+            clock.place(packet.pts, duration_s(packet), following)
             length_s = clock.length_s
             if length_s > job.max_audio_s:
                 raise Refused("audio_too_long")

@@ -11,7 +11,7 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from asr_api.audio.decode_worker.clock import Clock
+from asr_api.audio.decode_worker.clock import Clock, with_following_stamps
 from asr_api.audio.decode_worker.job import Job
 from asr_api.audio.decode_worker.media import check_bounds
 
@@ -41,14 +41,6 @@ def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[
         if group.samples >= GROUP_S * frame.sample_rate:
             yield mixer.convert(group.read())
     yield from drained(group, mixer)
-
-
-def with_following_stamps(source: Iterator[AudioFrame]) -> Iterator[tuple[AudioFrame, int | None]]:
-    frame = next(source, None)
-    while frame is not None:
-        following = next(source, None)
-        yield frame, None if following is None else following.pts
-        frame = following
 
 
 def silent(length_s: float) -> Iterator[bytes]:
