@@ -11,12 +11,11 @@ from pathlib import Path
 
 import torch
 
+from asr_api.engines.cuda.endings import Ending
 from asr_api.engines.cuda.engine import CudaEngine
-from asr_api.engines.cuda.windows import Window
 from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
-from asr_api.engines.whisper.ladder import Attempt
 from asr_api.options import TranscribeOptions
-from asr_api.transcript import WindowTranscript, Word
+from asr_api.transcript import WindowTranscript
 
 AUTO = TranscribeOptions(temperatures=(0.0,))
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -58,9 +57,9 @@ def listen(
     said: dict[int, Heard] = {}
     finish = engine._finish
 
-    def remember(window: Window, attempt: Attempt, words: tuple[tuple[Word, ...], ...] = ()) -> FinishedJob:
-        done = finish(window, attempt, words)
-        said[done.job_id] = Heard(window.slot.prompt.tokens, attempt.draft.tokens, done.transcript)
+    def remember(ending: Ending) -> FinishedJob:
+        done = finish(ending)
+        said[done.job_id] = Heard(ending.window.slot.prompt.tokens, ending.attempt.draft.tokens, done.transcript)
         return done
 
     engine._finish = remember  # type: ignore[method-assign]

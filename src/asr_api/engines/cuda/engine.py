@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,8 +19,9 @@ from asr_api.engines.admission import admitted
 from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.cuda.bursts import Bursts
 from asr_api.engines.cuda.caches import Caches, open_caches
-from asr_api.engines.cuda.device import Late, Machine, choose_machine
+from asr_api.engines.cuda.device import Machine, choose_machine
 from asr_api.engines.cuda.ear import Ear
+from asr_api.engines.cuda.endings import Ending, Endings
 from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.loading import Loader
 from asr_api.engines.cuda.model import CrossProjection, Decoder, Encoder
@@ -32,7 +32,6 @@ from asr_api.engines.cuda.twins import rule_tables
 from asr_api.engines.cuda.windows import Window
 from asr_api.engines.cuda.writer import Style, Writer
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
-from asr_api.engines.whisper.ladder import Attempt
 from asr_api.engines.whisper.logmel import HOP_SAMPLES
 from asr_api.engines.whisper.passes import Limits
 from asr_api.engines.whisper.passes import Writer as BeamWriter
@@ -40,30 +39,13 @@ from asr_api.engines.whisper.prompt import Prompter
 from asr_api.engines.whisper.slots import Finisher, Slot
 from asr_api.engines.whisper.spec import WhisperSpec, read_spec
 from asr_api.engines.whisper.weights import Weights
-from asr_api.engines.whisper.words import timed_words
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
-from asr_api.text.timestamps import TokenSpan
 from asr_api.text.tokenizer import Tokenizer
-from asr_api.transcript import Word
 
 WARM_UP_JOB = -1
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ending:
-    """A window whose text is there, and whose words are being looked for.
-
-    first: token of the text that was fed for it with which the spans begin; looks: see Reader.attention
-    """
-
-    window: Window
-    attempt: Attempt
-    spans: Sequence[TokenSpan]
-    first: int
-    looks: Late
 
 
 class CudaEngine:
@@ -108,7 +90,7 @@ class CudaEngine:
         self._waiting: deque[WindowJob] = deque()
         self._heard: list[Window] = []  # or being heard: their prompts are still to be read
         self._read: list[Window] = []  # between two passes
-        self._ending: list[_Ending] = []
+        self._endings = Endings(self._reader, self._prompter, tokenizer)
         self._windows: dict[int, Window] = {}  # by job: all that were ever given to the ear, until they are finished
         self._info = EngineInfo(
             model_id=options.model_id,
@@ -214,46 +196,33 @@ class CudaEngine:
         self._read += ready
 
     def _settle(self) -> list[FinishedJob]:
-        """What became of windows whose pass is done: finished, or to be tried again.
-
-        Words come one step late, so that the host times them while the device writes.
-        """
-        finished = [self._finish(each.window, each.attempt, self._words(each)) for each in self._ending]
-        self._ending = []
+        """What became of windows whose pass is done: finished, or to be tried again."""
+        finished = [self._finish(ending) for ending in self._endings.take()]
         for window in self._writer.take_done():
             window.read_start(self._prompter)
             attempt = self._finisher.settle(window.slot, window.one.drafts if window.one else [])
             if attempt is None:
                 self._read.append(window)
             elif window.slot.job.options.words and (spans := self._finisher.spans(window.slot, attempt)):
-                self._ending.append(self._look(window, attempt, spans))
+                self._endings.begin(window, attempt, spans)
             else:
-                finished.append(self._finish(window, attempt))
+                finished.append(self._finish(Ending(window, attempt)))
         return finished
 
-    def _finish(self, window: Window, attempt: Attempt, words: tuple[tuple[Word, ...], ...] = ()) -> FinishedJob:
-        slot = window.slot
-        transcript = self._finisher.transcript(slot, attempt, words)
-        if not attempt.draft.is_whole:
+    def _finish(self, ending: Ending) -> FinishedJob:
+        slot = ending.window.slot
+        transcript = self._finisher.transcript(slot, ending.attempt, ending.words)
+        if not ending.attempt.draft.is_whole:
             logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
-        self._leave(window)
+        self._leave(ending.window)
         return FinishedJob(slot.job.job_id, transcript)
-
-    def _look(self, window: Window, attempt: Attempt, spans: Sequence[TokenSpan]) -> _Ending:
-        fed = self._prompter.fed_text(window.slot.prompt, [token for span in spans for token in span.tokens])
-        return _Ending(window, attempt, spans, fed.first, self._reader.attention(window, fed))
-
-    def _words(self, ending: _Ending) -> tuple[tuple[Word, ...], ...]:
-        """The words of each segment."""
-        audio_ms = ending.window.slot.audio_ms
-        return timed_words(ending.spans, ending.looks.arrived(), ending.first, self._tokenizer, audio_ms)
 
     def _leave(self, window: Window) -> None:
         self._writer.leave(window)
         del self._windows[window.slot.job.job_id]
         self._heard = [each for each in self._heard if each is not window]
         self._read = [each for each in self._read if each is not window]
-        self._ending = [each for each in self._ending if each.window is not window]
+        self._endings.leave(window)
         self._free_places.append(window.place)
 
 
