@@ -219,3 +219,16 @@ def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFr
         frame.sample_rate, frame.pts, frame.time_base = recipe.rate_hz, start, Fraction(1, recipe.rate_hz)
         frames.append(frame)
     return frames
+
+
+def silent_flac(length_s: int) -> bytes:
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16_000
+        for second in range(length_s):
+            frame.pts = second * 16_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return sink.getvalue()

@@ -8,11 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
-import tempfile
-import time
 import zipfile
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import av
@@ -21,19 +17,18 @@ import psutil
 import pytest
 
 from asr_api.audio import decode_process
-from asr_api.audio.decode import DecodeLimits, Decoder, PcmStream
+from asr_api.audio.decode import DecodeLimits, PcmStream
 from asr_api.audio.decode_worker.endings import breaks_off, has_open_end
 from asr_api.audio.decode_worker.media import Media
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
-from tests.audio.media import RECIPES, encoded, twin, wav, wav_header
+from tests.audio.decoding import Decoded, decode, decode_all, decoding, likeness, loudness, spool_of, wait_until
+from tests.audio.media import RECIPES, encoded, silent_flac, twin, wav, wav_header
 from tests.audio.media import signal as speech
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from asr_api.pcm import Pcm
 
 pytestmark = pytest.mark.anyio
 
@@ -42,81 +37,6 @@ LIKENESS = {"amr": 0.5}  # models a voice, which our signal is not
 # Cut in half, these lose their index or have not reached their sound yet.
 USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
 NOT_SEEN_AS_CUT = {"ts", "flv", "mpeg"}  # made to be cut anywhere
-
-
-@dataclass(frozen=True)
-class Decoded:
-    pcm: Pcm
-    duration_hint_ms: int | None
-    is_truncated: bool
-
-
-def spool_of(data: bytes) -> Spool:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the spool owns it
-    file.write(data)
-    file.flush()
-    return Spool(file, len(data))
-
-
-@asynccontextmanager
-async def decoding(limits: DecodeLimits | None = None, *, is_started: bool = True) -> AsyncIterator[Decoder]:
-    """A decoder that leaves no process behind."""
-    decoder = Decoder(limits)
-    try:
-        if is_started:
-            await decoder.start()
-        yield decoder
-    finally:
-        await decoder.aclose()
-    await wait_until(lambda: not psutil.Process().children())
-
-
-async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not is_true():
-        assert time.monotonic() < deadline_s
-        await asyncio.sleep(0.02)
-
-
-async def decode(decoder: Decoder, data: bytes) -> Decoded:
-    with spool_of(data) as spool:
-        async with decoder.open(spool) as stream:
-            blocks = [block async for block in stream]
-            pcm = np.concatenate(blocks)
-            return Decoded(pcm, stream.duration_hint_ms, stream.is_truncated)
-
-
-async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded | str]:
-    """What each becomes: PCM, or the code of an error. Four at a time, by one decoder."""
-    messages: list[str] = []
-
-    async def outcome(decoder: Decoder, data: bytes) -> Decoded | str:
-        try:
-            return await decode(decoder, data)
-        except AsrError as error:
-            messages.append(str(error))
-            return error.code
-
-    async with decoding(limits or DecodeLimits(max_workers=4)) as decoder:
-        outcomes = await asyncio.gather(*(outcome(decoder, data) for data in media.values()))
-    assert not any(leak in message for message in messages for leak in ("Error", "errno", "av.", "0x", "'"))
-    return dict(zip(media, outcomes, strict=True))
-
-
-def likeness(pcm: Pcm, reference: Pcm) -> float:
-    """Correlation at the best shift, as encoders delay; 0 where that is over 60 ms or lengths differ by 100 ms."""
-    if abs(len(pcm) - len(reference)) > 1600:
-        return 0.0
-    size = 2 ** (len(pcm) + len(reference)).bit_length()
-    spectra = [np.fft.rfft(x.astype(np.float64), size) for x in (pcm, reference)]
-    product = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
-    best = max(product[:960].max(), product[-960:].max())
-    return float(best / np.sqrt(np.square(pcm.astype(float)).sum() * np.square(reference.astype(float)).sum()))
-
-
-def loudness(pcm: Pcm) -> float:
-    """Against the twin's."""
-    return float(np.abs(pcm).max() / np.abs(twin()).max())
 
 
 async def test_every_container_gives_the_pcm_of_its_wav_twin() -> None:
@@ -375,19 +295,6 @@ async def test_audio_of_exactly_the_limit_passes() -> None:
     )
     assert isinstance(results["at"], Decoded)
     assert results["over"] == "audio_too_long"
-
-
-def silent_flac(length_s: int) -> bytes:
-    sink = io.BytesIO()
-    with av.open(sink, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=16_000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), format="s16", layout="mono")
-        frame.sample_rate = 16_000
-        for second in range(length_s):
-            frame.pts = second * 16_000
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return sink.getvalue()
 
 
 # -- the process -------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pytest
 from asr_api.audio.decode import DecodeLimits, _job
 from asr_api.audio.decode_worker.clock import Clock, Timeline
 from asr_api.audio.decode_worker.media import Media, measured_s
+from tests.audio.decoding import Decoded, decode_all, likeness
 from tests.audio.media import Pause, encoded, twin
-from tests.audio.test_decode import Decoded, decode_all, likeness
 
 if TYPE_CHECKING:
     from pathlib import Path

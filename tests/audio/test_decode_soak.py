@@ -14,9 +14,9 @@ import pytest
 
 from asr_api.audio.decode import DecodeLimits, Decoder
 from asr_api.errors import AsrError
-from tests.audio.media import RECIPES, encoded, wav
+from tests.audio.decoding import Decoded, decode, decode_all, spool_of
+from tests.audio.media import RECIPES, encoded, silent_flac, wav
 from tests.audio.media import signal as speech
-from tests.audio.test_decode import Decoded, decode, decode_all, silent_flac, spool_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
