@@ -17,12 +17,14 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import av
 import psutil
 import pytest
 
 from asr_api import __version__
+from asr_api.audio.decode_worker.media import DEMUXERS
 from asr_api.audio.source import Spool
-from asr_api.cli.files import list_sources
+from asr_api.cli.files import AUDIO_ENDINGS, list_sources
 from asr_api.config import Settings
 from asr_api.engines.scripted import Script
 from asr_api.errors import PathNotFound
@@ -58,13 +60,14 @@ def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
     cli: Cli, tmp_path: Path, recordings: Path
 ) -> None:
     (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
-    ended = cli.run("transcribe", "recordings", "bad.wav", "nowhere.mp3", "recordings/b.wav")
+    ended = cli.run("transcribe", "recordings", "bad.wav", "nowhere.mp3", "http://[::1", "recordings/b.wav")
     said = ("recordings/a.wav: 1 11", "recordings/b.wav: 2 22", "recordings/more/c.WAV: 3", "recordings/b.wav: 2 22")
     assert ended.stdout.splitlines() == list(said)
     assert ended.code == 1
-    bad, missing = ended.stderr.splitlines()
+    bad, missing, no_link = ended.stderr.splitlines()
     assert bad.startswith("asr-api: bad.wav: The data is no audio file")
     assert missing == "asr-api: nowhere.mp3: there is no such file; check the spelling."
+    assert no_link.startswith("asr-api: http://[::1: The url cannot be parsed")
     assert recordings.exists()
 
 
@@ -126,6 +129,33 @@ def test_a_source_whose_name_is_no_text_is_named_all_the_same(tmp_path: Path) ->
     assert ended.stdout == f"{tmp_path}/a.wav: 1\n{tmp_path}/caf\\xe9.wav: 1\n"
 
 
+def test_a_text_that_stdout_does_not_take_stops_no_other(tmp_path: Path) -> None:
+    for name in ("a.wav", "日本.wav", "日本語.wav"):
+        (tmp_path / name).write_bytes(wav(1))
+    line = command({}, "transcribe", "日本.wav", "a.wav", "日本語.wav")
+    environ = environment(tmp_path, PYTHONIOENCODING="latin-1")
+    ended = subprocess.run(line, check=False, env=environ, cwd=tmp_path, capture_output=True)
+    assert (ended.returncode, ended.stdout) == (1, b"a.wav: 1\n")
+    assert ended.stderr.count(b"its output can't be written where stdout takes only latin-1; set PYTHONUTF8=1.") == 2
+
+
+def test_every_kind_of_file_that_can_be_read_is_found_in_a_folder() -> None:
+    known = {name: av.ContainerFormat(name, "r").extensions or {name} for name in DEMUXERS.split(",")}
+    nameless = {"amrnb", "amrwb", "mpegts"}  # whose endings the library does not name: amr, and ts, mts, m2ts
+    assert {name for name, endings in known.items() if not endings & set(AUDIO_ENDINGS.split())} == nameless
+
+
+def test_a_full_disk_is_told() -> None:
+    for arguments in (["models"], ["transcribe", "samples/hello.wav"]):
+        line = [sys.executable, "-m", "asr_api", *arguments]
+        with Path("/dev/full").open("w") as full:
+            environ = os.environ | {"MODEL_ID": "builtin"}
+            ended = subprocess.run(line, check=False, env=environ, cwd=ROOT, stdout=full, stderr=-1, text=True)
+        assert ended.returncode == 1
+        assert ended.stderr.endswith("its output can't be written: No space left on device.\n")
+        assert ended.stderr.count("\n") == 1
+
+
 def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
     def run(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
         line = command({}, "transcribe", *arguments)
@@ -134,6 +164,14 @@ def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
     assert run("-", given=wav(4, 5)).stdout == b"4 5\n"
     failed = run("-", given=b"")
     assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file holds no sound; record it again.\n")
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command({}, "transcribe", "-")],
+        check=False,
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stderr=-1,
+    )
+    assert (closed.returncode, closed.stderr) == (1, b"asr-api: stdin: it is closed.\n")
     assert "- is named more than once" in cli.run("transcribe", "-", "-").stderr
 
 
@@ -340,6 +378,18 @@ def test_models_are_listed_without_a_folder_for_them(cli: Cli, tmp_path: Path) -
 def test_version_and_models(cli: Cli) -> None:
     assert cli.run("--version") == Ended(0, f"asr-api {__version__}\n", "")
     assert cli.run("models").code == 0
+
+
+@pytest.mark.parametrize("config", ["[]", '{"model_type": "whis'])
+def test_a_damaged_model_in_the_cache_hides_no_other(cli: Cli, tmp_path: Path, config: str) -> None:
+    for name in ("damaged", "whole"):
+        snapshot = tmp_path / f"models--some--{name}" / "snapshots" / "1"
+        snapshot.mkdir(parents=True)
+        for file in ("config.json", "tokenizer.json", "model.safetensors"):
+            (snapshot / file).write_text(config if (name, file) == ("damaged", "config.json") else "{}")
+    listed = cli.run("models")
+    assert (listed.code, listed.stderr) == (0, "")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["builtin", "some/whole"]
 
 
 def test_sources_are_listed_in_order(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:

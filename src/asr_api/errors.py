@@ -8,6 +8,7 @@ Knows nothing about HTTP libraries: the server maps these classes to replies, th
     │   ├── InvalidRequest … InvalidParameter, InvalidUrl, InvalidPath, …          400
     │   ├── UrlNotAllowed, LocalPathDisabled, PathNotAllowed, OriginNotAllowed     403
     │   ├── PathNotFound                                                           404
+    │   ├── RequestTimeout                                                         408
     │   ├── BodyTooLarge, MediaTooLarge, AudioTooLong, JsonTooLarge                413
     │   ├── UnsupportedFormat, UnsupportedContentEncoding                          415
     │   └── UrlFetchFailed, UrlTooManyRedirects                                    422

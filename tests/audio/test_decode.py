@@ -315,6 +315,37 @@ def stub(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     monkeypatch.setattr(decode_process, "PROGRAM", program)
 
 
+async def test_a_machine_that_allows_no_more_processes_lets_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses_the_third = (
+        "import os, sys; sys.path[:] = sys.argv[1:]\n"
+        "from asr_api.audio.decode_worker import nursery\n"
+        "fork, calls = os.fork, []\n"
+        "def fork_or_fail():\n"
+        "  calls.append(1)\n"
+        "  if len(calls) == 3: raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "  return fork()\n"
+        "os.fork = fork_or_fail\n"
+        "nursery.main()\n"
+    )
+    monkeypatch.setattr(decode_process, "PROGRAM", refuses_the_third)
+    data = wav(speech(60.0), 16_000)
+    with spool_of(data) as one, spool_of(data) as other:
+        async with decoding(DecodeLimits(max_workers=4), is_started=False) as decoder, decoder.open(one) as first:
+            num_samples = len(await anext(aiter(first)))
+            outcomes = []
+            for _ in range(3):
+                try:
+                    async with decoder.open(other) as stream:
+                        outcomes.append(sum([len(block) async for block in stream]))
+                except DecoderUnavailable as error:
+                    outcomes.append(error.code)
+            async for block in first:
+                num_samples += len(block)
+    assert num_samples == 60 * 16_000
+    assert outcomes.count("decoder_unavailable") <= 1
+    assert outcomes[-1] == 60 * 16_000
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [

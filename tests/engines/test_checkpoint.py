@@ -40,7 +40,9 @@ class Hub:
 
     files: dict[str, bytes]
     requested: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
     url: str = ""
+    breaks_off: bool = False
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         self.requested.append(path)
@@ -62,12 +64,13 @@ def serve(hub: Hub) -> Iterator[Hub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body, headers = hub.answer(self.path)
+            hub.agents.add(self.headers["User-Agent"])
             self.send_response(status)
             for key, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(key, value)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                self.wfile.write(body[: len(body) // 2] if hub.breaks_off and "/resolve/" in self.path else body)
 
         def do_HEAD(self) -> None:
             self.do_GET()
@@ -110,6 +113,7 @@ def test_a_hub_id_is_downloaded_once_without_pickles_and_then_contacts_nothing(t
         folder = Path(first.stdout.strip())
         assert (folder / "model.safetensors").read_bytes() == WHOLE["model.safetensors"]
         assert not any("pytorch_model.bin" in path for path in hub.requested)
+        assert not any(word in agent for agent in hub.agents for word in ("torch", "agent"))
         hub.requested.clear()
         second = resolve_elsewhere("some/model", tmp_path, hub.url)
         assert (second.stdout, hub.requested) == (first.stdout, [])
@@ -143,6 +147,12 @@ def test_a_download_that_was_cut_off_is_completed(tmp_path: Path) -> None:
         (folder / "model.safetensors").unlink()
         assert resolve_elsewhere("some/model", tmp_path, hub.url).returncode == 0
         assert (folder / "model.safetensors").is_file()
+
+
+def test_a_download_that_breaks_off_is_one_sentence(tmp_path: Path) -> None:
+    with serve(Hub(WHOLE, breaks_off=True)) as hub:
+        result = resolve_elsewhere("some/model", tmp_path, hub.url)
+    assert "could not be downloaded: check the network and the disk" in result.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

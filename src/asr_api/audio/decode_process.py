@@ -69,7 +69,11 @@ class DecodeProcess:
             raise unavailable() from error
 
     async def receive(self, patience_s: float) -> tuple[bytes, bytes]:
-        """The next frame. Errors: DecodeTimeout; InvalidAudio, because a process that dies has died of its media."""
+        """The next frame.
+
+        Errors: DecodeTimeout; InvalidAudio where the process died, of its media as a rule; DecoderUnavailable where
+        the system ended it, or never let it begin
+        """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         reading = asyncio.ensure_future(self._read_frame())

@@ -41,9 +41,9 @@ def open_local(path: str, policy: MediaPolicy, *, is_local_client: bool) -> Spoo
         raise LocalPathDisabled("This server does not open local paths for you; upload the file or send a link.")
     if not path or len(path) > MAX_PATH_CHARS or not _is_clean(path):
         raise InvalidPath(f"The path must be 1 to {MAX_PATH_CHARS:,} characters of text without a NUL.")
-    wanted = Path.cwd() / (rule.root or "") / path
-    _check_not_device(Path(os.path.normpath(wanted)), rule)  # /dev/fd/7 may lead to the upload of another client
     try:
+        wanted = Path(rule.root or "", path).absolute()
+        _check_not_device(Path(os.path.normpath(wanted)), rule)  # /dev/fd/7 may lead to the upload of another client
         real = Path(os.path.realpath(wanted))
         _check_allowed(real, rule)  # before the open, which may wake up a device
         fd = os.open(real, _FLAGS)

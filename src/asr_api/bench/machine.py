@@ -115,9 +115,9 @@ def _tree(pid: int) -> list[int]:
     """The process and its descendants; those that end meanwhile may be missing."""
     pids = [pid]
     for each in pids:
-        for children in (PROC / str(each) / "task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                pids += map(int, children.read_text(encoding="ascii").split())
+        with contextlib.suppress(OSError):  # it ends just now
+            for task in (PROC / str(each) / "task").iterdir():
+                pids += map(int, (task / "children").read_text(encoding="ascii").split())
     return pids
 
 

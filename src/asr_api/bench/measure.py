@@ -19,7 +19,7 @@ from asr_api.bench import figures
 from asr_api.bench.crowd import Crowd
 from asr_api.bench.figures import ClipFigures, FileFigures, Findings, SlotFigures, rate_of_clips, rate_of_runs
 from asr_api.bench.machine import CpuTimes, PeakMemory, cpu_use, read_cpu_times
-from asr_api.bench.speech import Speech
+from asr_api.bench.speech import MAX_FILE_S, Speech
 from asr_api.compose import open_transcriber
 from asr_api.config import Settings
 from asr_api.engines.cores import usable_cores
@@ -114,8 +114,9 @@ class _Bench:
 
     @contextlib.asynccontextmanager
     async def _engine(self, num_slots: int) -> AsyncIterator[Transcriber]:
-        most = 2 * max(*self._plan.clients, *self._plan.slots, num_slots)  # nobody is refused
-        settings = self._settings.model_copy(update={"batch_size": num_slots, "max_requests": most})
+        most = 2 * max(*self._plan.clients, *self._plan.slots, num_slots)
+        no_limits = {"max_requests": most, "max_audio_s": 2 * MAX_FILE_S}  # nothing of ours is refused
+        settings = self._settings.model_copy(update={"batch_size": num_slots, **no_limits})
         started_s = time.perf_counter()
         async with open_transcriber(settings, Metrics()) as transcriber:
             self._load_s = time.perf_counter() - started_s

@@ -27,7 +27,7 @@ NEAR_SAMPLES = SAMPLE_RATE_HZ  # how far from its drawn end a clip may end, so t
 SAMPLE_BYTES = 2
 CLIP_LENGTHS_S, WINDOW_LENGTHS_S = (5.0, 15.0), (27.0, 29.9)
 NUM_CLIPS, NUM_WINDOWS = 64, 32  # different ones
-SHORT_FILE_S = 60.0
+SHORT_FILE_S, MAX_FILE_S = 60.0, 14_400.0  # what is longer than four hours tells nothing new
 MAX_RECORDING_S = 900.0  # more of a recording is not needed
 
 
@@ -62,13 +62,13 @@ class Speech:
         return await self._spool(wav(looped(self._pcm, round(SHORT_FILE_S * SAMPLE_RATE_HZ))))
 
     async def long_file(self, wanted_s: float) -> Spool:
-        """About as long as wanted, at least two windows. It is the recording itself where that has a fitting length,
-        and as often as it takes where that can be done; else a WAV file of what is said in it.
+        """About as long as wanted, from two windows to MAX_FILE_S. It is the recording itself where that has a fitting
+        length, and as often as it takes where that can be done; else a WAV file of what is said in it.
         """
-        wanted_s, own_s = max(SHORT_FILE_S, wanted_s), len(self._pcm) / SAMPLE_RATE_HZ
-        body = os.pread(self._recording.fd, self._recording.size_bytes, 0)
-        if body == MINUTE.read_bytes():  # frames of MP3 may be strung together
-            return await self._spool(body * math.ceil(wanted_s / own_s))
+        wanted_s, own_s = min(max(SHORT_FILE_S, wanted_s), MAX_FILE_S), len(self._pcm) / SAMPLE_RATE_HZ
+        minute = MINUTE.read_bytes()
+        if os.pread(self._recording.fd, len(minute) + 1, 0) == minute:  # frames of MP3 may be strung together
+            return await self._spool(minute * math.ceil(wanted_s / own_s))
         if own_s < MAX_RECORDING_S and wanted_s / 2 <= own_s <= 2 * wanted_s:
             return self._recording
         return await self._spool(wav(looped(self._pcm, round(wanted_s * SAMPLE_RATE_HZ))))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from asr_api import __version__
-from asr_api.cli.files import Output
+from asr_api.cli.files import Output, print_out
 from asr_api.config import Settings, check_spool_folder, find_cache_folder, read_settings
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.formats import FORMATS
@@ -38,9 +38,9 @@ WISH = "parameter_"  # tells apart --vad of one run from the setting VAD
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
-        with contextlib.suppress(BrokenPipeError):  # `asr-api transcribe … | head`: the reader has what it wanted
-            return _run(arguments)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush finds no broken pipe
+        return _run(arguments)
+    except BrokenPipeError:  # `asr-api transcribe … | head`: the reader has what it wanted
+        return SOURCE_FAILED
     except StartupError as error:
         _complain(error)
         return NOT_STARTED
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        _forget_unwritten()
     return SOURCE_FAILED
 
 
@@ -125,17 +127,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    if not all(1 <= number <= MAX_AT_ONCE for number in numbers):
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MAX_AT_ONCE}")
-    return numbers
+    parts = text.split(",")
+    if not all(part.isdecimal() and 1 <= int(part) <= MAX_AT_ONCE for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not numbers from 1 to {MAX_AT_ONCE} with commas between them")
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not MIN_BENCH_S <= seconds <= MAX_BENCH_S:
-        raise argparse.ArgumentTypeError(f"{text} is not from {MIN_BENCH_S} to {MAX_BENCH_S}")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if MIN_BENCH_S <= (seconds := float(text)) <= MAX_BENCH_S:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text} is no number from {MIN_BENCH_S} to {MAX_BENCH_S}")
 
 
 def _add_parameters(parser: argparse.ArgumentParser) -> frozenset[str]:
@@ -175,6 +177,15 @@ def _configure_logging(settings: Settings, *, is_server: bool) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def _forget_unwritten() -> None:
+    """What stdout did not take was told, and Python's last flush would fail over it again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _complain(error: AsrError) -> None:
     sys.stderr.write(f"asr-api: {error}\n")
 
@@ -188,8 +199,8 @@ def _list_models(settings: Settings) -> int:
     except (OSError, ValueError):
         raise SettingsError(f"CACHE_DIR is '{cache}', which is no folder that can be read; name another one.") from None
     width = max((len(checkpoint.model_id) for checkpoint in found), default=0)
-    for checkpoint in found:
-        sys.stdout.write(f"{checkpoint.model_id:<{width}}  {checkpoint.size_bytes / 1e6:>8.1f} MB  {checkpoint.path}\n")
+    lines = (f"{each.model_id:<{width}}  {each.size_bytes / 1e6:>8.1f} MB  {each.path}\n" for each in found)
+    print_out("".join(lines))
     if not found:
         sys.stderr.write(f"asr-api: {cache} holds no model yet.\n")
     return OK

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr_api.audio.decode import DecodeLimits, Decoder
-from asr_api.audio.source import LocalPaths, Spool, names_link, open_named
+from asr_api.audio.source import LocalPaths, Spool, open_named
 from asr_api.bench.figures import ClipFigures, FileFigures, SlotFigures
 from asr_api.bench.measure import Plan, measure
 from asr_api.bench.report import HEADER, closing, opening, row, to_json
 from asr_api.bench.speech import MINUTE, read_speech
+from asr_api.cli.files import is_link, print_out
 from asr_api.compose import default_options, media_policy
 from asr_api.config import Settings
 from asr_api.engines.cores import usable_cores
@@ -68,14 +69,13 @@ async def bench(settings: Settings, wanted: Wanted, wishes: Sequence[Given]) -> 
         table.clear()
         await decoder.aclose()
     table.print(closing(findings))
-    sys.stdout.write(to_json(findings) + "\n")
-    sys.stdout.flush()
+    print_out(to_json(findings) + "\n")
     return OK
 
 
 async def _open(recording: str | None, settings: Settings) -> Spool:
     policy = replace(media_policy(settings), local_paths=LocalPaths())
-    if recording is not None and names_link(recording):
+    if recording is not None and is_link(recording):
         return await open_named(recording, policy, is_local_client=True)
     path = MINUTE if recording is None else Path.cwd() / recording
     try:

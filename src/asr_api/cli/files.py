@@ -9,23 +9,27 @@ import json
 import os
 import stat
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from asr_api.errors import PathNotFound, StartupError
+from asr_api.errors import AsrError, PathNotFound, StartupError
 from asr_api.formats import Format
 from asr_api.transcript import Transcript
 
 STDIN = "-"
 ONE_A_FILE = frozenset({"srt", "vtt"})  # formats that can't be written one behind the other
 AUDIO_ENDINGS = (
-    "3gp aac ac3 aif aifc aiff amr au avi caf dts flac flv m4a m4b mka mkv mov mp2 mp3 mp4 mpeg mpg oga ogg ogv opus "
-    "sph ts tta voc vob w64 wav weba webm wma wmv wv"
+    "3g2 3gp aac ac3 aif aifc aiff amr asf au avi caf dts eac3 ec3 f4v flac flv latm loas m2ts m4a m4b m4v mka mkv mov "
+    "mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qt snd sph ts tta voc vob w64 wav weba webm wma wmv wv"
 )
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
+
+
+class CannotWrite(AsrError):
+    """To stdout or to a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,17 @@ class Output:
                 )
 
     def write(self, source: Source, transcript: Transcript) -> None:
+        """Raises CannotWrite, or BrokenPipeError."""
         body = self.format.write(transcript)
         if self.folder is None:
-            sys.stdout.write(self._named(source, body) if self.names_sources else body)
-            sys.stdout.flush()
+            print_out(self._named(source, body) if self.names_sources else body)
             return
         path = self._path(source, self.folder)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(body, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(body, encoding="utf-8")
+        except OSError as error:
+            raise CannotWrite(f"its output can't be written: {error.strerror}.") from error
 
     def _path(self, source: Source, folder: Path) -> Path:
         suffix = "txt" if self.format.name == "text" else self.format.name
@@ -93,6 +100,23 @@ class Output:
             return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
         name = os.fsencode(source.name).decode(errors="backslashreplace")  # whatever bytes it has, stdout takes text
         return f"{name}: {body}" if body else f"{name}:\n"
+
+
+def print_out(text: str) -> None:
+    """To stdout. Raises CannotWrite, or BrokenPipeError: the reader of stdout has left, and what is there is enough."""
+    if sys.stdout is None:
+        raise CannotWrite("its output can't be written: stdout is closed.")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotWrite(f"its output can't be written: {error.strerror}.") from error
+    except UnicodeEncodeError as error:
+        raise CannotWrite(
+            f"its output can't be written where stdout takes only {error.encoding}; set PYTHONUTF8=1."
+        ) from error
 
 
 def list_sources(given: Sequence[str]) -> list[Source]:
@@ -116,11 +140,23 @@ def list_sources(given: Sequence[str]) -> list[Source]:
                     f"{name} holds no audio file; name its files one by one if their endings are unusual."
                 )
             sources += [Source(str(file), str(file.absolute()), file.relative_to(path)) for file in inside]
-        elif "://" in name and not os.path.exists(path):  # noqa: PTH110
-            sources.append(Source(name, name, Path(Path(urlsplit(name).path).name or "audio")))
+        elif is_link(name):
+            sources.append(Source(name, name, Path(_name_in_link(name) or "audio")))
         else:
             sources.append(Source(name, str(path.absolute()), Path(path.absolute().name)))
     return _told_apart(sources)
+
+
+def is_link(name: str) -> bool:
+    """And no file: a file may have any name."""
+    return "://" in name and not os.path.exists(name)  # noqa: PTH110 - Path's question raises in closed folders
+
+
+def _name_in_link(link: str) -> str:
+    try:
+        return Path(urlsplit(link).path).name
+    except ValueError:  # no link after all; fetching it tells why
+        return ""
 
 
 def _walk(folder: Path) -> list[Path]:
@@ -130,10 +166,9 @@ def _walk(folder: Path) -> list[Path]:
     """
     found: list[Path] = []
     walked: set[Path] = set()
-    folders = [folder]
-    while folders:
-        folders.sort(key=Path.is_symlink)  # what is really here goes first, and keeps its name
-        folder = folders.pop(0)
+    folders, linked = deque([folder]), deque[Path]()
+    while folders or linked:  # what is really here goes first, and keeps its name
+        folder = (folders or linked).popleft()
         real = folder.resolve()
         if real in walked:
             continue
@@ -146,7 +181,7 @@ def _walk(folder: Path) -> list[Path]:
         for entry in entries:
             is_folder = _is_folder(entry)
             if is_folder:
-                folders.append(entry)
+                (linked if entry.is_symlink() else folders).append(entry)
             elif entry.suffix.lower() in AUDIO_SUFFIXES or (is_folder is None and not entry.suffix):
                 found.append(entry)
     return sorted(found)

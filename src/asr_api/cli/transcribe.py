@@ -86,7 +86,7 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
     except BrokenPipeError:  # the reader of stdout has left, and with it the point of all others
         raise
     except (AsrError, OSError) as error:
-        reason = str(error) if isinstance(error, AsrError) else f"its output can't be written: {error.strerror}."
+        reason = str(error) if isinstance(error, AsrError) else f"it can't be read: {error.strerror}."
         with progress.paused():
             sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
         return Ending.FAILED
@@ -100,6 +100,8 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
 
 
 async def _read_stdin() -> AsyncIterator[bytes]:
+    if sys.stdin is None:
+        raise PathNotFound("it is closed.")
     while block := await in_background(lambda: os.read(sys.stdin.fileno(), STDIN_BLOCK_BYTES)):
         yield block
 

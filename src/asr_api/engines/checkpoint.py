@@ -7,6 +7,8 @@ When the files are already in the cache nothing is contacted. Knows nothing abou
 from __future__ import annotations
 
 import json
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,8 @@ WANTED_FILES = (
 )
 # Models other than Whisper keep their vocabulary in one of these.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
+logger = logging.getLogger(__name__)
+
 TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
 
 
@@ -65,11 +69,17 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
         return _checked(BUILTIN_FOLDER, model_id)
     if folder := find_folder(model_id):
         return _checked(folder.resolve(), model_id)
+    _keep_quiet()
     if model_id.startswith((".", "/", "~")) or not _is_hub_id(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists nor a hub id like openai/whisper-tiny; {TRY_BUILTIN}."
         )
     return _cached(model_id, revision, cache_dir) or _download(model_id, revision, cache_dir)
+
+
+def _keep_quiet() -> None:
+    """The hub's library would tell the hub what else is installed and which tool started it. Call before its import."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _is_hub_id(model_id: str) -> bool:
@@ -94,6 +104,7 @@ def find_folder(model_id: str) -> Path | None:
 
 def list_cached(cache_dir: Path) -> list[CachedCheckpoint]:
     """The built-in checkpoint and every complete one below `cache_dir`."""
+    _keep_quiet()
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -114,6 +125,13 @@ def list_cached(cache_dir: Path) -> list[CachedCheckpoint]:
 
 def missing_files(folder: Path) -> list[str]:
     """Names of the files without which `folder` is not a checkpoint; empty when it is complete."""
+    try:
+        return _missing_files(folder)
+    except (ValueError, AttributeError):  # no JSON, or another one
+        return [f"a readable config.json or {INDEX}"]
+
+
+def _missing_files(folder: Path) -> list[str]:
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
     if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):
         missing.append("tokenizer.json")
@@ -135,11 +153,7 @@ def _has_tokenizer(folder: Path, *, is_whisper: bool) -> bool:
 
 
 def _checked(folder: Path, model_id: str) -> Path:
-    try:
-        missing = missing_files(folder)
-    except (ValueError, AttributeError):
-        missing = [f"a readable config.json or {INDEX}"]
-    if not missing:
+    if not (missing := missing_files(folder)):
         return folder
     remedy = "fetch it again, whole"
     if missing[-1].endswith(".safetensors"):
@@ -162,9 +176,9 @@ def _cached(model_id: str, revision: str | None, cache_dir: Path) -> Path | None
                 local_files_only=True,
             )
         )
-        return None if missing_files(folder) else folder
-    except (LocalEntryNotFoundError, ValueError):  # nothing there, or an index cut off by a killed download
+    except LocalEntryNotFoundError:
         return None
+    return None if missing_files(folder) else folder
 
 
 def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
@@ -187,7 +201,8 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
         reason = "is on the hub, but has no such revision: check MODEL_REVISION"
     except HfHubHTTPError as error:
         reason = f"was refused by the hub with status {error.response.status_code}: try again later"
-    except OSError:  # no network, no room, or HF_HUB_OFFLINE
+    except Exception:  # no network, no room, HF_HUB_OFFLINE; the errors of the hub's HTTP library are its own
+        logger.debug("The download failed.", exc_info=True)
         reason = f"is not complete in {cache_dir} and could not be downloaded: check the network and the disk"
     else:
         return _checked(Path(folder), model_id)

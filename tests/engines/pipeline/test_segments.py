@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engines.pipeline.hearing import HeardToken
+from asr_api.engines.pipeline.hearing import Heard, HeardToken
 from asr_api.engines.pipeline.segments import MAX_SEGMENT_MS, PAUSE_MS, timed_segments, whole_segment
 
 
@@ -79,12 +79,18 @@ def test_without_marks_of_words_the_text_is_one_segment() -> None:
 @pytest.mark.parametrize("text", ["", " ", "\t", " \t "])
 def test_nothing_heard_is_no_segment(text: str) -> None:
     assert timed_segments(spoken(text), Characters(), 1000) == ()
-    assert whole_segment(spoken(text), Characters(), 1000) == ()
+    assert whole_segment(Heard(spoken(text)), Characters(), 1000) == ()
 
 
 def test_a_model_without_times_gives_the_whole_window() -> None:
-    (segment,) = whole_segment(spoken("hi you"), Characters(), 777)
+    (segment,) = whole_segment(Heard(spoken("hi you")), Characters(), 777)
     assert (segment.start_ms, segment.end_ms, segment.text) == (0, 777, " hi you")
+    assert not segment.quality.doubts
+
+
+def test_text_that_was_broken_off_is_doubtful() -> None:
+    (segment,) = whole_segment(Heard(spoken("hi you"), is_whole=False), Characters(), 777)
+    assert segment.quality.doubts == ("low_confidence",)
 
 
 @given(st.text(alphabet="ab .\t你吗", max_size=60), st.integers(1, 3000), st.booleans())

@@ -62,14 +62,25 @@ class _Nursery:
         if not message:
             self._is_wanted = False
             return
-        last_fd = max([*fds, *(each.fileno() for each in self._lifelines.values())])
-        pid = os.fork()
-        if pid == 0:
-            _live(self._work, fds, last_fd)
-        for fd in fds[:2]:
+        pid = self._fork(fds) if len(fds) == NUM_FDS else None
+        for fd in fds if pid is None else fds[:2]:  # with its lifeline closed, the other side knows that it is not born
             os.close(fd)
+        if pid is None:
+            return
         self._lifelines[pid] = socket.socket(fileno=fds[2])
         self._selector.register(self._lifelines[pid], selectors.EVENT_READ, partial(self._kill, pid))
+
+    def _fork(self, fds: Sequence[int]) -> int | None:
+        """The worker's process id; None when the machine allows no more processes, and then the others go on."""
+        last_fd = max([*fds, *(each.fileno() for each in self._lifelines.values())])
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.write(fds[1], f"it was not born: {error}".encode())
+            return None
+        if pid == 0:
+            _live(self._work, fds, last_fd)
+        return pid
 
     def _kill(self, pid: int) -> None:
         """Nothing is said on a lifeline, so the other side has shut it down."""

@@ -16,7 +16,7 @@ from asr_api.engines.admission import admitted
 from asr_api.engines.cores import processor_name, usable_cores
 from asr_api.engines.pipeline.adapters import find_adapters
 from asr_api.engines.pipeline.batches import BatchRule, choose_batch
-from asr_api.engines.pipeline.hearing import HeardToken
+from asr_api.engines.pipeline.hearing import Heard
 from asr_api.engines.pipeline.listener import Listener
 from asr_api.engines.pipeline.loading import Kind, LoadedModel, choose_device, load_model
 from asr_api.engines.pipeline.reader import TokenReader
@@ -90,8 +90,8 @@ class PipelineEngine:
             return []
         self.cancel([job.job_id for job in batch])
         return [
-            FinishedJob(job.job_id, self._transcript(job, tokens, language))
-            for job, tokens in zip(batch, heard, strict=True)
+            FinishedJob(job.job_id, self._transcript(job, each, language))
+            for job, each in zip(batch, heard, strict=True)
         ]
 
     def cancel(self, job_ids: Sequence[int]) -> None:
@@ -106,16 +106,18 @@ class PipelineEngine:
         self._waiting.clear()
         del self._listener
 
-    def _transcript(self, job: WindowJob, tokens: list[HeardToken], language: str | None) -> WindowTranscript:
+    def _transcript(self, job: WindowJob, heard: Heard, language: str | None) -> WindowTranscript:
         audio_ms = len(job.pcm) // SAMPLES_PER_MS
         if self._kind is Kind.ENCODER_DECODER:
-            segments = whole_segment(tokens, self._reader, audio_ms)
+            segments = whole_segment(heard, self._reader, audio_ms)
+            if not heard.is_whole:
+                logger.warning("A window was broken off after %d tokens; it says so.", len(heard.tokens))
         else:
             wishes = job.options
             segments = timed_segments(
-                tokens, self._reader, audio_ms, is_split=wishes.timestamps, with_words=wishes.words
+                heard.tokens, self._reader, audio_ms, is_split=wishes.timestamps, with_words=wishes.words
             )
-        return WindowTranscript(segments, language=language, num_tokens=len(tokens))
+        return WindowTranscript(segments, language=language, num_tokens=len(heard.tokens))
 
     def _first_language(self, loaded: LoadedModel) -> str | None:
         """The one that is spoken unless a request names another; None for a model without adapters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -17,3 +18,11 @@ class HeardToken:
     start_ms: int = 0
     end_ms: int = 0
     probability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a window says; is_whole: False where the model was broken off, so that text is missing"""
+
+    tokens: Sequence[HeardToken]
+    is_whole: bool = True

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import BatchFeature
 
-from asr_api.engines.pipeline.hearing import HeardToken
+from asr_api.engines.pipeline.hearing import Heard, HeardToken
 from asr_api.engines.pipeline.loading import Kind, LoadedModel
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 
@@ -49,10 +49,6 @@ class Listener:
         self.may_pad = self._kind is not Kind.ENCODER_DECODER and self._try_padding()
         self.max_new_tokens = self._find_token_limit() if self._kind is Kind.ENCODER_DECODER else None
 
-    @property
-    def dtype_name(self) -> str:
-        return str(self._model.dtype).removeprefix("torch.")
-
     def speak(self, adapter: str) -> None:
         """Changes the language of a model with adapters."""
         if adapter != self._adapter:
@@ -60,7 +56,7 @@ class Listener:
             self._tokenizer.set_target_lang(adapter)
             self._adapter = adapter
 
-    def hear(self, windows: Sequence[Pcm]) -> list[list[HeardToken]]:
+    def hear(self, windows: Sequence[Pcm]) -> list[Heard]:
         """Raises MemoryError when the batch does not fit into the accelerator's memory."""
         try:
             with torch.inference_mode():
@@ -78,7 +74,7 @@ class Listener:
 
     # -- what each kind of model says ----------------------------------------------------------------------------
 
-    def _hear_frames(self, inputs: Inputs) -> list[list[HeardToken]]:
+    def _hear_frames(self, inputs: Inputs) -> list[Heard]:
         """CTC: a run of equal tokens is one token, and blanks are none."""
         logits = self._model(**inputs).logits  # (batch, n_frames, n_vocab)
         peaks, ids = logits.float().softmax(-1).max(-1)
@@ -92,10 +88,10 @@ class Listener:
                 if token != blank:
                     probability = sum(row_peaks[frame] for frame in frames) / len(frames)
                     tokens.append(self._timed(token, frames[0], frames[-1] + 1, probability))
-            heard.append(tokens)
+            heard.append(Heard(tokens))
         return heard
 
-    def _hear_durations(self, inputs: Inputs) -> list[list[HeardToken]]:
+    def _hear_durations(self, inputs: Inputs) -> list[Heard]:
         """Transducers: each step writes a token or a blank and moves on by its duration.
 
         transformers lets a row that has come to its end write on until the longest has; that is cut off here.
@@ -109,16 +105,15 @@ class Listener:
         heard = []
         for row, (count, limit) in enumerate(zip(num_frames, limits, strict=True)):
             parts = (part[row].tolist()[1 : limit + 1] for part in (written.sequences, starts, written.durations))
-            heard.append(
-                [
-                    self._timed(token, start, start + max(1, duration))
-                    for token, start, duration in zip(*parts, strict=True)
-                    if token not in silent and start < count
-                ]
-            )
+            tokens = [
+                self._timed(token, start, start + max(1, duration))
+                for token, start, duration in zip(*parts, strict=True)
+                if token not in silent and start < count
+            ]
+            heard.append(Heard(tokens))
         return heard
 
-    def _hear_text(self, inputs: Inputs) -> list[list[HeardToken]]:
+    def _hear_text(self, inputs: Inputs) -> list[Heard]:
         """Encoder-decoders: greedy, or with beams; no times."""
         written = self._model.generate(
             **inputs, num_beams=self._beam_size, do_sample=False, max_new_tokens=self.max_new_tokens
@@ -128,8 +123,8 @@ class Listener:
         heard = []
         for row in written.tolist():
             tokens = row[1:]  # after the start token, which may be the end token, too
-            length = next((index for index, token in enumerate(tokens) if token in ends), len(tokens))
-            heard.append([HeardToken(token) for token in tokens[:length]])
+            length = next((index for index, token in enumerate(tokens) if token in ends), None)
+            heard.append(Heard([HeardToken(token) for token in tokens[:length]], is_whole=length is not None))
         return heard
 
     # -- parts -------------------------------------------------------------------------------------------------

@@ -10,15 +10,18 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from asr_api.engines.pipeline.hearing import HeardToken
-from asr_api.transcript import Segment, Word
+from asr_api.engines.pipeline.hearing import Heard, HeardToken
+from asr_api.text.words import UNSPACED
+from asr_api.transcript import Quality, Segment, Word
 
 # A new segment begins after a sentence, after a pause, and where a subtitle would become too long to read.
 PAUSE_MS = 800
 MAX_SEGMENT_MS = 10_000
 SENTENCE_END = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai … Khmer, CJK
+BROKEN_OFF = Quality(doubts=("low_confidence",))
+
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
 class Reader(Protocol):
@@ -31,10 +34,11 @@ class Reader(Protocol):
         """Of all tokens together, without spaces around it."""
 
 
-def whole_segment(tokens: Sequence[HeardToken], reader: Reader, audio_ms: int) -> tuple[Segment, ...]:
-    """One segment as long as the window; none where nothing was heard."""
-    text = _spaced(reader.text([token.token for token in tokens]))
-    return (Segment(0, audio_ms, text),) if text else ()
+def whole_segment(heard: Heard, reader: Reader, audio_ms: int) -> tuple[Segment, ...]:
+    """One segment as long as the window, doubtful where text is missing; none where nothing was heard."""
+    text = _spaced(reader.text([token.token for token in heard.tokens]))
+    quality = Quality() if heard.is_whole else BROKEN_OFF
+    return (Segment(0, audio_ms, text, quality=quality),) if text else ()
 
 
 def timed_segments(
