@@ -116,6 +116,18 @@ async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
         assert list(done.transcript.segments) == hear(pcm)
 
 
+async def test_long_prompts_for_an_engine_within_a_step_hold_nobody_up() -> None:
+    async with running(Script(slots=16, step_s=1.0)) as (engine, listener):
+        engine.admit([job(0, say([1]))])
+        await asyncio.sleep(0.1)  # the step has begun
+        started_s = time.monotonic()
+        for number in range(1, 16):
+            options = TranscribeOptions(prompt="語" * 4096, hotwords="名" * 4095 + str(number % 10))
+            engine.admit([WindowJob(number, say([number]), options)])
+        assert time.monotonic() - started_s < 0.5
+        assert {done.job_id for done in await listener.next_finished(16)} == set(range(16))
+
+
 async def test_more_jobs_than_slots_are_a_bug() -> None:
     async with running(Script(slots=1)) as (engine, _):
         with pytest.raises(ValueError, match="1 free slots"):

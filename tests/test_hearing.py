@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -35,8 +36,8 @@ class Bench:
     def __init__(self, script: Script | None = None) -> None:
         self.engine, self.metrics = InProcessEngine(script), Metrics()
         self.decoder = FakeDecoder()
-        scheduler = Scheduler(self.engine, metrics=self.metrics)
-        self.transcriber = Transcriber(self.engine, scheduler, self.decoder, metrics=self.metrics)
+        self.scheduler = Scheduler(self.engine, metrics=self.metrics)
+        self.transcriber = Transcriber(self.engine, self.scheduler, self.decoder, metrics=self.metrics)
         self.parts: list[TranscriptPart] = []
 
     @property
@@ -140,6 +141,21 @@ async def test_a_voter_that_fails_leaves_nobody_waiting() -> None:
         bench.engine.die()
         bench.engine.come_back()
     with pytest.raises(RequestCrashedWorker):
+        await bench.finish(request)
+
+
+async def test_voters_leave_room_for_those_who_have_yet_to_vote() -> None:
+    """The second and third window are heard before the first, which is music, and then others come."""
+    unsure = Dialect(1, 99, UNSURE)
+    bench = Bench(Script(slots=4, unheard=tuple(range(100, 130)), dialects=(unsure,)))
+    music, speech = say(range(100, 130)), say(range(1, 31))
+    request = bench.start(np.concatenate([music, speech, speech, *[music] * 12, speech, speech]))
+    await settle()
+    first = bench.engine.engine._live[min(bench.engine.inside)]
+    first.steps_left = 2
+    with contextlib.ExitStack() as others:
+        for _ in range(3):
+            others.enter_context(bench.scheduler.open_lane())
         await bench.finish(request)
 
 

@@ -253,6 +253,31 @@ async def test_the_time_to_come_back_follows_the_measured_speed() -> None:
         assert 5 <= refused.value.retry_after_s <= 50  # 150 s of audio are left
 
 
+async def test_an_idle_hour_after_a_client_has_left_is_no_work() -> None:
+    house = House(slots=1, max_requests=1)
+    for ending in (house.engine.cancel, lambda job_ids: house.scheduler.on_refused(job_ids[0], InvalidParameter("no"))):
+        with house.scheduler.open_lane() as lane:
+            (heard,) = house.submit(lane, silence(30))
+            ending(list(house.engine.inside))
+            heard.exception() if heard.done() else heard.cancel()
+        house.clock.now_s += 3600
+        with house.scheduler.open_lane() as lane:
+            house.submit(lane, silence(30), num_windows=10)
+            with pytest.raises(ServerOverloaded) as refused:
+                house.scheduler.check_capacity()
+        assert refused.value.retry_after_s == 30  # at the guessed speed of 10
+
+
+async def test_who_has_just_come_does_not_make_the_time_to_come_back_short() -> None:
+    house = House(max_requests=2)
+    with house.open:
+        house.submit(house.lane(), silence(30), num_windows=10)
+        house.lane().unsubmitted_s = 0.0  # nothing is known of it yet
+        with pytest.raises(ServerOverloaded) as refused:
+            house.scheduler.check_capacity()
+        assert refused.value.retry_after_s == 60
+
+
 async def test_expected_audio_counts_as_backlog(house: House) -> None:
     lane = house.lane()
     lane.unsubmitted_s = 3600

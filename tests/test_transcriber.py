@@ -107,6 +107,8 @@ async def test_a_long_source_is_told_completely_in_order_and_on_time() -> None:
         assert ends_ms == sorted(ends_ms)
         assert ends_ms[-1] == 200_000
         assert len(parts) >= 8
+        num_decoded = service.count("asr_stage_seconds_count", stage="decode")
+        assert num_decoded == service.count("asr_stage_seconds_count", stage="engine") == len(parts) - 1
         assert all(segment.end_ms <= part.audio_ms for part in parts for segment in part.segments)
         assert service.outcomes() == {"completed": 1}
 

@@ -38,7 +38,7 @@ async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterato
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=metrics)
     scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
-    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
+    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_queued_requests))
     window_s, stride_s = settings.chunk_length_s, settings.stride_s
     transcriber = Transcriber(engine, scheduler, decoder, metrics=metrics, window_s=window_s, stride_s=stride_s)
     try:

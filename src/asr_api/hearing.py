@@ -17,7 +17,7 @@ from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLES_PER_MS
 from asr_api.scheduler import Lane, Scheduler
-from asr_api.text.vote import Vote, is_sure, should_follow
+from asr_api.text.vote import MAX_VOTING_WINDOWS, Vote, is_sure, should_follow
 from asr_api.transcript import Quality, Segment, WindowSpan, WindowTranscript
 
 T = TypeVar("T")
@@ -137,8 +137,8 @@ class Hearing:
         if not heard.segments or is_sure(heard.guesses):
             return None
         if not self._options.condition_on_previous_text:
-            if self._vote.is_counted(index):
-                place.give_back()  # to a window that has yet to vote; all before this one have
+            if index < MAX_VOTING_WINDOWS:
+                place.give_back()  # to a window that may have to vote, lest all wait for one that finds no room
             await self._is_elected.wait()
         winner = self._vote.winner
         return winner if winner is not None and should_follow(heard.guesses, winner) else None

@@ -38,7 +38,10 @@ class Metrics:
         ProcessCollector(registry=registry)
 
         self.requests = Counter(
-            "asr_requests", "Transcriptions that ended, by outcome.", ["outcome"], registry=registry
+            "asr_requests",
+            "Transcriptions that were begun, by how they ended, and those refused at the door.",
+            ["outcome"],
+            registry=registry,
         )
         self.open_requests = Gauge("asr_open_requests", "Transcriptions under way.", registry=registry)
         self.windows = Counter("asr_windows", "Windows that the engine transcribed.", registry=registry)

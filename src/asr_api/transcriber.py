@@ -71,18 +71,21 @@ class Transcriber:
         """Windows while decoding goes on; decoding pauses while the lane holds as many as it may."""
         window_s = min(self._window_s, self.info.window_s)
         cutter = WindowCutter(window_s, min(self._stride_s, window_s / 2))
-        started_s = time.monotonic()
+        lane.unsubmitted_s = (pcm.duration_hint_ms or 0) / 1000
+        decoded, started_s = self.metrics.stage_s.labels("decode"), time.monotonic()
         async for block in only_speech(pcm) if options.vad else pcm:
             for window in cutter.push(block):
-                self.metrics.stage_s.labels("decode").observe(time.monotonic() - started_s)
+                decoded.observe(time.monotonic() - started_s)
                 await self._scheduler.take_room(lane)
                 lane.unsubmitted_s = max(0, (pcm.duration_hint_ms or 0) - window.span.end_ms) / 1000
                 yield window
                 started_s = time.monotonic()
         lane.unsubmitted_s = 0.0
         for window in cutter.finish():
+            decoded.observe(time.monotonic() - started_s)
             await self._scheduler.take_room(lane)
             yield window
+            started_s = time.monotonic()
 
     # -- for the edges -----------------------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ class TranscriptPart:
     """The next final piece of a transcript, as windows finish.
 
     segments: absolute times, in order; may be empty
-    audio_ms: everything before this time is transcribed; in the last part, the length of the audio
+    audio_ms: so far the audio was heard; text near it may come with the next part. In the last part, its length
     language: code of the latest window, if known
     omitted:  what the model wrote where nobody spoke, absolute times
     """

@@ -88,6 +88,17 @@ async def test_a_refused_client_that_never_stops_sending_is_dropped(port: int, m
         await talk(port, head, *[chunk] * 2_000, pause_s=0.001)
 
 
+async def test_nonsense_after_the_reply_ends_the_connection_and_nothing_else(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data\r\n"
+    head += b"Transfer-Encoding: chunked\r\n\r\n"
+    reply = await talk(port, head + b"3\r\nabc\r\n", b"zz\r\nnonsense\r\n", pause_s=0.2)
+    assert reply.startswith(b"HTTP/1.1 415 ")
+    assert reply.count(b"HTTP/1.1") == 1
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 async def test_one_connection_carries_many_requests(port: int) -> None:
     audio = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
     last = HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")

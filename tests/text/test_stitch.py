@@ -227,3 +227,11 @@ def test_a_seam(first: WindowTranscript, second: WindowTranscript, text: str | N
         assert joined.lower().replace("'", "").count("its") == 1
     else:
         assert joined == text
+
+
+def test_a_word_at_the_very_end_is_kept_where_the_next_window_hears_nothing() -> None:
+    spans = (WindowSpan(0, 0, 30_000, 0, 5000), WindowSpan(1, 25_000, 55_000, 5000, 0))
+    stitcher = Stitcher()
+    texts = (Segment(26_000, 27_000, " one"), Segment(30_000, 30_000, " last"))
+    told = [*stitcher.push(spans[0], WindowTranscript(texts)), *stitcher.push(spans[1], WindowTranscript(()))]
+    assert [segment.text for segment in (*told, *stitcher.finish())] == [" one", " last"]

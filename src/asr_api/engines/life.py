@@ -1,4 +1,4 @@
-"""One life of the engine process, seen from its parent: the process, its pipe, its shared memory, a listening thread.
+"""One life of the engine process, seen from its parent: the process, its pipe, its shared memory, and two threads.
 
 In: messages for the child. Out: the child's messages and its exit code, told in the event loop's thread.
 Knows nothing about restarts; `child.py` is the other end.
@@ -11,6 +11,7 @@ import contextlib
 import logging
 import mmap
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -41,7 +42,7 @@ BOOT = (
 
 
 class EngineLife:
-    """One life of the engine process: the process, its pipe, its arena, and the thread that listens to it."""
+    """One life of the engine process: the process, its pipe, its arena, and the threads that write and listen to it."""
 
     def __init__(self, factory: Callable[[], Engine], tell: Callable[[EngineLife, object], None]) -> None:
         """Raises OSError when the machine can't start a process."""
@@ -58,13 +59,20 @@ class EngineLife:
             self._arena_fd = _open_unnamed_memory()
             undo.callback(os.close, self._arena_fd)
             ours, theirs = socket.socketpair()
-            undo.callback(ours.close)
+            self._pipe = Connection(ours.detach())
+            undo.callback(self._pipe.close)
             with theirs:
                 self.process = _spawn(theirs.fileno(), self._arena_fd)
+            undo.callback(self._end_process)
+            self._outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+            self._threads = [
+                threading.Thread(target=work, name=f"asr-api-engine-{work.__name__.strip('_')}", daemon=True)
+                for work in (self._write, self._listen)
+            ]
+            undo.callback(self.send, None)
+            for thread in self._threads:
+                _start(thread)
             undo.pop_all()
-        self._pipe = Connection(ours.detach())
-        self._thread = threading.Thread(target=self._listen, name="asr-api-engine-listener", daemon=True)
-        self._thread.start()
         self.send(Load(factory, logging.getLogger().getEffectiveLevel()))
 
     @property
@@ -103,19 +111,26 @@ class EngineLife:
         self.is_ready, self.slots, self.warm_up_s = True, info.slots, ready.warm_up_s
 
     def send(self, message: object) -> None:
-        # A dead child is reported by the listening thread; what was sent to it is lost with it.
-        with contextlib.suppress(OSError):
-            self._pipe.send(message)
+        """Never waits, though the child reads only between two steps; None ends the writing."""
+        self._outbox.put(message)
 
     def kill(self) -> None:
         self.process.kill()
 
     def close(self) -> None:
         """After `ended`."""
-        self._thread.join()
+        self.send(None)
+        for thread in self._threads:
+            thread.join()
         self.arena = self.arena[:0].copy()  # the mapping holds a descriptor of its own
         self._pipe.close()
         os.close(self._arena_fd)
+
+    def _write(self) -> None:
+        # A dead child is reported by the listening thread; what was sent to it is lost with it.
+        with contextlib.suppress(OSError):
+            while (message := self._outbox.get()) is not None:
+                self._pipe.send(message)
 
     def _listen(self) -> None:
         try:
@@ -133,6 +148,10 @@ class EngineLife:
             code = self.process.wait()
         self._post(lambda: self._end(code))
 
+    def _end_process(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def _end(self, code: int) -> None:
         if not self.ended.done():
             self.ended.set_result(code)
@@ -145,6 +164,14 @@ class EngineLife:
     def _post(self, callback: Callable[[], object]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
             self._loop.call_soon_threadsafe(callback)
+
+
+def _start(thread: threading.Thread) -> None:
+    """Raises OSError when the machine allows no more threads."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _spawn(pipe_fd: int, arena_fd: int) -> subprocess.Popen[bytes]:

@@ -113,4 +113,5 @@ class Engine(Protocol):
     def warm_up(self) -> None:
         """Runs every path once, so that the first job is as fast as the second."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Frees what it holds, for those who go on without it; the end of its process does the same."""

@@ -97,8 +97,8 @@ class Scheduler:
 
     def _retry_after_s(self) -> int:
         # With equal shares, the request with the least left is done after all lanes were served as much.
-        lanes = self._queue.lanes
-        first_s = min(lane.remaining_s for lane in lanes) * len(lanes) / self._speed.rtfx
+        known_s = [lane.remaining_s for lane in self._queue.lanes if lane.submitted_s or lane.unsubmitted_s]
+        first_s = min(known_s, default=0.0) * len(self._queue.lanes) / self._speed.rtfx
         return min(max(1, math.ceil(first_s)), MAX_RETRY_AFTER_S)
 
     async def drain(self) -> None:
@@ -165,6 +165,7 @@ class Scheduler:
         job_ids = [job_id for job_id, ticket in self._running.items() if ticket.lane is lane]
         for job_id in job_ids:
             del self._running[job_id]
+        self._speed.note(is_busy=bool(self._running))
         self._engine.cancel(job_ids)
         for ticket in lane.held:
             ticket.heard.cancel()
@@ -255,6 +256,7 @@ class Scheduler:
         if ticket is not None:
             self._leave(ticket)
             _fail(ticket, error)
+        self._speed.note(is_busy=bool(self._running))
         self.run_once()
 
     def on_lost(self, job_ids: Sequence[int]) -> None:

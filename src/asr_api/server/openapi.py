@@ -134,7 +134,10 @@ _CHUNK = {
 }
 _OMITTED = {
     "type": "array",
-    "description": "What the model wrote where nobody spoke, and is no part of the text; absent where there is none.",
+    "description": (
+        "What the model wrote where nobody spoke, and is no part of the text; with an empty text, something loud in "
+        "which it heard nothing. Absent where there is none."
+    ),
     "items": {
         "type": "object",
         "required": ["timestamp", "text", "reasons"],

@@ -40,6 +40,9 @@ class BoundedH11Protocol(H11Protocol):
         return False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # h11's words are not for clients
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:  # the request was answered before its end
+            self.transport.close()
+            return
         error = InvalidRequest("The request is not valid HTTP/1.1, or its headers are too large; correct it.")
         request_id = uuid.uuid4().hex
         reply = error_reply(error, request_id)

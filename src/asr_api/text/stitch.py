@@ -115,7 +115,8 @@ def _joined(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: i
     middle_ms = (begin_ms + end_ms) // 2
     pairs = _agreement(earlier, later, begin_ms, end_ms)
     if pairs:
-        best = min(pairs, key=lambda pair: _distance_ms(pair, pairs, earlier, later, middle_ms))
+        known = frozenset(pairs)
+        best = min(pairs, key=lambda pair: _distance_ms(pair, known, earlier, later, middle_ms))
         num_kept, first_kept = best.earlier + 1, best.later + 1
     else:
         seam_ms = middle_ms
@@ -123,7 +124,7 @@ def _joined(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: i
             seam_ms = begin_ms  # where only one window heard something, it is believed
         elif not any(middle_ms <= word.middle_ms < end_ms for word in later):
             seam_ms = end_ms
-        num_kept = sum(word.middle_ms < seam_ms for word in earlier)
+        num_kept = len(earlier) if seam_ms == end_ms else sum(word.middle_ms < seam_ms for word in earlier)
         first_kept = sum(word.middle_ms < seam_ms for word in later)
     return _segments([*earlier[:num_kept], *later[first_kept:]])
 
@@ -173,7 +174,9 @@ def _worths(left: list[_Piece], right: list[_Piece]) -> list[list[float]]:
     return [[worth(i, j) for j in range(len(right))] for i in range(len(left))]
 
 
-def _distance_ms(pair: _Pair, pairs: list[_Pair], earlier: list[_Piece], later: list[_Piece], middle_ms: int) -> float:
+def _distance_ms(
+    pair: _Pair, pairs: frozenset[_Pair], earlier: list[_Piece], later: list[_Piece], middle_ms: int
+) -> float:
     """How far an agreement is from the middle of the overlap."""
     neighbours = (_Pair(pair.earlier - 1, pair.later - 1), _Pair(pair.earlier + 1, pair.later + 1))
     penalty_ms = 0 if any(neighbour in pairs for neighbour in neighbours) else ISOLATED_MS

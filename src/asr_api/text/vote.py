@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from asr_api.transcript import LanguageGuess
 
 NUM_VOTERS = 3
-MAX_WINDOWS = 10  # after as many, those that have voted decide: nobody waits for the end of a long silence
+MAX_VOTING_WINDOWS = 10  # after as many, those that have voted decide: nobody waits for the end of a long silence
 
 # A window that is this sure of its language keeps it, whatever the others speak: an answer in Spanish, say.
 SURE = 0.8
@@ -44,16 +44,12 @@ class Vote:
 
     def has(self, index: int) -> bool:
         """Whether this window was cast."""
-        return self.is_counted(index) or index in self._early
-
-    def is_counted(self, index: int) -> bool:
-        """Whether this window and all before it were heard."""
-        return index < self._num_counted
+        return index < self._num_counted or index in self._early
 
     @property
     def is_closed(self) -> bool:
         is_complete = self._num_windows is not None and self._num_counted >= self._num_windows
-        return is_complete or self._num_voters == NUM_VOTERS or self._num_counted >= MAX_WINDOWS
+        return is_complete or self._num_voters == NUM_VOTERS or self._num_counted >= MAX_VOTING_WINDOWS
 
     @property
     def winner(self) -> str | None:
