@@ -44,9 +44,9 @@ WANTED_FILES = (
 )
 # Models other than Whisper keep their vocabulary in one of these.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
-logger = logging.getLogger(__name__)
-
 TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,14 @@ class EngineLife:
         os.close(self._arena_fd)
 
     def _write(self) -> None:
-        # A dead child is reported by the listening thread; what was sent to it is lost with it.
-        with contextlib.suppress(OSError):
+        try:
             while (message := self._outbox.get()) is not None:
                 self._pipe.send(message)
+        except OSError:
+            pass  # a dead child is reported by the listening thread; what was sent to it is lost with it
+        except Exception:
+            logger.exception("A message to the engine process could not be written; this is a bug.")
+            self.process.kill()
 
     def _listen(self) -> None:
         try:
