@@ -35,8 +35,9 @@ FREQUENT = (*RELIABLE, *FLITE_VOICES)
 class Difficulty:
     """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
 
-    warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for a
-    strength of 1; max_holes: bands that a window may lack
+    repeat_share: windows of one voice that say the same again and again; warp_share, colour_share: windows that
+    another vocal tract speaks, and that come through an equaliser, for a strength of 1; max_holes: bands that a window
+    may lack
     """
 
     lengths_ms: tuple[int, ...]
@@ -47,6 +48,7 @@ class Difficulty:
     cut_share: float
     digits_share: float = 0.15
     frequent_voices: tuple[str, ...] = RELIABLE
+    repeat_share: float = 0.0
     warp_share: float = 0.6
     colour_share: float = 0.5
     max_holes: int = 0
@@ -77,6 +79,7 @@ GROWN = Difficulty(
     cut_share=0.08,
     digits_share=0.08,
     frequent_voices=FREQUENT,
+    repeat_share=0.05,
     warp_share=1.2,
     colour_share=1.2,
     max_holes=2,
@@ -206,6 +209,7 @@ class BatchMaker:
             no_speech_share=now.no_speech_share,
             cut_share=now.cut_share,
             digits_share=now.digits_share,
+            repeat_share=now.repeat_share,
             frequent_voices=now.frequent_voices,
             max_pause_ms=min(3000, length_ms // 8),
         )

@@ -84,8 +84,7 @@ def _varied(rng: random.Random, variants: tuple[str, ...]) -> Voice:
 
 
 def any_flite(rng: random.Random, held_out: bool = False) -> Voice:
-    """Any flite voice at slightly different speeds and pitches."""
-    name = HELD_OUT_FLITE_VOICE if held_out else rng.choice(FLITE_VOICES)
+    """Any flite voice at different speeds and pitches."""
     if held_out:
-        return Voice("flite", name, 100, 100)
-    return Voice("flite", name, rng.randint(80, 125), rng.randint(85, 120))
+        return Voice("flite", HELD_OUT_FLITE_VOICE, 100, 100)
+    return Voice("flite", rng.choice(FLITE_VOICES), rng.randint(75, 130), rng.randint(75, 130))

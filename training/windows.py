@@ -69,6 +69,7 @@ class WindowPlan:
     no_speech_share: float = 0.08
     digits_share: float = 0.15
     same_voice_share: float = 0.65
+    repeat_share: float = 0.0
     cut_share: float = 0.12
     digit_speeds: tuple[float, float] = (0.86, 1.16)
     frequent_voices: tuple[str, ...] = RELIABLE
@@ -124,11 +125,11 @@ class WindowMaker:
             return Window(no_speech(rng, n_samples), [])
         pcm = np.zeros(n_samples, np.float32)
         sentences: list[Sentence] = []
-        voice = self._voice(rng, plan) if self._spoken and rng.random() < plan.same_voice_share else None
+        choices = self._choices(rng, plan)
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
         while len(sentences) < plan.max_sentences:
-            wave, sentence = self._sentence(rng, plan, voice, is_first=not sentences)
+            wave, sentence = self._sentence(rng, plan, choices, is_first=not sentences)
             if starts_cut and not sentences:
                 wave, sentence = _without_beginning(wave, sentence, rng)
             room_ms = plan.length_ms - at_ms
@@ -145,6 +146,15 @@ class WindowMaker:
             at_ms += sentence.end_ms + self._pause(rng, plan, plan.max_pause_ms)
         return Window(pcm, sentences)
 
+    def _choices(self, rng: random.Random, plan: WindowPlan) -> list[int]:
+        """The clips that a window draws from: all, those of one voice, or one or two that are said again and again."""
+        if not self._spoken or rng.random() >= plan.same_voice_share:
+            return self._spoken
+        choices = self._by_voice[self._voice(rng, plan)]
+        if plan.repeat_share and rng.random() < plan.repeat_share:
+            return rng.choices(choices, k=rng.randint(1, 2))
+        return choices
+
     def _voice(self, rng: random.Random, plan: WindowPlan) -> str:
         frequent = [voice for voice in plan.frequent_voices if voice in self._by_voice]
         if frequent and rng.random() < FREQUENT_WINDOW_SHARE:
@@ -160,11 +170,10 @@ class WindowMaker:
         )
 
     def _sentence(
-        self, rng: random.Random, plan: WindowPlan, voice: str | None, is_first: bool
+        self, rng: random.Random, plan: WindowPlan, choices: list[int], is_first: bool
     ) -> tuple[Wave, Sentence]:
         if self._speakers and (not self._spoken or rng.random() < plan.digits_share):
             return self._digit_string(rng, plan)
-        choices = self._by_voice[voice] if voice else self._spoken
         index = rng.choice(choices)
         if is_first and rng.random() > plan.cut_share:  # without a cut one that fits, where there are such
             drawn = [index, *(rng.choice(choices) for _ in range(MAX_DRAWS))]
