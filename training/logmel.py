@@ -17,7 +17,7 @@ FFT_SAMPLES, HOP_SAMPLES, N_MELS = 400, 160, 80
 N_BINS = FFT_SAMPLES // 2 + 1
 LENGTHS = (1.0, 0.84, 0.88, 0.92, 0.96, 1.04, 1.08, 1.12, 1.17)
 """Factors on the frequency axis: vocal tracts of other lengths. The first changes nothing."""
-NUM_BENDS = 24
+NUM_BENDS = 240
 BEND_HZ = (0, 500, 1000, 1800, 2800, 4200, 8000)
 NUM_WARPS = len(LENGTHS) + NUM_BENDS
 
@@ -37,7 +37,7 @@ def all_warps() -> NDArray[np.float64]:
     Besides tracts of other lengths there are bent ones, in which each formant moves by itself, as between speakers.
     """
     rng = np.random.default_rng(1)
-    moves = rng.uniform(-0.13, 0.13, (NUM_BENDS, 1)) + rng.normal(0, 0.05, (NUM_BENDS, len(BEND_HZ)))
+    moves = rng.uniform(-0.13, 0.13, (NUM_BENDS, 1)) + rng.normal(0, 0.06, (NUM_BENDS, len(BEND_HZ)))
     bins = np.linspace(0.0, SAMPLE_RATE / 2, N_BINS)
     bent = [np.exp(np.interp(bins, BEND_HZ, move)) for move in moves]
     return np.stack([*(np.full(N_BINS, length) for length in LENGTHS), *bent])
