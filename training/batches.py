@@ -1,7 +1,7 @@
 """Windows → batches: token targets as in Whisper's own training, character targets for CTC, spans that guide attention.
 
-A batch is a function of (seed, step) alone, so a resumed run sees what an unbroken one would have seen.
-How hard the windows are depends on the progress of the training: CURRICULA hold the whole policy.
+A batch is a function of its seeds, its size and the training's progress, on which depends how hard the windows are:
+CURRICULA hold the whole policy. Where steps are counted, a resumed run sees what an unbroken one would have seen.
 """
 
 from __future__ import annotations

@@ -89,9 +89,6 @@ class ClipStore:
                 self._places.append((len(self._maps) - 1, row.pop("start"), row.pop("n_samples")))
                 self.infos.append(ClipInfo(**row))
 
-    def __len__(self) -> int:
-        return len(self.infos)
-
     def n_samples(self, index: int) -> int:
         """Length of a clip in samples."""
         return self._places[index][2]

@@ -4,7 +4,7 @@
 
 Word and character error rates on held-out sentences by kind of voice, words invented where nobody speaks, and how
 far the sentence times are from the synthesiser's. Case and punctuation don't count; every set uses full 30 s windows
-and is heard by the server's engine with its usual settings.
+and is heard by the server's engine in one pass. The result is kept in the work folder unless `--sets` chooses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from training.open_text import words
 from training.sounds import no_speech, with_noise
 from training.windows import Window, WindowMaker, WindowPlan
 
-COMPUTE_TYPES = get_args(ComputeType)
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
 NOISE_SNR_DB = 10.0
 SILENT_WINDOWS = 20
@@ -50,7 +49,7 @@ class TestSet:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Error rates in percent over `num_words` words; times_ms: median distance of sentence starts and ends."""
+    """Error rates in percent over `num_words` words; time_error_ms: median distance of sentence starts and ends."""
 
     name: str
     num_windows: int
@@ -140,14 +139,17 @@ def table(scores: list[Score]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--model", type=Path, default=Path("build/training/export"), help="an exported folder")
-    parser.add_argument("--limit", type=int, default=300, help="windows a set")
+    parser.add_argument("--model", type=Path, help="an exported folder; default: export in --work")
+    parser.add_argument("--limit", type=int, default=300, help="windows a set; a sixth as many full ones")
     parser.add_argument("--sets", default="", help="only sets whose name contains this")
     parser.add_argument("--show", action="store_true", help="print the windows with errors")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
-    parser.add_argument("--compute-type", choices=COMPUTE_TYPES, default="auto")
+    parser.add_argument("--compute-type", choices=get_args(ComputeType), default="auto")
     args = parser.parse_args()
-    listener, store = Listener(args.model, args.threads, args.compute_type), ClipStore(args.work / "clips")
+    listener, store = (
+        Listener(args.model or args.work / "export", args.threads, args.compute_type),
+        ClipStore(args.work / "clips"),
+    )
     scores = []
     for test in (*CLOSED_SETS, *OPEN_SETS):
         if args.sets in test.name and store.select(test.split, (test.family,)):
@@ -155,6 +157,8 @@ def main() -> None:
             print(table(scores[-1:]).splitlines()[-1], flush=True)
     invented = invented_words(listener)
     print(f"\n{table(scores)}\n\nWords invented in 10 minutes without speech: {invented}")
+    if args.sets:
+        return
     result = {"invented_words": invented, "scores": [asdict(s) for s in scores]}
     (args.work / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
 

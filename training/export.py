@@ -123,21 +123,22 @@ def write_json(path: Path, content: dict[str, object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--to", type=Path, default=Path("build/training/export"))
+    parser.add_argument("--to", type=Path, help="default: export in --work")
     args = parser.parse_args()
-    args.to.mkdir(parents=True, exist_ok=True)
+    folder = args.to or args.work / "export"
+    folder.mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER_FILES:
-        shutil.copyfile(args.work / "tokenizer" / name, args.to / name)
-    vocabulary = Vocabulary(args.to)
+        shutil.copyfile(args.work / "tokenizer" / name, folder / name)
+    vocabulary = Vocabulary(folder)
     model, steps, minutes = averaged_model(args.work)
     windows = WindowMaker(ClipStore(args.work / "clips"), "valid", ("espeak",))
     heads = alignment_heads(model, vocabulary, windows)
-    write_json(args.to / "config.json", config(model, vocabulary))
-    write_json(args.to / "generation_config.json", generation_config(vocabulary, heads))
-    write_json(args.to / "preprocessor_config.json", FEATURES)
-    save_file(tensors(model), args.to / "model.safetensors", metadata={"format": "pt"})
-    (args.to / "model.safetensors").chmod(0o644)
-    print(f"{args.to}: after {steps} steps, {minutes:.0f} minutes; alignment heads {heads}")
+    write_json(folder / "config.json", config(model, vocabulary))
+    write_json(folder / "generation_config.json", generation_config(vocabulary, heads))
+    write_json(folder / "preprocessor_config.json", FEATURES)
+    save_file(tensors(model), folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)
+    print(f"{folder}: after {steps} steps, {minutes:.0f} minutes; alignment heads {heads}")
 
 
 if __name__ == "__main__":

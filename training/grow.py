@@ -74,7 +74,7 @@ def main() -> None:
     embeddings = rows(old.state_dict()["model.decoder.embed_tokens.weight"], old_vocabulary, vocabulary)
     model = grown(old, embeddings, size)
     averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    save_run(Run(model, averaged, optimizers_for(model, Recipe(0, 0).weight_decay)), args.work)
+    save_run(Run(model, averaged, optimizers_for(model, Recipe().weight_decay)), args.work)
     print(f"{args.work}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} million parameters, {size}")
 
 

@@ -9,5 +9,5 @@ python="${PYTHON:-python3}"
 "$python" -m training.text --work "$work" --sentences 10000
 "$python" -m training.speech --work "$work" --espeak 8000 --flite 2000 ${DIGITS:+--digits "$DIGITS"}
 "$python" -m training.train --work "$work" --minutes "$minutes" --state 128 --heads 2
-"$python" -m training.export --work "$work" --to "$work/export"
-"$python" -m training.evaluate --work "$work" --model "$work/export" --limit 60
+"$python" -m training.export --work "$work"
+"$python" -m training.evaluate --work "$work" --limit 60

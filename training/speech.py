@@ -22,6 +22,7 @@ from training.clips import Clip, ClipInfo, trimmed_clip, write_shard
 from training.grammar import UNITS
 from training.synthesis import Espeak, resampled, say_with_flite
 from training.voices import (
+    DIGIT_SPEAKERS,
     HELD_OUT_DIGIT_SPEAKER,
     Voice,
     any_espeak,
@@ -68,6 +69,8 @@ def recorded_digits(folder: Path) -> Iterator[Clip]:
     """The recordings `{digit}_{speaker}_{take}.wav`, a clip each; windows put strings together."""
     for path in sorted(folder.glob("*.wav")):
         digit, speaker, _ = path.stem.split("_")
+        if speaker not in (*DIGIT_SPEAKERS, HELD_OUT_DIGIT_SPEAKER):
+            continue
         with wave.open(str(path)) as file:
             samples, rate = (
                 np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16),
@@ -115,11 +118,13 @@ def make_shard(folder: Path, plan: ShardPlan) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices")
-    parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices")
+    parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices, in thousands")
+    parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices, in thousands")
     parser.add_argument("--digits", type=Path, help="folder of the Free Spoken Digit Dataset's recordings")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
+    if args.espeak % SHARD_CLIPS or args.flite % SHARD_CLIPS:
+        parser.error(f"clips are made {SHARD_CLIPS} at a time; give whole thousands.")
     folder = args.work / "clips"
     if args.digits and not (folder / "digits.jsonl").exists():
         write_shard(folder, "digits", recorded_digits(args.digits))

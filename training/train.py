@@ -9,10 +9,11 @@ Started again with the same work folder it resumes. The same code runs on a CPU 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
 
@@ -32,14 +33,22 @@ from training.workers import RENDEZVOUS, Team
 DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
 CHECKPOINT = "checkpoint.pt"
+DEFAULT_MINUTES = 90.0
+SIZES = {
+    "n_state": "--state",
+    "n_head": "--heads",
+    "n_encoder_layers": "--encoder-layers",
+    "n_decoder_layers": "--decoder-layers",
+}
+"""What a new model's size is made of, and its flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that shapes a run but the data."""
+    """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first."""
 
-    steps: int
-    minutes: float
+    steps: float = math.inf
+    minutes: float = math.inf
     n_positions: int = 6000
     peak_rate: float = 3e-3
     warm_up_steps: int = 200
@@ -58,6 +67,10 @@ class Run:
     optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
+
+    def progress(self, recipe: Recipe) -> float:
+        """Of the training, 0 to 1."""
+        return max(self.step / recipe.steps, self.seconds / 60 / recipe.minutes)
 
 
 def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
@@ -135,12 +148,15 @@ def train_step(run: Run, loss: Tensor, recipe: Recipe, team: Team, progress: flo
 
 
 class Feeder:
-    """Prepares the next batches in a thread while the model learns from the present one."""
+    """Prepares the next batches in a thread while the model learns from the present one.
+
+    How far the training is when a batch comes is known where steps are counted; minutes can only be guessed ahead.
+    """
 
     def __init__(self, maker: BatchMaker, run: Run, recipe: Recipe, team: Team) -> None:
         self._maker, self._recipe, self._team, self._first = maker, recipe, team, run.step
         self._queue: Queue[Batch] = Queue(maxsize=2)
-        self.progress = 0.0
+        self._progress = run.progress(recipe)
         threading.Thread(target=self._feed, daemon=True).start()
 
     def _feed(self) -> None:
@@ -148,12 +164,13 @@ class Feeder:
         while True:
             seeds = f"{self._recipe.seed}-{step}", f"{self._team.rank}"
             n_positions = self._recipe.n_positions // self._team.size
-            self._queue.put(self._maker.batch(seeds, self.progress, n_positions))
+            progress = max(self._progress, step / self._recipe.steps)
+            self._queue.put(self._maker.batch(seeds, progress, n_positions))
             step += 1
 
     def next(self, progress: float) -> Batch:
-        """The next batch; batches ahead are made for this progress."""
-        self.progress = progress
+        """The next batch, when the training is as far as this."""
+        self._progress = progress
         return self._queue.get()
 
 
@@ -162,10 +179,12 @@ def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team)
     device = next(run.model.parameters()).device
     log_mel, feeder = LogMel(device), Feeder(maker, run, recipe, team)
     sums: dict[str, float] = {}
-    while (progress := max(run.step / recipe.steps, run.seconds / 60 / recipe.minutes)) < 1:
-        began = time.monotonic()
+    last_s = time.monotonic()
+    while (progress := run.progress(recipe)) < 1:
         losses = losses_of(run.model, feeder.next(progress).to(device), log_mel)
-        run.seconds = train_step(run, losses.total(progress), recipe, team, progress) + time.monotonic() - began
+        now_s = time.monotonic()
+        run.seconds, last_s = run.seconds + now_s - last_s, now_s
+        run.seconds = train_step(run, losses.total(progress), recipe, team, progress)
         run.step += 1
         sums = {name: sums.get(name, 0.0) + value for name, value in losses.values().items()}
         if run.step % 50 == 0 and team.is_first:
@@ -179,14 +198,24 @@ def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team)
         save_run(run, folder)
 
 
+def chosen_sizes(args: argparse.Namespace) -> dict[str, int]:
+    """What the command line says of a new model's size."""
+    return {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
+
+
+def saved_size(folder: Path) -> ModelSize | None:
+    """Of the model that a run would go on with."""
+    path = folder / CHECKPOINT
+    return ModelSize(**torch.load(path, mmap=True, weights_only=True)["size"]) if path.exists() else None
+
+
 def work(rank: int, args: argparse.Namespace) -> None:
     """What each process does."""
     team, device = Team(rank, args.processes), torch.device(args.device)
     torch.set_num_threads(args.threads)
     team.meet(args.work)
     vocabulary = Vocabulary(args.work / "tokenizer")
-    layers = args.encoder_layers, args.decoder_layers
-    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, args.state, args.heads, *layers)
+    size = ModelSize(vocabulary.size, vocabulary.first_timestamp, **chosen_sizes(args))
     recipe = Recipe(args.steps, args.minutes, args.positions, args.rate)
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
@@ -198,20 +227,24 @@ def work(rank: int, args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--minutes", type=float, default=90.0)
-    parser.add_argument("--steps", type=int, default=10**9)
+    parser.add_argument("--minutes", type=float, help="default: 90, or no limit with --steps")
+    parser.add_argument("--steps", type=int, help="default: no limit")
     parser.add_argument("--positions", type=int, default=6000, help="encoder positions a step, over all processes")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
-    parser.add_argument("--state", type=int, default=192, help="width of the model")
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--encoder-layers", type=int, default=4)
-    parser.add_argument("--decoder-layers", type=int, default=3)
+    for name, flag in SIZES.items():
+        default = ModelSize.__dataclass_fields__[name].default
+        parser.add_argument(flag, dest=name, type=int, help=f"of a new model; default: {default}")
     parser.add_argument("--curriculum", choices=sorted(CURRICULA), default="from-nothing")
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if on_gpu else "cpu")
     parser.add_argument("--processes", type=int, default=1 if on_gpu else os.cpu_count(), help="that learn as one")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process")
     args = parser.parse_args()
+    saved = saved_size(args.work)
+    if saved and replace(saved, **chosen_sizes(args)) != saved:
+        parser.error(f"{args.work / CHECKPOINT} is of another size, {saved}; name another --work.")
+    args.minutes = args.minutes or (math.inf if args.steps else DEFAULT_MINUTES)
+    args.steps = args.steps or math.inf
     (args.work / RENDEZVOUS).unlink(missing_ok=True)
     if args.processes > 1:
         spawn(work, (args,), nprocs=args.processes)

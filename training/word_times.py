@@ -2,7 +2,7 @@
 
     python -m training.word_times --work build/training --model build/training/export --limit 100
 
-Only what is heard right to the letter counts: whole clips, and in full windows five words in a row. `--reference`
+Only what is heard right to the letter counts: whole clips and windows, else five or more words in a row. `--reference`
 transcribes the same windows with transformers on the same checkpoint and prints the errors of its word times beside
 ours (pip install transformers).
 """
@@ -15,9 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from asr_api.engines.protocol import ComputeType
 from asr_api.options import TranscribeOptions
 from training.clips import SAMPLE_RATE, ClipStore
 from training.listen import Listener
@@ -121,13 +123,14 @@ def report(name: str, takes: Sequence[Take], answers: Sequence[Sequence[Spoken]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
-    parser.add_argument("--model", type=Path, default=Path("build/training/export"), help="an exported folder")
+    parser.add_argument("--model", type=Path, help="an exported folder; default: export in --work")
     parser.add_argument("--limit", type=int, default=100, help="clips; a sixth as many full windows")
     parser.add_argument("--reference", action="store_true", help="transformers beside ours")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
-    parser.add_argument("--compute-type", choices=("auto", "float32", "int8"), default="auto")
+    parser.add_argument("--compute-type", choices=get_args(ComputeType), default="auto")
     args = parser.parse_args()
-    store, listener = ClipStore(args.work / "clips"), Listener(args.model, args.threads, args.compute_type)
+    model = args.model or args.work / "export"
+    store, listener = ClipStore(args.work / "clips"), Listener(model, args.threads, args.compute_type)
     print("| set | heard right | words | start: median, ms | 95 % | end: median, ms | 95 % |")
     print("|---|---|---|---|---|---|---|")
     for name, source, limit in (
@@ -137,7 +140,7 @@ def main() -> None:
         takes = [take for take, _ in zip(source, range(limit), strict=False)]
         print(report(name, takes, heard(listener, takes)), flush=True)
         if args.reference:
-            answers = heard_by_transformers(args.model, takes)
+            answers = heard_by_transformers(model, takes)
             print(report(f"{name}, transformers", takes, answers), flush=True)
 
 
