@@ -13,7 +13,8 @@ from asr_api.config import Settings, settings_table
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "training").glob("*.md")])
+FOLDERS = ("bench", "docs", "src", "training")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
 
 def readme_with_table() -> str:
@@ -26,7 +27,7 @@ def test_the_settings_table_of_the_readme_is_the_codes() -> None:
 
 
 def test_every_variable_that_the_documents_set_exists() -> None:
-    known = {name.upper() for name in Settings.model_fields} | {"HF_TOKEN", "HF_HUB_OFFLINE", "PYTHON"}
+    known = {name.upper() for name in Settings.model_fields} | {"HF_TOKEN", "HF_HUB_OFFLINE", "OPTIMUM_CLI", "PYTHON"}
     for page in PAGES:
         used = set(re.findall(r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)=", page.read_text(encoding="utf-8")))
         assert used <= known, page

@@ -47,7 +47,7 @@ def main() -> int:
             print(f"peak memory of the server's processes: {peak_mb} MB")
     except KeyboardInterrupt:
         return 130
-    model_id = os.environ.get("MODEL_ID", "builtin")
+    model_id = None if wishes.url else os.environ.get("MODEL_ID", "builtin")  # of another's server it is unknown
     print(json.dumps({"method": wishes.method, "model_id": model_id, **asdict(report), "peak_mb": peak_mb}))
     return 0
 
@@ -67,19 +67,21 @@ def arguments() -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m bench.server", description=__doc__, formatter_class=formatter)
     methods = parser.add_subparsers(dest="method", required=True)
-    for name, clients, rounds in (("files", 1, 1), ("load", 32, 3), ("beside", 1, 1)):
-        method = methods.add_parser(name)
+    files, load, beside = (methods.add_parser(name) for name in ("files", "load", "beside"))
+    for method in (files, load, beside):
         method.add_argument("--url", help="of a server that runs; else one is started, and ended")
         method.add_argument("--query", action="append", default=[], metavar="NAME=VALUE", help="such as language=en")
+    for method, clients, rounds in ((files, 1, 1), (load, 32, 3)):
         method.add_argument("--clients", type=int, default=clients)
         method.add_argument("--rounds", type=int, default=rounds)
+    for method in (load, beside):
         method.add_argument("--audio", type=Path, default=MINUTE, help="a recording to cut clips from")
-        method.add_argument("--clips", type=int, default=96)
-        method.add_argument("--num", type=int, default=40, help="of clips that are sent one by one")
-        method.add_argument("--long-s", type=float, default=3 * 3600)
-        method.add_argument("--whole", action="store_true", help="wait for the long file as well")
-    methods.choices["files"].add_argument("source", type=Path)
-    methods.choices["files"].add_argument("--csv", type=Path, help="where to write a row for each file")
+    files.add_argument("source", type=Path)
+    files.add_argument("--csv", type=Path, help="where to write a row for each file")
+    load.add_argument("--clips", type=int, default=96)
+    beside.add_argument("--num", type=int, default=40, help="of clips that are sent one by one")
+    beside.add_argument("--long-s", type=float, default=3 * 3600)
+    beside.add_argument("--whole", action="store_true", help="wait for the long file as well")
     return parser.parse_args()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,3 +49,7 @@ async def test_the_recording_of_the_package_makes_files_of_any_length() -> None:
             speech.close()
     finally:
         await decoder.aclose()
+
+
+def test_the_recording_of_the_package_is_a_sample() -> None:
+    assert MINUTE.read_bytes() == (Path(__file__).parents[2] / "samples" / "minute.mp3").read_bytes()

@@ -43,7 +43,7 @@ def test_a_graphics_card_without_torch_is_told(
     engine = open_engine(options(write_checkpoint(tmp_path / "whisper", SMALL_EN)))
     assert isinstance(engine, OnnxEngine)
     engine.close()
-    assert "pip install asr-api[cuda]" in caplog.text
+    assert "pip install 'asr-api[cuda]'" in caplog.text
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
@@ -51,7 +51,7 @@ def test_a_missing_library_is_named_with_its_remedy(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "find_spec", lambda name: None if name == missing else object())
-    with pytest.raises(CheckpointError, match=r"'wav2vec2', which needs .*; pip install asr-api\[hf\]"):
+    with pytest.raises(CheckpointError, match=r"'wav2vec2', which needs .*; pip install 'asr-api\[hf\]'"):
         open_engine(options(write_config(tmp_path, {"model_type": "wav2vec2"})))
 
 

@@ -33,7 +33,7 @@ def open_engine(options: EngineOptions) -> Engine:
     if any(find_spec(name) is None for name in PIPELINE_NEEDS):
         raise CheckpointError(
             f"The checkpoint is of type {model_type!r}, which needs {' and '.join(PIPELINE_NEEDS)}; "
-            "pip install asr-api[hf], or choose a Whisper checkpoint as MODEL_ID."
+            "pip install 'asr-api[hf]', or choose a Whisper checkpoint as MODEL_ID."
         )
     from asr_api.engines.pipeline.engine import PipelineEngine
 
@@ -42,7 +42,7 @@ def open_engine(options: EngineOptions) -> Engine:
 
 def _open_whisper(options: EngineOptions) -> Engine:
     if _has_driver() and find_spec("torch") is None:
-        logger.warning("There is a GPU, but no torch to use it with, so the CPU is used; pip install asr-api[cuda].")
+        logger.warning("There is a GPU, but no torch to use it with, so the CPU is used; pip install 'asr-api[cuda]'.")
     elif _has_driver():  # torch takes seconds to load, so it is only asked where there may be a card
         from asr_api.engines.cuda.device import is_available
 

@@ -104,7 +104,7 @@ def _kind_of(model_type: str, *, has_code: bool) -> Kind:
             )
         raise CheckpointError(
             f"The checkpoint is of type {model_type!r}, which transformers {_version()} does not know; update it with "
-            f"pip install --upgrade asr-api[hf], or {OTHER}."
+            f"pip install --upgrade 'asr-api[hf]', or {OTHER}."
         )
     if model_type in MODEL_FOR_CTC_MAPPING_NAMES:
         return Kind.CTC
@@ -165,7 +165,7 @@ def _explained(model_type: str, part: str) -> Iterator[None]:
         reason = str(error).strip().partition(". ")[0].partition("\n")[0][:160]
         raise CheckpointError(
             f"The {part} of the checkpoint of type {model_type!r} needs a package that is not here ({reason}); "
-            f"pip install asr-api[hf], or {OTHER}."
+            f"pip install 'asr-api[hf]', or {OTHER}."
         ) from error
     except Exception as error:
         logger.debug("The %s cannot be opened.", part, exc_info=True)
