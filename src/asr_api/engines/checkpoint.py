@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +77,10 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
 
 
 def _keep_quiet() -> None:
-    """The hub's library would tell the hub what else is installed and which tool started it. Call before its import."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    """The hub's library would tell the hub what else is installed and which tool started it."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 def _is_hub_id(model_id: str) -> bool:
