@@ -91,7 +91,7 @@ def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: p
         raise ImportError("\nThisTokenizer requires the Piece library but it was not found. Read on\nand on.\n")
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", need)
-    with pytest.raises(CheckpointError, match=r"requires the Piece library .*; pip install asr-api\[hf\]"):
+    with pytest.raises(CheckpointError, match=r"requires the Piece library .*; pip install 'asr-api\[hf\]'"):
         load_model(folder)
 
 
