@@ -152,7 +152,7 @@ def test_a_full_disk_is_told() -> None:
             environ = os.environ | {"MODEL_ID": "builtin"}
             ended = subprocess.run(line, check=False, env=environ, cwd=ROOT, stdout=full, stderr=-1, text=True)
         assert ended.returncode == 1
-        assert ended.stderr.endswith("its output can't be written: No space left on device.\n")
+        assert ended.stderr.endswith("can't be written: No space left on device; choose another place for it.\n")
         assert ended.stderr.count("\n") == 1
 
 
@@ -171,7 +171,7 @@ def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
         cwd=ROOT,
         stderr=-1,
     )
-    assert (closed.returncode, closed.stderr) == (1, b"asr-api: stdin: it is closed.\n")
+    assert (closed.returncode, closed.stderr) == (1, b"asr-api: stdin: it is closed; pipe a recording into it.\n")
     assert "- is named more than once" in cli.run("transcribe", "-", "-").stderr
 
 

@@ -88,7 +88,7 @@ class Output:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(body, encoding="utf-8")
         except OSError as error:
-            raise CannotWrite(f"its output can't be written: {error.strerror}.") from error
+            raise CannotWrite(f"its output can't be written: {error.strerror}; choose another place for it.") from error
 
     def _path(self, source: Source, folder: Path) -> Path:
         suffix = "txt" if self.format.name == "text" else self.format.name
@@ -105,14 +105,14 @@ class Output:
 def print_out(text: str) -> None:
     """To stdout. Raises CannotWrite, or BrokenPipeError: the reader of stdout has left, and what is there is enough."""
     if sys.stdout is None:
-        raise CannotWrite("its output can't be written: stdout is closed.")
+        raise CannotWrite("its output can't be written: stdout is closed; add --output-dir DIR.")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CannotWrite(f"its output can't be written: {error.strerror}.") from error
+        raise CannotWrite(f"its output can't be written: {error.strerror}; choose another place for it.") from error
     except UnicodeEncodeError as error:
         raise CannotWrite(
             f"its output can't be written where stdout takes only {error.encoding}; set PYTHONUTF8=1."

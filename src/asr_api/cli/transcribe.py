@@ -86,7 +86,7 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
     except BrokenPipeError:  # the reader of stdout has left, and with it the point of all others
         raise
     except (AsrError, OSError) as error:
-        reason = str(error) if isinstance(error, AsrError) else f"it can't be read: {error.strerror}."
+        reason = str(error) if isinstance(error, AsrError) else f"it can't be read ({error.strerror}); name another."
         with progress.paused():
             sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
         return Ending.FAILED
@@ -101,7 +101,7 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
 
 async def _read_stdin() -> AsyncIterator[bytes]:
     if sys.stdin is None:
-        raise PathNotFound("it is closed.")
+        raise PathNotFound("it is closed; pipe a recording into it.")
     while block := await in_background(lambda: os.read(sys.stdin.fileno(), STDIN_BLOCK_BYTES)):
         yield block
 
