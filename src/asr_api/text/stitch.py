@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
+
 from asr_api.text.words import UNSPACED
 from asr_api.transcript import Segment, WindowSpan, WindowTranscript, Word
 
@@ -134,24 +137,24 @@ def _agreement(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms
     left = [i for i, word in enumerate(earlier) if word.middle_ms >= begin_ms - MAX_DRIFT_MS]
     right = [j for j, word in enumerate(later) if word.middle_ms <= end_ms + MAX_DRIFT_MS]
     worth = _worths([earlier[i] for i in left], [later[j] for j in right])
-    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]  # of the words from i and from j on
+    best = np.zeros((len(left) + 1, len(right) + 1))  # of the words from i and from j on
     for i in reversed(range(len(left))):
-        for j in reversed(range(len(right))):
-            best[i][j] = max(best[i + 1][j], best[i][j + 1], worth[i][j] + best[i + 1][j + 1])
+        without_next = np.maximum(best[i + 1, :-1], worth[i] + best[i + 1, 1:])
+        best[i, :-1] = np.maximum.accumulate(without_next[::-1])[::-1]
     pairs = []
     i = j = 0
     while i < len(left) and j < len(right):
-        if worth[i][j] > 0 and best[i][j] == worth[i][j] + best[i + 1][j + 1]:
+        if worth[i, j] > 0 and best[i, j] == worth[i, j] + best[i + 1, j + 1]:
             pairs.append(_Pair(left[i], right[j]))
             i, j = i + 1, j + 1
-        elif best[i][j] == best[i + 1][j]:
+        elif best[i, j] == best[i + 1, j]:
             i += 1
         else:
             j += 1
     return pairs
 
 
-def _worths(left: list[_Piece], right: list[_Piece]) -> list[list[float]]:
+def _worths(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
     """(len(left), len(right)) what it is worth to take two words for the same; 0 where that makes no sense."""
     left_keys, right_keys = [word.key for word in left], [word.key for word in right]
     left_counts, right_counts = Counter(left_keys), Counter(right_keys)
@@ -163,15 +166,13 @@ def _worths(left: list[_Piece], right: list[_Piece]) -> list[list[float]]:
     drifts = [drift for drift in drifts if abs(drift) <= MAX_DRIFT_MS]
     drift_ms = median(drifts) if len(drifts) > 1 else 0  # of all times of one window against those of the other
 
-    def worth(i: int, j: int) -> float:
-        apart_ms = left[i].middle_ms - right[j].middle_ms
-        if not left_keys[i] or left_keys[i] != right_keys[j] or abs(apart_ms) > MAX_DRIFT_MS:
-            return 0.0
-        if left_keys[i] in rare:
-            return 1.0
-        return max(0.0, 1.0 - ((apart_ms - drift_ms) / COMMON_WORD_MS) ** 2)
-
-    return [[worth(i, j) for j in range(len(right))] for i in range(len(left))]
+    numbers = {key: number for number, key in enumerate({*left_keys, *right_keys})}
+    is_same = np.equal.outer([numbers[key] for key in left_keys], [numbers[key] for key in right_keys])
+    apart_ms = np.subtract.outer([word.middle_ms for word in left], [word.middle_ms for word in right])
+    is_word = np.array([key != "" for key in left_keys], bool)[:, None]
+    is_rare = np.array([key in rare for key in left_keys], bool)[:, None]
+    common = np.maximum(0.0, 1.0 - ((apart_ms - drift_ms) / COMMON_WORD_MS) ** 2)
+    return np.where(is_same & is_word & (np.abs(apart_ms) <= MAX_DRIFT_MS), np.where(is_rare, 1.0, common), 0.0)
 
 
 def _distance_ms(
