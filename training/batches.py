@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from training import sounds
-from training.logmel import N_BINS, NUM_WARPS
+from training.logmel import N_BINS, NUM_WARPS, RIPPLE_BANDS, RIPPLE_SAMPLES
 from training.model import ModelSize
 from training.tokenizer import TIMESTAMP_STEP_MS, Vocabulary
 from training.voices import FLITE_VOICES, RELIABLE
-from training.windows import Piece, Window, WindowMaker, WindowPlan
+from training.windows import SAMPLES_PER_MS, Piece, Window, WindowMaker, WindowPlan
 
 IGNORED = -100
 MAX_PROMPT_TOKENS = 223
@@ -37,7 +37,7 @@ class Difficulty:
 
     repeat_share: windows of one voice that say the same again and again; warp_share, colour_share: windows that
     another vocal tract speaks, and that come through an equaliser, for a strength of 1; max_holes: bands that a window
-    may lack
+    may lack; ripple_db: how far single sounds may change in colour, for a strength of 1
     """
 
     lengths_ms: tuple[int, ...]
@@ -52,6 +52,7 @@ class Difficulty:
     warp_share: float = 0.6
     colour_share: float = 0.5
     max_holes: int = 0
+    ripple_db: float = 0.0
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -83,6 +84,7 @@ GROWN = Difficulty(
     warp_share=1.2,
     colour_share=1.2,
     max_holes=2,
+    ripple_db=10.0,
 )
 
 
@@ -108,14 +110,16 @@ CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown
 class Batch:
     """One step's data.
 
-    pcm: (batch, n_samples) float32; warps: (batch,) int64; gains: (batch, N_BINS) float32; tokens, labels:
-    (batch, n_ctx) int64; spans: (batch, n_ctx, 2) int64, encoder positions, -1 where unguided;
+    pcm: (batch, n_samples) float32; warps: (batch,) int64; gains: (batch, N_BINS) float32; ripples:
+    (batch, RIPPLE_BANDS, n_knots) float32; tokens, labels: (batch, n_ctx) int64; spans: (batch, n_ctx, 2) int64,
+    encoder positions, -1 where unguided;
     characters: (total,) int64 with lengths (batch,).
     """
 
     pcm: Tensor
     warps: Tensor
     gains: Tensor
+    ripples: Tensor
     tokens: Tensor
     labels: Tensor
     spans: Tensor
@@ -220,11 +224,13 @@ class BatchMaker:
         heard = [self._spoiled(window, now, rng) for window in windows]
         characters = [character_ids(window) for window in windows]
         tokens, labels, spans = self._padded(targets)
-        warp_share = now.warp_share * now.strength
+        warp_share, ripple_db = now.warp_share * now.strength, now.ripple_db * now.strength
+        num_knots = length_ms * SAMPLES_PER_MS // RIPPLE_SAMPLES + 1
         return Batch(
             torch.from_numpy(np.stack([pcm for pcm, _ in heard])),
             torch.tensor([rng.randrange(NUM_WARPS) if rng.random() < warp_share else 0 for _ in windows]),
             torch.from_numpy(np.stack([gain for _, gain in heard])),
+            torch.from_numpy(np.stack([sounds.ripples(rng, RIPPLE_BANDS, num_knots, ripple_db) for _ in windows])),
             tokens,
             labels,
             spans,

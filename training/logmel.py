@@ -1,7 +1,8 @@
 """PCM → Whisper's log-mel, batched in torch, with the augmentations that are cheapest on a power spectrum.
 
-A spectral gain per window (equaliser, band limit, telephone) and a warp of the mel axis (longer or shorter
-vocal tract) cost nothing here. Without them the result equals transformers' WhisperFeatureExtractor.
+A spectral gain per window (equaliser, band limit, telephone), a warp of the mel axis (longer or shorter vocal tract)
+and ripples (sounds of another colour, each for itself) cost little here. Without them the result equals transformers'
+WhisperFeatureExtractor.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from training.clips import SAMPLE_RATE
 
@@ -20,6 +22,8 @@ LENGTHS = (1.0, 0.84, 0.88, 0.92, 0.96, 1.04, 1.08, 1.12, 1.17)
 NUM_BENDS = 240
 BEND_HZ = (0, 500, 1000, 1800, 2800, 4200, 8000)
 NUM_WARPS = len(LENGTHS) + NUM_BENDS
+RIPPLE_BANDS, RIPPLE_SAMPLES = 10, 12 * HOP_SAMPLES
+"""Knots of the ripples: so many along the mel axis, and one in so many samples."""
 
 
 def _mel_from_hz(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,11 +65,14 @@ class LogMel:
         self._filters = torch.stack([mel_filters(warp) for warp in all_warps()]).to(device)
         self._window = torch.hann_window(FFT_SAMPLES, device=device)
 
-    def __call__(self, pcm: Tensor, warps: Tensor | None = None, gains: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, pcm: Tensor, warps: Tensor | None = None, gains: Tensor | None = None, ripples: Tensor | None = None
+    ) -> Tensor:
         """Log-mel of windows.
 
         pcm: (batch, n_samples) float32 in [-1, 1]; warps: (batch,) int64, rows of `all_warps()`;
-        gains: (batch, N_BINS) float32, factors on the power. Returns (batch, N_MELS, n_frames) float32.
+        gains: (batch, N_BINS) float32, factors on the power; ripples: (batch, RIPPLE_BANDS, n_knots) float32, dB, at
+        knots from the first to the last frame. Returns (batch, N_MELS, n_frames) float32.
         """
         spectrum = torch.stft(pcm, FFT_SAMPLES, HOP_SAMPLES, window=self._window, return_complex=True)
         power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)  # (batch, N_BINS, n_frames)
@@ -73,5 +80,8 @@ class LogMel:
             power = power * gains[:, :, None]
         filters = self._filters[0] if warps is None else self._filters[warps]
         log_mel = (filters @ power).clamp(min=1e-10).log10()
+        if ripples is not None:
+            gains_db = functional.interpolate(ripples[:, None], log_mel.shape[1:], mode="bilinear", align_corners=True)
+            log_mel = log_mel + gains_db[:, 0] / 10
         floor = log_mel.amax(dim=(1, 2), keepdim=True) - 8.0
         return (torch.maximum(log_mel, floor) + 4.0) / 4.0

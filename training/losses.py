@@ -44,7 +44,7 @@ class Losses:
 
 def losses_of(model: Whisper, batch: Batch, log_mel: LogMel) -> Losses:
     """The losses of a batch."""
-    mel = log_mel(batch.pcm, batch.warps, batch.gains)
+    mel = log_mel(batch.pcm, batch.warps, batch.gains, batch.ripples)
     with torch.autocast(mel.device.type, dtype=torch.bfloat16):
         wanted = batch.labels != IGNORED
         logits, characters, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS)

@@ -136,3 +136,14 @@ def spectral_holes(rng: random.Random, n_bins: int, max_holes: int) -> NDArray[n
         middle, width = rng.uniform(0, pitch[-1]), rng.uniform(0.05, 0.2) * pitch[-1]
         gain_db -= rng.uniform(6, 30) * (np.abs(pitch - middle) < width / 2)
     return (10 ** (gain_db / 10)).astype(np.float32)
+
+
+def ripples(rng: random.Random, n_bands: int, n_knots: int, max_db: float) -> NDArray[np.float32]:
+    """Gains in dB at knots over bands and time, (n_bands, n_knots) float32, with a deviation of up to `max_db`.
+
+    Equalisers and vocal tracts change all sounds of a speaker alike; here every sound changes for itself, as one
+    speaker's "the" is softer than another's, or buzzes.
+    """
+    if not max_db:
+        return np.zeros((n_bands, n_knots), np.float32)
+    return rng.uniform(0, max_db) * _numpy_rng(rng).standard_normal((n_bands, n_knots), dtype=np.float32)

@@ -25,3 +25,18 @@ def test_each_window_is_heard_through_its_own_vocal_tract() -> None:
     plain, longer, bent = log_mel(pcm, torch.tensor([0, 1, 20]))
     assert torch.equal(plain, log_mel(pcm[:1])[0])
     assert len({float(heard.sum()) for heard in (plain, longer, bent)}) == 3
+
+
+def test_a_ripple_makes_one_sound_louder_and_leaves_the_others() -> None:
+    from training.logmel import RIPPLE_BANDS, RIPPLE_SAMPLES, LogMel
+
+    log_mel, pcm = LogMel(torch.device("cpu")), 0.1 * torch.randn(1, 20 * RIPPLE_SAMPLES)
+    ripples = torch.zeros(1, RIPPLE_BANDS, 21)
+    assert torch.equal(log_mel(pcm, ripples=ripples), log_mel(pcm))
+    ripples[0, 5, 10] = -10.0
+    change = log_mel(pcm, ripples=ripples)[0] - log_mel(pcm)[0]
+    band, frame = divmod(int(change.argmin()), change.shape[1])
+    assert change.min() == pytest.approx(-10 / 10 / 4, rel=0.1)  # the deepest place is nearly at a knot
+    assert abs(band - 79 * 5 / 9) < 2
+    assert abs(frame - 120) < 3
+    assert (change == 0).float().mean() > 0.95

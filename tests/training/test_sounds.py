@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from training.sounds import spectral_holes
+from training.sounds import ripples, spectral_holes
 
 N_BINS = 201
 
@@ -24,3 +24,14 @@ def test_holes_take_bands_away_and_leave_the_rest() -> None:
 
 def test_no_holes_are_made_where_none_are_allowed() -> None:
     assert (spectral_holes(random.Random(1), N_BINS, 0) == 1.0).all()
+
+
+def test_ripples_are_as_strong_as_allowed_and_none_where_none_are() -> None:
+    fields = np.stack([ripples(random.Random(seed), 10, 100, 6.0) for seed in range(200)])
+    assert fields.shape == (200, 10, 100)
+    assert fields.dtype == np.float32
+    deviations = fields.std((1, 2))
+    assert deviations.min() < 1
+    assert 5 < deviations.max() < 7
+    assert abs(fields.mean()) < 0.1
+    assert (ripples(random.Random(1), 10, 100, 0.0) == 0.0).all()
