@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import psutil
 
-from asr_api.engine_process import EngineListener, EngineState
+from asr_api.audio.decode import Decoder
+from asr_api.audio.source import Spool
+from asr_api.engine_process import EngineListener, EngineProcess, EngineState
 from asr_api.engines.protocol import EngineInfo, WindowJob
 from asr_api.engines.scripted import Script, ScriptedEngine
 from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.scheduler import Scheduler
+from asr_api.transcriber import Transcriber
+from asr_api.transcript import TranscriptPart
 
 
 @dataclass
@@ -136,6 +143,21 @@ class FakeDecoder:
     async def start(self) -> None: ...
 
     async def aclose(self) -> None: ...
+
+
+def transcriber_of(
+    engine: EngineProcess | InProcessEngine, scheduler: Scheduler, decoder: FakeDecoder, metrics: Metrics
+) -> Transcriber:
+    """One with fakes, which have all that it uses of what they stand for."""
+    return Transcriber(cast("EngineProcess", engine), scheduler, cast("Decoder", decoder), metrics=metrics)
+
+
+def transcribed(
+    transcriber: Transcriber, source: FakeSpool | Pcm, options: TranscribeOptions | None = None
+) -> AsyncGenerator[TranscriptPart, None]:
+    """What a `transcriber_of` makes of a fake."""
+    spool = source if isinstance(source, FakeSpool) else FakeSpool(source)
+    return transcriber.transcribe(cast("Spool", spool), options or TranscribeOptions())
 
 
 def num_open_things() -> tuple[int, int, int]:

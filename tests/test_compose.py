@@ -107,7 +107,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     monkeypatch.setattr(compose, "resolve_checkpoint", resolve)
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
     for model_id in ("builtin", str(tmp_path), "a/cached"):
-        settings = read_settings({"model_id": model_id, "max_requests": 200, **closed})
+        settings = read_settings({"model_id": model_id, "max_requests": "200", **closed})
         async with open_transcriber(settings, Metrics()) as transcriber:
             assert transcriber._decoder.limits.max_workers == 200  # nobody who was let in waits for a decoder
     assert asked == [("builtin", None), (str(tmp_path), None), ("a/cached", "v1")]

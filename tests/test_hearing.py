@@ -18,9 +18,9 @@ from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.scheduler import Scheduler
-from asr_api.transcriber import Transcriber, collect
+from asr_api.transcriber import collect
 from asr_api.transcript import LanguageGuess, Quality, Transcript, TranscriptPart
-from tests.service import FakeDecoder, FakeSpool, InProcessEngine
+from tests.service import FakeDecoder, FakeSpool, InProcessEngine, transcribed, transcriber_of
 from tests.test_transcriber import text_of
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ class Bench:
         self.engine, self.metrics = InProcessEngine(script), Metrics()
         self.decoder = FakeDecoder()
         self.scheduler = Scheduler(self.engine, metrics=self.metrics)
-        self.transcriber = Transcriber(self.engine, self.scheduler, self.decoder, metrics=self.metrics)
+        self.transcriber = transcriber_of(self.engine, self.scheduler, self.decoder, self.metrics)
         self.parts: list[TranscriptPart] = []
 
     @property
@@ -45,8 +45,7 @@ class Bench:
         return [job for jobs in self.engine.admissions for job in jobs]
 
     def start(self, source: FakeSpool | Pcm, options: TranscribeOptions | None = None) -> asyncio.Task[Transcript]:
-        spool = source if isinstance(source, FakeSpool) else FakeSpool(source)
-        return asyncio.create_task(collect(self.transcriber.transcribe(spool, options or TranscribeOptions())))
+        return asyncio.create_task(collect(transcribed(self.transcriber, source, options)))
 
     async def finish(self, request: asyncio.Task[Transcript], check: Callable[[], object] = lambda: None) -> Transcript:
         """Steps until the request is done, and checks before each step."""
@@ -67,11 +66,10 @@ async def settle() -> None:
 async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | None = None) -> list[str | None]:
     """Of each window; no word may be lost on the way."""
     bench = Bench(script)
-    spool = FakeSpool(pcm)
     parts = [TranscriptPart((), 0)]
 
     async def listen() -> Transcript:
-        parts.extend([part async for part in bench.transcriber.transcribe(spool, options or TranscribeOptions())])
+        parts.extend([part async for part in transcribed(bench.transcriber, pcm, options)])
         return Transcript((), 0)
 
     await bench.finish(asyncio.create_task(listen()))

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from random import Random
 
@@ -21,10 +21,10 @@ from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.scheduler import Scheduler
-from asr_api.transcriber import Transcriber, collect
+from asr_api.transcriber import collect
 from asr_api.transcript import Transcript, TranscriptPart
 from tests.engine_factories import scripted
-from tests.service import FakeDecoder, FakeSpool, InProcessEngine, num_open_things, reading
+from tests.service import FakeDecoder, FakeSpool, InProcessEngine, num_open_things, reading, transcribed, transcriber_of
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +37,10 @@ class Service:
         self.engine = EngineProcess(scripted(script), metrics=self.metrics, heartbeat_timeout_s=heartbeat_timeout_s)
         self.scheduler = Scheduler(self.engine, metrics=self.metrics, max_requests=max_requests)
         self.decoder = FakeDecoder()
-        self.transcriber = Transcriber(self.engine, self.scheduler, self.decoder, metrics=self.metrics)
+        self.transcriber = transcriber_of(self.engine, self.scheduler, self.decoder, self.metrics)
 
-    def parts(self, source: FakeSpool | Pcm, language: str | None = None) -> AsyncIterator[TranscriptPart]:
-        spool = source if isinstance(source, FakeSpool) else FakeSpool(source)
-        return self.transcriber.transcribe(spool, TranscribeOptions(language=language))
+    def parts(self, source: FakeSpool | Pcm, language: str | None = None) -> AsyncGenerator[TranscriptPart, None]:
+        return transcribed(self.transcriber, source, TranscribeOptions(language=language))
 
     def start(self, source: FakeSpool | Pcm) -> asyncio.Task[Transcript]:
         return asyncio.create_task(collect(self.parts(source)))
@@ -190,9 +189,9 @@ async def test_a_decoding_error_comes_after_what_was_heard_before_it() -> None:
 async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding() -> None:
     engine, metrics = InProcessEngine(Script(slots=2)), Metrics()
     decoder = FakeDecoder()
-    transcriber = Transcriber(engine, Scheduler(engine, metrics=metrics), decoder, metrics=metrics)
+    transcriber = transcriber_of(engine, Scheduler(engine, metrics=metrics), decoder, metrics)
     spool = FakeSpool(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
-    request = asyncio.create_task(collect(transcriber.transcribe(spool, TranscribeOptions())))
+    request = asyncio.create_task(collect(transcribed(transcriber, spool)))
     for num_windows in range(0, 20, 2):
         for _ in range(300):
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,6 +56,10 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
     while not is_true():
         assert time.monotonic() < deadline_s
         await asyncio.sleep(0.02)
+
+
+def are_over(processes: Sequence[psutil.Process]) -> bool:
+    return all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in processes)
 
 
 async def decode(decoder: Decoder, data: bytes) -> Decoded:

@@ -169,6 +169,7 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
     with av.open(sink, "w", format=recipe.container, options=dict(recipe.options)) as container:
         options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.codec == "aac" else {})
         stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=options)
+        assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = recipe.layout
         stream.codec_context.bit_rate = recipe.bit_rate
         film = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video or video else None
@@ -186,14 +187,15 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
     return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
 
 
-def _moved(packet: av.Packet, pause: Pause | None) -> av.Packet:
+def _moved(packet: av.Packet[av.AudioStream], pause: Pause | None) -> av.Packet[av.AudioStream]:
+    assert packet.pts is not None
     if pause is not None and packet.pts * packet.time_base >= pause.at_s - 0.03:  # priming is stamped before zero
         packet.pts += round(pause.length_s / packet.time_base)
         packet.dts = packet.pts
     return packet
 
 
-def _pictures(film: av.video.stream.VideoStream, length_s: float) -> list[av.Packet]:
+def _pictures(film: av.video.stream.VideoStream, length_s: float) -> list[av.Packet[av.VideoStream]]:
     packets = []
     for index in range(round(length_s * 5)):
         picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
@@ -207,15 +209,15 @@ def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFr
     samples = signal(length_s, recipe.rate_hz, num_channels)
     is_planar = recipe.sample_format.endswith("p")
     is_float = recipe.sample_format.startswith("flt")
-    data = samples.astype(np.float32) if is_float else np.round(samples * 32767).astype(np.int16)
     frames = []
     step = frame_size or 1024
-    for start in range(0, len(data), step):
-        block = data[start : start + step]
-        planes = block.T if is_planar else block.reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(planes), format=recipe.sample_format, layout=recipe.layout
+    for start in range(0, len(samples), step):
+        block = samples[start : start + step]
+        planes = np.ascontiguousarray(block.T if is_planar else block.reshape(1, -1))
+        stored: NDArray[np.float32] | NDArray[np.int16] = (
+            planes.astype(np.float32) if is_float else np.round(planes * 32767).astype(np.int16)
         )
+        frame = av.AudioFrame.from_ndarray(stored, format=recipe.sample_format, layout=recipe.layout)
         frame.sample_rate, frame.pts, frame.time_base = recipe.rate_hz, start, Fraction(1, recipe.rate_hz)
         frames.append(frame)
     return frames

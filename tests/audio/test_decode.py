@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 import av
@@ -22,7 +23,17 @@ from asr_api.audio.decode_worker.endings import breaks_off, has_open_end
 from asr_api.audio.decode_worker.media import Media
 from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
-from tests.audio.decoding import Decoded, decode, decode_all, decoding, likeness, loudness, spool_of, wait_until
+from tests.audio.decoding import (
+    Decoded,
+    are_over,
+    decode,
+    decode_all,
+    decoding,
+    likeness,
+    loudness,
+    spool_of,
+    wait_until,
+)
 from tests.audio.media import RECIPES, encoded, silent_flac, twin, wav, wav_header
 from tests.audio.media import signal as speech
 
@@ -332,7 +343,7 @@ async def test_a_machine_that_allows_no_more_processes_lets_the_others_go_on(mon
     with spool_of(data) as one, spool_of(data) as other:
         async with decoding(DecodeLimits(max_workers=4), is_started=False) as decoder, decoder.open(one) as first:
             num_samples = len(await anext(aiter(first)))
-            outcomes = []
+            outcomes: list[int | str] = []
             for _ in range(3):
                 try:
                     async with decoder.open(other) as stream:
@@ -430,7 +441,7 @@ async def test_a_nursery_that_is_lost_takes_its_workers_along_and_is_replaced() 
             (nursery,) = psutil.Process().children()
             workers = nursery.children()
             nursery.kill()
-            await wait_until(lambda workers=workers: not any(worker.is_running() for worker in workers))
+            await wait_until(partial(are_over, workers))
             assert isinstance(await decode(decoder, data), Decoded)
 
 
@@ -440,7 +451,7 @@ async def test_our_own_pauses_are_not_the_workers_fault_and_it_waits_meanwhile()
             async with decoder.open(spool) as stream:
                 num_samples = len(await anext(stream))
                 await asyncio.sleep(1.3)
-                num_ahead = len(stream._worker._reader._buffer)
+                num_ahead = len(vars(stream._worker._reader)["_buffer"])
                 async for block in stream:
                     num_samples += len(block)
     assert num_samples == 60 * 16_000
@@ -562,5 +573,4 @@ asyncio.run(main())
     assert len(processes) == 2  # the nursery and the spare
     server.kill()
     await server.wait()
-    for each in processes:
-        await wait_until(lambda each=each: not each.is_running() or each.status() == psutil.STATUS_ZOMBIE)
+    await wait_until(partial(are_over, processes))

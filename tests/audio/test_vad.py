@@ -78,7 +78,7 @@ def test_it_holds_two_seconds() -> None:
 @pytest.mark.skipif(not vad.is_installed(), reason="asr-api[vad] is not installed")
 def test_the_real_model_takes_noise_and_tones_for_no_speech() -> None:
     times_s = np.arange(4 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-    chord = sum(np.sin(2 * np.pi * pitch_hz * times_s) for pitch_hz in (220, 277, 330, 440)) * 3000
+    chord = np.sin(2 * np.pi * np.outer([220, 277, 330, 440], times_s)).sum(0) * 3000
     noise = np.random.default_rng(1).normal(size=len(times_s)) * 3000
     for pcm in (chord, noise):
         gate = SpeechGate(vad.open_detector())

@@ -84,7 +84,7 @@ class EngineContract:
         assert early | late == set(range(engine.info.slots))
 
     def test_what_a_window_says_does_not_depend_on_its_neighbours(self, engine: Engine) -> None:
-        alone = {}
+        alone: dict[int, WindowTranscript] = {}
         for job in self.jobs(engine, range(engine.info.slots)):
             engine.admit([job])
             alone |= self.finish(engine, 1)

@@ -75,7 +75,7 @@ def test_this_machine_has_a_processor_with_a_name() -> None:
 def test_which_products_a_processor_is_good_at(
     monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, is_exact: bool, has_bfloat16: bool
 ) -> None:
-    monkeypatch.setattr(cores.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"processor\t: 0\nflags\t\t: {flags}\n")
     assert cores.has_exact_byte_products() is is_exact
     assert cores.has_bfloat16_products() is has_bfloat16

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ class Case:
     beam_size: int = 1
 
 
-def case(languages: str = "", beam_size: int = 1, **wishes: object) -> Case:
+def case(languages: str = "", beam_size: int = 1, **wishes: Any) -> Case:
     return Case(dataclasses.replace(BASE, **wishes), tuple(languages.split()), beam_size)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ def wav(*numbers: int, word_s: float = 0.5, pause_s: float = 0.5) -> bytes:
     return body.getvalue()
 
 
-def command(script: dict[str, object], *arguments: str) -> list[str]:
+def command(script: Mapping[str, object], *arguments: str) -> list[str]:
     return [sys.executable, "-W", "error", "-m", "tests.server.scripted_server", json.dumps(script), *arguments]
 
 
@@ -69,7 +69,7 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, script: dict[str, object] | None = None, *, wait: bool = True, **settings: str
+    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
 ) -> Iterator[Server]:
     """wait: until the engine is ready; else only until the port is known."""
     log = folder / "server.log"

@@ -24,6 +24,6 @@ if __name__ == "__main__":
     # By its importable name, so that it can be unpickled in the engine's process.
     from tests.server.scripted_server import open_scripted as by_name
 
-    compose.open_engine = partial(by_name, Script(**json.loads(sys.argv[1])))
-    compose.resolve_checkpoint = lambda *_, **__: Path()
+    vars(compose)["open_engine"] = partial(by_name, Script(**json.loads(sys.argv[1])))
+    vars(compose)["resolve_checkpoint"] = lambda *_, **__: Path()
     sys.exit(main(sys.argv[2:]))

@@ -92,13 +92,13 @@ async def test_json_is_recognised_by_type_or_by_sight(tmp_path: Path, headers: d
 
 async def test_wishes_stand_in_the_query_or_in_the_json(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(AUDIO)
-    query = [
+    query = (
         ("language", "German"),
         ("words", "true"),
         ("temperature", "0.4"),
         ("languages", "de"),
         ("languages", "en"),
-    ]
+    )
     body = {"language": "German", "words": True, "temperature": 0.4, "languages": ["de", "en"], "prompt": None}
     async with client(fake := FakeTranscriber(), root=tmp_path) as http:
         assert (await http.post("/asr", params={"prompt": "Süß & gut"}, content=AUDIO)).status_code == 200
@@ -134,13 +134,14 @@ async def test_a_bad_wish_is_refused_before_the_body_is_read() -> None:
             headers = {"expect": "100-continue"}
             reply = await http.post(f"/asr?{query}", content=unread(), headers=headers)
             assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), query
-        for wish in (
+        wishes: list[dict[str, object]] = [
             {"words": "maybe"},
             {"words": {}},
             {"language": ["en", "de"]},
             {"langauge": "en"},
             {"prompt": "\ud800"},
-        ):
+        ]
+        for wish in wishes:
             body = json.dumps({"url": "a.wav", **wish})
             reply = await http.post("/asr", content=body)
             assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), wish

@@ -86,7 +86,8 @@ def timed(transcript: WindowTranscript, words: list[Spoken], span: WindowSpan) -
 
 def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
     """Windows that all overlap, as over loud music."""
-    result, start_ms = [], 0
+    result: list[WindowSpan] = []
+    start_ms = 0
     while True:
         end_ms = min(start_ms + window_ms, length_ms)
         before_ms = overlap_ms if start_ms else 0

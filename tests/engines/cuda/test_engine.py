@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
+from asr_api.pcm import Pcm
 from tests.engines.checkpoints import SMALL_EN, write_checkpoint
 from tests.engines.contract import EngineContract
 from tests.engines.cuda.listening import DEVICE, listen, open_cuda
@@ -68,10 +69,19 @@ def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ear is busy from the moment in which it is given windows until the next step, as on a graphics card."""
+    busy: set[Ear] = set()
+
+    class BusyEar(Ear):
+        @property
+        def is_done(self) -> bool:
+            return self not in busy and super().is_done
+
+        def hear(self, windows: Sequence[Pcm], slots: Sequence[int]) -> int:
+            busy.add(self)
+            return super().hear(windows, slots)
+
+    monkeypatch.setattr("asr_api.engines.cuda.engine.Ear", BusyEar)
     engine = open_cuda(folders["english"], slots=8)
-    is_done, busy = Ear.is_done.fget, set[Ear]()
-    monkeypatch.setattr(Ear, "is_done", property(lambda ear: ear not in busy and is_done(ear)))
-    monkeypatch.setattr(Ear, "hear", lambda ear, *given, hear=Ear.hear: (hear(ear, *given), busy.add(ear))[0])
     for job_id in range(8):
         engine.admit([WindowJob(job_id, sound(3, job_id), TranscribeOptions(temperatures=(0.0,)))])
         engine.step()

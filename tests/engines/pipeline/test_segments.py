@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from asr_api.engines.pipeline.hearing import Heard, HeardToken
 from asr_api.engines.pipeline.segments import MAX_SEGMENT_MS, PAUSE_MS, timed_segments, whole_segment
+from asr_api.transcript import Quality
 
 
 class Characters:
@@ -85,12 +86,12 @@ def test_nothing_heard_is_no_segment(text: str) -> None:
 def test_a_model_without_times_gives_the_whole_window() -> None:
     (segment,) = whole_segment(Heard(spoken("hi you")), Characters(), 777)
     assert (segment.start_ms, segment.end_ms, segment.text) == (0, 777, " hi you")
-    assert not segment.quality.doubts
+    assert segment.quality == Quality()
 
 
 def test_text_that_was_broken_off_is_doubtful() -> None:
     (segment,) = whole_segment(Heard(spoken("hi you"), is_whole=False), Characters(), 777)
-    assert segment.quality.doubts == ("low_confidence",)
+    assert segment.quality == Quality(doubts=("low_confidence",))
 
 
 @given(st.text(alphabet="ab .\t你吗", max_size=60), st.integers(1, 3000), st.booleans())

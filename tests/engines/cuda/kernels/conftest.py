@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ else:
 
         patch_tensor = interpreter._patch_lang_tensor
 
-        def patch_index(tensor: type, scope: object) -> None:
+        def patch_index(tensor: type, scope: Any) -> None:
             """Triton 3.6 calls int() on an array of one element for the bounds of a loop; numpy 2.4 refuses that."""
             patch_tensor(tensor, scope)
             scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
