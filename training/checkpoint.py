@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from training.model import ModelSize, Whisper
-from training.train import CHECKPOINT
 
 
-def averaged_model(folder: Path) -> tuple[Whisper, int, float]:
-    """The model with averaged weights, the steps done and the minutes taken."""
-    saved = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    model = Whisper(ModelSize(**saved["size"]))
-    model.load_state_dict(saved["averaged"])
-    return model.eval(), saved["step"], saved["seconds"] / 60
+def mean_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of several checkpoints' weights, by name."""
+    return {name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]}
+
+
+def averaged_model(paths: Sequence[Path]) -> tuple[Whisper, int, float]:
+    """The model with averaged weights (of several checkpoints their mean), the steps done and the minutes taken."""
+    saved = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    model = Whisper(ModelSize(**saved[0]["size"]))
+    model.load_state_dict(mean_weights([each["averaged"] for each in saved]))
+    last = max(saved, key=lambda each: int(each["step"]))
+    return model.eval(), last["step"], last["seconds"] / 60

@@ -2,7 +2,8 @@
 
     python -m training.export --work build/training --to src/asr_api/models/tiny-en
 
-Weights are the averaged ones in float16. Alignment heads are the cross-attention heads that look where words are said.
+Weights are the averaged ones in float16, those of several checkpoints of a run again averaged: together they are better
+than each alone. Alignment heads are the cross-attention heads that look where words are said.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from training.clips import ClipStore
 from training.heads import alignment_heads
 from training.model import Whisper
 from training.tokenizer import MAX_LENGTH, Vocabulary
+from training.train import CHECKPOINT
 from training.windows import WindowMaker
 
 TOKENIZER_FILES = (
@@ -123,6 +125,7 @@ def write_json(path: Path, content: dict[str, object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
+    parser.add_argument("--checkpoints", type=Path, nargs="+", help=f"default: {CHECKPOINT} in --work")
     parser.add_argument("--to", type=Path, help="default: export in --work")
     args = parser.parse_args()
     folder = args.to or args.work / "export"
@@ -130,7 +133,7 @@ def main() -> None:
     for name in TOKENIZER_FILES:
         shutil.copyfile(args.work / "tokenizer" / name, folder / name)
     vocabulary = Vocabulary(folder)
-    model, steps, minutes = averaged_model(args.work)
+    model, steps, minutes = averaged_model(args.checkpoints or [args.work / CHECKPOINT])
     windows = WindowMaker(ClipStore(args.work / "clips"), "valid", ("espeak",))
     heads = alignment_heads(model, vocabulary, windows)
     write_json(folder / "config.json", config(model, vocabulary))

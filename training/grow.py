@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from training.checkpoint import averaged_model
 from training.model import Attention, Layer, ModelSize, Whisper
 from training.tokenizer import Vocabulary
-from training.train import Recipe, Run, optimizers_for, save_run
+from training.train import CHECKPOINT, Recipe, Run, optimizers_for, save_run
 
 
 def places(n_old: int, n_new: int) -> list[int]:
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--encoder-layers", type=int, default=8)
     parser.add_argument("--decoder-layers", type=int, default=4)
     args = parser.parse_args()
-    old, _, _ = averaged_model(args.of)
+    old, _, _ = averaged_model([args.of / CHECKPOINT])
     old_vocabulary, vocabulary = (Vocabulary(folder / "tokenizer") for folder in (args.of, args.work))
     size = replace(
         old.size,

@@ -12,6 +12,7 @@ python="${PYTHON:-python3}"
 "$python" -m training.text --work "$work" --sentences "${SENTENCES:-80000}" --vocabulary 2000 --open "$@"
 "$python" -m training.speech --work "$work" --espeak "${ESPEAK:-100000}" --flite "${FLITE:-100000}" ${DIGITS:+--digits "$DIGITS"}
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.grow --of "$closed" --work "$work"
-"$python" -m training.train --work "$work" --curriculum grown --steps "${STEPS:-20000}"
-"$python" -m training.export --work "$work"
+"$python" -m training.train --work "$work" --curriculum grown --steps "${STEPS:-20000}" --keep 500
+# shellcheck disable=SC2046,SC2012  # names without spaces, of our own
+"$python" -m training.export --work "$work" --checkpoints $(ls -t "$work"/step*.pt | head -n 8)
 "$python" -m training.evaluate --work "$work"

@@ -32,7 +32,7 @@ from training.workers import RENDEZVOUS, Team
 
 DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 250
 DEFAULT_MINUTES = 90.0
 SIZES = {
     "n_state": "--state",
@@ -45,10 +45,14 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first."""
+    """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first.
+
+    keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none
+    """
 
     steps: float = math.inf
     minutes: float = math.inf
+    keep_steps: int = 0
     n_positions: int = 6000
     peak_rate: float = 3e-3
     warm_up_steps: int = 200
@@ -109,7 +113,7 @@ def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.devic
     return run
 
 
-def save_run(run: Run, folder: Path) -> None:
+def save_run(run: Run, folder: Path, name: str = CHECKPOINT) -> None:
     """Write the checkpoint so that a crash leaves the old one whole."""
     content = {
         "model": run.model.state_dict(),
@@ -120,7 +124,7 @@ def save_run(run: Run, folder: Path) -> None:
         "size": asdict(run.model.size),
     }
     torch.save(content, folder / "checkpoint.part")
-    (folder / "checkpoint.part").rename(folder / CHECKPOINT)
+    (folder / "checkpoint.part").rename(folder / name)
 
 
 @torch.no_grad()
@@ -192,8 +196,10 @@ def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team)
             print(f"step {run.step}  {run.seconds / 60:.1f} min  {progress:.1%}  {line}", flush=True)
         if run.step % 50 == 0:
             sums = {}
-        if run.step % 250 == 0 and team.is_first:
+        if run.step % CHECKPOINT_STEPS == 0 and team.is_first:
             save_run(run, folder)
+        if recipe.keep_steps and run.step % recipe.keep_steps == 0 and team.is_first:
+            save_run(run, folder, f"step{run.step}.pt")
     if team.is_first:
         save_run(run, folder)
 
@@ -216,7 +222,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     team.meet(args.work)
     vocabulary = Vocabulary(args.work / "tokenizer")
     size = ModelSize(vocabulary.size, vocabulary.first_timestamp, **chosen_sizes(args))
-    recipe = Recipe(args.steps, args.minutes, args.positions, args.rate)
+    recipe = Recipe(args.steps, args.minutes, args.keep, args.positions, args.rate)
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
     run = start_run(size, recipe, args.work, device)
@@ -229,6 +235,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--minutes", type=float, help="default: 90, or no limit with --steps")
     parser.add_argument("--steps", type=int, help="default: no limit")
+    parser.add_argument("--keep", type=int, default=0, metavar="STEPS", help="keep a checkpoint, too, every so many")
     parser.add_argument("--positions", type=int, default=6000, help="encoder positions a step, over all processes")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
     for name, flag in SIZES.items():

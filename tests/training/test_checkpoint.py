@@ -1,0 +1,30 @@
+"""Several checkpoints of a run make one model: the mean of their averaged weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+
+def test_the_mean_of_checkpoints_counts_the_steps_of_the_latest(tmp_path: Path) -> None:
+    from training.checkpoint import averaged_model
+    from training.model import ModelSize
+    from training.train import Recipe, save_run, start_run
+
+    size = ModelSize(n_vocab=60, first_timestamp=40, n_state=32, n_head=2, n_encoder_layers=1, n_decoder_layers=1)
+    paths = []
+    for step, value in ((500, 1.0), (250, 4.0)):
+        run = start_run(size, Recipe(), tmp_path, torch.device("cpu"))
+        run.averaged = {name: torch.full_like(weight, value) for name, weight in run.averaged.items()}
+        run.step, run.seconds = step, 60.0 * step
+        save_run(run, tmp_path, f"step{step}.pt")
+        paths.append(tmp_path / f"step{step}.pt")
+    model, steps, minutes = averaged_model(paths)
+    assert (steps, minutes) == (500, 500.0)
+    assert not model.training
+    assert all(bool((weight == 2.5).all()) for weight in model.state_dict().values())
+    assert {float(weight.mean()) for weight in averaged_model(paths[1:])[0].state_dict().values()} == {4.0}
+    assert not (tmp_path / "checkpoint.part").exists()
