@@ -14,5 +14,5 @@ python="${PYTHON:-python3}"
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.grow --of "$closed" --work "$work"
 "$python" -m training.train --work "$work" --curriculum grown --steps "${STEPS:-20000}" --keep 500
 # shellcheck disable=SC2046,SC2012  # names without spaces, of our own
-"$python" -m training.export --work "$work" --checkpoints $(ls -t "$work"/step*.pt | head -n 8)
+"$python" -m training.export --work "$work" --checkpoints "$work/checkpoint.pt" $(ls -t "$work"/step*.pt 2>/dev/null | head -n 7)
 "$python" -m training.evaluate --work "$work"
