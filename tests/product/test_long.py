@@ -17,13 +17,13 @@ from tests.product.running import SAMPLES, Running, running_server, words
 
 pytestmark = pytest.mark.soak
 
-# The built-in model drops or doubles a single word now and then. A window that is lost or doubled has 40 and more, a
-# sentence 2 to 12. That not one is lost at a seam is shown where the engine makes no errors: tests/test_transcriber.py,
-# tests/text/test_stitch.py.
+# The built-in model loses or doubles a word now and then, and says some digits over where a number was said twice in a row.
+# A window that is lost or doubled has 40 words and more, a sentence 2 to 12. That not one is lost at a seam is shown where
+# the engine makes no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
 MAX_WORD_ERRORS = 0.005
-MAX_RUN_WORDS = 2
+MAX_LOST_WORDS, MAX_DOUBLED_WORDS = 2, 10  # in a row
 # Some windows of the recording say the same sentence over and over and are tried at other temperatures: what they heard
-# is then in rows of its own, which stay. Without them it is 135 MiB.
+# is then in rows of its own, which stay.
 MAX_GROWTH_BYTES = 220 * 1024 * 1024
 HEALTH_P99_S = 0.05
 
@@ -31,12 +31,13 @@ HEALTH_P99_S = 0.05
 def compare(said: list[str], heard: list[str]) -> str:
     """Fails when words are missing or too many in a row, or too many are wrong; says how many are."""
     edits = [edit for edit in Levenshtein.opcodes(said, heard) if edit.tag != "equal"]
-    runs = [abs((edit.src_end - edit.src_start) - (edit.dest_end - edit.dest_start)) for edit in edits]
+    more = [(edit.dest_end - edit.dest_start) - (edit.src_end - edit.src_start) for edit in edits]
     wrong = sum(max(edit.src_end - edit.src_start, edit.dest_end - edit.dest_start) for edit in edits)
-    share, longest = wrong / len(said), max(runs, default=0)
-    found = f"{wrong} of {len(said)} words differ ({share:.2%}), longest run lost or doubled: {longest}"
+    share, doubled, lost = wrong / len(said), max([0, *more]), -min([0, *more])
+    found = f"{wrong} of {len(said)} words differ ({share:.2%}), at most {lost} lost and {doubled} doubled in a row"
     assert share <= MAX_WORD_ERRORS, found
-    assert longest <= MAX_RUN_WORDS, found
+    assert lost <= MAX_LOST_WORDS, found
+    assert doubled <= MAX_DOUBLED_WORDS, found
     return found
 
 
