@@ -17,9 +17,9 @@ from tests.product.running import SAMPLES, Running, running_server, words
 
 pytestmark = pytest.mark.soak
 
-# The built-in model loses or doubles a word now and then, and says digits over where a number was said twice in a row. A
-# window that is lost or doubled has 40 words and more, a sentence 2 to 12. That not one is lost at a seam is shown where
-# the engine makes no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
+# The built-in model loses or doubles a word now and then, and says digits over where a number was said twice in a row.
+# A window that is lost or doubled has 40 words and more, a sentence 2 to 12. That not one is lost at a seam is shown
+# where the engine makes no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
 MAX_WORD_ERRORS = 0.005
 MAX_LOST_WORDS, MAX_DOUBLED_WORDS = 2, 10  # in a row
 # Some windows of the recording say the same sentence over and over and are tried at other temperatures: what they heard
