@@ -9,11 +9,18 @@ import torch
 from torch import Tensor
 
 from training.model import ModelSize, Whisper
+from training.train import CHECKPOINT
 
 
 def mean_weights(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of several checkpoints' weights, by name."""
     return {name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]}
+
+
+def last_checkpoints(folder: Path, count: int) -> list[Path]:
+    """The last so many that `training.train --keep` kept; where it kept none, or for 0, the one that it ended with."""
+    kept = sorted(folder.glob("step*.pt"), key=lambda path: int(path.stem.removeprefix("step")))
+    return (kept[-count:] if count else []) or [folder / CHECKPOINT]
 
 
 def averaged_model(paths: Sequence[Path]) -> tuple[Whisper, int, float]:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from training.checkpoint import averaged_model
+from training.checkpoint import averaged_model, last_checkpoints
 from training.clips import ClipStore
 from training.heads import alignment_heads
 from training.model import Whisper
@@ -126,6 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--checkpoints", type=Path, nargs="+", help=f"default: {CHECKPOINT} in --work")
+    parser.add_argument(
+        "--last", type=int, default=0, metavar="N", help="the last N that training kept, if it kept any"
+    )
     parser.add_argument("--to", type=Path, help="default: export in --work")
     args = parser.parse_args()
     folder = args.to or args.work / "export"
@@ -133,7 +136,7 @@ def main() -> None:
     for name in TOKENIZER_FILES:
         shutil.copyfile(args.work / "tokenizer" / name, folder / name)
     vocabulary = Vocabulary(folder)
-    model, steps, minutes = averaged_model(args.checkpoints or [args.work / CHECKPOINT])
+    model, steps, minutes = averaged_model(args.checkpoints or last_checkpoints(args.work, args.last))
     windows = WindowMaker(ClipStore(args.work / "clips"), "valid", ("espeak",))
     heads = alignment_heads(model, vocabulary, windows)
     write_json(folder / "config.json", config(model, vocabulary))

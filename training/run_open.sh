@@ -13,6 +13,5 @@ python="${PYTHON:-python3}"
 "$python" -m training.speech --work "$work" --espeak "${ESPEAK:-100000}" --flite "${FLITE:-100000}" ${DIGITS:+--digits "$DIGITS"}
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.grow --of "$closed" --work "$work"
 "$python" -m training.train --work "$work" --curriculum grown --steps "${STEPS:-20000}" --keep 500
-# shellcheck disable=SC2046,SC2012  # names without spaces, of our own
-"$python" -m training.export --work "$work" --checkpoints "$work/checkpoint.pt" $(ls -t "$work"/step*.pt 2>/dev/null | head -n 7)
+"$python" -m training.export --work "$work" --last 8
 "$python" -m training.evaluate --work "$work"

@@ -58,7 +58,12 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
         await asyncio.sleep(0.02)
 
 
+def are_gone(processes: Sequence[psutil.Process]) -> bool:
+    return not any(each.is_running() for each in processes)
+
+
 def are_over(processes: Sequence[psutil.Process]) -> bool:
+    """Gone, or waiting for their parent to take note."""
     return all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in processes)
 
 

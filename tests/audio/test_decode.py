@@ -25,6 +25,7 @@ from asr_api.audio.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 from tests.audio.decoding import (
     Decoded,
+    are_gone,
     are_over,
     decode,
     decode_all,
@@ -441,7 +442,7 @@ async def test_a_nursery_that_is_lost_takes_its_workers_along_and_is_replaced() 
             (nursery,) = psutil.Process().children()
             workers = nursery.children()
             nursery.kill()
-            await wait_until(partial(are_over, workers))
+            await wait_until(partial(are_gone, workers))
             assert isinstance(await decode(decoder, data), Decoded)
 
 

@@ -18,10 +18,11 @@ from tests.product.running import SAMPLES, Running, running_server, words
 pytestmark = pytest.mark.soak
 
 # The built-in model loses or doubles a word now and then, and says digits over where a number was said twice in a row.
-# A window that is lost or doubled has 40 words and more, a sentence 2 to 12. That not one is lost at a seam is shown
-# where the engine makes no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
+# A window that is lost or doubled has 40 words and more, a sentence 2 to 12, not all of them numbers. That not one is
+# lost at a seam is shown where the engine makes no errors: tests/test_transcriber.py, tests/text/test_stitch.py.
 MAX_WORD_ERRORS = 0.005
-MAX_LOST_WORDS, MAX_DOUBLED_WORDS = 2, 10  # in a row
+MAX_RUN_WORDS = 2  # lost in a row, or doubled; doubled numbers don't count
+NUMBERS = frozenset(words("zero one two three four five six seven nine twelve fifteen twenty forty fifty hundred"))
 # Some windows of the recording say the same sentence over and over and are tried at other temperatures: what they heard
 # is then in rows of its own, which stay.
 MAX_GROWTH_BYTES = 220 * 1024 * 1024
@@ -31,13 +32,13 @@ HEALTH_P99_S = 0.05
 def compare(said: list[str], heard: list[str]) -> str:
     """Fails when words are missing or too many in a row, or too many are wrong; says how many are."""
     edits = [edit for edit in Levenshtein.opcodes(said, heard) if edit.tag != "equal"]
-    more = [(edit.dest_end - edit.dest_start) - (edit.src_end - edit.src_start) for edit in edits]
-    wrong = sum(max(edit.src_end - edit.src_start, edit.dest_end - edit.dest_start) for edit in edits)
-    share, doubled, lost = wrong / len(said), max([0, *more]), -min([0, *more])
-    found = f"{wrong} of {len(said)} words differ ({share:.2%}), at most {lost} lost and {doubled} doubled in a row"
-    assert share <= MAX_WORD_ERRORS, found
-    assert lost <= MAX_LOST_WORDS, found
-    assert doubled <= MAX_DOUBLED_WORDS, found
+    pairs = [(said[edit.src_start : edit.src_end], heard[edit.dest_start : edit.dest_end]) for edit in edits]
+    wrong = sum(max(len(wanted), len(given)) for wanted, given in pairs)
+    lost = max((len(wanted) - len(given) for wanted, given in pairs), default=0)
+    doubled = max((sum(word not in NUMBERS for word in given) - len(wanted) for wanted, given in pairs), default=0)
+    found = f"{wrong} of {len(said)} words differ ({wrong / len(said):.2%}): {pairs}"
+    assert wrong <= MAX_WORD_ERRORS * len(said), found
+    assert max(lost, doubled) <= MAX_RUN_WORDS, found
     return found
 
 

@@ -28,3 +28,14 @@ def test_the_mean_of_checkpoints_counts_the_steps_of_the_latest(tmp_path: Path) 
     assert all(bool((weight == 2.5).all()) for weight in model.state_dict().values())
     assert {float(weight.mean()) for weight in averaged_model(paths[1:])[0].state_dict().values()} == {4.0}
     assert not (tmp_path / "checkpoint.part").exists()
+
+
+def test_the_last_kept_are_the_last_by_their_steps(tmp_path: Path) -> None:
+    from training.checkpoint import last_checkpoints
+
+    assert last_checkpoints(tmp_path, 8) == [tmp_path / "checkpoint.pt"]
+    for step in (500, 1000, 9500, 10_000):
+        (tmp_path / f"step{step}.pt").touch()
+    assert last_checkpoints(tmp_path, 0) == [tmp_path / "checkpoint.pt"]
+    assert last_checkpoints(tmp_path, 2) == [tmp_path / "step9500.pt", tmp_path / "step10000.pt"]
+    assert len(last_checkpoints(tmp_path, 8)) == 4
