@@ -35,9 +35,10 @@ FREQUENT = (*RELIABLE, *FLITE_VOICES)
 class Difficulty:
     """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
 
-    repeat_share: windows of one voice that say the same again and again; warp_share, colour_share: windows that
-    another vocal tract speaks, and that come through an equaliser, for a strength of 1; max_holes: bands that a window
-    may lack; ripple_db: how far single sounds may change in colour, for a strength of 1
+    repeat_share, drawn_share: windows of one voice that say the same again and again, and whose voice is a drawn
+    speaker; warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for
+    a strength of 1; max_holes: bands that a window may lack; ripple_db: how far single sounds may change in colour, for
+    a strength of 1
     """
 
     lengths_ms: tuple[int, ...]
@@ -53,6 +54,7 @@ class Difficulty:
     colour_share: float = 0.5
     max_holes: int = 0
     ripple_db: float = 0.0
+    drawn_share: float = 0.0
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -103,7 +105,12 @@ def grown(progress: float) -> Difficulty:
     )
 
 
-CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown}
+def adopted(_progress: float) -> Difficulty:
+    """For a finished model that learns further voices: everything at once, drawn speakers above all."""
+    return replace(GROWN, weights=(2, 3, 2, 2), strength=0.5, drawn_share=0.7)
+
+
+CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown, "adopted": adopted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +222,7 @@ class BatchMaker:
             digits_share=now.digits_share,
             repeat_share=now.repeat_share,
             frequent_voices=now.frequent_voices,
+            drawn_share=now.drawn_share,
             max_pause_ms=min(3000, length_ms // 8),
         )
         count = max(1, n_positions * TIMESTAMP_STEP_MS // length_ms)

@@ -14,6 +14,7 @@ from torch.nn.functional import ctc_loss, log_softmax
 from training.batches import IGNORED, Batch
 from training.logmel import LogMel
 from training.model import Whisper
+from training.precision import quick_dtype
 
 NEIGHBOUR_SHARE = 0.15
 """Share of a timestamp's target given to each of its two neighbours, 20 ms away."""
@@ -45,7 +46,8 @@ class Losses:
 def losses_of(model: Whisper, batch: Batch, log_mel: LogMel) -> Losses:
     """The losses of a batch."""
     mel = log_mel(batch.pcm, batch.warps, batch.gains, batch.ripples)
-    with torch.autocast(mel.device.type, dtype=torch.bfloat16):
+    is_short = quick_dtype(mel.device) == torch.bfloat16
+    with torch.autocast(mel.device.type, dtype=torch.bfloat16, enabled=is_short):
         wanted = batch.labels != IGNORED
         logits, characters, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS)
     return Losses(

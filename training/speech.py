@@ -1,6 +1,7 @@
 """Command: sentences → spoken clips. Each shard has its own seed, so a broken run goes on where it stopped.
 
     python -m training.speech --work build/training --espeak 24000 --flite 10000 --digits path/to/digits
+    python -m training.speech --work build/training-open --espeak 100000 --flite 100000 --drawn 100000
 
 In go the sentence lists of `training.text`; out come the shards that `ClipStore` reads.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from training.clips import Clip, ClipInfo, trimmed_clip, write_shard
+from training.drawn import any_speaker, say_as
 from training.grammar import UNITS
 from training.synthesis import Espeak, resampled, say_with_flite
 from training.voices import (
@@ -33,7 +35,8 @@ from training.voices import (
 
 SHARD_CLIPS = 1000
 VALID_CLIPS = 300
-
+FAMILIES = ("espeak", "flite", "drawn")
+"""Who can speak the training text."""
 
 ESPEAK_VOICES: dict[str, Callable[[random.Random], Voice]] = {
     "any": any_espeak,
@@ -60,6 +63,9 @@ def spoken(plan: ShardPlan) -> Iterator[Clip]:
         espeak = Espeak()
         for text in plan.sentences:
             yield espeak.say(text, ESPEAK_VOICES[plan.voices](rng), plan.split)
+    elif plan.family == "drawn":
+        for text in plan.sentences:
+            yield say_as(any_speaker(rng), text, rng.uniform(0.75, 1.3), plan.split)
     else:
         for text in plan.sentences:
             yield say_with_flite(text, any_flite(rng, plan.voices == "held out"), plan.split)
@@ -96,13 +102,12 @@ def evaluation_plans(kind: str, texts: list[str]) -> list[ShardPlan]:
     return [plan for plan in found if plan.sentences]
 
 
-def training_plans(texts: list[str], num_espeak: int, num_flite: int) -> list[ShardPlan]:
-    """The training shards, the families taking turns."""
+def training_plans(texts: list[str], num_clips: dict[str, int]) -> list[ShardPlan]:
+    """The training shards of so many clips of each family, the families taking turns."""
     waiting, found = iter(texts), []
-    num_shards = {"espeak": num_espeak // SHARD_CLIPS, "flite": num_flite // SHARD_CLIPS}
-    for number in range(max(num_shards.values())):
-        for family, count in num_shards.items():
-            if number < count:
+    for number in range(max(num_clips.values()) // SHARD_CLIPS):
+        for family, count in num_clips.items():
+            if number < count // SHARD_CLIPS:
                 chosen = [next(waiting) for _ in range(SHARD_CLIPS)]
                 found.append(ShardPlan(f"train-{family}-{number:03}", family, "train", chosen))
     return found
@@ -120,23 +125,25 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices, in thousands")
     parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices, in thousands")
+    parser.add_argument("--drawn", type=int, default=0, help="clips by drawn speakers, in thousands")
     parser.add_argument("--digits", type=Path, help="folder of the Free Spoken Digit Dataset's recordings")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
-    if args.espeak % SHARD_CLIPS or args.flite % SHARD_CLIPS:
+    num_clips = {family: getattr(args, family) for family in FAMILIES}
+    if any(count % SHARD_CLIPS for count in num_clips.values()):
         parser.error(f"clips are made {SHARD_CLIPS} at a time; give whole thousands.")
     folder = args.work / "clips"
     if args.digits and not (folder / "digits.jsonl").exists():
         write_shard(folder, "digits", recorded_digits(args.digits))
     train, valid = ((args.work / f"{split}.txt").read_text().splitlines() for split in ("train", "valid"))
-    if args.espeak + args.flite > len(train):
+    if sum(num_clips.values()) > len(train):
         parser.error(
-            f"{args.espeak + args.flite} clips are wanted of {len(train)} sentences; ask training.text for more."
+            f"{sum(num_clips.values())} clips are wanted of {len(train)} sentences; ask training.text for more."
         )
     plans = evaluation_plans("", valid)
     if (args.work / "open_valid.txt").exists():
         plans += evaluation_plans("open_", (args.work / "open_valid.txt").read_text().splitlines())
-    plans += training_plans(train, args.espeak, args.flite)
+    plans += training_plans(train, num_clips)
     with ProcessPoolExecutor(args.processes, max_tasks_per_child=1) as pool:
         jobs = [pool.submit(make_shard, folder, plan) for plan in plans]
         for job in jobs:

@@ -26,6 +26,7 @@ from training.clips import ClipStore
 from training.logmel import LogMel
 from training.losses import losses_of
 from training.model import ModelSize, Whisper
+from training.muon import Muon
 from training.tokenizer import Vocabulary
 from training.windows import WindowMaker
 from training.workers import RENDEZVOUS, Team
@@ -90,7 +91,7 @@ def optimizers_for(model: Whisper, decay: float) -> list[torch.optim.Optimizer]:
     matrices = [p for name, p in named if p.ndim == 2 and ".layers." in name]
     others = [p for name, p in named if not (p.ndim == 2 and ".layers." in name)]
     return [
-        torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, weight_decay=decay),
         torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
 

@@ -73,6 +73,7 @@ class WindowPlan:
     cut_share: float = 0.12
     digit_speeds: tuple[float, float] = (0.86, 1.16)
     frequent_voices: tuple[str, ...] = RELIABLE
+    drawn_share: float = 0.0
 
 
 def word_spans(info: ClipInfo, length_ms: float) -> list[tuple[float, float]]:
@@ -117,6 +118,9 @@ class WindowMaker:
                 self._spoken.append(index)
                 self._by_voice[info.voice].append(index)
         self._speakers = sorted(self._digits)
+        self._drawn = sorted(
+            {store.infos[index].voice for index in self._spoken if store.infos[index].family == "drawn"}
+        )
 
     def window(self, rng: random.Random, plan: WindowPlan) -> Window:
         """One window; the same generator state gives the same window."""
@@ -156,6 +160,8 @@ class WindowMaker:
         return choices
 
     def _voice(self, rng: random.Random, plan: WindowPlan) -> str:
+        if plan.drawn_share and self._drawn and rng.random() < plan.drawn_share:
+            return rng.choice(self._drawn)
         frequent = [voice for voice in plan.frequent_voices if voice in self._by_voice]
         if frequent and rng.random() < FREQUENT_WINDOW_SHARE:
             return rng.choice(frequent)

@@ -35,3 +35,15 @@ def test_some_windows_say_the_same_again_and_again(maker: WindowMaker) -> None:
 def test_a_plan_without_repetition_draws_from_all_clips(maker: WindowMaker) -> None:
     texts = {sentence.text for seed in range(5) for sentence in maker.window(random.Random(seed), PLAN).sentences}
     assert len(texts) > 15
+
+
+def test_as_many_windows_as_wanted_are_spoken_by_drawn_speakers(tmp_path: Path) -> None:
+    pcm = np.full(SAMPLE_RATE, 1000, np.int16)
+    for family, voices in (("espeak", ("en", "en-us")), ("drawn", ("slt~1", "awb~2", "awb~3"))):
+        infos = [ClipInfo(f"{voice} {n}.", family, voice, "train", []) for voice in voices for n in range(20)]
+        write_shard(tmp_path, f"train-{family}-000", (Clip(info, pcm) for info in infos))
+    maker, rng = WindowMaker(ClipStore(tmp_path), "train"), random.Random(1)
+    shares = [0.0, 0.7, 1.0]
+    plans = [replace(PLAN, frequent_voices=("en",), drawn_share=share) for share in shares]
+    counts = [sum("~" in maker.window(rng, plan).sentences[0].text for _ in range(100)) for plan in plans]
+    assert counts[0] < 50 < counts[1] < counts[2] == 100, "without a wish, those that half of the windows leave"

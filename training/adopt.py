@@ -1,0 +1,100 @@
+"""Command: an exported model → a checkpoint from which training goes on, as if its run had never been put away.
+
+    python -m training.adopt --model src/asr_api/models/tiny-en --work build/training-open
+
+An export lacks what only training needs. The map of the timestamps is solved from their embeddings; the character
+layer is learned anew while all else is held still. The optimizers begin afresh. In go the folder, and a work folder
+with text and clips; out come its tokenizer and checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from training.batches import CURRICULA, BatchMaker
+from training.clips import ClipStore
+from training.export import TOKENIZER_FILES
+from training.logmel import LogMel
+from training.losses import character_loss
+from training.model import ModelSize, Whisper
+from training.tokenizer import Vocabulary
+from training.train import Recipe, Run, optimizers_for, save_run
+from training.windows import WindowMaker
+
+EMBEDDINGS = "model.decoder.embed_tokens.weight"
+CHARACTER_STEPS, CHARACTER_RATE, CHARACTER_POSITIONS = 120, 1e-2, 2000
+
+
+def size_of(config: dict[str, int], vocabulary: Vocabulary) -> ModelSize:
+    """The dimensions that a config.json tells."""
+    return ModelSize(
+        vocabulary.size,
+        vocabulary.first_timestamp,
+        config["d_model"],
+        config["encoder_attention_heads"],
+        config["encoder_layers"],
+        config["decoder_layers"],
+        config["num_mel_bins"],
+        config["max_source_positions"],
+        config["max_target_positions"],
+    )
+
+
+def adopted(folder: Path, vocabulary: Vocabulary) -> Whisper:
+    """The folder's model, with a character layer that knows nothing yet."""
+    model = Whisper(size_of(json.loads((folder / "config.json").read_text()), vocabulary))
+    weights = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    first = model.size.first_timestamp
+    known = torch.cat([model.moments, torch.ones(len(model.moments), 1)], dim=1).double()  # the slowest are nearly one
+    solved = torch.linalg.lstsq(known, weights[EMBEDDINGS][first:].double(), driver="gelsd").solution.float()
+    weights |= {"timestamp_map.weight": solved[:-1].T, "timestamp_map.bias": solved[-1]}
+    missing, _ = model.load_state_dict(weights, strict=False)
+    if unknown := [name for name in missing if not name.startswith("characters.")]:
+        raise ValueError(f"{folder} lacks {', '.join(unknown)}; give a folder that training.export made.")
+    return model
+
+
+def learn_characters(model: Whisper, maker: BatchMaker, steps: int) -> float:
+    """Teach the character layer what the encoder hears; returns the last loss."""
+    log_mel = LogMel(torch.device("cpu"))
+    optimizer = torch.optim.AdamW(model.characters.parameters(), lr=CHARACTER_RATE)
+    loss = torch.tensor(0.0)
+    for step in range(steps):
+        batch = maker.batch((f"adopt-{step}", "0"), 0.0, CHARACTER_POSITIONS)
+        with torch.no_grad():
+            audio = model.model.encoder(log_mel(batch.pcm))
+        loss = character_loss(model.characters(audio), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        optimizer.param_groups[0]["lr"] = CHARACTER_RATE * (1 - step / steps)
+    return float(loss.detach())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="an exported folder")
+    parser.add_argument("--work", type=Path, required=True, help="a work folder with text and clips")
+    args = parser.parse_args()
+    (args.work / "tokenizer").mkdir(exist_ok=True)
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(args.model / name, args.work / "tokenizer" / name)
+    vocabulary = Vocabulary(args.work / "tokenizer")
+    model = adopted(args.model, vocabulary)
+    prompts = (args.work / "train.txt").read_text().splitlines()
+    windows = WindowMaker(ClipStore(args.work / "clips"), "train")
+    maker = BatchMaker(windows, vocabulary, prompts, model.size, CURRICULA["grown"])
+    loss = learn_characters(model, maker, CHARACTER_STEPS)
+    averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    save_run(Run(model, averaged, optimizers_for(model, Recipe().weight_decay)), args.work)
+    print(f"{args.work}: {model.size}; a loss of {loss:.2f} a character")
+
+
+if __name__ == "__main__":
+    main()
