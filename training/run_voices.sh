@@ -13,7 +13,7 @@ python="${PYTHON:-python3}"
 "$python" -m training.speech --work "$work" --espeak "${ESPEAK:-20000}" --flite "${FLITE:-6000}" \
   --drawn "${DRAWN:-16000}" ${DIGITS:+--digits "$DIGITS"}
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.adopt --model "$model" --work "$work"
-"$python" -m training.train --work "$work" --curriculum adopted --minutes "${MINUTES:-68}" --rate 1e-3 \
-  --positions 4800 --keep 250
+"$python" -m training.train --work "$work" --curriculum adopted --encoder-only \
+  --minutes "${MINUTES:-68}" --rate 6e-4 --positions 4800 --keep 250
 "$python" -m training.export --work "$work" --last 4
 "$python" -m training.evaluate --work "$work"

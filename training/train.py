@@ -48,7 +48,8 @@ SIZES = {
 class Recipe:
     """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first.
 
-    keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none
+    keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none;
+    encoder_only: the decoder stays as it is, so that it does not learn a few sentences by heart
     """
 
     steps: float = math.inf
@@ -61,6 +62,7 @@ class Recipe:
     average_decay: float = 0.998
     clip_norm: float = 1.0
     seed: int = 1
+    encoder_only: bool = False
 
 
 @dataclass(slots=True)
@@ -104,11 +106,14 @@ def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.devic
     if saved:
         size = ModelSize(**saved["size"])
     model = Whisper(size).to(device)
+    if recipe.encoder_only:
+        model.model.decoder.requires_grad_(False)
+        model.timestamp_map.requires_grad_(False)
     averaged = {name: p.detach().clone() for name, p in model.state_dict().items()}
     run = Run(model, averaged, optimizers_for(model, recipe.weight_decay))
     if saved:
         model.load_state_dict(saved["model"])
-        for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=True):
+        for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=bool(saved["optimizers"])):
             optimizer.load_state_dict(state)
         run.averaged, run.step, run.seconds = saved["averaged"], saved["step"], saved["seconds"]
     return run
@@ -223,7 +228,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     team.meet(args.work)
     vocabulary = Vocabulary(args.work / "tokenizer")
     size = ModelSize(vocabulary.size, vocabulary.first_timestamp, **chosen_sizes(args))
-    recipe = Recipe(args.steps, args.minutes, args.keep, args.positions, args.rate)
+    recipe = Recipe(args.steps, args.minutes, args.keep, args.positions, args.rate, encoder_only=args.encoder_only)
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
     run = start_run(size, recipe, args.work, device)
@@ -242,6 +247,7 @@ def main() -> None:
     for name, flag in SIZES.items():
         default = ModelSize.__dataclass_fields__[name].default
         parser.add_argument(flag, dest=name, type=int, help=f"of a new model; default: {default}")
+    parser.add_argument("--encoder-only", action="store_true", help="the decoder stays as it is")
     parser.add_argument("--curriculum", choices=sorted(CURRICULA), default="from-nothing")
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if on_gpu else "cpu")

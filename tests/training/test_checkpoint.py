@@ -39,3 +39,20 @@ def test_the_last_kept_are_the_last_by_their_steps(tmp_path: Path) -> None:
     assert last_checkpoints(tmp_path, 0) == [tmp_path / "checkpoint.pt"]
     assert last_checkpoints(tmp_path, 2) == [tmp_path / "step9500.pt", tmp_path / "step10000.pt"]
     assert len(last_checkpoints(tmp_path, 8)) == 4
+
+
+def test_a_run_of_the_encoder_alone_leaves_the_decoder_as_it_is(tmp_path: Path) -> None:
+    from training.model import ModelSize, Whisper
+    from training.train import Recipe, Run, save_run, start_run
+
+    size = ModelSize(n_vocab=60, first_timestamp=40, n_state=32, n_head=2, n_encoder_layers=1, n_decoder_layers=1)
+    adopted = Whisper(size)
+    save_run(Run(adopted, dict(adopted.state_dict()), optimizers=[]), tmp_path)
+    run = start_run(size, Recipe(encoder_only=True), tmp_path, torch.device("cpu"))
+    learned = {id(p) for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]}
+    names = {name for name, p in run.model.named_parameters() if id(p) in learned}
+    assert {name.split(".")[1] for name in names if name.startswith("model.")} == {"encoder"}
+    assert names >= {"model.encoder.layers.0.fc1.weight", "characters.weight"}
+    assert not any(name.startswith("timestamp_map") for name in names)
+    save_run(run, tmp_path)
+    start_run(size, Recipe(encoder_only=True), tmp_path, torch.device("cpu"))
