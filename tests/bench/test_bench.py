@@ -38,7 +38,7 @@ def test_findings_are_a_table_and_one_line_of_json(
     Cli(capfd, monkeypatch, tmp_path)
     monkeypatch.setattr(compose, "open_engine", partial(open_with_slots, Script(step_s=0.05)))
     monkeypatch.setattr(speech, "NUM_WINDOWS", 8)
-    assert main(["bench", "--seconds", "4", "--clients", "1,3", "--slots", "8", "--batch-size", "2"]) == 0
+    assert main(["bench", "--seconds", "12", "--clients", "1,3", "--slots", "8", "--batch-size", "2"]) == 0
     stdout, table = capfd.readouterr()
     assert stdout.count("\n") == 1
     found = json.loads(stdout)

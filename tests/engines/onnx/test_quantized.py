@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr_api.engines.cores import has_exact_byte_products
 from asr_api.engines.onnx.builder import floats
 from asr_api.engines.onnx.quantized import LIMIT, REDUCED_LIMIT, QuantizedBuilder
 from asr_api.engines.onnx.session import Session
@@ -36,7 +37,14 @@ def multiply(x: np.ndarray, weights: Weights, limit: int = LIMIT) -> np.ndarray:
     return y
 
 
-@pytest.mark.parametrize(("limit", "error"), [(LIMIT, 0.015), (REDUCED_LIMIT, 0.025)])
+SATURATES = pytest.mark.skipif(
+    not has_exact_byte_products(), reason="this processor adds pairs of products in 16 bits; the engine takes the other"
+)
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"), [pytest.param(LIMIT, 0.015, marks=SATURATES), pytest.param(REDUCED_LIMIT, 0.025)]
+)
 def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
     weights: Weights, limit: int, error: float
 ) -> None:
