@@ -24,7 +24,7 @@ from training.logmel import LogMel
 from training.losses import character_loss
 from training.model import ModelSize, Whisper
 from training.tokenizer import Vocabulary
-from training.train import Run, save_run
+from training.train import CHECKPOINT, Run, save_run
 from training.windows import WindowMaker
 
 EMBEDDINGS = "model.decoder.embed_tokens.weight"
@@ -61,7 +61,7 @@ def adopted(folder: Path, vocabulary: Vocabulary) -> Whisper:
 
 
 def learn_characters(model: Whisper, maker: BatchMaker, steps: int) -> float:
-    """Teach the character layer what the encoder hears; returns the last loss."""
+    """Teach the character layer what the encoder hears; returns the loss of the last batch."""
     log_mel = LogMel(torch.device("cpu"))
     optimizer = torch.optim.AdamW(model.characters.parameters(), lr=CHARACTER_RATE)
     loss = torch.tensor(0.0)
@@ -82,6 +82,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="an exported folder")
     parser.add_argument("--work", type=Path, required=True, help="a work folder with text and clips")
     args = parser.parse_args()
+    if (args.work / CHECKPOINT).exists():
+        parser.error(f"{args.work / CHECKPOINT} would be lost; move it away or name another --work.")
     (args.work / "tokenizer").mkdir(exist_ok=True)
     for name in TOKENIZER_FILES:
         shutil.copyfile(args.model / name, args.work / "tokenizer" / name)

@@ -38,8 +38,7 @@ PAUSE = "pau"
 SHARES = (-0.4, 1.0)
 """How far each phone may go the way to the other base, or away from it."""
 STRENGTHS, STATE_STRENGTH = (0.5, 1.2), 0.6
-"""Of what is drawn freely. A recognizer that never heard such speakers gets as many of their words wrong as of flite's
-unseen voice: 20 to 32 %, where that has 25 % and the bases have 9 %."""
+"""Of what is drawn freely; not tuned. How hard such speakers are to understand stands in docs/measurements.md."""
 LOWEST_HZ, HIGHEST_HZ = 85.0, 230.0
 """Mean pitch of low men and of high women."""
 

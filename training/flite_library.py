@@ -162,7 +162,7 @@ class Prediction:
 
 
 class Utterance:
-    """One sentence as flite holds it."""
+    """One sentence as flite holds it; to be used inside `StatisticalVoice.predicted`, which frees it at its end."""
 
     def __init__(self, pointer: int, model: _Model) -> None:
         self._model, features = model, _features(pointer, 0)

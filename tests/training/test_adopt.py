@@ -37,3 +37,17 @@ def test_an_export_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(json.loads((BUILTIN / "config.json").read_text())))
     with pytest.raises(ValueError, match=r"lacks model\.encoder\.conv1\.bias"):
         adopted(tmp_path, Vocabulary(BUILTIN))
+
+
+def test_a_checkpoint_that_is_there_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training.adopt import main
+
+    (tmp_path / "checkpoint.pt").write_bytes(b"a week of training")
+    monkeypatch.setattr("sys.argv", ["adopt", "--model", str(BUILTIN), "--work", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    assert "would be lost; move it away" in capsys.readouterr().err
+    assert (tmp_path / "checkpoint.pt").read_bytes() == b"a week of training"
+    assert not (tmp_path / "tokenizer").exists()
