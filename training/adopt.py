@@ -2,62 +2,31 @@
 
     python -m training.adopt --model src/asr_api/models/tiny-en --work build/training-open
 
-An export lacks what only training needs. The map of the timestamps is solved from their embeddings; the character
-layer is learned anew while all else is held still. The optimizers begin afresh. In go the folder, and a work folder
-with text and clips; out come its tokenizer and checkpoint.
+An export lacks what only training needs: the character layer, which is learned anew while all else is held still, and
+the optimizers, which begin afresh. In go the folder, and a work folder with text and clips; out come its tokenizer and
+checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from training.batches import CURRICULA, BatchMaker
 from training.clips import ClipStore
 from training.export import TOKENIZER_FILES
+from training.exported import exported_model
 from training.logmel import LogMel
 from training.losses import character_loss
-from training.model import ModelSize, Whisper
+from training.model import Whisper
 from training.tokenizer import Vocabulary
 from training.train import CHECKPOINT, Run, save_run
 from training.windows import WindowMaker
 
-EMBEDDINGS = "model.decoder.embed_tokens.weight"
 CHARACTER_STEPS, CHARACTER_RATE, CHARACTER_POSITIONS = 400, 1e-2, 2000
-
-
-def size_of(config: dict[str, int], vocabulary: Vocabulary) -> ModelSize:
-    """The dimensions that a config.json tells."""
-    return ModelSize(
-        vocabulary.size,
-        vocabulary.first_timestamp,
-        config["d_model"],
-        config["encoder_attention_heads"],
-        config["encoder_layers"],
-        config["decoder_layers"],
-        config["num_mel_bins"],
-        config["max_source_positions"],
-        config["max_target_positions"],
-    )
-
-
-def adopted(folder: Path, vocabulary: Vocabulary) -> Whisper:
-    """The folder's model, with a character layer that knows nothing yet."""
-    model = Whisper(size_of(json.loads((folder / "config.json").read_text()), vocabulary))
-    weights = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
-    first = model.size.first_timestamp
-    known = torch.cat([model.moments, torch.ones(len(model.moments), 1)], dim=1).double()  # the slowest are nearly one
-    solved = torch.linalg.lstsq(known, weights[EMBEDDINGS][first:].double(), driver="gelsd").solution.float()
-    weights |= {"timestamp_map.weight": solved[:-1].T, "timestamp_map.bias": solved[-1]}
-    missing, _ = model.load_state_dict(weights, strict=False)
-    if unknown := [name for name in missing if not name.startswith("characters.")]:
-        raise ValueError(f"{folder} lacks {', '.join(unknown)}; give a folder that training.export made.")
-    return model
 
 
 def learn_characters(model: Whisper, maker: BatchMaker, steps: int) -> float:
@@ -88,7 +57,7 @@ def main() -> None:
     for name in TOKENIZER_FILES:
         shutil.copyfile(args.model / name, args.work / "tokenizer" / name)
     vocabulary = Vocabulary(args.work / "tokenizer")
-    model = adopted(args.model, vocabulary)
+    model = exported_model(args.model, vocabulary)
     prompts = (args.work / "train.txt").read_text().splitlines()
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     maker = BatchMaker(windows, vocabulary, prompts, model.size, CURRICULA["grown"])

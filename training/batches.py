@@ -35,8 +35,8 @@ FREQUENT = (*RELIABLE, *FLITE_VOICES)
 class Difficulty:
     """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
 
-    repeat_share, drawn_share: windows of one voice that say the same again and again, and whose voice is a drawn
-    speaker; warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for
+    repeat_share: windows of one voice that say the same again and again; drawn_share: windows that a drawn speaker
+    says; warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for
     a strength of 1; max_holes: bands that a window may lack; ripple_db: how far single sounds may change in colour, for
     a strength of 1
     """
@@ -107,7 +107,16 @@ def grown(progress: float) -> Difficulty:
 
 def adopted(_progress: float) -> Difficulty:
     """For a finished model that learns further voices: everything at once, drawn speakers above all."""
-    return replace(GROWN, weights=(2, 3, 2, 2), strength=0.5, drawn_share=0.7)
+    return replace(
+        GROWN,
+        lengths_ms=(5000, 8000, 15000, 30000),
+        weights=(3, 3, 2, 1),
+        strength=0.4,
+        no_speech_share=0.02,
+        cut_share=0.05,
+        digits_share=0.06,
+        drawn_share=0.55,
+    )
 
 
 CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown, "adopted": adopted}
@@ -117,13 +126,14 @@ CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown
 class Batch:
     """One step's data.
 
-    pcm: (batch, n_samples) float32; warps: (batch,) int64; gains: (batch, N_BINS) float32; ripples:
-    (batch, RIPPLE_BANDS, n_knots) float32; tokens, labels: (batch, n_ctx) int64; spans: (batch, n_ctx, 2) int64,
-    encoder positions, -1 where unguided;
+    pcm, plain: (batch, n_samples) float32, what is heard, and the same neither spoiled nor by a drawn speaker; warps:
+    (batch,) int64; gains: (batch, N_BINS) float32; ripples: (batch, RIPPLE_BANDS, n_knots) float32; tokens, labels:
+    (batch, n_ctx) int64; spans: (batch, n_ctx, 2) int64, encoder positions, -1 where unguided;
     characters: (total,) int64 with lengths (batch,).
     """
 
     pcm: Tensor
+    plain: Tensor
     warps: Tensor
     gains: Tensor
     ripples: Tensor
@@ -236,6 +246,7 @@ class BatchMaker:
         num_knots = length_ms * SAMPLES_PER_MS // RIPPLE_SAMPLES + 1
         return Batch(
             torch.from_numpy(np.stack([pcm for pcm, _ in heard])),
+            torch.from_numpy(np.stack([window.plain for window in windows])),
             torch.tensor([rng.randrange(NUM_WARPS) if rng.random() < warp_share else 0 for _ in windows]),
             torch.from_numpy(np.stack([gain for _, gain in heard])),
             torch.from_numpy(np.stack([sounds.ripples(rng, RIPPLE_BANDS, num_knots, ripple_db) for _ in windows])),

@@ -1,166 +1,172 @@
-"""Speakers drawn at random: flite's statistical voices with other sounds.
+"""Speakers drawn at random: parallel clips with other sounds.
 
-What a model that learned from three voices of flite does not understand of a fourth is neither its pitch nor its speed
-nor its colour as a whole, but that each phone sounds a little different, always in the same way: with the phones'
-spectra of the unseen voice a voice that is understood well is understood as badly, and the other way round
-(docs/measurements.md). So here every phone gets an offset of its own, drawn once a speaker. How large and of what kind
-offsets are is learned from the difference between the two voices that may be heard.
+What a model that learned from three voices of flite does not understand of a fourth is neither its pitch nor its
+speed, but its spectra: each phone sounds a little different, always in the same way (docs/measurements.md). Most of
+that is one linear map of all spectra, as between any two voices; the smaller part is each phone's own. So a drawn
+speaker has a map, made of the one between the two voices that may be heard, and moves each phone a little besides, as
+far as those two do.
+
+A mel-cepstrum is the logarithm of a spectrum, so a voice with another one is the same voice through a filter that
+changes every 5 ms: drawing a speaker needs no synthesis, and every window can have one of its own.
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from training.clips import Clip, ClipInfo, trimmed_clip
-from training.flite_library import MCEPS, NUM_MCEPS, PITCH, Prediction, StatisticalVoice
-from training.grammar import sentences
+from training.clips import FRAME_SAMPLES, Clip, Track
+from training.flite_library import NUM_MCEPS
+from training.parallel import BASES, SHARPNESS
+from training.survey import Map, Mceps, Survey, fitted
 
-BASES = ("slt", "awb")
-NUM_SPEAKERS = 240
-MARK = "~"
-"""Between the voice that a speaker is made of and the speaker's number."""
-SURVEY = (
-    "The azure treasure lay in a garage by the beige measure of vision. The boy enjoys the noise of coins and oil.",
-    "She had your dark suit in greasy wash water all year. Each church child chose a fresh orange judge.",
-    "How now, brown cow, the loud crowd found a house outside. Put the good book where a woman could look.",
-    "Their thick thumbs thread these things through the path, then both breathe. A young king sang a long song.",
-    "He ate a big fat egg and a hot pot of tea, but Bob gave Dad the cup. Why would I try my life five times.",
-)
-"""Beside sentences of the closed domain, so that every phone is met."""
-NUM_SURVEY = 150
-PAUSE = "pau"
-SHARES = (-0.4, 1.0)
-"""How far each phone may go the way to the other base, or away from it."""
-STRENGTHS, STATE_STRENGTH = (0.5, 1.2), 0.6
-"""Of what is drawn freely; not tuned. How hard such speakers are to understand stands in docs/measurements.md."""
-LOWEST_HZ, HIGHEST_HZ = 85.0, 230.0
-"""Mean pitch of low men and of high women."""
+WARPING = 0.42
+"""Of the frequency axis of flite's mel-cepstra at 16 kHz."""
+NUM_OVERLAPPED = 6
+WINDOW_SAMPLES = NUM_OVERLAPPED * FRAME_SAMPLES
+HANN = np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
+MOST_NEPERS = 2.8
+"""As much as a filter may raise or lower a frequency."""
+SMOOTHING = np.array([1, 2, 3, 2, 1], np.float32) / 9
+"""Over frames, since phones glide into each other."""
+LOUDEST = 4.0
+"""Factor by which a filtered sentence may be raised to its old loudness."""
 
-Mceps = NDArray[np.float32]
+WAYS, WAY_SPREAD = (-0.4, 1.3), 0.3
+"""How far a speaker goes the way of the map to the other base, and how differently its mean does."""
+PHONES_SHARE = 0.6
+"""Each speaker's map is fitted to some of the phones only, so that no two are the same."""
+FREE_MAP, FREE_SHIFT = 0.6, 0.8
+"""Most of what is added to the map and to the mean freely, as a share of the size of the maps between the bases."""
+OTHER_SHARE, MOST_OTHER = 0.3, 0.6
+"""Of the speakers, those who also have some of the other base's own ways of saying each phone, and most of how much."""
+STRENGTHS, STATE_STRENGTH, NEIGHBOUR_STRENGTH = (0.2, 1.1), 0.7, 0.5
+"""Of what each phone does for itself; times that for each state, and for the phones before and after."""
+MOVEMENT_SPREAD, MORE_SHARPNESS = 0.12, 0.18
+FORMANTS = slice(2, None)
+"""The coefficients that flite lifts by its sharpness."""
+
+Wave = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """By how much the spectrum of each phone and state of one base is apart from the other's, (NUM_MCEPS,) each.
-
-    towards: of each state, from `slt` to `awb`; phone_root, state_root: (NUM_MCEPS, NUM_MCEPS), a standard normal
-    vector times one of them differs as phones do, or as states do within a phone
-    """
-
-    towards: dict[str, Mceps]
-    phone_root: Mceps
-    state_root: Mceps
+def filter_shapes() -> Mceps:
+    """What each coefficient of a mel-cepstrum adds to the logarithm of each bin, (NUM_MCEPS, n_bins)."""
+    angles = np.linspace(0, np.pi, WINDOW_SAMPLES // 2 + 1)
+    warped = angles + 2 * np.arctan(WARPING * np.sin(angles) / (1 - WARPING * np.cos(angles)))
+    return np.cos(np.arange(NUM_MCEPS)[:, None] * warped).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
     """A drawn one, made of a base.
 
-    offsets: of each state, (NUM_MCEPS,); base_hz, pitch_hz: mean pitch before and after; liveliness: factor on the
-    pitch's movements, in octaves; sharpness: as of `Utterance.sound`; breath: share of the voicing that is lost
+    map: of all its spectra; other_share: of the way that is gone to the other base itself instead of by the map;
+    offsets: of each state; before, after: what each phone adds to its neighbours; movement: factors on how far a sound
+    strays from its state's mean; sharpness: how much further formants are lifted. (n_states + 1, NUM_MCEPS), twice
+    (n_phones, NUM_MCEPS), twice (NUM_MCEPS,); pauses have zeros.
     """
 
     base: str
-    offsets: dict[str, Mceps]
-    base_hz: float
-    pitch_hz: float
-    liveliness: float
-    sharpness: float
-    breath: float
+    map: Map
+    other_share: float
+    offsets: Mceps
+    before: Mceps
+    after: Mceps
+    movement: NDArray[np.float32]
+    sharpness: NDArray[np.float32]
 
 
-@cache
-def base_voice(name: str) -> StatisticalVoice:
-    """One of the bases."""
-    return StatisticalVoice(name)
-
-
-def phone_of(state: str) -> str:
-    """The phone in front of a state's number."""
-    return state.partition("_")[0]
-
-
-def state_means(name: str) -> dict[str, Mceps]:
-    """The mean spectrum of each state over the survey's sentences."""
-    met: dict[str, list[Mceps]] = defaultdict(list)
-    for text in (*SURVEY, *sentences(1, NUM_SURVEY)):
-        with base_voice(name).predicted(text) as utterance:
-            prediction = utterance.prediction
-            for state, values in zip(prediction.states, prediction.values[:, MCEPS], strict=True):
-                met[state].append(values)
-    return {state: np.mean(values, axis=0) for state, values in met.items()}
-
-
-def root(rows: NDArray[np.float32]) -> Mceps:
-    """A square root of the rows' second moments about zero; rows: (n, NUM_MCEPS)."""
-    size, directions = np.linalg.eigh(rows.T @ rows / len(rows))
-    return (directions * np.sqrt(np.maximum(size, 0.0))).astype(np.float32)
-
-
-@cache
-def differences() -> Differences:
-    """Between the two bases; what all phones have in common is left out, for that is the colour of a voice."""
-    first, second = (state_means(name) for name in BASES)
-    states = sorted(state for state in first.keys() & second.keys() if phone_of(state) != PAUSE)
-    apart = np.stack([second[state] - first[state] for state in states])
-    apart = apart - apart.mean(axis=0)
-    phones = [phone_of(state) for state in states]
-    of_phone = {phone: apart[[each == phone for each in phones]].mean(axis=0) for phone in set(phones)}
-    within = apart - np.stack([of_phone[phone] for phone in phones])
-    return Differences(dict(zip(states, apart, strict=True)), root(np.stack(list(of_phone.values()))), root(within))
-
-
-@cache
-def speaker(name: str) -> Speaker:
-    """The speaker of this name, such as `slt~17`: always the same."""
-    base, _, _ = name.partition(MARK)
-    apart, rng = differences(), np.random.default_rng(list(name.encode()))
-    strength, sign = rng.uniform(*STRENGTHS), 1.0 if base == BASES[0] else -1.0
-    phones = dict.fromkeys(phone_of(state) for state in apart.towards)
-    shares = {phone: sign * rng.uniform(*SHARES) for phone in phones}
-    own = {phone: apart.phone_root @ rng.standard_normal(NUM_MCEPS) for phone in phones}
-    offsets = {}
-    for state, towards in apart.towards.items():
-        within = STATE_STRENGTH * (apart.state_root @ rng.standard_normal(NUM_MCEPS))
-        moved = shares[phone_of(state)] * towards + strength * (own[phone_of(state)] + within)
-        offsets[state] = moved.astype(np.float32)
-    pitch_hz = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** rng.random()
-    return Speaker(
-        base,
-        offsets,
-        base_voice(base).pitch_hz,
-        pitch_hz,
-        liveliness=rng.uniform(0.5, 1.6),
-        sharpness=rng.uniform(0.1, 0.6),
-        breath=rng.uniform(0.0, 0.3),
+def any_map(drawn: np.random.Generator, base: str, seen: Survey) -> Map:
+    """Some of the way to the other base, or away from it, and some other way besides."""
+    chosen = drawn.choice(seen.num_phones - 1, round(PHONES_SHARE * (seen.num_phones - 1)), replace=False)
+    towards = fitted(*seen.means_of(base, chosen))
+    way = drawn.uniform(*WAYS)
+    freely = drawn.uniform(0, FREE_MAP) * drawn.standard_normal(seen.map_size.shape) * seen.map_size
+    shift = drawn.uniform(0, FREE_SHIFT) * drawn.standard_normal(NUM_MCEPS) * seen.shift_size
+    return Map(
+        (way * towards.matrix + freely).astype(np.float32),
+        towards.centre,
+        ((way + drawn.normal(0, WAY_SPREAD)) * towards.shift + shift).astype(np.float32),
     )
 
 
-def spoken_by(who: Speaker, prediction: Prediction) -> Prediction:
-    """What the base would say, said by the speaker."""
-    silent = np.zeros(NUM_MCEPS, np.float32)
-    offsets = np.stack([who.offsets.get(state, silent) for state in prediction.states])
-    values, pitch = prediction.values.copy(), prediction.values[:, PITCH]
-    values[:, MCEPS] += offsets
-    moved = who.pitch_hz * (pitch / who.base_hz) ** who.liveliness
-    values[:, PITCH] = np.where(pitch > 0, np.clip(moved, LOWEST_HZ / 2, 2 * HIGHEST_HZ), 0)
-    return Prediction(prediction.states, values, prediction.voicing * np.float32(1 - who.breath))
+def any_speaker(rng: random.Random, seen: Survey) -> Speaker:
+    """A speaker; the same generator state gives the same."""
+    base, drawn = rng.choice(BASES), np.random.default_rng(rng.getrandbits(48))
+    strength = drawn.uniform(*STRENGTHS)
+
+    def moves(count: int, spread: Mceps) -> Mceps:
+        """Of so many phones or states, the last of which is a pause's."""
+        rows = strength * (drawn.standard_normal((count, NUM_MCEPS)) @ spread.T)
+        rows[-1] = 0
+        return rows.astype(np.float32)
+
+    sharpness = np.zeros(NUM_MCEPS, np.float32)
+    sharpness[FORMANTS] = drawn.uniform(-MORE_SHARPNESS, MORE_SHARPNESS)
+    return Speaker(
+        base,
+        any_map(drawn, base, seen),
+        drawn.uniform(0, MOST_OTHER) if drawn.random() < OTHER_SHARE else 0.0,
+        moves(seen.num_phones, seen.phone_root)[seen.phones]
+        + np.float32(STATE_STRENGTH) * moves(len(seen.phones), seen.state_root),
+        np.float32(NEIGHBOUR_STRENGTH) * moves(seen.num_phones, seen.state_root),
+        np.float32(NEIGHBOUR_STRENGTH) * moves(seen.num_phones, seen.state_root),
+        (1 + MOVEMENT_SPREAD * drawn.standard_normal(NUM_MCEPS)).astype(np.float32),
+        sharpness,
+    )
 
 
-def any_speaker(rng: random.Random) -> str:
-    """The name of a drawn speaker."""
-    return f"{rng.choice(BASES)}{MARK}{rng.randrange(NUM_SPEAKERS)}"
+def neighbours(phones: NDArray[np.int64], pause: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each frame the phone before and the phone after its own, a pause at the ends."""
+    changes = np.diff(phones) != 0
+    places = np.concatenate([[0], np.cumsum(changes)])
+    row = np.concatenate([[pause], phones[:-1][changes], phones[-1:], [pause]])
+    return row[places], row[places + 2]
 
 
-def say_as(name: str, text: str, stretch: float, split: str) -> Clip:
-    """The text spoken by the drawn speaker of that name, without word times and without silence at its ends."""
-    who = speaker(name)
-    with base_voice(who.base).predicted(text, stretch) as utterance:
-        pcm = utterance.sound(spoken_by(who, utterance.prediction), who.sharpness)
-    return trimmed_clip(ClipInfo(text, "drawn", name, split, []), pcm)
+def moves_of(who: Speaker, track: Track, seen: Survey) -> Mceps:
+    """By how much the speaker's spectrum as it sounds is apart from the base's in each frame, (n_frames, NUM_MCEPS)."""
+    numbers = seen.numbers(track)
+    phones = seen.phones[numbers]
+    before, after = neighbours(phones, seen.num_phones - 1)
+    own, other = (track[name].astype(np.float32) for name in ("own", "other"))
+    moved = (
+        who.other_share * (other - own)
+        + (1 - who.other_share) * who.map(own)
+        + who.offsets[numbers]
+        + who.before[before]
+        + who.after[after]
+        + (who.movement - 1) * (own - seen.means[who.base][numbers])
+        + who.sharpness * own
+    )
+    moved[numbers == len(seen.states)] = 0
+    moved[:, FORMANTS] *= 1 + SHARPNESS
+    padded = np.pad(moved, ((len(SMOOTHING) // 2,) * 2, (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, SMOOTHING, "valid") for column in padded.T], axis=1)
+
+
+def filtered(wave: Wave, gains: NDArray[np.float32]) -> Wave:
+    """A wave whose frequencies get other gains every FRAME_SAMPLES, by overlap-add; gains: (n_frames, n_bins)."""
+    num_frames = len(wave) // FRAME_SAMPLES + NUM_OVERLAPPED
+    padded = np.pad(wave, WINDOW_SAMPLES)
+    frames = sliding_window_view(padded, WINDOW_SAMPLES)[::FRAME_SAMPLES][1 : num_frames + 1] * HANN
+    rows = np.clip(np.arange(num_frames) + 1 - NUM_OVERLAPPED // 2, 0, len(gains) - 1)  # by the windows' middles
+    parts = np.fft.irfft(np.fft.rfft(frames) * gains[rows]).reshape(num_frames, NUM_OVERLAPPED, FRAME_SAMPLES)
+    out = np.zeros((num_frames + NUM_OVERLAPPED, FRAME_SAMPLES))
+    for number in range(NUM_OVERLAPPED):
+        out[number + 1 : number + 1 + num_frames] += parts[:, number]
+    return (out.ravel()[WINDOW_SAMPLES:][: len(wave)] / HANN[::FRAME_SAMPLES].sum()).astype(np.float32)
+
+
+def said_by(who: Speaker, clip: Clip, wave: Wave, seen: Survey) -> Wave:
+    """The wave of a parallel clip as the speaker would say it, as loud as before."""
+    if clip.track is None:
+        raise ValueError(f"a clip of the voice {clip.info.voice} has no track; only parallel clips have one.")
+    nepers = moves_of(who, clip.track, seen) @ filter_shapes()
+    heard = filtered(wave, np.exp(np.clip(nepers, -MOST_NEPERS, MOST_NEPERS)))
+    loudness = np.sqrt((wave**2).mean() / ((heard**2).mean() + 1e-9))
+    return (heard * min(LOUDEST, loudness)).astype(np.float32)

@@ -85,7 +85,7 @@ def windows_of(test: TestSet, store: ClipStore, limit: int) -> Iterator[Window]:
     for _ in range(limit if test.plan.max_sentences == 1 else max(1, limit // 6)):
         window = maker.window(rng, test.plan)
         if test.is_noisy:
-            window = Window(with_noise(rng, window.pcm, NOISE_SNR_DB), window.sentences)
+            window = replace(window, pcm=with_noise(rng, window.pcm, NOISE_SNR_DB))
         yield window
 
 

@@ -50,6 +50,9 @@ class _Wave(ctypes.Structure):
     ]
 
 
+_Pair = ctypes.c_void_p * 2
+
+
 class _Model(ctypes.Structure):
     """`cst_cg_db` of cst_cg.h: all that makes a statistical voice; only some of it is changed here."""
 
@@ -64,7 +67,7 @@ class _Model(ctypes.Structure):
         ("f0_trees", ctypes.c_void_p),
         ("num_param_models", ctypes.c_int),
         ("param_trees", ctypes.c_void_p),
-        ("spamf0_trees", ctypes.c_void_p * 2),
+        ("spamf0_trees", _Pair),
         ("num_channels", ctypes.c_void_p),
         ("num_frames", ctypes.c_void_p),
         ("model_vectors", ctypes.c_void_p),
@@ -74,7 +77,7 @@ class _Model(ctypes.Structure):
         ("model_shape", ctypes.c_int),
         ("frame_advance", ctypes.c_float),
         ("num_dur_models", ctypes.c_int),
-        ("dur_models", ctypes.c_void_p * 2),
+        ("dur_models", _Pair),
         ("phone_states", ctypes.c_void_p),
         ("do_mlpg", ctypes.c_int),
         ("dynwin", ctypes.c_void_p),
@@ -99,6 +102,8 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "feat_val": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
     "feat_set_int": (None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)),
     "feat_set_float": (None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float)),
+    "feat_set": (None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)),
+    "cg_db_val": (ctypes.c_void_p, (ctypes.POINTER(_Model),)),
     "val_track": (ctypes.POINTER(_Track), (ctypes.c_void_p,)),
     "utt_relation": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
     "relation_head": (ctypes.c_void_p, (ctypes.c_void_p,)),
@@ -179,6 +184,13 @@ class Utterance:
             yield _flite().item_feat_string(item, b"name").decode()
             item = _flite().item_next(item)
 
+    def spectra(self) -> NDArray[np.float32]:
+        """The mel-cepstra as they sound, smooth over time: (n_frames, NUM_MCEPS)."""
+        smooth = _flite().mlpg(self._values, ctypes.byref(self._model))
+        found = np.stack(_rows(smooth))[:, 1:]
+        _flite().delete_track(smooth)
+        return found
+
     def sound(self, prediction: Prediction, sharpness: float) -> Pcm:
         """A changed prediction of this sentence as PCM at 16 kHz.
 
@@ -206,8 +218,13 @@ class StatisticalVoice:
         register = getattr(library, f"register_cmu_us_{name}")
         register.restype, register.argtypes = ctypes.c_void_p, (ctypes.c_char_p,)
         self._voice = register(None)
-        self._model = _Model.in_dll(library, f"cmu_us_{name}_cg_db")
-        feature(_features(self._voice, 1), b"mlsa_speed_param", COARSEST)
+        self._model = _Model.from_buffer_copy(_Model.in_dll(library, f"cmu_us_{name}_cg_db"))
+        features = _features(self._voice, 1)
+        _flite().feat_set(features, b"cg_db", _flite().cg_db_val(ctypes.byref(self._model)))
+        feature(features, b"mlsa_speed_param", COARSEST)
+
+        self.durations = _Pair(*self._model.dur_models)
+        """What decides how long each state lasts."""
 
     @property
     def pitch_hz(self) -> float:
@@ -215,8 +232,11 @@ class StatisticalVoice:
         return float(self._model.f0_mean)
 
     @contextmanager
-    def predicted(self, text: str, stretch: float = 1.0) -> Iterator[Utterance]:
-        """The sentence as this voice would say it, so many times as slowly."""
+    def predicted(
+        self, text: str, stretch: float = 1.0, timed_by: StatisticalVoice | None = None
+    ) -> Iterator[Utterance]:
+        """The sentence as this voice would say it, so many times as slowly, with the durations of another if named."""
+        self._model.dur_models = (timed_by or self).durations
         _flite().feat_set_float(_features(self._voice, 1), b"duration_stretch", stretch)
         pointer = _flite().flite_synth_text(text.encode(), self._voice)
         try:

@@ -1,4 +1,5 @@
-"""A batch and the model → what is to be made small: tokens, characters, and where the decoder looks.
+"""A batch and the model → what is to be made small: tokens, characters, where the decoder looks, and how far the model
+is from a teacher that hears the same without a drawn speaker.
 
 Knows nothing about steps or optimizers.
 """
@@ -13,7 +14,7 @@ from torch.nn.functional import ctc_loss, log_softmax
 
 from training.batches import IGNORED, Batch
 from training.logmel import LogMel
-from training.model import Whisper
+from training.model import Encoder, Whisper
 from training.precision import quick_dtype
 
 NEIGHBOUR_SHARE = 0.15
@@ -26,35 +27,57 @@ MAX_EXACT_POSITIONS = 45
 """A span of more than 0.9 s is no word whose time the synthesiser told."""
 
 
+TAUGHT_WEIGHT = 12.0
+"""Of the distance from the teacher: so its gradient is larger than the others'. It points the same way from batch to
+batch, which theirs hardly do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Three scalars."""
+    """Scalars; distance: from the teacher, where there is one."""
 
     token: Tensor
     character: Tensor
     guide: Tensor
+    distance: Tensor | None = None
 
     def total(self, progress: float) -> Tensor:
         """Their sum, in which characters count less as the decoder learns to stand alone."""
-        return self.token + max(0.25, 1.0 - 1.5 * progress) * self.character + GUIDE_WEIGHT * self.guide
+        alone = self.token + max(0.25, 1.0 - 1.5 * progress) * self.character + GUIDE_WEIGHT * self.guide
+        if self.distance is None:
+            return alone
+        return alone + TAUGHT_WEIGHT * self.distance
 
     def values(self) -> dict[str, float]:
         """For people, by name."""
-        return {each.name: float(getattr(self, each.name).detach()) for each in fields(self)}
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: float(value.detach()) for name, value in found.items() if value is not None}
 
 
-def losses_of(model: Whisper, batch: Batch, log_mel: LogMel) -> Losses:
+def losses_of(model: Whisper, batch: Batch, log_mel: LogMel, teacher: Encoder | None = None) -> Losses:
     """The losses of a batch."""
     mel = log_mel(batch.pcm, batch.warps, batch.gains, batch.ripples)
     is_short = quick_dtype(mel.device) == torch.bfloat16
     with torch.autocast(mel.device.type, dtype=torch.bfloat16, enabled=is_short):
         wanted = batch.labels != IGNORED
-        logits, characters, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS)
+        audio, logits, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS)
+        characters = model.characters(audio)
+        distance = None
+        if teacher:
+            with torch.no_grad():
+                taught = teacher(log_mel(batch.plain))
+            distance = distance_loss(audio.float(), taught.float())
     return Losses(
         token_loss(logits, batch.labels[wanted], model.size.first_timestamp),
         character_loss(characters, batch),
         guide_loss(attention, batch.spans),
+        distance,
     )
+
+
+def distance_loss(audio: Tensor, taught: Tensor) -> Tensor:
+    """Mean squared distance as a share of the teacher's variance; both: (batch, n_source, n_state)."""
+    return (audio - taught).square().mean() / taught.var((0, 1)).mean()
 
 
 def token_loss(logits: Tensor, wanted: Tensor, first_timestamp: int) -> Tensor:

@@ -183,13 +183,13 @@ class Whisper(nn.Module):
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Teacher forcing; wanted: (batch, n_ctx) bool, where something is to be learned.
 
-        Returns token logits (num_wanted, n_vocab), character logits (batch, n_source, N_CHARACTERS), attention.
+        Returns audio features (batch, n_source, n_state), token logits (num_wanted, n_vocab), attention.
         """
         audio = self.model.encoder(log_mel)
         table = self.embeddings()
         hidden, attention = self.model.decoder(embedding(tokens, table), audio, n_guided)
         hidden = hidden[wanted]
-        return hidden @ table.T.to(hidden.dtype), self.characters(audio), attention
+        return audio, hidden @ table.T.to(hidden.dtype), attention
 
 
 def _initialise(module: nn.Module) -> None:

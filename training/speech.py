@@ -1,7 +1,7 @@
 """Command: sentences → spoken clips. Each shard has its own seed, so a broken run goes on where it stopped.
 
     python -m training.speech --work build/training --espeak 24000 --flite 10000 --digits path/to/digits
-    python -m training.speech --work build/training-open --espeak 100000 --flite 100000 --drawn 100000
+    python -m training.speech --work build/training-open --espeak 20000 --flite 6000 --parallel 16000
 
 In go the sentence lists of `training.text`; out come the shards that `ClipStore` reads.
 """
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from training.clips import Clip, ClipInfo, trimmed_clip, write_shard
-from training.drawn import any_speaker, say_as
 from training.grammar import UNITS
+from training.parallel import say_parallel
 from training.synthesis import Espeak, resampled, say_with_flite
 from training.voices import (
     DIGIT_SPEAKERS,
@@ -35,7 +35,7 @@ from training.voices import (
 
 SHARD_CLIPS = 1000
 VALID_CLIPS = 300
-FAMILIES = ("espeak", "flite", "drawn")
+FAMILIES = ("espeak", "flite", "parallel")
 """Who can speak the training text."""
 
 ESPEAK_VOICES: dict[str, Callable[[random.Random], Voice]] = {
@@ -63,9 +63,9 @@ def spoken(plan: ShardPlan) -> Iterator[Clip]:
         espeak = Espeak()
         for text in plan.sentences:
             yield espeak.say(text, ESPEAK_VOICES[plan.voices](rng), plan.split)
-    elif plan.family == "drawn":
+    elif plan.family == "parallel":
         for text in plan.sentences:
-            yield say_as(any_speaker(rng), text, rng.uniform(0.75, 1.3), plan.split)
+            yield say_parallel(text, rng, plan.split)
     else:
         for text in plan.sentences:
             yield say_with_flite(text, any_flite(rng, plan.voices == "held out"), plan.split)
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices, in thousands")
     parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices, in thousands")
-    parser.add_argument("--drawn", type=int, default=0, help="clips by drawn speakers, in thousands")
+    parser.add_argument("--parallel", type=int, default=0, help="clips that drawn speakers are made of, in thousands")
     parser.add_argument("--digits", type=Path, help="folder of the Free Spoken Digit Dataset's recordings")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()

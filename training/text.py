@@ -4,7 +4,7 @@
     python -m training.text --work build/training-open --vocabulary 2000 --open sentences.txt more.txt
 
 Out come train.txt, valid.txt (held out, never overlapping) and tokenizer/ in the work folder; with open sentences
-open_valid.txt too, and train.txt mixes both kinds.
+open_valid.txt too, and train.txt mixes both kinds and, if wanted, sentences woven of the open ones.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 from training.grammar import is_held_out, sentences
 from training.open_text import open_sentences, words
 from training.tokenizer import train_tokenizer
+from training.woven import woven_sentences
 
-TRAIN_SEED, VALID_SEED, RARE_SEED, OPEN_SEED = 1, 2, 3, 4
+TRAIN_SEED, VALID_SEED, RARE_SEED, OPEN_SEED, WOVEN_SEED = 1, 2, 3, 4, 5
 MIN_WORD_COUNT = 150
 """Words rarer than this in the training text get further sentences, so that the model hears each often enough."""
 NUM_SAID = 2
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=32_000, help="training sentences")
     parser.add_argument("--vocabulary", type=int, default=1000, help="entries of the byte-level BPE")
     parser.add_argument("--open", type=Path, nargs="+", default=[], help="files of English, one sentence a line")
+    parser.add_argument("--woven", type=int, default=0, help="sentences made of the open ones, in their place")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(OPEN_SEED)
@@ -58,7 +60,8 @@ def main() -> None:
     }
     if found:
         lists["open_valid"] = [text for text in found if is_held_out(text)]
-        lists["train"] += NUM_SAID * [text for text in found if not is_held_out(text)]
+        free = [text for text in found if not is_held_out(text)]
+        lists["train"] += woven_sentences(free, args.woven, WOVEN_SEED) if args.woven else NUM_SAID * free
         rng.shuffle(lists["train"])
     for name, texts in lists.items():
         (args.work / f"{name}.txt").write_text("\n".join(texts) + "\n")

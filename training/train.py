@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,9 +24,10 @@ from torch.multiprocessing.spawn import spawn
 
 from training.batches import CURRICULA, Batch, BatchMaker
 from training.clips import ClipStore
+from training.exported import exported_model
 from training.logmel import LogMel
 from training.losses import losses_of
-from training.model import ModelSize, Whisper
+from training.model import Encoder, ModelSize, Whisper
 from training.muon import Muon
 from training.tokenizer import Vocabulary
 from training.windows import WindowMaker
@@ -49,7 +51,7 @@ class Recipe:
     """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first.
 
     keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none;
-    encoder_only: the decoder stays as it is, so that it does not learn a few sentences by heart
+    encoder_only: the decoder stays as it is, which reads what a teacher hears
     """
 
     steps: float = math.inf
@@ -98,6 +100,11 @@ def optimizers_for(model: Whisper, decay: float) -> list[torch.optim.Optimizer]:
     ]
 
 
+def num_trained(state: dict[str, Any]) -> int:
+    """How many parameters an optimizer's state is about."""
+    return sum(len(group["params"]) for group in state["param_groups"])
+
+
 def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.device) -> Run:
     """A fresh run of this size, or the one whose checkpoint is in the folder."""
     torch.manual_seed(recipe.seed)
@@ -114,6 +121,10 @@ def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.devic
     if saved:
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=bool(saved["optimizers"])):
+            if num_trained(optimizer.state_dict()) != num_trained(state):
+                raise ValueError(
+                    f"{path} was trained with other flags: go on with a --teacher only if it began with one."
+                )
             optimizer.load_state_dict(state)
         run.averaged, run.step, run.seconds = saved["averaged"], saved["step"], saved["seconds"]
     return run
@@ -184,14 +195,16 @@ class Feeder:
         return self._queue.get()
 
 
-def train(run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team) -> None:
+def train(
+    run: Run, maker: BatchMaker, recipe: Recipe, folder: Path, team: Team, teacher: Encoder | None = None
+) -> None:
     """Train until steps or minutes are used up; a checkpoint and a line of losses every now and then."""
     device = next(run.model.parameters()).device
     log_mel, feeder = LogMel(device), Feeder(maker, run, recipe, team)
     sums: dict[str, float] = {}
     last_s = time.monotonic()
     while (progress := run.progress(recipe)) < 1:
-        losses = losses_of(run.model, feeder.next(progress).to(device), log_mel)
+        losses = losses_of(run.model, feeder.next(progress).to(device), log_mel, teacher)
         now_s = time.monotonic()
         run.seconds, last_s = run.seconds + now_s - last_s, now_s
         run.seconds = train_step(run, losses.total(progress), recipe, team, progress)
@@ -228,12 +241,15 @@ def work(rank: int, args: argparse.Namespace) -> None:
     team.meet(args.work)
     vocabulary = Vocabulary(args.work / "tokenizer")
     size = ModelSize(vocabulary.size, vocabulary.first_timestamp, **chosen_sizes(args))
-    recipe = Recipe(args.steps, args.minutes, args.keep, args.positions, args.rate, encoder_only=args.encoder_only)
+    recipe = Recipe(
+        args.steps, args.minutes, args.keep, args.positions, args.rate, encoder_only=args.teacher is not None
+    )
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
     run = start_run(size, recipe, args.work, device)
     maker = BatchMaker(windows, vocabulary, prompts, run.model.size, CURRICULA[args.curriculum])
-    train(run, maker, recipe, args.work, team)
+    teacher = exported_model(args.teacher, vocabulary).model.encoder.to(device) if args.teacher else None
+    train(run, maker, recipe, args.work, team, teacher)
 
 
 def main() -> None:
@@ -247,7 +263,12 @@ def main() -> None:
     for name, flag in SIZES.items():
         default = ModelSize.__dataclass_fields__[name].default
         parser.add_argument(flag, dest=name, type=int, help=f"of a new model; default: {default}")
-    parser.add_argument("--encoder-only", action="store_true", help="the decoder stays as it is")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FOLDER",
+        help="an exported model: only the encoder learns, to hear of any speaker what this one hears of the plain clip",
+    )
     parser.add_argument("--curriculum", choices=sorted(CURRICULA), default="from-nothing")
     on_gpu = torch.cuda.is_available()
     parser.add_argument("--device", default="cuda" if on_gpu else "cpu")

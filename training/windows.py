@@ -1,5 +1,7 @@
 """Clips → training windows: several sentences with pauses, sentences cut at the edges, or no speech at all.
 
+Windows of parallel clips can be spoken by a drawn speaker; they know what they would be without.
+
 In go a clip store and a seeded generator; out come windows with the true times of every sentence and word.
 Knows nothing about tokens or tensors.
 """
@@ -16,13 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import SAMPLE_RATE, ClipInfo, ClipStore, Pcm
+from training.drawn import Speaker, any_speaker, said_by
+from training.parallel import BASES
 from training.sounds import no_speech
+from training.survey import Survey, survey
 from training.voices import FREQUENT_WINDOW_SHARE, RELIABLE
 
 Wave = NDArray[np.float32]
+Takes = NDArray[np.float32]
+"""(2, n_samples): what is HEARD, and the same PLAIN, as the clips are."""
+HEARD, PLAIN = 0, 1
 PIECE = re.compile(r"[\w']+|[^\w\s]")
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 MAX_DRAWS = 8
+NUM_SURVEYED = 1200
 UNSURE_MS = 350
 """Words without marks of the synthesiser get their share of the clip by letters, widened by this much."""
 
@@ -53,15 +62,19 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """pcm: (n_samples,) float32 in [-1, 1]; no sentences means no speech."""
+    """pcm, plain: (n_samples,) float32 in [-1, 1]; plain: not by a drawn speaker; no sentences means no speech."""
 
     pcm: Wave
+    plain: Wave
     sentences: list[Sentence]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """How long the window is and what may be in it; shares are probabilities."""
+    """How long the window is and what may be in it; shares are probabilities.
+
+    drawn_share: windows whose voice is a drawn speaker's, where there are parallel clips
+    """
 
     length_ms: int
     max_sentences: int = 20
@@ -74,6 +87,15 @@ class WindowPlan:
     digit_speeds: tuple[float, float] = (0.86, 1.16)
     frequent_voices: tuple[str, ...] = RELIABLE
     drawn_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """What a window is made of: clips, the share of digit strings between them, and who says the clips if drawn."""
+
+    clips: list[int]
+    digits_share: float
+    speaker: Speaker | None = None
 
 
 def word_spans(info: ClipInfo, length_ms: float) -> list[tuple[float, float]]:
@@ -118,50 +140,59 @@ class WindowMaker:
                 self._spoken.append(index)
                 self._by_voice[info.voice].append(index)
         self._speakers = sorted(self._digits)
-        self._drawn = sorted(
-            {store.infos[index].voice for index in self._spoken if store.infos[index].family == "drawn"}
-        )
+        self._parallel = {
+            base: [i for i in store.select(split, ("parallel",)) if store.infos[i].voice == base] for base in BASES
+        }
+        self._survey = self._surveyed()
+
+    def _surveyed(self) -> Survey | None:
+        """Of parallel clips, where there are such."""
+        found = sorted(index for indices in self._parallel.values() for index in indices)
+        step = max(1, len(found) // NUM_SURVEYED)
+        return survey(self._store.clip(index) for index in found[::step]) if found else None
 
     def window(self, rng: random.Random, plan: WindowPlan) -> Window:
         """One window; the same generator state gives the same window."""
         n_samples = plan.length_ms * SAMPLES_PER_MS
         if rng.random() < plan.no_speech_share:
-            return Window(no_speech(rng, n_samples), [])
-        pcm = np.zeros(n_samples, np.float32)
+            pcm = no_speech(rng, n_samples)
+            return Window(pcm, pcm, [])
+        takes = np.zeros((2, n_samples), np.float32)
         sentences: list[Sentence] = []
-        choices = self._choices(rng, plan)
+        cast = self._cast(rng, plan)
         at_ms = 0.0 if rng.random() < plan.cut_share else self._pause(rng, plan, rng.choice((200, 1000, 1000, 3000)))
         starts_cut = at_ms == 0.0
         while len(sentences) < plan.max_sentences:
-            wave, sentence = self._sentence(rng, plan, choices, is_first=not sentences)
+            said, sentence = self._sentence(rng, plan, cast, is_first=not sentences)
             if starts_cut and not sentences:
-                wave, sentence = _without_beginning(wave, sentence, rng)
+                said, sentence = _without_beginning(said, sentence, rng)
             room_ms = plan.length_ms - at_ms
             if sentence.end_ms > room_ms and (not sentences or rng.random() < 4 * plan.cut_share):
-                wave, sentence = _without_end(wave, sentence, room_ms)
+                said, sentence = _without_end(said, sentence, room_ms)
             if not sentence.pieces or sentence.end_ms > room_ms:
                 break
             start = round(at_ms * SAMPLES_PER_MS)
-            part = wave[: n_samples - start]
-            pcm[start : start + len(part)] += part
+            part = said[:, : n_samples - start]
+            takes[:, start : start + part.shape[1]] += part
             sentences.append(moved(sentence, at_ms))
-            if len(part) < len(wave) or (len(sentences) > 1 and rng.random() < 0.01):
+            if part.shape[1] < said.shape[1] or (len(sentences) > 1 and rng.random() < 0.01):
                 break
             at_ms += sentence.end_ms + self._pause(rng, plan, plan.max_pause_ms)
-        return Window(pcm, sentences)
+        return Window(takes[HEARD], takes[PLAIN], sentences)
 
-    def _choices(self, rng: random.Random, plan: WindowPlan) -> list[int]:
-        """The clips that a window draws from: all, those of one voice, or one or two that are said again and again."""
+    def _cast(self, rng: random.Random, plan: WindowPlan) -> Cast:
+        """Who says what: all clips, those of one voice, or one or two that are said again and again."""
+        if self._survey and rng.random() < plan.drawn_share:
+            speaker = any_speaker(rng, self._survey)
+            return Cast(self._parallel[speaker.base], 0.0, speaker)
         if not self._spoken or rng.random() >= plan.same_voice_share:
-            return self._spoken
+            return Cast(self._spoken, plan.digits_share)
         choices = self._by_voice[self._voice(rng, plan)]
         if plan.repeat_share and rng.random() < plan.repeat_share:
-            return rng.choices(choices, k=rng.randint(1, 2))
-        return choices
+            choices = rng.choices(choices, k=rng.randint(1, 2))
+        return Cast(choices, plan.digits_share)
 
     def _voice(self, rng: random.Random, plan: WindowPlan) -> str:
-        if plan.drawn_share and self._drawn and rng.random() < plan.drawn_share:
-            return rng.choice(self._drawn)
         frequent = [voice for voice in plan.frequent_voices if voice in self._by_voice]
         if frequent and rng.random() < FREQUENT_WINDOW_SHARE:
             return rng.choice(frequent)
@@ -175,20 +206,20 @@ class WindowMaker:
             else rng.uniform(150, max_ms)
         )
 
-    def _sentence(
-        self, rng: random.Random, plan: WindowPlan, choices: list[int], is_first: bool
-    ) -> tuple[Wave, Sentence]:
-        if self._speakers and (not self._spoken or rng.random() < plan.digits_share):
-            return self._digit_string(rng, plan)
-        index = rng.choice(choices)
+    def _sentence(self, rng: random.Random, plan: WindowPlan, cast: Cast, is_first: bool) -> tuple[Takes, Sentence]:
+        if self._speakers and (not self._spoken or rng.random() < cast.digits_share):
+            wave, sentence = self._digit_string(rng, plan)
+            return np.stack([wave, wave]), sentence
+        index = rng.choice(cast.clips)
         if is_first and rng.random() > plan.cut_share:  # without a cut one that fits, where there are such
-            drawn = [index, *(rng.choice(choices) for _ in range(MAX_DRAWS))]
+            others = [index, *(rng.choice(cast.clips) for _ in range(MAX_DRAWS))]
             room = plan.length_ms * SAMPLES_PER_MS * 3 // 4
-            index = next((i for i in drawn if self._store.n_samples(i) <= room), index)
+            index = next((i for i in others if self._store.n_samples(i) <= room), index)
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
-        wave = _wave(clip.pcm)
-        return wave, Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
+        plain = _wave(clip.pcm)
+        heard = said_by(cast.speaker, clip, plain, self._survey) if cast.speaker and self._survey else plain
+        return np.stack([heard, plain]), Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
 
     def _digit_string(self, rng: random.Random, plan: WindowPlan) -> tuple[Wave, Sentence]:
         """Single recorded digits of one speaker as a sentence, with the small gaps of connected speech."""
@@ -219,21 +250,21 @@ def respeeded(wave: Wave, speed: float) -> Wave:
     return np.interp(places, np.arange(len(wave)), wave).astype(np.float32)
 
 
-def _without_beginning(wave: Wave, sentence: Sentence, rng: random.Random) -> tuple[Wave, Sentence]:
+def _without_beginning(takes: Takes, sentence: Sentence, rng: random.Random) -> tuple[Takes, Sentence]:
     """The sentence from a later word on, as after a cut between words; unchanged where word times are unsure."""
     starts = [p for p in sentence.pieces[1:] if p.text.startswith(" ") and p.is_exact]
     if not starts:
-        return wave, sentence
+        return takes, sentence
     first = rng.choice(starts)
     pieces = sentence.pieces[sentence.pieces.index(first) :]
     rest = moved(Sentence(pieces, first.start_ms, sentence.end_ms), -first.start_ms)
-    return wave[round(first.start_ms * SAMPLES_PER_MS) :], rest
+    return takes[:, round(first.start_ms * SAMPLES_PER_MS) :], rest
 
 
-def _without_end(wave: Wave, sentence: Sentence, room_ms: float) -> tuple[Wave, Sentence]:
-    """The words that fit before the window ends, and the wave up to there; no pieces if word times are unsure."""
+def _without_end(takes: Takes, sentence: Sentence, room_ms: float) -> tuple[Takes, Sentence]:
+    """The words that fit before the window ends, and the takes up to there; no pieces if word times are unsure."""
     if not sentence.pieces[0].is_exact:
-        return wave, Sentence([], 0.0, 0.0)
+        return takes, Sentence([], 0.0, 0.0)
     pieces = [piece for piece in sentence.pieces if piece.end_ms <= room_ms]
     end_ms = pieces[-1].end_ms if pieces else 0.0
-    return wave[: round(end_ms * SAMPLES_PER_MS)], Sentence(pieces, 0.0, end_ms)
+    return takes[:, : round(end_ms * SAMPLES_PER_MS)], Sentence(pieces, 0.0, end_ms)

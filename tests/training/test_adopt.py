@@ -15,11 +15,11 @@ BUILTIN = Path(__file__).parents[2] / "src/asr_api/models/tiny-en"
 def test_the_built_in_model_comes_back_with_all_but_its_characters() -> None:
     from safetensors.torch import load_file
 
-    from training.adopt import adopted
     from training.export import tensors
+    from training.exported import exported_model
     from training.tokenizer import Vocabulary
 
-    weights, again = load_file(BUILTIN / "model.safetensors"), tensors(adopted(BUILTIN, Vocabulary(BUILTIN)))
+    weights, again = load_file(BUILTIN / "model.safetensors"), tensors(exported_model(BUILTIN, Vocabulary(BUILTIN)))
     assert weights.keys() == again.keys()
     for name, tensor in weights.items():
         torch.testing.assert_close(again[name].float(), tensor.float(), atol=2e-2, rtol=0, msg=name)
@@ -28,7 +28,7 @@ def test_the_built_in_model_comes_back_with_all_but_its_characters() -> None:
 def test_an_export_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from training.adopt import adopted
+    from training.exported import exported_model
     from training.tokenizer import Vocabulary
 
     weights = load_file(BUILTIN / "model.safetensors")
@@ -36,7 +36,7 @@ def test_an_export_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(json.loads((BUILTIN / "config.json").read_text())))
     with pytest.raises(ValueError, match=r"lacks model\.encoder\.conv1\.bias"):
-        adopted(tmp_path, Vocabulary(BUILTIN))
+        exported_model(tmp_path, Vocabulary(BUILTIN))
 
 
 def test_a_checkpoint_that_is_there_is_not_overwritten(

@@ -40,3 +40,23 @@ def test_where_a_time_is_only_roughly_known_a_head_may_look_anywhere_inside() ->
     narrow = torch.zeros(1, 1, 1, 100).index_fill(3, torch.tensor([7]), 1.0)
     assert float(guide_loss([narrow], spans)) == pytest.approx(0, abs=2e-3)
     assert float(guide_loss([narrow], torch.full((1, 1, 2), -1))) == 0
+
+
+def test_what_is_heard_like_the_teacher_costs_nothing_and_what_is_unlike_its_share_of_the_variance() -> None:
+    from training.losses import distance_loss
+
+    taught = torch.randn(4, 50, 8)
+    assert float(distance_loss(taught, taught)) == 0
+    mean = taught.mean((0, 1)).expand_as(taught)
+    assert float(distance_loss(mean, taught)) == pytest.approx(1, rel=0.02)
+
+
+def test_the_distance_from_a_teacher_counts_beside_the_other_losses() -> None:
+    from training.losses import TAUGHT_WEIGHT, Losses
+
+    token, other = torch.tensor(2.0), torch.tensor(0.0)
+    assert float(Losses(token, other, other).total(0.5)) == 2
+    taught = Losses(token, other, other, torch.tensor(0.1))
+    assert float(taught.total(0.5)) == pytest.approx(2 + 0.1 * TAUGHT_WEIGHT)
+    assert set(taught.values()) == {"token", "character", "guide", "distance"}
+    assert "distance" not in Losses(token, other, other).values()

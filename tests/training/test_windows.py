@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.training.test_survey import spoken
 from training.clips import SAMPLE_RATE, Clip, ClipInfo, ClipStore, write_shard
+from training.parallel import BASES
 from training.windows import WindowMaker, WindowPlan
 
 PLAN = WindowPlan(length_ms=30_000, no_speech_share=0.0, cut_share=0.0, same_voice_share=1.0, frequent_voices=())
@@ -38,12 +40,13 @@ def test_a_plan_without_repetition_draws_from_all_clips(maker: WindowMaker) -> N
 
 
 def test_as_many_windows_as_wanted_are_spoken_by_drawn_speakers(tmp_path: Path) -> None:
-    pcm = np.full(SAMPLE_RATE, 1000, np.int16)
-    for family, voices in (("espeak", ("en", "en-us")), ("drawn", ("slt~1", "awb~2", "awb~3"))):
-        infos = [ClipInfo(f"{voice} {n}.", family, voice, "train", []) for voice in voices for n in range(20)]
-        write_shard(tmp_path, f"train-{family}-000", (Clip(info, pcm) for info in infos))
+    espeak = [ClipInfo(f"En {number}.", "espeak", "en", "train", []) for number in range(20)]
+    write_shard(tmp_path, "train-espeak-000", (Clip(info, np.full(SAMPLE_RATE, 1000, np.int16)) for info in espeak))
+    write_shard(tmp_path, "train-parallel-000", (spoken(BASES[number % 2], number) for number in range(20)))
     maker, rng = WindowMaker(ClipStore(tmp_path), "train"), random.Random(1)
-    shares = [0.0, 0.7, 1.0]
-    plans = [replace(PLAN, frequent_voices=("en",), drawn_share=share) for share in shares]
-    counts = [sum("~" in maker.window(rng, plan).sentences[0].text for _ in range(100)) for plan in plans]
-    assert counts[0] < 50 < counts[1] < counts[2] == 100, "without a wish, those that half of the windows leave"
+    plans = [replace(PLAN, length_ms=3000, same_voice_share=0.0, drawn_share=share) for share in (0.0, 0.7, 1.0)]
+    for plan, (fewest, most) in zip(plans, ((0, 0), (20, 80), (60, 60)), strict=True):
+        windows = [maker.window(rng, plan) for _ in range(60)]
+        num_drawn = sum((window.pcm != window.plain).any() for window in windows)
+        assert fewest <= num_drawn <= most
+    assert all("Hello" in sentence.text for window in windows for sentence in window.sentences)
