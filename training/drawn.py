@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -53,6 +54,7 @@ FORMANTS = slice(2, None)
 Wave = NDArray[np.float32]
 
 
+@cache
 def filter_shapes() -> Mceps:
     """What each coefficient of a mel-cepstrum adds to the logarithm of each bin, (NUM_MCEPS, n_bins)."""
     angles = np.linspace(0, np.pi, WINDOW_SAMPLES // 2 + 1)

@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--open", type=Path, nargs="+", default=[], help="files of English, one sentence a line")
     parser.add_argument("--woven", type=int, default=0, help="sentences made of the open ones, in their place")
     args = parser.parse_args()
+    if args.woven and not args.open:
+        parser.error("--woven sentences are made of open ones; name files of them with --open.")
     args.work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(OPEN_SEED)
     found = open_sentences(args.open)

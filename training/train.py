@@ -176,11 +176,17 @@ class Feeder:
 
     def __init__(self, maker: BatchMaker, run: Run, recipe: Recipe, team: Team) -> None:
         self._maker, self._recipe, self._team, self._first = maker, recipe, team, run.step
-        self._queue: Queue[Batch] = Queue(maxsize=2)
+        self._queue: Queue[Batch | Exception] = Queue(maxsize=2)
         self._progress = run.progress(recipe)
         threading.Thread(target=self._feed, daemon=True).start()
 
     def _feed(self) -> None:
+        try:
+            self._feed_on()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the thread that waits for batches raises it
+            self._queue.put(error)
+
+    def _feed_on(self) -> None:
         step = self._first
         while True:
             seeds = f"{self._recipe.seed}-{step}", f"{self._team.rank}"
@@ -190,9 +196,12 @@ class Feeder:
             step += 1
 
     def next(self, progress: float) -> Batch:
-        """The next batch, when the training is as far as this."""
+        """The next batch, when the training is as far as this; raises what went wrong in making it."""
         self._progress = progress
-        return self._queue.get()
+        batch = self._queue.get()
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
 
 
 def train(

@@ -73,7 +73,7 @@ class Window:
 class WindowPlan:
     """How long the window is and what may be in it; shares are probabilities.
 
-    drawn_share: windows whose voice is a drawn speaker's, where there are parallel clips
+    drawn_share: windows whose voice is a drawn speaker's, for which there must be parallel clips
     """
 
     length_ms: int
@@ -182,7 +182,9 @@ class WindowMaker:
 
     def _cast(self, rng: random.Random, plan: WindowPlan) -> Cast:
         """Who says what: all clips, those of one voice, or one or two that are said again and again."""
-        if self._survey and rng.random() < plan.drawn_share:
+        if plan.drawn_share and rng.random() < plan.drawn_share:
+            if not self._survey:
+                raise ValueError("drawn speakers are made of parallel clips; make some by training.speech --parallel.")
             speaker = any_speaker(rng, self._survey)
             return Cast(self._parallel[speaker.base], 0.0, speaker)
         if not self._spoken or rng.random() >= plan.same_voice_share:

@@ -17,6 +17,8 @@ START, END = "<s>", "</s>"
 PAIR_SHARE = 0.8
 """How often the two words before decide, where they leave a choice."""
 MIN_CHOICES, MIN_WORDS, MAX_WORDS = 3, 3, 18
+MAX_TRIES = 1000
+"""In a row without a new sentence; a few texts hold few others."""
 
 
 class Loom:
@@ -43,12 +45,20 @@ class Loom:
 
 
 def woven_sentences(texts: list[str], count: int, seed: int) -> list[str]:
-    """New sentences of 3 to 18 words, none of them among the texts or held out."""
+    """New sentences of 3 to 18 words, none of them among the texts or held out.
+
+    Raises ValueError where the texts are too few to make them of.
+    """
     loom, rng, known = Loom(texts), random.Random(seed), {" ".join(words(text)) for text in texts}
     found: list[str] = []
+    num_vain = 0
     while len(found) < count:
         text = loom.sentence(rng)
         is_new = " ".join(words(text)) not in known and not is_held_out(text)
+        num_vain += 1
         if is_new and MIN_WORDS <= len(text.split()) <= MAX_WORDS:
             found.append(text)
+            num_vain = 0
+        if num_vain == MAX_TRIES:
+            raise ValueError(f"nothing new can be woven of {len(texts)} sentences; give more of them.")
     return found

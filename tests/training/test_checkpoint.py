@@ -56,5 +56,5 @@ def test_a_run_of_the_encoder_alone_leaves_the_decoder_as_it_is(tmp_path: Path) 
     assert not any(name.startswith("timestamp_map") for name in names)
     save_run(run, tmp_path)
     start_run(size, Recipe(encoder_only=True), tmp_path, torch.device("cpu"))
-    with pytest.raises(ValueError, match="use --teacher only if it began with it"):
+    with pytest.raises(ValueError, match="go on with a --teacher only if it began with one"):
         start_run(size, Recipe(), tmp_path, torch.device("cpu"))

@@ -50,3 +50,8 @@ def test_as_many_windows_as_wanted_are_spoken_by_drawn_speakers(tmp_path: Path) 
         num_drawn = sum((window.pcm != window.plain).any() for window in windows)
         assert fewest <= num_drawn <= most
     assert all("Hello" in sentence.text for window in windows for sentence in window.sentences)
+
+
+def test_drawn_speakers_without_parallel_clips_are_refused(maker: WindowMaker) -> None:
+    with pytest.raises(ValueError, match=r"make some by training\.speech --parallel"):
+        maker.window(random.Random(1), replace(PLAN, drawn_share=1.0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
+import pytest
+
 from training.grammar import is_held_out, sentences
 from training.open_text import words
 from training.woven import MAX_WORDS, MIN_WORDS, Loom, woven_sentences
@@ -23,6 +25,11 @@ def test_woven_sentences_are_new_and_none_is_held_out() -> None:
     assert not any(" ".join(words(text)) in known or is_held_out(text) for text in woven)
     assert all(MIN_WORDS <= len(text.split()) <= MAX_WORDS and text[-1] in ".?!" for text in woven)
     assert woven == woven_sentences(TEXTS, 200, seed=1) != woven_sentences(TEXTS, 200, seed=2)
+
+
+def test_too_few_texts_are_told_instead_of_being_woven_for_ever() -> None:
+    with pytest.raises(ValueError, match="nothing new can be woven of 1 sentences; give more"):
+        woven_sentences(["The cat saw a dog."], 1, seed=1)
 
 
 def test_every_word_follows_the_one_before_in_some_real_sentence() -> None:
