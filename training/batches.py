@@ -35,8 +35,8 @@ FREQUENT = (*RELIABLE, *FLITE_VOICES)
 class Difficulty:
     """Which windows come, and how spoiled: lengths with weights, plan details, strength 0 to 1.
 
-    repeat_share: windows of one voice that say the same again and again; drawn_share: windows that a drawn speaker
-    says; warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for
+    repeat_share: windows of one voice that say the same again and again; parallel_share: windows of parallel clips;
+    warp_share, colour_share: windows that another vocal tract speaks, and that come through an equaliser, for
     a strength of 1; max_holes: bands that a window may lack; ripple_db: how far single sounds may change in colour, for
     a strength of 1
     """
@@ -54,7 +54,7 @@ class Difficulty:
     colour_share: float = 0.5
     max_holes: int = 0
     ripple_db: float = 0.0
-    drawn_share: float = 0.0
+    parallel_share: float = 0.0
 
 
 Curriculum = Callable[[float], Difficulty]
@@ -106,7 +106,7 @@ def grown(progress: float) -> Difficulty:
 
 
 def adopted(_progress: float) -> Difficulty:
-    """For a finished model that learns further voices: everything at once, drawn speakers above all."""
+    """For a finished model that learns further voices: everything at once, parallel clips above all."""
     return replace(
         GROWN,
         lengths_ms=(5000, 8000, 15000, 30000),
@@ -115,7 +115,7 @@ def adopted(_progress: float) -> Difficulty:
         no_speech_share=0.02,
         cut_share=0.05,
         digits_share=0.06,
-        drawn_share=0.55,
+        parallel_share=0.5,
     )
 
 
@@ -126,7 +126,7 @@ CURRICULA: dict[str, Curriculum] = {"from-nothing": from_nothing, "grown": grown
 class Batch:
     """One step's data.
 
-    pcm, plain: (batch, n_samples) float32, what is heard, and the same neither spoiled nor by a drawn speaker; warps:
+    pcm, plain: (batch, n_samples) float32, what is heard, and the same unspoiled and by the plain voice; warps:
     (batch,) int64; gains: (batch, N_BINS) float32; ripples: (batch, RIPPLE_BANDS, n_knots) float32; tokens, labels:
     (batch, n_ctx) int64; spans: (batch, n_ctx, 2) int64, encoder positions, -1 where unguided;
     characters: (total,) int64 with lengths (batch,).
@@ -232,7 +232,7 @@ class BatchMaker:
             digits_share=now.digits_share,
             repeat_share=now.repeat_share,
             frequent_voices=now.frequent_voices,
-            drawn_share=now.drawn_share,
+            parallel_share=now.parallel_share,
             max_pause_ms=min(3000, length_ms // 8),
         )
         count = max(1, n_positions * TIMESTAMP_STEP_MS // length_ms)

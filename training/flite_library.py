@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.clips import Pcm
+from training.mceps import NUM_MCEPS
 
-NUM_MCEPS = 25
 PITCH = 0
 MCEPS = slice(2, 2 + 2 * NUM_MCEPS, 2)
 """Columns of a prediction: each value is followed by its standard deviation."""
@@ -51,6 +51,8 @@ class _Wave(ctypes.Structure):
 
 
 _Pair = ctypes.c_void_p * 2
+UtteranceFunction = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+"""A step of the synthesis: takes an utterance, changes it and gives it back."""
 
 
 class _Model(ctypes.Structure):
@@ -106,9 +108,12 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "cg_db_val": (ctypes.c_void_p, (ctypes.POINTER(_Model),)),
     "val_track": (ctypes.POINTER(_Track), (ctypes.c_void_p,)),
     "utt_relation": (ctypes.c_void_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "utt_wave": (ctypes.POINTER(_Wave), (ctypes.c_void_p,)),
+    "uttfunc_val": (ctypes.c_void_p, (UtteranceFunction,)),
     "relation_head": (ctypes.c_void_p, (ctypes.c_void_p,)),
     "item_next": (ctypes.c_void_p, (ctypes.c_void_p,)),
     "item_feat_string": (ctypes.c_char_p, (ctypes.c_void_p, ctypes.c_char_p)),
+    "item_set_float": (None, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_float)),
     "mlpg": (ctypes.POINTER(_Track), (ctypes.POINTER(_Track), ctypes.POINTER(_Model))),
     "mlsa_resynthesis": (
         ctypes.POINTER(_Wave),
@@ -126,7 +131,7 @@ _SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
 
 
 @cache
-def _flite() -> ctypes.CDLL:
+def flite() -> ctypes.CDLL:
     """libflite with the types of what is used; its voices look for its symbols."""
     try:
         library = ctypes.CDLL("libflite.so.1", ctypes.RTLD_GLOBAL)
@@ -141,10 +146,37 @@ def _flite() -> ctypes.CDLL:
     return library
 
 
-def _features(thing: int, place: int) -> int:
+def features_of(thing: int, place: int) -> int:
     """The pointer to the features inside a voice or an utterance."""
     found: int = ctypes.cast(thing, ctypes.POINTER(ctypes.c_void_p))[place]
     return found
+
+
+def items(utterance: int, relation: bytes) -> Iterator[int]:
+    """What an utterance has of one kind, in order: its phones are `Segment`, its frames `mcep`."""
+    item = flite().relation_head(flite().utt_relation(utterance, relation))
+    while item:
+        yield item
+        item = flite().item_next(item)
+
+
+def name_of(item: int) -> str:
+    """Of a phone, or the state of a frame."""
+    name: bytes = flite().item_feat_string(item, b"name")
+    return name.decode()
+
+
+def registered(name: str) -> tuple[ctypes.CDLL, int]:
+    """The library of one of flite's American voices and the voice itself."""
+    library = ctypes.CDLL(f"libflite_cmu_us_{name}.so.1", ctypes.RTLD_GLOBAL)
+    register = getattr(library, f"register_cmu_us_{name}")
+    register.restype, register.argtypes = ctypes.c_void_p, (ctypes.c_char_p,)
+    return library, register(None)
+
+
+def samples_of(wave: ctypes._Pointer[_Wave]) -> Pcm:
+    """A copy of them."""
+    return np.ctypeslib.as_array(wave.contents.samples, (wave.contents.num_samples,)).astype(np.int16)
 
 
 def _rows(track: ctypes._Pointer[_Track]) -> list[NDArray[np.float32]]:
@@ -170,25 +202,21 @@ class Utterance:
     """One sentence as flite holds it; to be used inside `StatisticalVoice.predicted`, which frees it at its end."""
 
     def __init__(self, pointer: int, model: _Model) -> None:
-        self._model, features = model, _features(pointer, 0)
+        self._model, features = model, features_of(pointer, 0)
         self._values, self._voicing = (
-            _flite().val_track(_flite().feat_val(features, name)) for name in (b"param_track", b"str_track")
+            flite().val_track(flite().feat_val(features, name)) for name in (b"param_track", b"str_track")
         )
         self.prediction = Prediction(
-            list(self._states(pointer)), np.stack(_rows(self._values)), np.stack(_rows(self._voicing))
+            [name_of(item) for item in items(pointer, b"mcep")],
+            np.stack(_rows(self._values)),
+            np.stack(_rows(self._voicing)),
         )
-
-    def _states(self, pointer: int) -> Iterator[str]:
-        item = _flite().relation_head(_flite().utt_relation(pointer, b"mcep"))
-        while item:
-            yield _flite().item_feat_string(item, b"name").decode()
-            item = _flite().item_next(item)
 
     def spectra(self) -> NDArray[np.float32]:
         """The mel-cepstra as they sound, smooth over time: (n_frames, NUM_MCEPS)."""
-        smooth = _flite().mlpg(self._values, ctypes.byref(self._model))
+        smooth = flite().mlpg(self._values, ctypes.byref(self._model))
         found = np.stack(_rows(smooth))[:, 1:]
-        _flite().delete_track(smooth)
+        flite().delete_track(smooth)
         return found
 
     def sound(self, prediction: Prediction, sharpness: float) -> Pcm:
@@ -201,11 +229,11 @@ class Utterance:
                 row[:] = values
         model = _Model.from_buffer_copy(self._model)
         model.mlsa_beta = sharpness
-        smooth = _flite().mlpg(self._values, ctypes.byref(model))
-        wave = _flite().mlsa_resynthesis(smooth, self._voicing, ctypes.byref(model), None, 0)
-        samples = np.ctypeslib.as_array(wave.contents.samples, (wave.contents.num_samples,)).astype(np.int16)
-        _flite().delete_track(smooth)
-        _flite().delete_wave(wave)
+        smooth = flite().mlpg(self._values, ctypes.byref(model))
+        wave = flite().mlsa_resynthesis(smooth, self._voicing, ctypes.byref(model), None, 0)
+        samples = samples_of(wave)
+        flite().delete_track(smooth)
+        flite().delete_wave(wave)
         return samples
 
 
@@ -213,15 +241,11 @@ class StatisticalVoice:
     """A voice of flite's by name: slt, awb or rms; one instance a process is enough."""
 
     def __init__(self, name: str) -> None:
-        feature = _flite().feat_set_int
-        library = ctypes.CDLL(f"libflite_cmu_us_{name}.so.1", ctypes.RTLD_GLOBAL)
-        register = getattr(library, f"register_cmu_us_{name}")
-        register.restype, register.argtypes = ctypes.c_void_p, (ctypes.c_char_p,)
-        self._voice = register(None)
+        library, self._voice = registered(name)
         self._model = _Model.from_buffer_copy(_Model.in_dll(library, f"cmu_us_{name}_cg_db"))
-        features = _features(self._voice, 1)
-        _flite().feat_set(features, b"cg_db", _flite().cg_db_val(ctypes.byref(self._model)))
-        feature(features, b"mlsa_speed_param", COARSEST)
+        features = features_of(self._voice, 1)
+        flite().feat_set(features, b"cg_db", flite().cg_db_val(ctypes.byref(self._model)))
+        flite().feat_set_int(features, b"mlsa_speed_param", COARSEST)
 
         self.durations = _Pair(*self._model.dur_models)
         """What decides how long each state lasts."""
@@ -237,9 +261,9 @@ class StatisticalVoice:
     ) -> Iterator[Utterance]:
         """The sentence as this voice would say it, so many times as slowly, with the durations of another if named."""
         self._model.dur_models = (timed_by or self).durations
-        _flite().feat_set_float(_features(self._voice, 1), b"duration_stretch", stretch)
-        pointer = _flite().flite_synth_text(text.encode(), self._voice)
+        flite().feat_set_float(features_of(self._voice, 1), b"duration_stretch", stretch)
+        pointer = flite().flite_synth_text(text.encode(), self._voice)
         try:
             yield Utterance(pointer, self._model)
         finally:
-            _flite().delete_utterance(pointer)
+            flite().delete_utterance(pointer)

@@ -1,5 +1,5 @@
 """A batch and the model → what is to be made small: tokens, characters, where the decoder looks, and how far the model
-is from a teacher that hears the same without a drawn speaker.
+is from a teacher that hears the same by the plain voice. Where there is a teacher, nothing else teaches the encoder.
 
 Knows nothing about steps or optimizers.
 """
@@ -25,11 +25,8 @@ GUIDED_HEADS = 1
 GUIDE_WEIGHT = 0.4
 MAX_EXACT_POSITIONS = 45
 """A span of more than 0.9 s is no word whose time the synthesiser told."""
-
-
 TAUGHT_WEIGHT = 12.0
-"""Of the distance from the teacher: so its gradient is larger than the others'. It points the same way from batch to
-batch, which theirs hardly do."""
+"""Of the distance from the teacher, whose gradients agree from batch to batch; the others' hardly do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +57,8 @@ def losses_of(model: Whisper, batch: Batch, log_mel: LogMel, teacher: Encoder | 
     is_short = quick_dtype(mel.device) == torch.bfloat16
     with torch.autocast(mel.device.type, dtype=torch.bfloat16, enabled=is_short):
         wanted = batch.labels != IGNORED
-        audio, logits, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS)
-        characters = model.characters(audio)
+        audio, logits, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS, teacher is not None)
+        characters = model.characters(audio.detach() if teacher else audio)
         distance = None
         if teacher:
             with torch.no_grad():

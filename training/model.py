@@ -179,15 +179,17 @@ class Whisper(nn.Module):
         return torch.cat([learned, self.timestamp_map(self.moments).to(learned.dtype)])
 
     def forward(
-        self, log_mel: Tensor, tokens: Tensor, wanted: Tensor, n_guided: int = 0
+        self, log_mel: Tensor, tokens: Tensor, wanted: Tensor, n_guided: int = 0, is_taught: bool = False
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Teacher forcing; wanted: (batch, n_ctx) bool, where something is to be learned.
+        """Teacher forcing; wanted: (batch, n_ctx) bool, where something is to be learned; is_taught: what the decoder
+        learns leaves the encoder alone.
 
         Returns audio features (batch, n_source, n_state), token logits (num_wanted, n_vocab), attention.
         """
         audio = self.model.encoder(log_mel)
         table = self.embeddings()
-        hidden, attention = self.model.decoder(embedding(tokens, table), audio, n_guided)
+        heard = audio.detach() if is_taught else audio
+        hidden, attention = self.model.decoder(embedding(tokens, table), heard, n_guided)
         hidden = hidden[wanted]
         return audio, hidden @ table.T.to(hidden.dtype), attention
 

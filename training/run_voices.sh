@@ -1,8 +1,9 @@
 #!/bin/sh
-# Further voices: an exported model goes on learning, above all from drawn speakers, and from the given files' sentences.
+# Further voices: an exported model goes on learning, above all from voices that say the same at the same time, and from
+# the given files' sentences.
 # Usage: training/run_voices.sh EXPORTED_MODEL NEW_WORK_FOLDER SENTENCE_FILE...
 # (PYTHON names the interpreter, DIGITS the recordings, WOVEN how many of its sentences are made of the given ones,
-# ESPEAK, FLITE and PARALLEL how many clips, STEPS how long; start it again to go on after a break)
+# ESPEAK, FLITE and PARALLEL how many clips or sentences, STEPS how long; start it again to go on after a break)
 set -eu
 cd "$(dirname "$0")/.."
 model="$1"
@@ -12,9 +13,9 @@ python="${PYTHON:-python3}"
 [ -e "$work/train.txt" ] || "$python" -m training.text --work "$work" --sentences 80000 --vocabulary 2000 \
   --woven "${WOVEN:-60000}" --open "$@"
 "$python" -m training.speech --work "$work" --espeak "${ESPEAK:-20000}" --flite "${FLITE:-6000}" \
-  --parallel "${PARALLEL:-16000}" ${DIGITS:+--digits "$DIGITS"}
+  --parallel "${PARALLEL:-6000}" ${DIGITS:+--digits "$DIGITS"}
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.adopt --model "$model" --work "$work"
 "$python" -m training.train --work "$work" --curriculum adopted --teacher "$model" \
-  --steps "${STEPS:-2000}" --rate 6e-4 --positions 4800 --keep 250
+  --steps "${STEPS:-2000}" --rate 1e-3 --positions 4800 --keep 250
 "$python" -m training.export --work "$work" --last 4
 "$python" -m training.evaluate --work "$work"

@@ -65,7 +65,7 @@ def spoken(plan: ShardPlan) -> Iterator[Clip]:
             yield espeak.say(text, ESPEAK_VOICES[plan.voices](rng), plan.split)
     elif plan.family == "parallel":
         for text in plan.sentences:
-            yield say_parallel(text, rng, plan.split)
+            yield from say_parallel(text, rng, plan.split)
     else:
         for text in plan.sentences:
             yield say_with_flite(text, any_flite(rng, plan.voices == "held out"), plan.split)
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/training"))
     parser.add_argument("--espeak", type=int, default=24_000, help="clips by espeak-ng voices, in thousands")
     parser.add_argument("--flite", type=int, default=10_000, help="clips by flite voices, in thousands")
-    parser.add_argument("--parallel", type=int, default=0, help="clips that drawn speakers are made of, in thousands")
+    parser.add_argument("--parallel", type=int, default=0, help="sentences that four voices say at once, in thousands")
     parser.add_argument("--digits", type=Path, help="folder of the Free Spoken Digit Dataset's recordings")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()

@@ -37,6 +37,8 @@ DECAY_FROM = 0.5
 """Progress at which the learning rate begins to fall."""
 CHECKPOINT, CHECKPOINT_STEPS = "checkpoint.pt", 250
 DEFAULT_MINUTES = 90.0
+TAUGHT_DECODER_SHARE = 0.3
+"""Of the rate: the decoder knows its language, and only follows what a taught encoder hears."""
 SIZES = {
     "n_state": "--state",
     "n_head": "--heads",
@@ -51,7 +53,7 @@ class Recipe:
     """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first.
 
     keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none;
-    encoder_only: the decoder stays as it is, which reads what a teacher hears
+    decoder_share: of the rate, for all that is not the encoder
     """
 
     steps: float = math.inf
@@ -64,7 +66,7 @@ class Recipe:
     average_decay: float = 0.998
     clip_norm: float = 1.0
     seed: int = 1
-    encoder_only: bool = False
+    decoder_share: float = 1.0
 
 
 @dataclass(slots=True)
@@ -90,19 +92,21 @@ def learning_rate(recipe: Recipe, step: int, progress: float) -> float:
 
 
 def optimizers_for(model: Whisper, decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices, which learn about twice as fast with it; AdamW for all else."""
+    """Muon for the layers' matrices, which learn about twice as fast with it; AdamW for all else.
+
+    Each has two groups: the encoder's parameters, and the others.
+    """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in named if p.ndim == 2 and ".layers." in name]
-    others = [p for name, p in named if not (p.ndim == 2 and ".layers." in name)]
+
+    def groups(of_matrices: bool) -> list[dict[str, Any]]:
+        chosen = [(name, p) for name, p in named if (p.ndim == 2 and ".layers." in name) == of_matrices]
+        of_encoder = [(name.startswith("model.encoder."), p) for name, p in chosen]
+        return [{"params": [p for is_its, p in of_encoder if is_its == wanted]} for wanted in (True, False)]
+
     return [
-        Muon(matrices, weight_decay=decay),
-        torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        Muon(groups(of_matrices=True), weight_decay=decay),
+        torch.optim.AdamW(groups(of_matrices=False), betas=(0.9, 0.98), weight_decay=0.0, fused=True),
     ]
-
-
-def num_trained(state: dict[str, Any]) -> int:
-    """How many parameters an optimizer's state is about."""
-    return sum(len(group["params"]) for group in state["param_groups"])
 
 
 def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.device) -> Run:
@@ -113,18 +117,11 @@ def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.devic
     if saved:
         size = ModelSize(**saved["size"])
     model = Whisper(size).to(device)
-    if recipe.encoder_only:
-        model.model.decoder.requires_grad_(False)
-        model.timestamp_map.requires_grad_(False)
     averaged = {name: p.detach().clone() for name, p in model.state_dict().items()}
     run = Run(model, averaged, optimizers_for(model, recipe.weight_decay))
     if saved:
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(run.optimizers, saved["optimizers"], strict=bool(saved["optimizers"])):
-            if num_trained(optimizer.state_dict()) != num_trained(state):
-                raise ValueError(
-                    f"{path} was trained with other flags: go on with a --teacher only if it began with one."
-                )
             optimizer.load_state_dict(state)
         run.averaged, run.step, run.seconds = saved["averaged"], saved["step"], saved["seconds"]
     return run
@@ -156,8 +153,8 @@ def train_step(run: Run, loss: Tensor, recipe: Recipe, team: Team, progress: flo
     """One step of the optimizer; returns the seconds of the run, on which the team agrees."""
     for optimizer in run.optimizers:
         optimizer.zero_grad(set_to_none=True)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, run.step, progress)
+        for group, share in zip(optimizer.param_groups, (1.0, recipe.decoder_share), strict=True):
+            group["lr"] = share * learning_rate(recipe, run.step, progress)
     loss.backward()
     seconds = team.agree(run.model.parameters(), run.seconds)
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), recipe.clip_norm)
@@ -251,7 +248,12 @@ def work(rank: int, args: argparse.Namespace) -> None:
     vocabulary = Vocabulary(args.work / "tokenizer")
     size = ModelSize(vocabulary.size, vocabulary.first_timestamp, **chosen_sizes(args))
     recipe = Recipe(
-        args.steps, args.minutes, args.keep, args.positions, args.rate, encoder_only=args.teacher is not None
+        args.steps,
+        args.minutes,
+        args.keep,
+        args.positions,
+        args.rate,
+        decoder_share=TAUGHT_DECODER_SHARE if args.teacher else 1.0,
     )
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
@@ -276,7 +278,7 @@ def main() -> None:
         "--teacher",
         type=Path,
         metavar="FOLDER",
-        help="an exported model: only the encoder learns, to hear of any speaker what this one hears of the plain clip",
+        help="an exported model: the encoder learns to hear of any voice what this one hears of the plain voice",
     )
     parser.add_argument("--curriculum", choices=sorted(CURRICULA), default="from-nothing")
     on_gpu = torch.cuda.is_available()

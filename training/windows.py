@@ -1,6 +1,7 @@
 """Clips → training windows: several sentences with pauses, sentences cut at the edges, or no speech at all.
 
-Windows of parallel clips can be spoken by a drawn speaker; they know what they would be without.
+A window of parallel clips is said by one of their voices, or by a speaker drawn from it, and knows what it would be if
+the plain voice said it.
 
 In go a clip store and a seeded generator; out come windows with the true times of every sentence and word.
 Knows nothing about tokens or tensors.
@@ -19,19 +20,21 @@ from numpy.typing import NDArray
 
 from training.clips import SAMPLE_RATE, ClipInfo, ClipStore, Pcm
 from training.drawn import Speaker, any_speaker, said_by
-from training.parallel import BASES
+from training.parallel import GROUP, PLAIN_VOICE
 from training.sounds import no_speech
-from training.survey import Survey, survey
 from training.voices import FREQUENT_WINDOW_SHARE, RELIABLE
 
 Wave = NDArray[np.float32]
 Takes = NDArray[np.float32]
-"""(2, n_samples): what is HEARD, and the same PLAIN, as the clips are."""
+"""(2, n_samples): what is HEARD, and the same PLAIN."""
 HEARD, PLAIN = 0, 1
 PIECE = re.compile(r"[\w']+|[^\w\s]")
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 MAX_DRAWS = 8
-NUM_SURVEYED = 1200
+HEARD_WEIGHTS = (0.2, 0.15, 0.4, 0.25)
+"""How often each of GROUP is heard in windows of parallel clips."""
+DRAWN_SHARE = 0.55
+"""Of these windows so many are said by a speaker drawn from that voice, and all where it is the plain one."""
 UNSURE_MS = 350
 """Words without marks of the synthesiser get their share of the clip by letters, widened by this much."""
 
@@ -62,7 +65,9 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """pcm, plain: (n_samples,) float32 in [-1, 1]; plain: not by a drawn speaker; no sentences means no speech."""
+    """pcm, plain: (n_samples,) float32 in [-1, 1]; plain: by the plain voice of parallel clips; no sentences means no
+    speech.
+    """
 
     pcm: Wave
     plain: Wave
@@ -73,7 +78,7 @@ class Window:
 class WindowPlan:
     """How long the window is and what may be in it; shares are probabilities.
 
-    drawn_share: windows whose voice is a drawn speaker's, for which there must be parallel clips
+    parallel_share: windows of parallel clips, of which there must be some
     """
 
     length_ms: int
@@ -86,15 +91,19 @@ class WindowPlan:
     cut_share: float = 0.12
     digit_speeds: tuple[float, float] = (0.86, 1.16)
     frequent_voices: tuple[str, ...] = RELIABLE
-    drawn_share: float = 0.0
+    parallel_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """What a window is made of: clips, the share of digit strings between them, and who says the clips if drawn."""
+    """What a window is made of: clips and the share of digit strings between them.
+
+    heard: of parallel clips, given as the plain ones, the place in GROUP of the voice; speaker: who is drawn from it
+    """
 
     clips: list[int]
     digits_share: float
+    heard: int = 0
     speaker: Speaker | None = None
 
 
@@ -140,16 +149,7 @@ class WindowMaker:
                 self._spoken.append(index)
                 self._by_voice[info.voice].append(index)
         self._speakers = sorted(self._digits)
-        self._parallel = {
-            base: [i for i in store.select(split, ("parallel",)) if store.infos[i].voice == base] for base in BASES
-        }
-        self._survey = self._surveyed()
-
-    def _surveyed(self) -> Survey | None:
-        """Of parallel clips, where there are such."""
-        found = sorted(index for indices in self._parallel.values() for index in indices)
-        step = max(1, len(found) // NUM_SURVEYED)
-        return survey(self._store.clip(index) for index in found[::step]) if found else None
+        self._parallel = [i for i in store.select(split, ("parallel",)) if store.infos[i].voice == PLAIN_VOICE]
 
     def window(self, rng: random.Random, plan: WindowPlan) -> Window:
         """One window; the same generator state gives the same window."""
@@ -182,11 +182,12 @@ class WindowMaker:
 
     def _cast(self, rng: random.Random, plan: WindowPlan) -> Cast:
         """Who says what: all clips, those of one voice, or one or two that are said again and again."""
-        if plan.drawn_share and rng.random() < plan.drawn_share:
-            if not self._survey:
-                raise ValueError("drawn speakers are made of parallel clips; make some by training.speech --parallel.")
-            speaker = any_speaker(rng, self._survey)
-            return Cast(self._parallel[speaker.base], 0.0, speaker)
+        if plan.parallel_share and rng.random() < plan.parallel_share:
+            if not self._parallel:
+                raise ValueError("there are no parallel clips; make some by training.speech --parallel.")
+            heard = rng.choices(range(len(GROUP)), HEARD_WEIGHTS)[0]
+            is_drawn = heard == 0 or rng.random() < DRAWN_SHARE
+            return Cast(self._parallel, 0.0, heard, any_speaker(rng) if is_drawn else None)
         if not self._spoken or rng.random() >= plan.same_voice_share:
             return Cast(self._spoken, plan.digits_share)
         choices = self._by_voice[self._voice(rng, plan)]
@@ -220,7 +221,10 @@ class WindowMaker:
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
         plain = _wave(clip.pcm)
-        heard = said_by(cast.speaker, clip, plain, self._survey) if cast.speaker and self._survey else plain
+        other = self._store.clip(index + cast.heard)
+        heard = _wave(other.pcm)
+        if cast.speaker:
+            heard = said_by(cast.speaker, other, heard)
         return np.stack([heard, plain]), Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
 
     def _digit_string(self, rng: random.Random, plan: WindowPlan) -> tuple[Wave, Sentence]:

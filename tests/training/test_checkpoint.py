@@ -41,20 +41,23 @@ def test_the_last_kept_are_the_last_by_their_steps(tmp_path: Path) -> None:
     assert len(last_checkpoints(tmp_path, 8)) == 4
 
 
-def test_a_run_of_the_encoder_alone_leaves_the_decoder_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_the_decoder_learns_at_its_share_of_the_rate(tmp_path: Path, share: float) -> None:
     from training.model import ModelSize, Whisper
-    from training.train import Recipe, Run, save_run, start_run
+    from training.train import Recipe, Run, save_run, start_run, train_step
+    from training.workers import Team
 
     size = ModelSize(n_vocab=60, first_timestamp=40, n_state=32, n_head=2, n_encoder_layers=1, n_decoder_layers=1)
     adopted = Whisper(size)
     save_run(Run(adopted, dict(adopted.state_dict()), optimizers=[]), tmp_path)
-    run = start_run(size, Recipe(encoder_only=True), tmp_path, torch.device("cpu"))
-    learned = {id(p) for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]}
-    names = {name for name, p in run.model.named_parameters() if id(p) in learned}
-    assert {name.split(".")[1] for name in names if name.startswith("model.")} == {"encoder"}
-    assert names >= {"model.encoder.layers.0.fc1.weight", "characters.weight"}
-    assert not any(name.startswith("timestamp_map") for name in names)
+    recipe = Recipe(steps=10, decoder_share=share, warm_up_steps=1, weight_decay=0.0)
+    run = start_run(size, recipe, tmp_path, torch.device("cpu"))
+    before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
+    train_step(run, sum(p.pow(3).sum() for p in run.model.parameters() if p.requires_grad), recipe, Team(), 0.0)
+    moves = {name: float((p.detach() - before[name]).abs().mean()) for name, p in run.model.named_parameters()}
+    of_encoder, of_decoder = (moves[f"model.{part}.layers.0.fc1.weight"] for part in ("encoder", "decoder"))
+    assert of_encoder > 0
+    assert of_decoder == pytest.approx(share * of_encoder, rel=0.1)
+    assert (moves["timestamp_map.weight"] == 0) == (share == 0)
     save_run(run, tmp_path)
-    start_run(size, Recipe(encoder_only=True), tmp_path, torch.device("cpu"))
-    with pytest.raises(ValueError, match="go on with a --teacher only if it began with one"):
-        start_run(size, Recipe(), tmp_path, torch.device("cpu"))
+    start_run(size, recipe, tmp_path, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Drawn speakers: each phone of theirs is moved in a way of its own, always the same."""
+"""Drawn speakers: each phone of theirs is bent and coloured in a way of its own, always the same."""
 
 from __future__ import annotations
 
@@ -8,116 +8,80 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.test_survey import spoken
-from training.clips import FRAME_SAMPLES
-from training.drawn import (
-    FORMANTS,
-    Speaker,
-    any_speaker,
-    filter_shapes,
-    filtered,
-    moves_of,
-    neighbours,
-    said_by,
-)
-from training.flite_library import NUM_MCEPS
-from training.parallel import BASES, SHARPNESS
-from training.survey import Map, Survey, fitted, survey
+from training.clips import FRAME_SAMPLES, Clip, ClipInfo
+from training.drawn import NUM_KNOTS, Speaker, any_speaker, bent, nepers_of, said_by
+from training.mceps import NUM_MCEPS, angles, shapes
+from training.parallel import GROUP, TRACK
+
+STATES = ("pau_1", "aa_1", "aa_2", "s_1", "s_2", "t_1")
+UNMOVED = Speaker(seed=1, strength=0.0, bend=np.zeros(NUM_KNOTS), colour=np.zeros(NUM_MCEPS))
 
 
-@pytest.fixture
-def seen() -> Survey:
-    """What some clips of both bases tell."""
-    return survey(spoken(BASES[seed % 2], seed) for seed in range(8))
+def spoken(voice: str, seed: int) -> Clip:
+    """A clip of noise, ten frames a state."""
+    rng = np.random.default_rng(seed)
+    track = np.zeros(10 * len(STATES), TRACK)
+    track["state"] = np.repeat(np.array(STATES, "S8"), 10)
+    track["spectrum"] = rng.standard_normal((len(track), NUM_MCEPS))
+    pcm = (3000 * rng.standard_normal(len(track) * FRAME_SAMPLES)).astype(np.int16)
+    return Clip(ClipInfo("Hello.", "parallel", voice, "train", []), pcm, track)
 
 
-@pytest.fixture
-def unmoved(seen: Survey) -> Speaker:
-    """A speaker who changes nothing."""
-    nothing, of_phones = np.zeros(NUM_MCEPS, np.float32), np.zeros((seen.num_phones, NUM_MCEPS), np.float32)
-    return Speaker(
-        base=BASES[0],
-        map=Map(np.zeros((NUM_MCEPS, NUM_MCEPS), np.float32), nothing, nothing),
-        other_share=0.0,
-        offsets=np.zeros((len(seen.phones), NUM_MCEPS), np.float32),
-        before=of_phones,
-        after=of_phones,
-        movement=nothing + 1,
-        sharpness=nothing,
-    )
+def moved_by(who: Speaker, clip: Clip) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """What the speaker does to the clip's spectra."""
+    assert clip.track is not None
+    return nepers_of(who, clip.track["state"], clip.track["spectrum"].astype(np.float32))
 
 
-def test_a_phone_knows_those_before_and_after_it() -> None:
-    before, after = neighbours(np.array([2, 2, 0, 0, 1, 1]), pause=9)
-    assert before.tolist() == [9, 9, 2, 2, 0, 0]
-    assert after.tolist() == [0, 0, 1, 1, 9, 9]
+def test_a_bend_moves_a_peak_by_its_angle_and_keeps_its_height() -> None:
+    mceps = np.zeros((1, NUM_MCEPS), np.float32)
+    mceps[0] = shapes(np.array([1.2], np.float32))[:, 0]  # a peak at this angle
+    moved, plain = (bent(mceps, np.full((1, NUM_KNOTS), by))[0] for by in (-0.2, 0.0))
+    np.testing.assert_allclose(plain, (mceps @ shapes(angles()))[0], atol=0.15)
+    inside = (angles() > 0.3) & (angles() < 2.5)
+    assert angles()[inside][plain[inside].argmax()] == pytest.approx(1.2, abs=0.05)
+    assert angles()[inside][moved[inside].argmax()] == pytest.approx(1.4, abs=0.05)
+    assert moved[inside].max() == pytest.approx(plain[inside].max(), rel=0.02)
 
 
-def test_a_speaker_moves_its_phones_and_leaves_pauses_alone(seen: Survey, unmoved: Speaker) -> None:
-    track = spoken(BASES[0], 1).track
-    assert track is not None
-    assert not moves_of(unmoved, track, seen).any()
-    offsets = np.zeros_like(unmoved.offsets)
-    offsets[0] = 0.5
-    moves = moves_of(replace(unmoved, offsets=offsets), track, seen)
-    np.testing.assert_allclose(moves[15], np.where(np.arange(NUM_MCEPS) < FORMANTS.start, 0.5, 0.5 * (1 + SHARPNESS)))
-    assert not moves[:8].any()
-    assert not moves[22:].any()
-    drawn = moves_of(any_speaker(random.Random(1), seen), track, seen)
-    assert not drawn[:8].any()
-    assert drawn[12:].any(axis=1).all()
+def test_who_bends_and_colours_nothing_changes_nothing() -> None:
+    np.testing.assert_allclose(moved_by(UNMOVED, spoken(GROUP[0], 1)), 0, atol=0.3)  # of the grid
+    coloured = replace(UNMOVED, colour=np.eye(NUM_MCEPS)[0])
+    np.testing.assert_allclose(moved_by(coloured, spoken(GROUP[0], 1))[15:], 1, atol=0.3)
 
 
-@pytest.mark.parametrize("by_map", [True, False])
-def test_one_who_goes_all_the_way_sounds_like_the_other_base(seen: Survey, unmoved: Speaker, by_map: bool) -> None:
-    track = spoken(BASES[0], 1).track
-    assert track is not None
-    towards = fitted(*seen.means_of(BASES[0], np.arange(seen.num_phones)))
-    moves = moves_of(replace(unmoved, map=towards, other_share=0.0 if by_map else 1.0), track, seen)
-    apart = (track["other"].astype(np.float32) - track["own"])[10:, 0]
-    np.testing.assert_allclose(moves[15:58, 0].mean(), apart[5:48].mean(), atol=0.15)
+def test_pauses_are_left_alone() -> None:
+    who = any_speaker(random.Random(1))
+    moves = np.abs(moved_by(who, spoken(GROUP[2], 1))).max(axis=1)
+    assert moves[:8].max() < 0.3 < moves[12:].min()
 
 
-def test_speakers_are_drawn_from_their_generator(seen: Survey) -> None:
-    first, again, second = (any_speaker(random.Random(seed), seen) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first.offsets, again.offsets)
-    np.testing.assert_array_equal(first.map.matrix, again.map.matrix)
-    assert {any_speaker(random.Random(seed), seen).base for seed in range(9)} == set(BASES)
-    assert (first.offsets[:-1] != second.offsets[:-1]).all()
-    assert not first.offsets[-1].any()
+def test_a_phone_is_always_moved_in_the_same_way_and_others_in_other_ways() -> None:
+    who = any_speaker(random.Random(1))
+    for first, second in zip(who.state(b"aa_1"), who.state(b"aa_1"), strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert (who.state(b"aa_1")[0] != who.state(b"s_1")[0])[1:-1].all()
+    of_phone, of_others = [], []
+    for seed in range(200):
+        bends = [any_speaker(random.Random(seed)).state(name)[0][3] for name in (b"aa_1", b"aa_2", b"s_1")]
+        of_phone.append(bends[0] - bends[1])
+        of_others.append(bends[0] - bends[2])
+    assert np.std(of_phone) < 0.8 * np.std(of_others), "states of one phone are moved alike"
 
 
-@pytest.mark.parametrize("n_samples", [79, 80, 16_003])
-def test_a_filter_of_ones_changes_nothing(n_samples: int) -> None:
-    wave = np.random.default_rng(1).standard_normal(n_samples).astype(np.float32)
-    ones = np.ones((n_samples // FRAME_SAMPLES + 1, filter_shapes().shape[1]), np.float32)
-    np.testing.assert_allclose(filtered(wave, ones), wave, atol=1e-5)
+def test_speakers_are_drawn_from_their_generator() -> None:
+    first, again, second = (any_speaker(random.Random(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.bend, again.bend)
+    assert first.seed == again.seed != second.seed
+    assert not any(each.bend[[0, -1]].any() for each in (first, second))
 
 
-def test_a_filter_changes_what_is_heard_from_its_frame_on() -> None:
-    wave = np.random.default_rng(1).standard_normal(200 * FRAME_SAMPLES).astype(np.float32)
-    gains = np.ones((200, filter_shapes().shape[1]), np.float32)
-    gains[100:] = 2
-    heard = filtered(wave, gains) / wave
-    np.testing.assert_allclose(heard[: 96 * FRAME_SAMPLES], 1, atol=1e-2)
-    np.testing.assert_allclose(heard[104 * FRAME_SAMPLES :], 2, atol=1e-2)
-
-
-def test_a_coefficient_changes_the_spectrum_as_a_mel_cepstrum_says() -> None:
-    shapes = filter_shapes()
-    np.testing.assert_array_equal(shapes[0], 1)
-    np.testing.assert_allclose(shapes[:, 0], 1)
-    np.testing.assert_allclose(shapes[1, -1], -1)
-    crossing_hz = np.interp(0, shapes[1][::-1], np.linspace(8000, 0, shapes.shape[1]))
-    assert 1900 < crossing_hz < 2400, "the middle of the mel axis"
-
-
-def test_a_drawn_speaker_is_as_loud_as_the_base_and_another(seen: Survey) -> None:
-    clip = spoken(BASES[1], 3)
+def test_a_drawn_speaker_is_as_loud_as_the_voice_and_another() -> None:
+    clip = spoken(GROUP[2], 3)
     wave = (clip.pcm / 32768).astype(np.float32)
-    heard = said_by(any_speaker(random.Random(1), seen), clip, wave, seen)
+    heard = said_by(any_speaker(random.Random(1)), clip, wave)
     assert heard.shape == wave.shape
     assert np.sqrt((heard**2).mean()) == pytest.approx(np.sqrt((wave**2).mean()), rel=1e-3)
     assert np.corrcoef(heard, wave)[0, 1] < 0.99
     with pytest.raises(ValueError, match="has no track"):
-        said_by(any_speaker(random.Random(1), seen), replace(clip, track=None), wave, seen)
+        said_by(any_speaker(random.Random(1)), replace(clip, track=None), wave)

@@ -60,3 +60,16 @@ def test_the_distance_from_a_teacher_counts_beside_the_other_losses() -> None:
     assert float(taught.total(0.5)) == pytest.approx(2 + 0.1 * TAUGHT_WEIGHT)
     assert set(taught.values()) == {"token", "character", "guide", "distance"}
     assert "distance" not in Losses(token, other, other).values()
+
+
+def test_what_a_taught_models_decoder_learns_leaves_the_encoder_alone() -> None:
+    from training.model import ModelSize, Whisper
+
+    size = ModelSize(n_vocab=60, first_timestamp=40, n_state=32, n_head=2, n_encoder_layers=1, n_decoder_layers=1)
+    for is_taught in (False, True):
+        model = Whisper(size)
+        tokens = torch.zeros(1, 3, dtype=torch.long)
+        _, logits, _ = model(torch.randn(1, size.n_mels, 100), tokens, tokens == 0, is_taught=is_taught)
+        logits.pow(2).sum().backward()
+        assert (model.model.encoder.conv1.weight.grad is None) == is_taught
+        assert model.model.decoder.embed_tokens.weight.grad is not None

@@ -1,4 +1,4 @@
-"""Parallel clips: what is heard is a voice of flite's, and the track tells its spectrum and the other's."""
+"""Parallel clips: voices of flite's say the same at the same time, and tracks tell their spectra."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from training.clips import FRAME_SAMPLES, trimmed
+from training.diphone_voice import phones_of
 from training.flite_library import PITCH, Prediction, StatisticalVoice
-from training.parallel import BASES, TRACK, base_voice, other_base, say_parallel, with_another_pitch
+from training.parallel import GROUP, TRACK, diphone_voice, say_parallel, statistical_voice, with_another_pitch
 from training.voices import HELD_OUT_FLITE_VOICE, Voice
 
 TEXT = "She had your dark suit in greasy wash water all year."
@@ -25,9 +26,13 @@ def flite() -> None:
         pytest.skip("flite is not installed")
 
 
-def test_the_voice_that_is_held_out_is_no_base() -> None:
-    assert HELD_OUT_FLITE_VOICE not in BASES
-    assert [other_base(name) for name in BASES] == list(reversed(BASES))
+def test_the_voice_that_is_held_out_says_nothing() -> None:
+    assert not any(HELD_OUT_FLITE_VOICE in name for name in GROUP)
+
+
+def test_phones_end_with_their_last_state_and_equal_neighbours_are_two() -> None:
+    states = ["pau_1", "pau_2", "t_1", "t_1", "t_3", "t_1", "t_2", "aa_1"]
+    assert phones_of(states) == [("pau", 0.01), ("t", 0.025), ("t", 0.035), ("aa", 0.04)]
 
 
 def test_another_pitch_keeps_what_is_unvoiced_and_the_prediction_itself() -> None:
@@ -55,7 +60,7 @@ def test_an_unchanged_prediction_sounds_as_flite_says_it() -> None:
 
 @pytest.mark.usefixtures("flite")
 def test_a_voice_can_take_anothers_durations_and_has_its_own_again() -> None:
-    first, second = (base_voice(name) for name in BASES)
+    first, second = (statistical_voice(name) for name in ("slt", "awb"))
     lengths = []
     for timed_by in (None, first, None):
         with second.predicted(TEXT, timed_by=timed_by) as utterance:
@@ -66,14 +71,29 @@ def test_a_voice_can_take_anothers_durations_and_has_its_own_again() -> None:
 
 
 @pytest.mark.usefixtures("flite")
-def test_a_parallel_clip_has_a_row_for_every_frame() -> None:
-    clips = [say_parallel(TEXT, random.Random(seed), "train") for seed in range(6)]
-    assert {clip.info.voice for clip in clips} == set(BASES)
-    for clip in clips:
-        assert clip.track is not None
-        assert clip.track.dtype == TRACK
-        assert abs(len(clip.track) * FRAME_SAMPLES - len(clip.pcm)) <= FRAME_SAMPLES
-        spoken = [state for state in clip.track["state"] if not state.startswith(b"pau")]
-        assert len(spoken) > 0.8 * len(clip.track)
-    again = say_parallel(TEXT, random.Random(0), "train")
-    assert abs(len(clips[0].pcm) - len(again.pcm)) <= 2 * FRAME_SAMPLES, "only the noise in it is drawn anew"
+def test_the_diphone_voice_says_each_phone_as_long_as_it_is_told() -> None:
+    with statistical_voice("slt").predicted(TEXT) as utterance:
+        phones = phones_of(utterance.prediction.states)
+    for slower in (1.0, 1.5):
+        wanted = [(name, slower * end_s) for name, end_s in phones]
+        pcm = diphone_voice().say(TEXT, wanted, pitch_hz=100, pitch_spread_hz=10)
+        assert len(pcm) / 16_000 == pytest.approx(wanted[-1][1], abs=0.15)
+    with pytest.raises(ValueError, match="other phones; leave the sentence out"):
+        diphone_voice().say(TEXT, phones[:-3], pitch_hz=100, pitch_spread_hz=10)
+
+
+@pytest.mark.usefixtures("flite")
+def test_the_clips_of_a_group_say_the_same_at_the_same_time() -> None:
+    clips = say_parallel(TEXT, random.Random(1), "train")
+    assert tuple(clip.info.voice for clip in clips) == GROUP
+    assert len({len(clip.pcm) for clip in clips}) == 1
+    tracks = [clip.track for clip in clips if clip.track is not None]
+    spoken = np.array([not state.startswith(b"pau") for state in tracks[0]["state"]])
+    for track, clip in zip(tracks, clips, strict=True):
+        assert track.dtype == TRACK
+        assert len(track) * FRAME_SAMPLES == len(clip.pcm)
+        np.testing.assert_array_equal(track["state"], tracks[0]["state"])
+    loudness = [track["spectrum"][spoken, 0].astype(float) for track in tracks]
+    correlations = np.corrcoef(np.stack(loudness))
+    assert correlations[0, 1] == pytest.approx(1)
+    assert correlations[0, 2:].min() > 0.6, "vowels are loud and stops are not, at the same time"
