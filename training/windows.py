@@ -139,17 +139,20 @@ class WindowMaker:
     def __init__(self, store: ClipStore, split: str, families: tuple[str, ...] = ()) -> None:
         self._store = store
         self._spoken: list[int] = []
+        self._parallel: list[int] = []
         self._by_voice: dict[str, list[int]] = defaultdict(list)
         self._digits: dict[str, list[int]] = defaultdict(list)
         for index in store.select(split, families):
             info = store.infos[index]
             if info.family == "digits":
                 self._digits[info.voice].append(index)
+            elif info.family == "parallel":
+                if info.voice == PLAIN_VOICE:
+                    self._parallel.append(index)
             else:
                 self._spoken.append(index)
                 self._by_voice[info.voice].append(index)
         self._speakers = sorted(self._digits)
-        self._parallel = [i for i in store.select(split, ("parallel",)) if store.infos[i].voice == PLAIN_VOICE]
 
     def window(self, rng: random.Random, plan: WindowPlan) -> Window:
         """One window; the same generator state gives the same window."""
@@ -220,11 +223,12 @@ class WindowMaker:
             index = next((i for i in others if self._store.n_samples(i) <= room), index)
         clip = self._store.clip(index)
         length_ms = len(clip.pcm) / SAMPLES_PER_MS
-        plain = _wave(clip.pcm)
-        other = self._store.clip(index + cast.heard)
-        heard = _wave(other.pcm)
+        heard = plain = _wave(clip.pcm)
+        if cast.heard:
+            clip = self._store.clip(index + cast.heard)
+            heard = _wave(clip.pcm)
         if cast.speaker:
-            heard = said_by(cast.speaker, other, heard)
+            heard = said_by(cast.speaker, clip, heard)
         return np.stack([heard, plain]), Sentence(pieces_of(clip.info, length_ms), 0.0, length_ms)
 
     def _digit_string(self, rng: random.Random, plan: WindowPlan) -> tuple[Wave, Sentence]:

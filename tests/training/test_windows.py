@@ -49,6 +49,8 @@ def test_as_many_windows_as_wanted_are_of_parallel_clips(tmp_path: Path) -> None
         windows = [maker.window(rng, plan) for _ in range(60)]
         num_parallel = sum((window.pcm != window.plain).any() for window in windows)
         assert fewest <= num_parallel <= most
+        said = {sentence.text for window in windows for sentence in window.sentences}
+        assert ("Hello." in said) == (most > 0), "parallel clips are in no other window"
     assert all("Hello" in sentence.text for window in windows for sentence in window.sentences)
 
 
