@@ -115,7 +115,8 @@ def adopted(_progress: float) -> Difficulty:
         no_speech_share=0.02,
         cut_share=0.05,
         digits_share=0.06,
-        parallel_share=0.5,
+        frequent_voices=RELIABLE,
+        parallel_share=0.3,
     )
 
 

@@ -145,11 +145,10 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the windows with errors")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
     parser.add_argument("--compute-type", choices=get_args(ComputeType), default="auto")
+    parser.add_argument("--beam-size", type=int, default=1, help="1: greedy, as the server is unless told otherwise")
     args = parser.parse_args()
-    listener, store = (
-        Listener(args.model or args.work / "export", args.threads, args.compute_type),
-        ClipStore(args.work / "clips"),
-    )
+    listener = Listener(args.model or args.work / "export", args.threads, args.compute_type, args.beam_size)
+    store = ClipStore(args.work / "clips")
     scores = []
     for test in (*CLOSED_SETS, *OPEN_SETS):
         if args.sets in test.name and store.select(test.split, (test.family,)):

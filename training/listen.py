@@ -23,9 +23,16 @@ MAX_NEW_TOKENS = 440
 class Listener:
     """An exported model behind the engine that the server would choose."""
 
-    def __init__(self, folder: Path, num_threads: int = 0, compute_type: ComputeType = "auto") -> None:
+    def __init__(
+        self, folder: Path, num_threads: int = 0, compute_type: ComputeType = "auto", beam_size: int = 1
+    ) -> None:
         options = EngineOptions(
-            str(folder), folder, max_new_tokens=MAX_NEW_TOKENS, num_threads=num_threads, compute_type=compute_type
+            str(folder),
+            folder,
+            max_new_tokens=MAX_NEW_TOKENS,
+            num_threads=num_threads,
+            compute_type=compute_type,
+            beam_size=beam_size,
         )
         self._engine = open_engine(options)
 

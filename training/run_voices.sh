@@ -15,7 +15,8 @@ python="${PYTHON:-python3}"
 "$python" -m training.speech --work "$work" --espeak "${ESPEAK:-20000}" --flite "${FLITE:-6000}" \
   --parallel "${PARALLEL:-6000}" ${DIGITS:+--digits "$DIGITS"}
 [ -e "$work/checkpoint.pt" ] || "$python" -m training.adopt --model "$model" --work "$work"
+[ -e "$work/adopted.pt" ] || cp "$work/checkpoint.pt" "$work/adopted.pt"
 "$python" -m training.train --work "$work" --curriculum adopted --teacher "$model" \
-  --steps "${STEPS:-2000}" --rate 1e-3 --positions 4800 --keep 250
-"$python" -m training.export --work "$work" --last 4
+  --steps "${STEPS:-2000}" --rate 8e-4 --positions 4800
+"$python" -m training.export --work "$work" --checkpoints "$work/adopted.pt" "$work/checkpoint.pt"
 "$python" -m training.evaluate --work "$work"
