@@ -106,7 +106,9 @@ def grown(progress: float) -> Difficulty:
 
 
 def adopted(_progress: float) -> Difficulty:
-    """For a finished model that learns further voices: everything at once, parallel clips above all."""
+    """For a finished model that learns further voices: everything at once, parallel clips, which hold flite's
+    voices, in three windows of ten.
+    """
     return replace(
         GROWN,
         lengths_ms=(5000, 8000, 15000, 30000),
