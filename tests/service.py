@@ -99,6 +99,7 @@ class FakeSpool:
     block_s: float = 1.0
     error: Exception | None = None  # raised after the last block
     is_truncated: bool = False
+    is_damaged: bool = False
     num_read_samples: int = 0
 
     def blocks(self) -> Iterator[Pcm]:
@@ -115,6 +116,7 @@ class FakeSpool:
 class FakePcmStream:
     spool: FakeSpool
     is_truncated: bool = False
+    is_damaged: bool = False
     duration_hint_ms: int | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +125,7 @@ class FakePcmStream:
     async def __aiter__(self) -> AsyncIterator[Pcm]:
         for block in self.spool.blocks():
             yield block
-        self.is_truncated = self.spool.is_truncated
+        self.is_truncated, self.is_damaged = self.spool.is_truncated, self.spool.is_damaged
 
 
 class FakeDecoder:

@@ -119,6 +119,27 @@ def test_a_source_that_breaks_off_is_told_and_3(cli: Cli, tmp_path: Path) -> Non
     assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
 
 
+def test_a_source_that_is_damaged_on_the_way_is_told_and_3(cli: Cli, tmp_path: Path) -> None:
+    flac = bytearray((ROOT / "samples" / "code.flac").read_bytes())
+    flac[len(flac) // 2 : len(flac) // 2 + 3000] = bytes(3000)
+    (tmp_path / "damaged.flac").write_bytes(flac)
+    ended = cli.run("transcribe", "damaged.flac")
+    notice = "parts of the file can't be decoded; their text is missing, and later times may be early."
+    assert (ended.code, ended.stderr) == (3, f"asr-api: damaged.flac: {notice}\n")
+    assert json.loads(cli.run("transcribe", "damaged.flac", "--format", "json").stdout)["damaged"] is True
+
+
+def test_formats_that_cannot_tell_what_is_doubtful_leave_it_to_stderr(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(1, 2, 3))
+    script = Script(invented=(2,))
+    for name in ("text", "srt", "vtt"):
+        ended = cli.run("transcribe", "a.wav", "--format", name, script=script)
+        notice = "passages that may be wrong or were left out: 1; --format json tells which."
+        assert (ended.code, ended.stderr) == (0, f"asr-api: a.wav: {notice}\n")
+    ended = cli.run("transcribe", "a.wav", "--format", "json", script=script)
+    assert (ended.stderr, len(json.loads(ended.stdout)["omitted"])) == ("", 1)
+
+
 def test_a_source_whose_name_is_no_text_is_named_all_the_same(tmp_path: Path) -> None:
     for name in (b"a.wav", b"caf\xe9.wav"):
         (tmp_path / os.fsdecode(name)).write_bytes(wav(1))

@@ -164,10 +164,14 @@ async def test_the_language_is_passed_on_and_reported() -> None:
             await collect(service.parts(say([1]), language="tlh"))
 
 
-async def test_a_source_that_breaks_off_is_told_as_far_as_it_goes() -> None:
+@pytest.mark.parametrize("flaw", ["is_truncated", "is_damaged"])
+async def test_a_source_that_breaks_off_or_is_damaged_is_told_as_far_as_it_goes(flaw: str) -> None:
     async with running() as service:
-        parts = [part async for part in service.parts(FakeSpool(say(range(1, 41)), is_truncated=True))]
-        assert [part.is_truncated for part in parts] == [False] * (len(parts) - 1) + [True]
+        spool = FakeSpool(say(range(1, 41)))
+        setattr(spool, flaw, True)
+        parts = [part async for part in service.parts(spool)]
+        assert [getattr(part, flaw) for part in parts] == [False] * (len(parts) - 1) + [True]
+        assert [part.is_truncated for part in parts] != [part.is_damaged for part in parts]
         assert "".join(segment.text for part in parts for segment in part.segments) == text_of(range(1, 41))
 
 

@@ -253,6 +253,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
         args.keep,
         args.positions,
         args.rate,
+        seed=args.seed,
         decoder_share=TAUGHT_DECODER_SHARE if args.teacher else 1.0,
     )
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
@@ -271,6 +272,7 @@ def main() -> None:
     parser.add_argument("--keep", type=int, default=0, metavar="STEPS", help="keep a checkpoint, too, every so many")
     parser.add_argument("--positions", type=int, default=6000, help="encoder positions a step, over all processes")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=Recipe().seed, help="of everything drawn; default: %(default)s")
     for name, flag in SIZES.items():
         default = ModelSize.__dataclass_fields__[name].default
         parser.add_argument(flag, dest=name, type=int, help=f"of a new model; default: {default}")

@@ -65,7 +65,7 @@ class Transcriber:
                     segments, omitted = stitcher.push(span, heard), shifted(heard.omitted, span.start_ms)
                     language, end_ms = heard.language or language, span.end_ms
                     yield TranscriptPart(segments, end_ms - span.overlap_after_ms, language, omitted=omitted)
-                yield TranscriptPart(stitcher.finish(), end_ms, language, pcm.is_truncated)
+                yield TranscriptPart(stitcher.finish(), end_ms, language, pcm.is_truncated, is_damaged=pcm.is_damaged)
 
     async def _cut(self, pcm: PcmStream, lane: Lane, options: TranscribeOptions) -> AsyncGenerator[Window, None]:
         """Windows while decoding goes on; decoding pauses while the lane holds as many as it may."""
@@ -165,4 +165,4 @@ async def collect(parts: AsyncGenerator[TranscriptPart, None]) -> Transcript:
             if part.language is not None:
                 spoken_ms[part.language] += sum(segment.end_ms - segment.start_ms for segment in part.segments)
     language = max(spoken_ms, key=spoken_ms.__getitem__, default=None)
-    return Transcript(tuple(segments), part.audio_ms, language, part.is_truncated, tuple(omitted))
+    return Transcript(tuple(segments), part.audio_ms, language, part.is_truncated, tuple(omitted), part.is_damaged)

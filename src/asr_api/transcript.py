@@ -147,6 +147,7 @@ class TranscriptPart:
     language: str | None = None
     is_truncated: bool = False  # the source broke off here; only ever in the last part
     omitted: tuple[Segment, ...] = ()
+    is_damaged: bool = False  # something between could not be decoded; only ever in the last part
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,14 @@ class Transcript:
     language: str | None = None
     is_truncated: bool = False  # the source broke off: this is the part that could be decoded
     omitted: tuple[Segment, ...] = ()
+    is_damaged: bool = False  # something between could not be decoded, and is missing
 
     @property
     def text(self) -> str:
         return "".join(segment.text for segment in self.segments)
+
+    @property
+    def num_doubts(self) -> int:
+        """Segments whose text may be wrong, or that were left out because nobody seemed to speak."""
+        qualities = [segment.quality for segment in self.segments]
+        return len(self.omitted) + sum(1 for quality in qualities if quality is not None and quality.doubts)

@@ -29,6 +29,11 @@ class Decoded:
     pcm: Pcm
     duration_hint_ms: int | None
     is_truncated: bool
+    is_damaged: bool
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.is_truncated or self.is_damaged)
 
 
 def spool_of(data: bytes) -> Spool:
@@ -72,7 +77,7 @@ async def decode(decoder: Decoder, data: bytes) -> Decoded:
         async with decoder.open(spool) as stream:
             blocks = [block async for block in stream]
             pcm = np.concatenate(blocks)
-            return Decoded(pcm, stream.duration_hint_ms, stream.is_truncated)
+            return Decoded(pcm, stream.duration_hint_ms, stream.is_truncated, stream.is_damaged)
 
 
 async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded | str]:

@@ -140,6 +140,7 @@ async def test_chunked_and_endless_bodies(servers: Servers) -> None:
         (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "url_fetch_failed"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", "url_fetch_failed"),
         (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
+        (b"HTTP/1.1 429 Later\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
         (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
         (b"not http at all\r\n\r\n", "url_upstream_error"),
         (b"", "url_upstream_error"),
@@ -153,8 +154,8 @@ async def test_chunked_and_endless_bodies(servers: Servers) -> None:
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", "url_upstream_error"),
     ],
     ids=[
-        "404", "401", "206", "204", "500", "no location", "no http", "closed", "short", "two lengths", "long by header",
-        "endless", "gzip", "drips", "no headers", "huge header",
+        "404", "401", "206", "204", "500", "429", "no location", "no http", "closed", "short", "two lengths",
+        "long by header", "endless", "gzip", "drips", "no headers", "huge header",
     ],
 )  # fmt: skip
 async def test_what_a_server_may_answer(servers: Servers, answer: bytes, code: str) -> None:

@@ -53,7 +53,7 @@ async def test_the_reply_is_the_originals() -> None:
     assert float(reply.headers["x-realtime-factor"]) == pytest.approx(2.5 / elapsed_s, rel=0.1)
     names = ("x-model-id", "x-gpu-name", "x-salad-machine-id", "x-salad-container-group-id", "x-request-id")
     assert [reply.headers[name] for name in names] == ["fake/model", "Fake Processor?", "machine-1", "group-1", "abc-1"]
-    assert "x-audio-truncated" not in reply.headers
+    assert not {"x-audio-truncated", "x-audio-damaged"} & set(reply.headers)
     assert fake.bodies == [AUDIO]
     assert fake.num_open_requests == 0
 
@@ -162,11 +162,13 @@ async def test_the_language_and_what_is_doubtful_are_in_the_headers() -> None:
 
 
 async def test_silence_and_a_broken_off_file_are_answers() -> None:
-    fake = FakeTranscriber(parts=(TranscriptPart((), 0), TranscriptPart((), 9_000, is_truncated=True)))
+    last = TranscriptPart((), 9_000, is_truncated=True, is_damaged=True)
+    fake = FakeTranscriber(parts=(TranscriptPart((), 0), last))
     async with client(fake) as http:
         reply = await http.post("/asr", content=AUDIO)
     assert reply.json() == {"text": "", "chunks": []}
-    assert (reply.headers["x-audio-length"], reply.headers["x-audio-truncated"]) == ("9.000", "1")
+    names = ("x-audio-length", "x-audio-truncated", "x-audio-damaged")
+    assert [reply.headers[name] for name in names] == ["9.000", "1", "1"]
 
 
 NESTED, LONG_NUMBER = b'{"url":' + b"[" * 50_000, b'{"url":' + b"1" * 5_000 + b"}"

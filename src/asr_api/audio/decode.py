@@ -69,12 +69,13 @@ class PcmStream:
 
     duration_hint_ms: declared by the file, or measured where it declares none; None if neither is possible
     is_truncated:     known after the last block: the file broke off, and this was the part that could be decoded
+    is_damaged:       likewise: on the way there was something that could not be decoded
     Errors while iterating: InvalidAudio, EmptyAudio, AudioTooShort, AudioTooLong, DecodeTimeout.
     """
 
     def __init__(self, worker: DecodeProcess, limits: DecodeLimits) -> None:
         self.duration_hint_ms: int | None = None
-        self.is_truncated = False
+        self.is_truncated = self.is_damaged = False
         self._worker = worker
         self._limits = limits
         self._num_samples = 0
@@ -89,7 +90,8 @@ class PcmStream:
         kind, payload = await self._next_frame()
         if kind != b"P":
             self._is_finished = True
-            self.is_truncated = bool(json.loads(payload)["is_truncated"])
+            ending = json.loads(payload)
+            self.is_truncated, self.is_damaged = bool(ending["is_truncated"]), bool(ending["is_damaged"])
             raise StopAsyncIteration
         pcm: Pcm = np.frombuffer(payload, dtype="<i2")
         self._num_samples += len(pcm)
@@ -228,7 +230,9 @@ def _error(code: str, reason: str, value: float, limits: DecodeLimits) -> AsrErr
 
 
 _DAMAGE: dict[str, Callable[[float, DecodeLimits], str]] = {
-    "damaged": lambda _value, _limits: "The audio cannot be decoded: it is damaged or encrypted; re-encode it.",
+    "damaged": lambda _value, _limits: (
+        "The audio cannot be decoded: it is damaged, incomplete or encrypted; send all of it, or re-encode it."
+    ),
     "codec": lambda _value, _limits: "The audio is encoded in a way that this server does not read; re-encode it.",
     "memory": lambda _value, _limits: "The audio needs more memory to decode than is allowed; re-encode it.",
     "rate": lambda value, limits: (

@@ -146,7 +146,7 @@ def _redirected(hop: httpx.URL, location: str) -> httpx.URL:
 
 async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
     status = response.status_code
-    if status >= 500:
+    if status >= 500 or status in {408, 429}:  # ours was not the fault
         raise UrlUpstreamError(f"The link's server answered with status {status}; try again later.")
     if status != 200:
         raise UrlFetchFailed(f"The link's server answered with status {status}; check the link.")
@@ -154,7 +154,9 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
         raise UrlFetchFailed("The link's server compressed the file though asked not to; upload the file instead.")
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
-        raise MediaTooLarge(f"The media is larger than {policy.max_media_bytes:,} bytes, the limit here.")
+        raise MediaTooLarge(
+            f"The media is larger than {policy.max_media_bytes:,} bytes, the limit here; compress or split it."
+        )
     chunks = _fast_enough(response.aiter_raw(), policy)
     return await spool_chunks(chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge)
 

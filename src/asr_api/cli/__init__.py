@@ -1,8 +1,8 @@
 """`asr-api serve`, `asr-api transcribe`, `asr-api bench` and `asr-api models`.
 
 In: a command line. Out: transcripts on stdout or in files, everything else on stderr, and an exit code for scripts:
-0 all is well, 1 a source failed, 2 it could not start, 3 a source broke off and only its good part was transcribed,
-130 interrupted. Every setting is a flag, too, and so is every parameter of a request.
+0 all is well, 1 a source failed, 2 it could not start, 3 a source broke off or is damaged, and only what is good of it
+was transcribed, 130 interrupted. Every setting is a flag, too, and so is every parameter of a request.
 Heavy libraries are imported when a command needs them, so that --help is quick.
 """
 
@@ -27,8 +27,8 @@ from asr_api.parameters import PARAMETERS, Given
 from asr_api.setting import flag_of, is_server_only
 
 OK, SOURCE_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
-EXIT_CODES = """exit codes: 0 all is well; 1 a source failed; 2 it could not start; 3 a source broke off, and only its
-good part was transcribed; 130 interrupted"""
+EXIT_CODES = """exit codes: 0 all is well; 1 a source failed; 2 it could not start; 3 a source broke off or is damaged,
+and only what is good of it was transcribed; 130 interrupted"""
 BENCH_EXIT_CODES = "exit codes: 0 all is well; 1 the recording failed; 2 it could not start; 130 interrupted"
 MIN_BENCH_S, MAX_BENCH_S = 1, 3600
 MAX_AT_ONCE = 256  # clients and slots of a benchmark

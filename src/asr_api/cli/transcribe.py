@@ -29,7 +29,7 @@ from asr_api.parameters import Given, check_parameters, read_parameters
 from asr_api.transcriber import Transcriber, collect
 from asr_api.transcript import Transcript, TranscriptPart
 
-OK, SOURCE_FAILED, SOURCE_TRUNCATED = 0, 1, 3
+OK, SOURCE_FAILED, SOURCE_INCOMPLETE = 0, 1, 3
 STDIN_BLOCK_BYTES = 2**16
 MAX_AT_ONCE = 16  # sources; each brings several windows, so that fewer already fill the engine
 BAR = "{percentage:3.0f}% {bar:20} {n:.0f}/{total:.0f} s of audio, {desc} [{elapsed}<{remaining}]"
@@ -39,7 +39,7 @@ class Ending(enum.Enum):
     """How a source ended."""
 
     WHOLE = enum.auto()
-    TRUNCATED = enum.auto()
+    INCOMPLETE = enum.auto()
     FAILED = enum.auto()
 
 
@@ -59,7 +59,7 @@ async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[
             endings = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
     if Ending.FAILED in endings:
         return SOURCE_FAILED
-    return SOURCE_TRUNCATED if Ending.TRUNCATED in endings else OK
+    return SOURCE_INCOMPLETE if Ending.INCOMPLETE in endings else OK
 
 
 async def _transcribe_in_order(
@@ -92,11 +92,19 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
         return Ending.FAILED
     finally:
         progress.finish_source()
-    if not transcript.is_truncated:
-        return Ending.WHOLE
     with progress.paused():
-        sys.stderr.write(f"asr-api: {source.name}: the file breaks off; this is the text of its good part.\n")
-    return Ending.TRUNCATED
+        sys.stderr.writelines(f"asr-api: {source.name}: {notice}\n" for notice in _notices(transcript, output))
+    return Ending.INCOMPLETE if transcript.is_truncated or transcript.is_damaged else Ending.WHOLE
+
+
+def _notices(transcript: Transcript, output: Output) -> Iterator[str]:
+    """What people should know of a transcript and may not see in it."""
+    if transcript.is_truncated:
+        yield "the file breaks off; this is the text of its good part."
+    if transcript.is_damaged:
+        yield "parts of the file can't be decoded; their text is missing, and later times may be early."
+    if transcript.num_doubts and output.format.name != "json":
+        yield f"passages that may be wrong or were left out: {transcript.num_doubts}; --format json tells which."
 
 
 async def _read_stdin() -> AsyncIterator[bytes]:

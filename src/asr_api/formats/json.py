@@ -31,7 +31,7 @@ def detailed_json(transcript: Transcript) -> str:
     A segment has "words" (`{"word", "start", "end", "probability"}`) where they were asked for; under OpenAI's names
     "temperature", "avg_logprob", "compression_ratio" and "no_speech_prob" where the model can tell; and "doubts" where
     its text may be wrong. "omitted" (`{"start", "end", "text", "reasons"}`) is what the model wrote where nobody spoke;
-    "truncated" says that the source broke off.
+    "truncated" says that the source broke off, "damaged" that parts of it could not be decoded.
     """
     body: Json = {
         "text": transcript.text.strip(),
@@ -43,6 +43,8 @@ def detailed_json(transcript: Transcript) -> str:
         body["omitted"] = [_span(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted]
     if transcript.is_truncated:
         body["truncated"] = True
+    if transcript.is_damaged:
+        body["damaged"] = True
     return json.dumps(body, ensure_ascii=False) + "\n"
 
 

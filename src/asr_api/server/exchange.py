@@ -45,7 +45,7 @@ class Exchange:
         """Raises BodyTooLarge."""
         if num_bytes > self._max_body_bytes:
             limit_mb = self._max_body_bytes / 1024**2
-            raise BodyTooLarge(f"The body has more than {limit_mb:g} MiB (MAX_UPLOAD_MB); send less, or a link to it.")
+            raise BodyTooLarge(f"The body has more than {limit_mb:g} MiB (MAX_UPLOAD_MB); compress or split it.")
 
     async def receive(self) -> Message:
         """As ASGI's receive. Raises BodyTooLarge and RequestTimeout."""

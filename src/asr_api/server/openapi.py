@@ -108,6 +108,7 @@ _TEXT_HEADERS = {
     "x-language": "Code of the language that most of it is in; absent where the model can't tell.",
     "x-transcript-doubts": "How many segments may be wrong or were omitted because nobody spoke; else absent.",
     "x-audio-truncated": "1 when the file broke off and this is the text of its good part; else absent.",
+    "x-audio-damaged": "1 when parts of the file could not be decoded and are missing; else absent.",
 }
 _TIMESTAMP = {
     "type": "array",
@@ -135,8 +136,8 @@ _CHUNK = {
 _OMITTED = {
     "type": "array",
     "description": (
-        "What the model wrote where nobody spoke, and is no part of the text; with an empty text, something loud in "
-        "which it heard nothing. Absent where there is none."
+        "What the model wrote where nobody spoke, and is no part of the text; with an empty text, a rest of a window "
+        "as loud as the speech before it in which it heard nothing. Absent where there is none."
     ),
     "items": {
         "type": "object",

@@ -2,7 +2,8 @@
 out on it:
 
     R  ready for a job          H  the headers are read: {"duration_ms"}
-    P  PCM, s16le 16 kHz mono   E  the end: {"is_truncated"}, or {"code", "reason", "value"} of an error
+    P  PCM, s16le 16 kHz mono   E  the end: {"is_truncated", "is_damaged"}, or {"code", "reason",
+                               "value"} of an error
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Health:
 
     def __init__(self, messages: list[tuple[int, str, str]]) -> None:
         self.num_errors = 0
+        self.has_recovered = False  # after trouble good packets came again
         self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest trouble
         self._messages = messages  # (level, source, text), which the library goes on filling
 
@@ -53,15 +55,23 @@ class Health:
     def is_bad_at_the_end(self) -> bool:
         return self._num_good <= PARSER_DELAY_PACKETS
 
+    def note_headers(self) -> None:
+        """Once when they are read: what was said of them, or of pictures, is no lost sound."""
+        self.num_errors += self._has_complained()
+
     def note(self, *, is_packet: bool, has_failed: bool) -> None:
         """Once for every packet, and once for the end."""
-        has_complained = any(level <= av.logging.ERROR or "corrupt" in text for level, _, text in self._messages)
-        self._messages.clear()
-        if has_failed or has_complained:
+        if self._has_complained() or has_failed:
             self.num_errors += 1
             self._num_good = 0
         else:
+            self.has_recovered |= is_packet and self._num_good == PARSER_DELAY_PACKETS
             self._num_good += is_packet
+
+    def _has_complained(self) -> bool:
+        has_complained = any(level <= av.logging.ERROR or "corrupt" in text for level, _, text in self._messages)
+        self._messages.clear()
+        return has_complained
 
 
 def work(channel: socket.socket) -> None:
@@ -87,12 +97,13 @@ def work(channel: socket.socket) -> None:
 
 
 def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> dict[str, bool]:
-    """Sends the length, then the PCM as it is decoded; returns how the media ended."""
+    """Sends the length, then the PCM as it is decoded; returns whether that was all of the media."""
     with open_media(media) as container:
         stream = audio_stream(container, job)
         file_clock = timeline(container, stream)
         length_s, clock = declared_s(container, stream, file_clock), Clock(file_clock)
         is_certain = is_exact(container, stream, media)
+        health.note_headers()
         if not 0 < length_s <= job.max_audio_s:  # silent headers, or a claim that has to be checked
             length_s, is_certain = measured_s(Media(media.fd), job), False
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
@@ -104,7 +115,8 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
         raise media.blame() if health.num_errors else Refused("empty_audio")
     heard_s = num_samples / RATE_HZ - (clock.gaps_s if health.num_errors else 0.0)  # silence for damage is no sound
     is_short = is_certain and heard_s < length_s - TRUNCATION_S
-    return {"is_truncated": not is_open and (health.is_bad_at_the_end or is_short or is_cut)}
+    is_truncated = not is_open and (health.is_bad_at_the_end or is_short or is_cut)
+    return {"is_truncated": is_truncated, "is_damaged": health.has_recovered}
 
 
 def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:

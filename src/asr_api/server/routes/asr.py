@@ -98,17 +98,13 @@ def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict
     }
     if transcript.is_truncated:
         headers["x-audio-truncated"] = "1"
+    if transcript.is_damaged:
+        headers["x-audio-damaged"] = "1"
     if transcript.language is not None:
         headers["x-language"] = transcript.language
-    if num_doubts := _num_doubts(transcript):
-        headers["x-transcript-doubts"] = str(num_doubts)
+    if transcript.num_doubts:
+        headers["x-transcript-doubts"] = str(transcript.num_doubts)
     return headers
-
-
-def _num_doubts(transcript: Transcript) -> int:
-    """Segments whose text may be wrong, or that were left out because nobody seemed to speak."""
-    qualities = [segment.quality for segment in transcript.segments]
-    return len(transcript.omitted) + sum(1 for quality in qualities if quality is not None and quality.doubts)
 
 
 def _printable(text: str) -> str:
