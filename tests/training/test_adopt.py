@@ -22,7 +22,7 @@ def test_the_built_in_model_comes_back_with_all_but_its_characters() -> None:
     weights, again = load_file(BUILTIN / "model.safetensors"), tensors(exported_model(BUILTIN, Vocabulary(BUILTIN)))
     assert weights.keys() == again.keys()
     for name, tensor in weights.items():
-        torch.testing.assert_close(again[name].float(), tensor.float(), atol=2e-2, rtol=0, msg=name)
+        torch.testing.assert_close(again[name].float(), tensor.float(), atol=2e-2, rtol=2**-10, msg=name)
 
 
 def test_an_export_that_lacks_weights_is_refused(tmp_path: Path) -> None:
