@@ -1,6 +1,5 @@
 """A batch and the model → what is to be made small: tokens, characters, where the decoder looks, and how far the model
 is from a teacher that hears the same by the plain voice. Where there is a teacher, nothing else teaches the encoder.
-Where the encoder is fixed, the decoder reads it as if it had strayed by less or more than it has.
 
 Knows nothing about steps or optimizers.
 """
@@ -26,8 +25,6 @@ GUIDED_HEADS = 1
 GUIDE_WEIGHT = 0.4
 MAX_EXACT_POSITIONS = 45
 """A span of more than 0.9 s is no word whose time the synthesiser told."""
-MOST_STRAYING, STRAYING_NOISE = 1.3, 0.1
-"""For a decoder that learns alone: how many times as far from the plain voice as it is a voice may be, and noise."""
 TAUGHT_WEIGHT = 12.0
 """Of the distance from the teacher, whose gradients agree from batch to batch; the others' hardly do."""
 
@@ -59,13 +56,9 @@ def losses_of(model: Whisper, batch: Batch, log_mel: LogMel, teacher: Encoder | 
     mel = log_mel(batch.pcm, batch.warps, batch.gains, batch.ripples)
     is_short = quick_dtype(mel.device) == torch.bfloat16
     with torch.autocast(mel.device.type, dtype=torch.bfloat16, enabled=is_short):
-        encoder, wanted = model.model.encoder, batch.labels != IGNORED
-        audio = encoder(mel)
-        heard = audio.detach() if teacher else audio
-        characters = model.characters(heard)
-        if not audio.requires_grad:
-            heard = strayed(heard, encoder(log_mel(batch.plain)))
-        logits, attention = model(heard, batch.tokens, wanted, GUIDED_HEADS)
+        wanted = batch.labels != IGNORED
+        audio, logits, attention = model(mel, batch.tokens, wanted, GUIDED_HEADS, teacher is not None)
+        characters = model.characters(audio.detach() if teacher else audio)
         distance = None
         if teacher:
             with torch.no_grad():
@@ -77,16 +70,6 @@ def losses_of(model: Whisper, batch: Batch, log_mel: LogMel, teacher: Encoder | 
         guide_loss(attention, batch.spans),
         distance,
     )
-
-
-def strayed(heard: Tensor, plain: Tensor) -> Tensor:
-    """What is heard, nearer to the plain voice or farther from it, and noise; both: (batch, n_source, n_state).
-
-    So the decoder learns to be less sure of sounds and surer of words, as it has to be with a voice never heard.
-    """
-    shares = torch.rand(2, len(heard), 1, 1, device=heard.device)
-    noise = STRAYING_NOISE * shares[1] * plain.std() * torch.randn_like(heard)
-    return plain + MOST_STRAYING * shares[0] * (heard - plain) + noise
 
 
 def distance_loss(audio: Tensor, taught: Tensor) -> Tensor:

@@ -178,16 +178,20 @@ class Whisper(nn.Module):
         learned = self.model.decoder.embed_tokens.weight[: self.size.first_timestamp]
         return torch.cat([learned, self.timestamp_map(self.moments).to(learned.dtype)])
 
-    def forward(self, audio: Tensor, tokens: Tensor, wanted: Tensor, n_guided: int = 0) -> tuple[Tensor, list[Tensor]]:
-        """Teacher forcing; audio: what the encoder hears, (batch, n_source, n_state); wanted: (batch, n_ctx) bool,
-        where something is to be learned.
+    def forward(
+        self, log_mel: Tensor, tokens: Tensor, wanted: Tensor, n_guided: int = 0, is_taught: bool = False
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Teacher forcing; wanted: (batch, n_ctx) bool, where something is to be learned; is_taught: what the decoder
+        learns leaves the encoder alone.
 
-        Returns token logits (num_wanted, n_vocab) and attention.
+        Returns audio features (batch, n_source, n_state), token logits (num_wanted, n_vocab), attention.
         """
+        audio = self.model.encoder(log_mel)
         table = self.embeddings()
-        hidden, attention = self.model.decoder(embedding(tokens, table), audio, n_guided)
+        heard = audio.detach() if is_taught else audio
+        hidden, attention = self.model.decoder(embedding(tokens, table), heard, n_guided)
         hidden = hidden[wanted]
-        return hidden @ table.T.to(hidden.dtype), attention
+        return audio, hidden @ table.T.to(hidden.dtype), attention
 
 
 def _initialise(module: nn.Module) -> None:

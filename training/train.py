@@ -53,7 +53,7 @@ class Recipe:
     """Everything that shapes a run but the data. It ends after so many steps or minutes, whichever come first.
 
     keep_steps: every so many steps a checkpoint is kept besides the last, to be averaged; 0 keeps none;
-    decoder_share: of the rate, for all that is not the encoder; decoder_only: the encoder stays as it is
+    decoder_share: of the rate, for all that is not the encoder
     """
 
     steps: float = math.inf
@@ -67,7 +67,6 @@ class Recipe:
     clip_norm: float = 1.0
     seed: int = 1
     decoder_share: float = 1.0
-    decoder_only: bool = False
 
 
 @dataclass(slots=True)
@@ -118,7 +117,6 @@ def start_run(size: ModelSize, recipe: Recipe, folder: Path, device: torch.devic
     if saved:
         size = ModelSize(**saved["size"])
     model = Whisper(size).to(device)
-    model.model.encoder.requires_grad_(not recipe.decoder_only)
     averaged = {name: p.detach().clone() for name, p in model.state_dict().items()}
     run = Run(model, averaged, optimizers_for(model, recipe.weight_decay))
     if saved:
@@ -257,7 +255,6 @@ def work(rank: int, args: argparse.Namespace) -> None:
         args.rate,
         seed=args.seed,
         decoder_share=TAUGHT_DECODER_SHARE if args.teacher else 1.0,
-        decoder_only=args.decoder_only,
     )
     windows = WindowMaker(ClipStore(args.work / "clips"), "train")
     prompts = (args.work / "train.txt").read_text().splitlines()
@@ -279,9 +276,7 @@ def main() -> None:
     for name, flag in SIZES.items():
         default = ModelSize.__dataclass_fields__[name].default
         parser.add_argument(flag, dest=name, type=int, help=f"of a new model; default: {default}")
-    taught = parser.add_mutually_exclusive_group()
-    taught.add_argument("--decoder-only", action="store_true", help="the encoder stays as it is (decision 0021)")
-    taught.add_argument(
+    parser.add_argument(
         "--teacher",
         type=Path,
         metavar="FOLDER",
