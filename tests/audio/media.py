@@ -103,6 +103,9 @@ RECIPES = {
     "m4a-alac": Recipe("ipod", "alac", sample_format="s16p"),
     "mp4-video": Recipe("mp4", "aac", sample_format="fltp", video=True),
     "mov-pcm": Recipe("mov", "pcm_s16le"),
+    "mkv-recorder-video": Recipe(
+        "matroska", "libopus", 48_000, "mono", options=(("live", "1"),), video=True, is_seekable=False
+    ),
     "mkv-video": Recipe("matroska", "aac", sample_format="fltp", video=True),
     "aiff": Recipe("aiff", "pcm_s16be"),
     "au": Recipe("au", "pcm_s16be"),

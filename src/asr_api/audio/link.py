@@ -23,7 +23,7 @@ import httpx
 
 from asr_api.audio.addresses import is_dialable
 from asr_api.audio.policy import MediaPolicy
-from asr_api.audio.spool import Spool, spool_chunks
+from asr_api.audio.spool import TOO_LARGE, Spool, spool_chunks
 from asr_api.errors import (
     AsrError,
     InvalidUrl,
@@ -154,9 +154,7 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
         raise UrlFetchFailed("The link's server compressed the file though asked not to; upload the file instead.")
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
-        raise MediaTooLarge(
-            f"The media is larger than {policy.max_media_bytes:,} bytes, the limit here; compress or split it."
-        )
+        raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
     chunks = _fast_enough(response.aiter_raw(), policy)
     return await spool_chunks(chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge)
 

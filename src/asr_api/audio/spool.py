@@ -19,6 +19,7 @@ from asr_api.errors import AsrError, BodyTooLarge, RequestError, ServerOverloade
 
 FLUSH_BYTES = 2**20  # a write of this size takes a thread under 1 ms, and a hand-over to a thread costs 0.1 ms
 RETRY_AFTER_S = 30  # the spools of running requests are freed as they finish
+TOO_LARGE = "The media is larger than {:,} bytes, the limit here; compress or split it."
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
@@ -88,7 +89,7 @@ async def _limited(chunks: AsyncIterator[bytes], max_bytes: int, too_large: type
     async for chunk in chunks:
         left_bytes -= len(chunk)
         if left_bytes < 0:
-            raise too_large(f"The media is larger than {max_bytes:,} bytes, the limit here; compress or split it.")
+            raise too_large(TOO_LARGE.format(max_bytes))
         yield chunk
 
 

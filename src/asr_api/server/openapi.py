@@ -108,7 +108,7 @@ _TEXT_HEADERS = {
     "x-language": "Code of the language that most of it is in; absent where the model can't tell.",
     "x-transcript-doubts": "How many segments may be wrong or were omitted because nobody spoke; else absent.",
     "x-audio-truncated": "1 when the file broke off and this is the text of its good part; else absent.",
-    "x-audio-damaged": "1 when parts of the file could not be decoded and are missing; else absent.",
+    "x-audio-damaged": "1 when parts of the file can't be decoded: text is missing, and later times may be early.",
 }
 _TIMESTAMP = {
     "type": "array",

@@ -103,9 +103,9 @@ def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> di
         file_clock = timeline(container, stream)
         length_s, clock = declared_s(container, stream, file_clock), Clock(file_clock)
         is_certain = is_exact(container, stream, media)
-        health.note_headers()
         if not 0 < length_s <= job.max_audio_s:  # silent headers, or a claim that has to be checked
             length_s, is_certain = measured_s(Media(media.fd), job), False
+        health.note_headers()
         send(channel, b"H", json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         blocks = resampled(frames(container, stream, health), clock, job)
         num_samples = send_pcm(blocks, job, channel)
