@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from asr_api.engines.protocol import Engine, EngineInfo
-from asr_api.engines.scripted import Script, ScriptedEngine
+from tests.engines.scripted import Script, ScriptedEngine
 
 FOREIGN = ("fastapi", "starlette", "uvicorn", "pydantic", "httpx", "prometheus_client", "av", "pytest", "asyncio")
 

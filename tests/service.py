@@ -10,17 +10,17 @@ from typing import cast
 
 import psutil
 
-from asr_api.audio.decode import Decoder
-from asr_api.audio.source import Spool
-from asr_api.engine_process import EngineListener, EngineProcess, EngineState
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.sources.open_reference import Spool
+from asr_api.engine_process.supervisor import EngineListener, EngineProcess, EngineState
 from asr_api.engines.protocol import EngineInfo, WindowJob
-from asr_api.engines.scripted import Script, ScriptedEngine
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.scheduler import Scheduler
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import TranscriptPart
+from tests.engines.scripted import Script, ScriptedEngine
 
 
 @dataclass
@@ -32,7 +32,7 @@ class FakeClock:
 
 
 class InProcessEngine:
-    """An `EngineLink` whose steps are the test's: nothing happens until `step` or `die`."""
+    """An `EnginePort` whose steps are the test's: nothing happens until `step` or `die`."""
 
     def __init__(self, script: Script | None = None) -> None:
         self.script = script or Script()

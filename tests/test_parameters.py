@@ -8,13 +8,13 @@ from asr_api.audio import vad
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter
 from asr_api.options import TranscribeOptions
-from asr_api.parameters import MAX_TEXT_CHARS, PARAMETERS, Given, check_parameters, read_parameters
+from asr_api.parameters import MAX_TEXT_CHARS, PARAMETERS, RawParameter, check_parameters, read_parameters
 
 PLAIN = TranscribeOptions()
 
 
 def read(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> TranscribeOptions:
-    return read_parameters([Given(*one) for one in given], defaults)
+    return read_parameters([RawParameter(*one) for one in given], defaults)
 
 
 @pytest.mark.parametrize(

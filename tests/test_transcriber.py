@@ -14,8 +14,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from asr_api.engine_process import EngineProcess
-from asr_api.engines.scripted import HANG, MARKS, Script, say
+from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.errors import InvalidAudio, InvalidParameter, RequestCrashedWorker, ServerDraining, ServerOverloaded
 from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.options import TranscribeOptions
@@ -24,6 +23,7 @@ from asr_api.scheduler import Scheduler
 from asr_api.transcriber import collect
 from asr_api.transcript import Transcript, TranscriptPart
 from tests.engine_factories import scripted
+from tests.engines.scripted import HANG, MARKS, Script, say
 from tests.service import FakeDecoder, FakeSpool, InProcessEngine, num_open_things, reading, transcribed, transcriber_of
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from asr_api.cli import main
+from asr_api.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

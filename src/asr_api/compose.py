@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from asr_api.audio import vad
-from asr_api.audio.decode import DecodeLimits, Decoder
-from asr_api.audio.source import LocalPaths, MediaPolicy
-from asr_api.config import Settings, find_cache_folder
-from asr_api.engine_process import EngineProcess
-from asr_api.engines.checkpoint import BUILTIN, find_folder, resolve_checkpoint
+from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy
+from asr_api.engine_process.supervisor import EngineProcess
+from asr_api.engines.checkpoints.resolve import BUILTIN, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
@@ -24,6 +23,7 @@ from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import check_parameters
 from asr_api.scheduler import Scheduler
+from asr_api.settings.settings import Settings, find_cache_folder
 from asr_api.transcriber import Transcriber
 
 logger = logging.getLogger(__name__)

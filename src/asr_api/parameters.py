@@ -22,7 +22,7 @@ TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawParameter:
     """One parameter as a client gave it; but for booleans, an empty text counts as not given."""
 
     name: str
@@ -42,7 +42,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
 
-def read_parameters(given: Sequence[Given], defaults: TranscribeOptions) -> TranscribeOptions:
+def read_parameters(given: Sequence[RawParameter], defaults: TranscribeOptions) -> TranscribeOptions:
     """Raises InvalidParameter."""
     options, seen = defaults, set[str]()
     for one in given:

@@ -13,18 +13,18 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from asr_api.audio.decode import Decoder, PcmStream
-from asr_api.audio.spool import Spool
+from asr_api.audio.decoding.decoder import Decoder, PcmStream
+from asr_api.audio.sources.spool import Spool
 from asr_api.audio.vad import only_speech
-from asr_api.audio.windows import Window, WindowCutter
-from asr_api.engine_process import EngineProcess
+from asr_api.audio.window_cutter import Window, WindowCutter
+from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, RequestError, Unavailable
-from asr_api.hearing import Hearing, shifted
+from asr_api.longform.stitch import Stitcher
+from asr_api.longform.transcription import LongForm, shifted
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.scheduler import Lane, Scheduler
-from asr_api.text.stitch import Stitcher
+from asr_api.scheduler import RequestQueue, Scheduler
 from asr_api.transcript import Segment, Transcript, TranscriptPart
 
 
@@ -54,11 +54,11 @@ class Transcriber:
         """
         stitcher = Stitcher()
         language, end_ms = options.language, 0
-        with self._counted(), self._scheduler.open_lane() as lane:
-            hearing = Hearing(self._scheduler, lane, options, self.metrics)
+        with self._counted(), self._scheduler.open_queue() as queue:
+            hearing = LongForm(self._scheduler, queue, options, self.metrics)
             async with (
                 self._decoder.open(spool) as pcm,
-                aclosing(hearing.in_order(self._cut(pcm, lane, options))) as heard_windows,
+                aclosing(hearing.in_order(self._cut(pcm, queue, options))) as heard_windows,
             ):
                 async for window in heard_windows:
                     span, heard = window.span, window.transcript
@@ -67,23 +67,25 @@ class Transcriber:
                     yield TranscriptPart(segments, end_ms - span.overlap_after_ms, language, omitted=omitted)
                 yield TranscriptPart(stitcher.finish(), end_ms, language, pcm.is_truncated, is_damaged=pcm.is_damaged)
 
-    async def _cut(self, pcm: PcmStream, lane: Lane, options: TranscribeOptions) -> AsyncGenerator[Window, None]:
-        """Windows while decoding goes on; decoding pauses while the lane holds as many as it may."""
+    async def _cut(
+        self, pcm: PcmStream, queue: RequestQueue, options: TranscribeOptions
+    ) -> AsyncGenerator[Window, None]:
+        """Windows while decoding goes on; decoding pauses while the queue holds as many as it may."""
         window_s = min(self._window_s, self.info.window_s)
         cutter = WindowCutter(window_s, min(self._stride_s, window_s / 2))
-        lane.unsubmitted_s = (pcm.duration_hint_ms or 0) / 1000
+        queue.unsubmitted_s = (pcm.duration_hint_ms or 0) / 1000
         decoded, started_s = self.metrics.stage_s.labels("decode"), time.monotonic()
         async for block in only_speech(pcm) if options.vad else pcm:
             for window in cutter.push(block):
                 decoded.observe(time.monotonic() - started_s)
-                await self._scheduler.take_room(lane)
-                lane.unsubmitted_s = max(0, (pcm.duration_hint_ms or 0) - window.span.end_ms) / 1000
+                await self._scheduler.acquire_window(queue)
+                queue.unsubmitted_s = max(0, (pcm.duration_hint_ms or 0) - window.span.end_ms) / 1000
                 yield window
                 started_s = time.monotonic()
-        lane.unsubmitted_s = 0.0
+        queue.unsubmitted_s = 0.0
         for window in cutter.finish():
             decoded.observe(time.monotonic() - started_s)
-            await self._scheduler.take_room(lane)
+            await self._scheduler.acquire_window(queue)
             yield window
             started_s = time.monotonic()
 

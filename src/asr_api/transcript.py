@@ -97,7 +97,7 @@ class WindowTranscript:
 
     segments:   in order, none empty, monotone
     language:   code that was used or detected; None where the model knows no languages
-    guesses:    the likeliest languages, best first, where the language was detected; else empty
+    guesses:    the greedy languages, best first, where the language was detected; else empty
     num_tokens: sampled tokens, timestamps included
     resume_ms:  None when the window is finished; else the text is complete up to this time and the rest of the window
                 needs another pass (MAX_NEW_TOKENS was reached); 0 < resume_ms < window

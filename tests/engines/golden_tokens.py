@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from asr_api.options import Task, TranscribeOptions
-from tests.engines.checkpoints import SMALL, SMALL_128, SMALL_EN
+from tests.engines.whisper_checkpoints import SMALL, SMALL_128, SMALL_EN
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {"multilingual": SMALL, "english": SMALL_EN, "mels128": SMALL_128}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.checkpoints import write_checkpoint
 from tests.engines.golden_tokens import SEED, SHAPES, read_golden_windows
-from tests.engines.listening import listen, open_onnx
 from tests.engines.sounds import sound
+from tests.engines.transcribing import listen, open_onnx
+from tests.engines.whisper_checkpoints import write_checkpoint
 
 
 @pytest.mark.parametrize("name", SHAPES)

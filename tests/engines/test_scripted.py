@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.engines.protocol import Engine, WindowJob
-from asr_api.engines.scripted import FAIL, MAX_NUMBER, Script, ScriptedEngine, hear, say
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
+from tests.engines.scripted import FAIL, MAX_NUMBER, Script, ScriptedEngine, hear, say
 
 numbers_lists = st.lists(st.integers(1, MAX_NUMBER), max_size=8)
 

@@ -14,7 +14,7 @@ from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError
-from tests.engines.checkpoints import SMALL_EN, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 
 def options(folder: Path) -> EngineOptions:
@@ -30,7 +30,7 @@ def test_whisper_runs_on_onnx_without_torch(tmp_path: Path) -> None:
     engine = open_engine(options(write_checkpoint(tmp_path / "whisper", SMALL_EN)))
     assert isinstance(engine, OnnxEngine)
     engine.close()
-    code = "import sys, asr_api.engines.select, asr_api.engines.checkpoint; print('torch' in sys.modules)"
+    code = "import sys, asr_api.engines.select, asr_api.engines.checkpoints.resolve; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
 

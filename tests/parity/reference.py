@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
 from asr_api.options import TranscribeOptions
-from tests.engines.listening import Heard
+from tests.engines.transcribing import Heard
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from asr_api.engines.checkpoint import BUILTIN_FOLDER
+from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.options import TranscribeOptions
-from tests.engines.listening import listen, open_onnx
+from tests.engines.transcribing import listen, open_onnx
 from tests.parity.clips import NUM_CLIPS, clips
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings

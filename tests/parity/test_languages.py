@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from asr_api.options import TranscribeOptions
-from tests.engines.checkpoints import SMALL, SMALL_128, Shape, write_checkpoint
-from tests.engines.listening import listen, open_onnx
 from tests.engines.sounds import sound
+from tests.engines.transcribing import listen, open_onnx
+from tests.engines.whisper_checkpoints import SMALL, SMALL_128, Shape, write_checkpoint
 from tests.parity.reference import ReferenceModel
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]

@@ -16,9 +16,9 @@ import pytest
 from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import Pcm
 from asr_api.options import TranscribeOptions
-from tests.engines.checkpoints import TINY, Shape, write_checkpoint
-from tests.engines.listening import listen, open_onnx
 from tests.engines.sounds import sound
+from tests.engines.transcribing import listen, open_onnx
+from tests.engines.whisper_checkpoints import TINY, Shape, write_checkpoint
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.engines.checkpoints import write_checkpoint
 from tests.engines.golden_tokens import GOLDEN, SEED, SHAPES, GoldenWindow, write_golden_windows
 from tests.engines.sounds import sound
+from tests.engines.whisper_checkpoints import write_checkpoint
 from tests.parity.reference import ReferenceModel
 
 FILL = (1.0, 0.4, 0.9, 0.07)  # of the window

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from asr_api.audio.source import Spool
+from asr_api.audio.sources.open_reference import Spool
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.server.entrance import Entrance
+from asr_api.server.lifecycle import ServiceHandle
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import Segment, TranscriptPart
 
@@ -57,5 +57,5 @@ class FakeTranscriber:
 
     check_capacity = check_ready
 
-    def entrance(self) -> Entrance:
-        return Entrance(cast("Transcriber", self))
+    def entrance(self) -> ServiceHandle:
+        return ServiceHandle(cast("Transcriber", self))

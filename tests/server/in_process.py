@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from asr_api import compose
-from asr_api.cli import main
-from asr_api.engines.scripted import Script
+from asr_api.cli.main import main
+from tests.engines.scripted import Script
 from tests.server.scripted_server import open_scripted
 
 

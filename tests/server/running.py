@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from asr_api.engines.scripted import say
 from asr_api.pcm import SAMPLE_RATE_HZ
+from tests.engines.scripted import say
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from asr_api import compose
-from asr_api.cli import main
+from asr_api.cli.main import main
 from asr_api.engines.protocol import EngineOptions
-from asr_api.engines.scripted import Script, ScriptedEngine
+from tests.engines.scripted import Script, ScriptedEngine
 
 
 def open_scripted(script: Script, _options: EngineOptions) -> ScriptedEngine:

@@ -12,16 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asr_api.audio.source import LocalPaths, MediaPolicy
+from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy
 from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.server import entrance as entrance_module
-from asr_api.server import exchange
+from asr_api.server import lifecycle as entrance_module
+from asr_api.server import request_limits as exchange
 from asr_api.server.app import create_app
-from asr_api.server.entrance import Entrance
-from asr_api.server.gate import is_local_client
-from asr_api.server.options import AppOptions
+from asr_api.server.app_options import AppOptions
+from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware import is_local_client
 from asr_api.transcript import Quality, Segment, TranscriptPart
 from tests.server.fakes import INFO, SEGMENTS, FakeTranscriber
 
@@ -33,7 +33,7 @@ JSON = {"content-type": "application/json"}
 def client(
     transcriber: FakeTranscriber | None, *, max_bytes: int = 2**20, peer: str = "127.0.0.1", root: Path | None = None
 ) -> httpx.AsyncClient:
-    entrance = transcriber.entrance() if transcriber else Entrance()
+    entrance = transcriber.entrance() if transcriber else ServiceHandle()
     policy = MediaPolicy(max_media_bytes=max_bytes, local_paths=LocalPaths(root=root))
     app = create_app(entrance, Metrics(), AppOptions(policy, "machine-1", "group-1"))
     transport = httpx.ASGITransport(app, client=(peer, 4321), raise_app_exceptions=False)
@@ -332,7 +332,7 @@ async def test_work_that_must_end_says_so() -> None:
 async def test_as_many_recordings_may_come_in_as_requests_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entrance_module, "MIN_RECEIVING", 2)
     for max_requests, expected in ((0, 2), (5, 5)):
-        entrance = Entrance(max_requests=max_requests)
+        entrance = ServiceHandle(max_requests=max_requests)
         async with AsyncExitStack() as places:
             for _ in range(expected):
                 await places.enter_async_context(entrance.receiving())

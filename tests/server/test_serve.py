@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asr_api.engines.scripted import Script
+from tests.engines.scripted import Script
 from tests.server.in_process import Cli
 from tests.server.running import Server, serving, wav
 

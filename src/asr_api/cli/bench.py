@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr_api.audio.decode import DecodeLimits, Decoder
-from asr_api.audio.source import LocalPaths, Spool, open_named
-from asr_api.bench.figures import ClipFigures, FileFigures, SlotFigures
-from asr_api.bench.measure import Plan, measure
-from asr_api.bench.report import HEADER, closing, opening, row, to_json
-from asr_api.bench.speech import MINUTE, read_speech
+from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.sources.open_reference import LocalPaths, Spool, open_reference
+from asr_api.benchmark.figures import ClipFigures, FileFigures, SlotFigures
+from asr_api.benchmark.measure import Plan, measure
+from asr_api.benchmark.report import HEADER, closing, opening, row, to_json
+from asr_api.benchmark.speech import MINUTE, read_speech
 from asr_api.cli.files import is_link, print_out
 from asr_api.compose import default_options, media_policy
-from asr_api.config import Settings
-from asr_api.engines.cores import usable_cores
+from asr_api.engines.cpu import usable_cores
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import PathNotFound
-from asr_api.parameters import Given, read_parameters
+from asr_api.parameters import RawParameter, read_parameters
+from asr_api.settings.settings import Settings
 
 OK = 0
 QUICK = 1 / 3
@@ -51,7 +51,7 @@ class Wanted:
         )
 
 
-async def bench(settings: Settings, wanted: Wanted, wishes: Sequence[Given]) -> int:
+async def bench(settings: Settings, wanted: Wanted, wishes: Sequence[RawParameter]) -> int:
     """The exit code. Raises StartupError, or what is wrong with the recording or the wishes."""
     options = read_parameters(wishes, default_options(settings))
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
@@ -76,10 +76,10 @@ async def bench(settings: Settings, wanted: Wanted, wishes: Sequence[Given]) -> 
 async def _open(recording: str | None, settings: Settings) -> Spool:
     policy = replace(media_policy(settings), local_paths=LocalPaths())
     if recording is not None and is_link(recording):
-        return await open_named(recording, policy, is_local_client=True)
+        return await open_reference(recording, policy, is_local_client=True)
     path = MINUTE if recording is None else Path.cwd() / recording
     try:
-        return await open_named(str(path), replace(policy, max_media_bytes=sys.maxsize), is_local_client=True)
+        return await open_reference(str(path), replace(policy, max_media_bytes=sys.maxsize), is_local_client=True)
     except PathNotFound:
         raise PathNotFound(f"{recording}: there is no such file; check the spelling.") from None
 

@@ -18,14 +18,21 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from asr_api.audio.source import LocalPaths, MediaPolicy, Spool, names_link, open_named, spool_chunks
+from asr_api.audio.sources.open_reference import (
+    LocalPaths,
+    MediaPolicy,
+    Spool,
+    names_link,
+    open_reference,
+    spool_chunks,
+)
 from asr_api.cli.files import STDIN, Output, Source, list_sources
 from asr_api.compose import default_options, in_background, media_policy, open_transcriber
-from asr_api.config import Settings
 from asr_api.errors import AsrError, PathNotFound, StartupError
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.parameters import Given, check_parameters, read_parameters
+from asr_api.parameters import RawParameter, check_parameters, read_parameters
+from asr_api.settings.settings import Settings
 from asr_api.transcriber import Transcriber, collect
 from asr_api.transcript import Transcript, TranscriptPart
 
@@ -43,7 +50,7 @@ class Ending(enum.Enum):
     FAILED = enum.auto()
 
 
-async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[Given], output: Output) -> int:
+async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[RawParameter], output: Output) -> int:
     """The exit code. Raises StartupError or InvalidParameter when nothing can be transcribed at all."""
     options = read_parameters(wishes, default_options(settings))
     sources = list_sources(given)
@@ -132,7 +139,7 @@ class _Desk:
         if source.place == STDIN:
             return await spool_chunks(_read_stdin(), sys.maxsize)
         try:
-            return await open_named(source.place, self._policy_for(source), is_local_client=True)
+            return await open_reference(source.place, self._policy_for(source), is_local_client=True)
         except PathNotFound:
             raise _missing(source.place) from None
 

@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asr_api.engines.protocol import Engine, EngineOptions
-from asr_api.engines.whisper.spec import read_json
+from asr_api.engines.whisper.config import read_json
 from asr_api.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-PIPELINE_NEEDS = ("torch", "transformers")
+HF_PACKAGES = ("torch", "transformers")
 # What NVIDIA's driver puts on Linux, and on Linux below Windows.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 
@@ -30,14 +30,14 @@ def open_engine(options: EngineOptions) -> Engine:
             "The checkpoint's config.json names no model_type, so nobody can tell what it is; fetch it again, "
             "or choose another one as MODEL_ID."
         )
-    if any(find_spec(name) is None for name in PIPELINE_NEEDS):
+    if any(find_spec(name) is None for name in HF_PACKAGES):
         raise CheckpointError(
-            f"The checkpoint is of type {model_type!r}, which needs {' and '.join(PIPELINE_NEEDS)}; "
+            f"The checkpoint is of type {model_type!r}, which needs {' and '.join(HF_PACKAGES)}; "
             "pip install 'asr-api[hf]', or choose a Whisper checkpoint as MODEL_ID."
         )
-    from asr_api.engines.pipeline.engine import PipelineEngine
+    from asr_api.engines.hf.engine import HfEngine
 
-    return PipelineEngine(options)
+    return HfEngine(options)
 
 
 def _open_whisper(options: EngineOptions) -> Engine:

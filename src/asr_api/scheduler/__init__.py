@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asr_api.scheduler.lanes import Lane
-from asr_api.scheduler.link import EngineLink
+from asr_api.engine_process.ports import EnginePort
+from asr_api.scheduler.fair_queue import RequestQueue
 from asr_api.scheduler.scheduler import Scheduler
 
-__all__ = ["EngineLink", "Lane", "Scheduler"]
+__all__ = ["EnginePort", "RequestQueue", "Scheduler"]

@@ -1,6 +1,6 @@
 """Who may come in, what the engine does next, and what becomes of its windows when it dies.
 
-In: windows of many requests, each in a lane. Out: their window transcripts, as futures. `run_once` decides and never
+In: windows of many requests, each in a queue. Out: their window transcripts, as futures. `run_once` decides and never
 waits, so a test can drive it with a fake clock. Knows nothing about sources or HTTP.
 """
 
@@ -14,7 +14,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from asr_api.engine_process import EngineState
+from asr_api.engine_process.ports import EnginePort
+from asr_api.engine_process.supervisor import EngineState
 from asr_api.engines.protocol import FinishedJob, WindowJob
 from asr_api.errors import (
     AsrError,
@@ -27,8 +28,7 @@ from asr_api.errors import (
 from asr_api.metrics import Metrics, SpeedMeter
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.scheduler.lanes import FairQueue, Lane, Ticket, num_kept_slots
-from asr_api.scheduler.link import EngineLink
+from asr_api.scheduler.fair_queue import FairQueue, QueuedWindow, RequestQueue, num_kept_slots
 from asr_api.transcript import WindowTranscript
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Scheduler:
 
     def __init__(
         self,
-        engine: EngineLink,
+        engine: EnginePort,
         *,
         metrics: Metrics,
         max_requests: int = 64,
@@ -56,7 +56,7 @@ class Scheduler:
         self._clock = clock
         self._speed = SpeedMeter(clock)
         self._queue = FairQueue()
-        self._running: dict[int, Ticket] = {}  # by job id, in order of admission
+        self._running: dict[int, QueuedWindow] = {}  # by job id, in order of admission
         self._job_ids = itertools.count()
         self._ending: str | None = None  # why no window can be transcribed any more
         self._is_draining = False
@@ -90,19 +90,19 @@ class Scheduler:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
 
     def _check_places(self) -> None:
-        if len(self._queue.lanes) >= self._max_requests:
+        if len(self._queue.queues) >= self._max_requests:
             wait_s = self._retry_after_s()
             message = f"All {self._max_requests} places for requests are taken; try again in {wait_s} s."
             raise ServerOverloaded(message, retry_after_s=wait_s)
 
     def _retry_after_s(self) -> int:
-        # With equal shares, the request with the least left is done after all lanes were served as much.
-        known_s = [lane.remaining_s for lane in self._queue.lanes if lane.submitted_s or lane.unsubmitted_s]
-        first_s = min(known_s, default=0.0) * len(self._queue.lanes) / self._speed.rtfx
+        # With equal shares, the request with the least left is done after all queues were served as much.
+        known_s = [queue.remaining_s for queue in self._queue.queues if queue.submitted_s or queue.unsubmitted_s]
+        first_s = min(known_s, default=0.0) * len(self._queue.queues) / self._speed.rtfx
         return min(max(1, math.ceil(first_s)), MAX_RETRY_AFTER_S)
 
     async def drain(self) -> None:
-        """Closes the door and returns when no lane is open. Who was let in before may still open one."""
+        """Closes the door and returns when no queue is open. Who was let in before may still open one."""
         self._is_draining = True
         await self._is_idle.wait()
 
@@ -114,7 +114,7 @@ class Scheduler:
     # -- requests ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def open_lane(self) -> Iterator[Lane]:
+    def open_queue(self) -> Iterator[RequestQueue]:
         """A place for one request; leaving it takes its windows out of the queue and the engine.
 
         Raises what check_capacity raises, but a restart or the beginning of the end is no reason to turn away: who
@@ -122,56 +122,56 @@ class Scheduler:
         """
         self._check_engine()
         self._check_places()
-        lane = self._queue.open_lane()
+        queue = self._queue.open_queue()
         self._is_idle.clear()
         self._show()
         try:
-            yield lane
+            yield queue
         finally:
-            self._close_lane(lane)
+            self._close_queue(queue)
 
-    async def take_room(self, lane: Lane) -> None:
-        """Returns when the lane may hold one more window, which is what bounds the memory of long files."""
-        while lane.num_windows >= self.max_windows:
-            lane.room.clear()
-            await lane.room.wait()
-        lane.num_windows += 1
+    async def acquire_window(self, queue: RequestQueue) -> None:
+        """Returns when the queue may hold one more window, which is what bounds the memory of long files."""
+        while queue.num_windows >= self.max_windows:
+            queue.room.clear()
+            await queue.room.wait()
+        queue.num_windows += 1
 
-    def give_room(self, lane: Lane) -> None:
+    def release_window(self, queue: RequestQueue) -> None:
         """One window less: all of it was heard."""
-        lane.num_windows -= 1
-        lane.room.set()
+        queue.num_windows -= 1
+        queue.room.set()
 
     def submit(
-        self, lane: Lane, pcm: Pcm, options: TranscribeOptions, *, is_rest: bool = False
+        self, queue: RequestQueue, pcm: Pcm, options: TranscribeOptions, *, is_continuation: bool = False
     ) -> asyncio.Future[WindowTranscript]:
         """Queues one window. The future raises RequestCrashedWorker, ServerDraining when the engine is lost, or what
         the engine raises for options that it can't honour.
 
-        is_rest: of a window that was heard in part; it goes before the windows that follow it
+        is_continuation: of a window that was heard in part; it goes before the windows that follow it
         """
         heard: asyncio.Future[WindowTranscript] = asyncio.get_running_loop().create_future()
         if self._ending is not None:
             heard.set_exception(ServerDraining(self._ending))
             return heard
-        job = WindowJob(next(self._job_ids), pcm, options, is_urgent=self._queue.is_urgent(lane))
-        lane.submitted_s += len(pcm) / SAMPLE_RATE_HZ
-        self._queue.push(Ticket(lane, job, heard, queued_s=self._clock()), is_next=is_rest)
+        job = WindowJob(next(self._job_ids), pcm, options, is_urgent=self._queue.is_urgent(queue))
+        queue.submitted_s += len(pcm) / SAMPLE_RATE_HZ
+        self._queue.push(QueuedWindow(queue, job, heard, queued_s=self._clock()), is_next=is_continuation)
         self.run_once()
         return heard
 
-    def _close_lane(self, lane: Lane) -> None:
-        self._queue.close_lane(lane)
-        job_ids = [job_id for job_id, ticket in self._running.items() if ticket.lane is lane]
+    def _close_queue(self, queue: RequestQueue) -> None:
+        self._queue.close_queue(queue)
+        job_ids = [job_id for job_id, ticket in self._running.items() if ticket.queue is queue]
         for job_id in job_ids:
             del self._running[job_id]
         self._speed.note(is_busy=bool(self._running))
         self._engine.cancel(job_ids)
-        for ticket in lane.held:
+        for ticket in queue.held:
             ticket.heard.cancel()
-        for other in self._queue.lanes:
-            other.room.set()  # the fewer lanes, the more each may hold
-        if not self._queue.lanes:
+        for other in self._queue.queues:
+            other.room.set()  # the fewer queues, the more each may hold
+        if not self._queue.queues:
             self._is_idle.set()
         self.run_once()
 
@@ -180,50 +180,50 @@ class Scheduler:
         """Windows that one request may hold: its slots full, and a reserve, so that none waits for a decoder."""
         n_slots = self._engine.info.slots
         reserve = min(n_slots, MAX_RESERVE)
-        fair = (n_slots + reserve) // max(1, len(self._queue.lanes))
+        fair = (n_slots + reserve) // max(1, len(self._queue.queues))
         return max(MIN_AHEAD, min(fair, n_slots - num_kept_slots(n_slots) + reserve))
 
     @property
     def num_open_requests(self) -> int:
-        return len(self._queue.lanes)
+        return len(self._queue.queues)
 
     @property
     def backlog_s(self) -> float:
         """Audio seconds that open requests are known to have still untranscribed."""
-        return sum(lane.remaining_s for lane in self._queue.lanes)
+        return sum(queue.remaining_s for queue in self._queue.queues)
 
     # -- the decision ------------------------------------------------------------------------------------------
 
     def run_once(self) -> int:
         """Gives the engine's free slots to the windows that are next; returns how many."""
-        batch: list[Ticket] = []
+        batch: list[QueuedWindow] = []
         while ticket := self._next(self._engine.free_slots - len(batch)):
             batch.append(ticket)
             self._running[ticket.job.job_id] = ticket
-            ticket.lane.num_running += 1
+            ticket.queue.num_running += 1
         if batch:
             self._hand_over(batch)
         self._show()
         return len(batch)
 
-    def _next(self, free_slots: int) -> Ticket | None:
+    def _next(self, free_slots: int) -> QueuedWindow | None:
         if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
             return None
         return self._queue.pop(free_slots, self._engine.info.slots, self._running.values())
 
-    def _hand_over(self, batch: Sequence[Ticket]) -> None:
+    def _hand_over(self, batch: Sequence[QueuedWindow]) -> None:
         now_s = self._clock()
         for ticket in batch:
             ticket.admitted_s = now_s
             self._metrics.stage_s.labels("queue").observe(now_s - ticket.queued_s)
         self._speed.note(is_busy=True)
         self._metrics.batch_windows.observe(len(self._running))
-        if len({ticket.lane for ticket in self._running.values()}) > 1:
+        if len({ticket.queue for ticket in self._running.values()}) > 1:
             self._metrics.shared_batches.inc()
         self._engine.admit([ticket.job for ticket in batch])
 
     def _show(self) -> None:
-        self._metrics.open_requests.set(len(self._queue.lanes))
+        self._metrics.open_requests.set(len(self._queue.queues))
         self._metrics.queued_windows.set(self._queue.num_waiting)
         self._metrics.busy_slots.set(len(self._running))
         self._metrics.backlog_s.set(self.backlog_s)
@@ -238,7 +238,7 @@ class Scheduler:
         now_s = self._clock()
         for job in finished:
             ticket = self._running.pop(job.job_id, None)
-            if ticket is None:  # its lane was closed in the meantime
+            if ticket is None:  # its queue was closed in the meantime
                 continue
             self._leave(ticket)
             if not ticket.heard.done():
@@ -272,28 +272,28 @@ class Scheduler:
 
     def on_failed(self, error: AsrError) -> None:
         """No window will be transcribed any more."""
-        logger.log(logging.ERROR if self._queue.lanes else logging.DEBUG, "open requests fail: %s", error)
+        logger.log(logging.ERROR if self._queue.queues else logging.DEBUG, "open requests fail: %s", error)
         self._end("The engine can't be started again and the server is stopping; try another one.")
 
     def _end(self, reason: str) -> None:
         self._ending = reason
-        for lane in self._queue.lanes:
-            for ticket in lane.held:
+        for queue in self._queue.queues:
+            for ticket in queue.held:
                 _fail(ticket, ServerDraining(reason))
 
-    def _give_up(self, ticket: Ticket) -> None:
+    def _give_up(self, ticket: QueuedWindow) -> None:
         self._leave(ticket)
         num_deaths = ticket.num_deaths
         message = f"The engine ended {num_deaths} times while it worked on this audio; it will not be tried again."
         logger.error("%s", message)
         _fail(ticket, RequestCrashedWorker(message))
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: QueuedWindow) -> None:
         """The window comes out of the engine for good."""
-        ticket.lane.num_running -= 1
-        ticket.lane.held.discard(ticket)
+        ticket.queue.num_running -= 1
+        ticket.queue.held.discard(ticket)
 
 
-def _fail(ticket: Ticket, error: AsrError) -> None:
+def _fail(ticket: QueuedWindow, error: AsrError) -> None:
     if not ticket.heard.done():
         ticket.heard.set_exception(error)

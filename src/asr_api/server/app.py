@@ -11,16 +11,16 @@ from starlette.exceptions import HTTPException
 from asr_api import __version__
 from asr_api.errors import AsrError, InvalidRequest
 from asr_api.metrics import Metrics
-from asr_api.server.entrance import Entrance
-from asr_api.server.gate import Gate
-from asr_api.server.options import AppOptions
-from asr_api.server.replies import MethodNotAllowed, NotFound, error_reply
+from asr_api.server.app_options import AppOptions
+from asr_api.server.error_responses import MethodNotAllowed, NotFound, error_response
+from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware import RequestMiddleware
 from asr_api.server.routes.asr import asr_router
 from asr_api.server.routes.docs import docs_router
 from asr_api.server.routes.health import health_router
 
 
-def create_app(entrance: Entrance, metrics: Metrics, options: AppOptions) -> FastAPI:
+def create_app(entrance: ServiceHandle, metrics: Metrics, options: AppOptions) -> FastAPI:
     app = FastAPI(
         title="asr-api",
         version=__version__,
@@ -32,7 +32,10 @@ def create_app(entrance: Entrance, metrics: Metrics, options: AppOptions) -> Fas
     app.include_router(health_router(entrance, metrics))
     app.include_router(docs_router())
     app.add_middleware(
-        Gate, entrance=entrance, max_body_bytes=options.media.max_media_bytes, work_paths=frozenset({"/asr"})
+        RequestMiddleware,
+        entrance=entrance,
+        max_body_bytes=options.media.max_media_bytes,
+        work_paths=frozenset({"/asr"}),
     )
     app.add_exception_handler(HTTPException, _reply_to_routing_error)
     return app
@@ -46,6 +49,6 @@ async def _reply_to_routing_error(request: Request, error: Exception) -> Respons
         known = NotFound("There is nothing at this address; see /docs for what there is.")
     elif error.status_code == 405:
         known = MethodNotAllowed("This address does not take this method; see /docs for those it takes.")
-    reply = error_reply(known, request.state.request_id)
+    reply = error_response(known, request.state.request_id)
     reply.headers.update(error.headers or {})
     return reply

@@ -20,14 +20,14 @@ import uvicorn
 
 from asr_api import __version__
 from asr_api.compose import default_options, media_policy, open_transcriber
-from asr_api.config import Settings
 from asr_api.engines.protocol import EngineInfo
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
-from asr_api.server.entrance import Entrance
-from asr_api.server.options import AppOptions
-from asr_api.server.protocol import BoundedH11Protocol
-from asr_api.server.sockets import EVERYWHERE, open_sockets
+from asr_api.server.app_options import AppOptions
+from asr_api.server.http_protocol import BoundedH11Protocol
+from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.listen import EVERYWHERE, open_sockets
+from asr_api.settings.settings import Settings
 from asr_api.transcriber import Transcriber
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine is lost for good."""
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
-    entrance = Entrance(max_requests=settings.max_queued_requests)
+    entrance = ServiceHandle(max_requests=settings.max_queued_requests)
     metrics = Metrics()
     server = _open_server(settings, entrance, metrics)
     logger.info(
@@ -92,7 +92,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _open_server(settings: Settings, entrance: Entrance, metrics: Metrics) -> _Server:
+def _open_server(settings: Settings, entrance: ServiceHandle, metrics: Metrics) -> _Server:
     options = AppOptions(
         media_policy(settings),
         settings.salad_machine_id,
@@ -116,7 +116,7 @@ def _open_server(settings: Settings, entrance: Entrance, metrics: Metrics) -> _S
     )
 
 
-async def _work(settings: Settings, metrics: Metrics, entrance: Entrance, signals: _Signals) -> int:
+async def _work(settings: Settings, metrics: Metrics, entrance: ServiceHandle, signals: _Signals) -> int:
     """From loading the model to the last transcript; the exit code."""
     started_s = time.perf_counter()
     async with open_transcriber(settings, metrics) as transcriber:
@@ -131,7 +131,7 @@ async def _work(settings: Settings, metrics: Metrics, entrance: Entrance, signal
     return FORCED if signals.force.is_set() else 0
 
 
-async def _drain(transcriber: Transcriber, entrance: Entrance, signals: _Signals, timeout_s: float) -> None:
+async def _drain(transcriber: Transcriber, entrance: ServiceHandle, signals: _Signals, timeout_s: float) -> None:
     logger.info("stopping: up to %g s for %d running requests", timeout_s, entrance.num_inside)
     draining = asyncio.create_task(_empty(transcriber, entrance))
     await _first_of(draining, signals.force, timeout_s)
@@ -142,7 +142,7 @@ async def _drain(transcriber: Transcriber, entrance: Entrance, signals: _Signals
         draining.cancel()
 
 
-async def _empty(transcriber: Transcriber, entrance: Entrance) -> None:
+async def _empty(transcriber: Transcriber, entrance: ServiceHandle) -> None:
     """Nobody new comes in; who is inside, perhaps still sending, is served."""
     await transcriber.drain()
     await entrance.wait_until_empty()

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from asr_api.engines.cuda.caches import row_bytes, slot_bytes
+from asr_api.engines.cuda import reference_ops
+from asr_api.engines.cuda.decode_state import RowInit, open_rows
+from asr_api.engines.cuda.kv_cache import row_bytes, slot_bytes
 from asr_api.engines.cuda.logmel import LogMel
-from asr_api.engines.cuda.rows import RowStart, open_rows
-from asr_api.engines.cuda.sizes import choose_sizes, encoding_bytes, num_rows
-from asr_api.engines.cuda.twins import choose, rule_tables
+from asr_api.engines.cuda.memory_plan import encoding_bytes, num_rows, plan_memory
+from asr_api.engines.cuda.reference_ops import filter_tables
+from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
+from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory
 from asr_api.engines.whisper.logmel import log_mel
-from asr_api.engines.whisper.rules import History, Rules
-from asr_api.engines.whisper.sampling import drawn, likeliest
-from asr_api.engines.whisper.spec import WhisperSpec, read_spec
-from tests.engines.checkpoints import SMALL, TINY, write_checkpoint
+from asr_api.engines.whisper import sampling
 from tests.engines.sounds import sound
+from tests.engines.whisper_checkpoints import SMALL, TINY, write_checkpoint
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 CPU = torch.device("cpu")
@@ -37,38 +38,40 @@ def test_log_mel_is_that_of_the_processor(n_mels: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> WhisperSpec:
-    return read_spec(write_checkpoint(tmp_path_factory.mktemp("spec"), SMALL))
+def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
+    return read_whisper_config(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL))
 
 
 @pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_tokens_are_chosen_as_by_the_rules_in_numpy(spec: WhisperSpec, seed: int, spread: float) -> None:
+def test_tokens_are_chosen_as_by_the_rules_in_numpy(config: WhisperConfig, seed: int, spread: float) -> None:
     """Six rows, greedy and sampled, with and without stamps, one of them not active, for some steps."""
     random = np.random.default_rng(seed)
     no_timestamps, n_rows, n_steps = SMALL.special("notimestamps"), 6, 8
-    rules = Rules(spec, end=SMALL.end, no_timestamps=no_timestamps)
-    tables = rule_tables(spec, SMALL.end, no_timestamps, CPU)
-    rows = open_rows(n_rows, spec.n_text_ctx, CPU)
-    has_stamps = [True, True, False, True, True, False]
+    rules = LogitFilters(config, end=SMALL.end, no_timestamps=no_timestamps)
+    tables = filter_tables(config, SMALL.end, no_timestamps, CPU)
+    rows = open_rows(n_rows, config.n_text_ctx, CPU)
+    has_timestamps = [True, True, False, True, True, False]
     temperatures = [0.0, 0.4, 0.0, 1.0, 0.0, 0.8]
-    uniforms = random.random((n_rows, spec.n_text_ctx)).astype(np.float32)
+    uniforms = random.random((n_rows, config.n_text_ctx)).astype(np.float32)
     starts = [
-        RowStart(row, 0, 1, 3, has_stamps[row], temperatures[row], uniforms[row]) for row in range(n_rows) if row != 4
+        RowInit(row, 0, 1, 3, has_timestamps[row], temperatures[row], uniforms[row])
+        for row in range(n_rows)
+        if row != 4
     ]
     rows.begin(starts, no_timestamps + 1)
     said: list[list[int]] = [[] for _ in range(n_rows)]
     alive = [row for row in range(n_rows) if row != 4]
     for step in range(n_steps):
-        logits = (spread * random.standard_normal((n_rows, spec.n_vocab))).astype(np.float32)
+        logits = (spread * random.standard_normal((n_rows, config.n_vocab))).astype(np.float32)
         logits[:, no_timestamps + 1 :] -= random.choice([-4, 0, 4, 8])
         logits[:, SMALL.end] += random.choice([-20, 4 * spread])
-        choose(torch.from_numpy(logits.copy()), rows, tables)
-        rules.mask(logits, History.of(said, no_timestamps + 1, has_stamps))
-        greedy = likeliest(logits)
-        sampled = drawn(logits, [max(each, 0.1) for each in temperatures], uniforms[:, step].tolist())
+        reference_ops.sample(torch.from_numpy(logits.copy()), rows, tables)
+        rules.mask(logits, TokenHistory.of(said, no_timestamps + 1, has_timestamps))
+        likeliest = sampling.greedy(logits)
+        sampled = sampling.sample(logits, [max(each, 0.1) for each in temperatures], uniforms[:, step].tolist())
         for row in alive:
-            choice = sampled if temperatures[row] else greedy
+            choice = sampled if temperatures[row] else likeliest
             assert int(rows.out_tokens[row, step]) == choice.tokens[row]
             assert float(rows.out_logprobs[row, step]) == pytest.approx(choice.logprobs[row], abs=1e-4)
             said[row].append(int(choice.tokens[row]))
@@ -78,32 +81,32 @@ def test_tokens_are_chosen_as_by_the_rules_in_numpy(spec: WhisperSpec, seed: int
     assert int(rows.num_sampled[4]) == 0
 
 
-def test_a_row_stops_at_the_decoders_last_position(spec: WhisperSpec) -> None:
+def test_a_row_stops_at_the_decoders_last_position(config: WhisperConfig) -> None:
     rows = open_rows(1, 10, CPU)
-    tables = rule_tables(spec, SMALL.end, SMALL.special("notimestamps"), CPU)
-    rows.begin([RowStart(0, 0, 1, 5, has_stamps=False)], tables.stamp_begin)
-    logits = torch.zeros(1, spec.n_vocab)
+    tables = filter_tables(config, SMALL.end, SMALL.special("notimestamps"), CPU)
+    rows.begin([RowInit(0, 0, 1, 5, has_timestamps=False)], tables.timestamp_begin)
+    logits = torch.zeros(1, config.n_vocab)
     logits[0, 5] = 9
     for _ in range(7):
-        choose(logits, rows, tables)
+        reference_ops.sample(logits, rows, tables)
     assert int(rows.num_sampled[0]) == 4  # six tokens of the prompt and four more
     assert int(rows.positions[0]) == 9
 
 
 def test_slots_are_as_many_as_fit(tmp_path: Path) -> None:
-    spec = dataclasses.replace(
-        read_spec(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))),
+    config = dataclasses.replace(
+        read_whisper_config(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))),
         n_state=1280, n_text_layer=32, n_audio_hidden=5120,
     )  # fmt: skip
     half = torch.float16
-    assert choose_sizes(spec, half, 64, 1, None) is not None
-    small = choose_sizes(spec, half, 64, 1, 8 * 2**30)
-    large = choose_sizes(spec, half, 64, 1, 100 * 2**30)
+    assert plan_memory(config, half, 64, 1, None) is not None
+    small = plan_memory(config, half, 64, 1, 8 * 2**30)
+    large = plan_memory(config, half, 64, 1, 100 * 2**30)
     assert small is not None
     assert large is not None
     assert 1 <= small.n_slots < 64 == large.n_slots
     for sizes, room in ((small, 8 * 2**30), (large, 100 * 2**30)):
-        cached = sizes.n_slots * slot_bytes(spec, half) + sizes.n_rows * row_bytes(spec, half)
-        assert cached + sizes.max_batch * encoding_bytes(spec, half) < room
+        cached = sizes.n_slots * slot_bytes(config, half) + sizes.n_rows * row_bytes(config, half)
+        assert cached + sizes.max_batch * encoding_bytes(config, half) < room
         assert sizes.n_rows == num_rows(sizes.n_slots, 1)
-    assert choose_sizes(spec, half, 64, 1, 2**29) is None
+    assert plan_memory(config, half, 64, 1, 2**29) is None

@@ -13,18 +13,18 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from asr_api.engines import select
-from asr_api.engines.cuda.ear import Ear
+from asr_api.engines.cuda.encoding import WindowEncoder
 from asr_api.engines.cuda.engine import CudaEngine, _kernel_notes
 from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import Pcm
-from tests.engines.checkpoints import SMALL_EN, write_checkpoint
 from tests.engines.contract import EngineContract
-from tests.engines.cuda.listening import DEVICE, listen, open_cuda
+from tests.engines.cuda.cuda_transcribing import DEVICE, listen, open_cuda
 from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
+from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -69,9 +69,9 @@ def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ear is busy from the moment in which it is given windows until the next step, as on a graphics card."""
-    busy: set[Ear] = set()
+    busy: set[WindowEncoder] = set()
 
-    class BusyEar(Ear):
+    class BusyEar(WindowEncoder):
         @property
         def is_done(self) -> bool:
             return self not in busy and super().is_done
@@ -80,7 +80,7 @@ def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
             busy.add(self)
             return super().hear(windows, slots)
 
-    monkeypatch.setattr("asr_api.engines.cuda.engine.Ear", BusyEar)
+    monkeypatch.setattr("asr_api.engines.cuda.engine.WindowEncoder", BusyEar)
     engine = open_cuda(folders["english"], slots=8)
     for job_id in range(8):
         engine.admit([WindowJob(job_id, sound(3, job_id), TranscribeOptions(temperatures=(0.0,)))])

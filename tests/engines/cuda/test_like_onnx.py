@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.engines.checkpoint import BUILTIN_FOLDER
+from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import TranscribeOptions
 from asr_api.transcript import Quality, WindowTranscript
-from tests.engines.checkpoints import SMALL_128, SMALL_EN, write_checkpoint
-from tests.engines.cuda.listening import AUTO, listen, open_cuda
+from tests.engines.cuda.cuda_transcribing import AUTO, listen, open_cuda
 from tests.engines.golden_tokens import SEED
 from tests.engines.sounds import sound
+from tests.engines.whisper_checkpoints import SMALL_128, SMALL_EN, write_checkpoint
 
 pytest.importorskip("onnx")  # and with it ONNX Runtime, which is not to be loaded but by the engine
 
-from tests.engines.listening import finish_all, open_onnx
-from tests.engines.listening import listen as listen_onnx
+from tests.engines.transcribing import finish_all, open_onnx
+from tests.engines.transcribing import listen as listen_onnx
 from tests.parity.speech import recordings
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]

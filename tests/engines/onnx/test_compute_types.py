@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.engines.onnx import bfloat16, compute_types
+from asr_api.engines.onnx import compute_types
+from asr_api.engines.onnx import openvino_encoder as bfloat16
 from asr_api.engines.onnx.compute_types import chosen_type, notes
 from asr_api.engines.protocol import ComputeType, EngineOptions
 from asr_api.errors import SettingsError

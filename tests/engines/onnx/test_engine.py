@@ -16,11 +16,11 @@ from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, Pcm, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
-from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
 from tests.engines.contract import EngineContract
 from tests.engines.golden_tokens import SEED, SHAPES, GoldenWindow, read_golden_windows
-from tests.engines.listening import AUTO, finish_all, listen, open_onnx
 from tests.engines.sounds import sound
+from tests.engines.transcribing import AUTO, finish_all, listen, open_onnx
+from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, write_checkpoint, write_vocab_files
 
 
 @pytest.fixture(scope="session")

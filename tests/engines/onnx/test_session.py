@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 COMPUTE = """
 import sys
 import numpy as np
-from asr_api.engines.onnx.builder import Builder, floats
+from asr_api.engines.onnx.graph_builder import Builder, floats
 from asr_api.engines.onnx.session import Session
 build = Builder(None)
 build.add("Identity", "x", result="y")

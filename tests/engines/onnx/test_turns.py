@@ -6,9 +6,9 @@ import pytest
 
 from asr_api.engines.onnx.engine import URGENT_BURSTS, OnnxEngine
 from asr_api.engines.protocol import WindowJob
-from tests.engines.checkpoints import SMALL, write_checkpoint
-from tests.engines.listening import AUTO, open_onnx
 from tests.engines.sounds import sound
+from tests.engines.transcribing import AUTO, open_onnx
+from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
 NUM_SLOTS = 6
 

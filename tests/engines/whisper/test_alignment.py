@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, Floats, looks, path_starts, smoothed
+from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, Floats, alignment_weights, dtw_row_starts, median_filter
 
 
 def plain_path_starts(cost: Floats) -> list[int]:
@@ -36,13 +36,13 @@ def test_the_path_is_that_of_the_plain_method(shape: tuple[int, int], decimals: 
     random = np.random.default_rng(shape[0])
     for _ in range(3):
         cost = np.round(random.standard_normal(shape), decimals).astype(np.float32)
-        assert path_starts(cost).tolist() == plain_path_starts(cost)
+        assert dtw_row_starts(cost).tolist() == plain_path_starts(cost)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 12)), elements=st.integers(-3, 3)))
 def test_a_path_goes_on_and_on(cost: Floats) -> None:
-    assert path_starts(cost).tolist() == plain_path_starts(cost)
+    assert dtw_row_starts(cost).tolist() == plain_path_starts(cost)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -52,7 +52,7 @@ def test_smoothing_takes_the_median_of_seven(rows: Floats) -> None:
     if rows.shape[1] > 3:
         padded = np.pad(rows, ((0, 0), (3, 3)), mode="reflect")
         expected = np.median(np.lib.stride_tricks.sliding_window_view(padded, 7, axis=1), axis=-1)
-    assert np.array_equal(smoothed(rows), expected)
+    assert np.array_equal(median_filter(rows), expected)
 
 
 def test_heads_that_say_nothing_do_no_harm() -> None:
@@ -63,4 +63,4 @@ def test_heads_that_say_nothing_do_no_harm() -> None:
     constant, zero = np.full((6, 60), 1 / 60, np.float32), np.zeros((6, 60), np.float32)
     stuck = np.tile(np.eye(1, 60, 30, dtype=np.float32), (6, 1))
     attention = np.stack([looking, constant, stuck, zero])
-    assert path_starts(-looks(attention, 1, 5)).tolist() == [0, 20, 30, 40, 50]
+    assert dtw_row_starts(-alignment_weights(attention, 1, 5)).tolist() == [0, 20, 30, 40, 50]

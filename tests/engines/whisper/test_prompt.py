@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.spec import WhisperSpec, read_spec
+from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
-from asr_api.text.tokenizer import Tokenizer
-from tests.engines.checkpoints import SMALL, SMALL_EN, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, write_checkpoint
 
 START, NO_STAMPS = SMALL.special("startoftranscript"), SMALL.special("notimestamps")
 ROOM = SMALL.n_text_ctx // 2 - 1
@@ -25,19 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def spec(folder: Path) -> WhisperSpec:
-    return read_spec(folder)
+def config(folder: Path) -> WhisperConfig:
+    return read_whisper_config(folder)
 
 
 @pytest.fixture(scope="module")
-def prompter(folder: Path, spec: WhisperSpec) -> Prompter:
-    return Prompter(spec, Tokenizer(folder))
+def prompter(folder: Path, config: WhisperConfig) -> Prompter:
+    return Prompter(config, Tokenizer(folder))
 
 
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> Prompter:
     folder = write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN)
-    return Prompter(read_spec(folder), Tokenizer(folder))
+    return Prompter(read_whisper_config(folder), Tokenizer(folder))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_the_five_likeliest_of_all_languages_are_told(prompter: Prompter) -> Non
     assert [guess.probability for guess in guesses] == pytest.approx([1 / 99] * 5)
 
 
-def test_a_fine_tuned_model_speaks_its_language_unless_asked(folder: Path, spec: WhisperSpec) -> None:
-    prompter = Prompter(dataclasses.replace(spec, language="hi"), Tokenizer(folder))
+def test_a_fine_tuned_model_speaks_its_language_unless_asked(folder: Path, config: WhisperConfig) -> None:
+    prompter = Prompter(dataclasses.replace(config, language="hi"), Tokenizer(folder))
     assert prompter.prompt(TranscribeOptions()).language == "hi"
     assert prompter.prompt(TranscribeOptions(language="en")).language == "en"
     assert prompter.prompt(TranscribeOptions(languages=("en", "de"))).language is None
@@ -158,6 +158,6 @@ def test_an_english_only_model_refuses_other_wishes(english: Prompter, options: 
         english.prompt(options)
 
 
-def test_another_models_tokenizer_is_refused(spec: WhisperSpec, folder: Path) -> None:
+def test_another_models_tokenizer_is_refused(config: WhisperConfig, folder: Path) -> None:
     with pytest.raises(CheckpointError, match="do not fit its vocabulary of 300"):
-        Prompter(dataclasses.replace(spec, n_vocab=300), Tokenizer(folder))
+        Prompter(dataclasses.replace(config, n_vocab=300), Tokenizer(folder))

@@ -28,7 +28,7 @@ NO_FLASH_ON_CPU = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Machine:
+class Device:
     """backends: attention of the encoder, in the order of preference; notes: lines worth printing at start"""
 
     device: torch.device
@@ -62,7 +62,7 @@ class Machine:
         return torch.cuda.mem_get_info(self.device)[0] if self.is_cuda else None
 
 
-class Late:
+class HostCopy:
     """A tensor on its way to the host, asked for without waiting."""
 
     def __init__(self, values: Tensor) -> None:
@@ -75,7 +75,7 @@ class Late:
         self._event = torch.cuda.Event()
         self._event.record()
 
-    def arrived(self) -> NDArray[np.float32]:
+    def wait(self) -> NDArray[np.float32]:
         """Waits for it."""
         if self._event is not None:
             self._event.synchronize()
@@ -87,9 +87,9 @@ def is_available() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def choose_machine(
+def choose_device(
     *, wants_flash: bool | None, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
-) -> Machine:
+) -> Device:
     """device, dtype: such as "cuda:1"; by default the first card and float16, else the processor and float32
 
     wants_flash: FlashAttention; None takes it where it is there, True leaves a note where it is not
@@ -98,7 +98,7 @@ def choose_machine(
     chosen = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cpu":
         notes = (NO_FLASH_ON_CPU,) if wants_flash else ()
-        return Machine(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
+        return Device(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
     name = torch.cuda.get_device_name(chosen)
     # cuDNN plans attention anew for every shape. Those of the encoder are few, and `attending` allows it there.
     torch.backends.cuda.enable_cudnn_sdp(False)
@@ -106,12 +106,12 @@ def choose_machine(
     if chosen_dtype == torch.float32:  # and not the nineteen bits of it that convolutions take by default
         torch.backends.cudnn.allow_tf32 = False
     if wants_flash is False:
-        return Machine(chosen, chosen_dtype, name, tuple(BACKENDS), ())
+        return Device(chosen, chosen_dtype, name, tuple(BACKENDS), ())
     reason = _why_no_flash(chosen, chosen_dtype, d_head)
     if not reason:
-        return Machine(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,), ())
+        return Device(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,), ())
     notes = (f"FLASH_ATTENTION_2 has no effect on this GPU: {reason}.",) if wants_flash else ()
-    return Machine(chosen, chosen_dtype, name, tuple(BACKENDS), notes)
+    return Device(chosen, chosen_dtype, name, tuple(BACKENDS), notes)
 
 
 def _why_no_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:

@@ -16,32 +16,31 @@ import numpy as np
 import torch
 
 from asr_api.engines.admission import admitted
-from asr_api.engines.cores import processor_name, usable_cores
-from asr_api.engines.cuda.bursts import Bursts
-from asr_api.engines.cuda.caches import Caches, open_caches
-from asr_api.engines.cuda.device import Machine, choose_machine
-from asr_api.engines.cuda.ear import Ear
-from asr_api.engines.cuda.endings import Ending, Endings
+from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.cpu import processor_name, usable_cores
+from asr_api.engines.cuda.decode_state import open_rows
+from asr_api.engines.cuda.device import Device, choose_device
+from asr_api.engines.cuda.device_window import DeviceWindow
+from asr_api.engines.cuda.encoding import WindowEncoder
+from asr_api.engines.cuda.generation import Generator, Style
 from asr_api.engines.cuda.kernels.triton_language import launch_error
-from asr_api.engines.cuda.loading import Loader
+from asr_api.engines.cuda.kv_cache import Caches, open_caches
+from asr_api.engines.cuda.layers import Loader
+from asr_api.engines.cuda.memory_plan import MemoryPlan, plan_memory
 from asr_api.engines.cuda.model import CrossProjection, Decoder, Encoder
-from asr_api.engines.cuda.reader import Reader
-from asr_api.engines.cuda.rows import open_rows
-from asr_api.engines.cuda.sizes import Sizes, choose_sizes
-from asr_api.engines.cuda.twins import rule_tables
-from asr_api.engines.cuda.windows import Window
-from asr_api.engines.cuda.writer import Style, Writer
+from asr_api.engines.cuda.prefill import Prefill
+from asr_api.engines.cuda.reference_ops import filter_tables
+from asr_api.engines.cuda.step_graphs import StepGraphs
+from asr_api.engines.cuda.word_timestamps import Ending, WordTimestamps
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
+from asr_api.engines.whisper.decoding import Limits, TokenStepper
 from asr_api.engines.whisper.logmel import HOP_SAMPLES
-from asr_api.engines.whisper.passes import Limits
-from asr_api.engines.whisper.passes import Writer as BeamWriter
 from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.slots import Finisher, Slot
-from asr_api.engines.whisper.spec import WhisperSpec, read_spec
-from asr_api.engines.whisper.weights import Weights
+from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
+from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
-from asr_api.text.tokenizer import Tokenizer
 
 WARM_UP_JOB = -1
 
@@ -56,13 +55,13 @@ class CudaEngine:
 
         Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
         """
-        self._spec = spec = read_spec(options.checkpoint)
+        self._spec = config = read_whisper_config(options.checkpoint)
         self._tokenizer = tokenizer = Tokenizer(options.checkpoint)
-        self._prompter = Prompter(spec, tokenizer)
-        self._finisher = Finisher(tokenizer)
-        self._machine = machine = choose_machine(
+        self._prompter = Prompter(config, tokenizer)
+        self._finisher = TranscriptBuilder(tokenizer)
+        self._machine = machine = choose_device(
             wants_flash=options.flash_attention_2,
-            d_head=spec.n_state // spec.n_audio_head,
+            d_head=config.n_state // config.n_audio_head,
             device=device,
             dtype=dtype,
             cpu_name=processor_name(),
@@ -72,31 +71,33 @@ class CudaEngine:
         self._is_broken = False
         with self._working():
             load = Loader(Weights(options.checkpoint), machine.device, machine.dtype)
-            decoder = Decoder(spec, load)
-            encoder, projection = Encoder(spec, load), CrossProjection(spec, load)
+            decoder = Decoder(config, load)
+            encoder, projection = Encoder(config, load), CrossProjection(config, load)
             machine.settle()
-            sizes, caches = _open_caches(spec, machine, options)
-            self._ear = Ear(spec, machine, caches, encoder, projection, sizes.max_batch)
-            rows = open_rows(sizes.n_rows, spec.n_text_ctx, machine.device)
-            rules = rule_tables(spec, tokenizer.end, tokenizer.no_timestamps, machine.device)
-            self._bursts = Bursts(decoder, caches, rows, rules)
+            sizes, caches = _open_caches(config, machine, options)
+            self._ear = WindowEncoder(config, machine, caches, encoder, projection, sizes.max_batch)
+            rows = open_rows(sizes.n_rows, config.n_text_ctx, machine.device)
+            rules = filter_tables(config, tokenizer.end, tokenizer.no_timestamps, machine.device)
+            self._bursts = StepGraphs(decoder, caches, rows, rules)
             machine.settle()  # the weights are there before another stream uses them
-        self._reader = Reader(decoder, caches, machine, self._prompter)
-        limits = Limits(tokenizer.end, tokenizer.stamp_begin, spec.n_text_ctx, options.max_new_tokens)
-        beams = BeamWriter(spec, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
+        self._reader = Prefill(decoder, caches, machine, self._prompter)
+        limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, options.max_new_tokens)
+        beams = TokenStepper(config, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
         style = Style(limits, options.beam_size, beams)
-        self._writer = Writer(decoder, caches, rows, machine, self._bursts, style)
+        self._writer = Generator(decoder, caches, rows, machine, self._bursts, style)
         self._free_places = list(range(sizes.n_slots))
         self._waiting: deque[WindowJob] = deque()
-        self._heard: list[Window] = []  # or being heard: their prompts are still to be read
-        self._read: list[Window] = []  # between two passes
-        self._endings = Endings(self._reader, self._prompter, tokenizer)
-        self._windows: dict[int, Window] = {}  # by job: all that were ever given to the ear, until they are finished
+        self._heard: list[DeviceWindow] = []  # or being heard: their prompts are still to be read
+        self._read: list[DeviceWindow] = []  # between two passes
+        self._endings = WordTimestamps(self._reader, self._prompter, tokenizer)
+        self._windows: dict[
+            int, DeviceWindow
+        ] = {}  # by job: all that were ever given to the ear, until they are finished
         self._info = EngineInfo(
             model_id=options.model_id,
             engine="cuda",
             device_name=machine.name,
-            window_s=spec.window_s,
+            window_s=config.window_s,
             slots=sizes.n_slots,
             languages=self._prompter.languages,
             compute_type=str(machine.dtype).removeprefix("torch."),
@@ -157,7 +158,7 @@ class CudaEngine:
             self._listen()
             self._read_prompts()
             start = self._windows[job_id].start
-            if start is not None and not np.isfinite(start.arrived()).all():
+            if start is not None and not np.isfinite(start.wait()).all():
                 raise CheckpointError(
                     "The checkpoint's weights are broken: what it computes for silence is no number; fetch it again."
                 )
@@ -181,7 +182,7 @@ class CudaEngine:
         for job in jobs[: self._ear.hear([job.pcm for job in jobs], places)]:
             self._waiting.popleft()
             slot = Slot(job, self._prompter.prompt(job.options))
-            self._windows[job.job_id] = window = Window(slot, self._free_places.pop(0))
+            self._windows[job.job_id] = window = DeviceWindow(slot, self._free_places.pop(0))
             self._heard.append(window)
 
     def _read_prompts(self) -> None:
@@ -200,7 +201,7 @@ class CudaEngine:
         finished = [self._finish(ending) for ending in self._endings.take()]
         for window in self._writer.take_done():
             window.read_start(self._prompter)
-            attempt = self._finisher.settle(window.slot, window.one.drafts if window.one else [])
+            attempt = self._finisher.settle(window.slot, window.one.candidates if window.one else [])
             if attempt is None:
                 self._read.append(window)
             elif window.slot.job.options.words and (spans := self._finisher.spans(window.slot, attempt)):
@@ -212,12 +213,12 @@ class CudaEngine:
     def _finish(self, ending: Ending) -> FinishedJob:
         slot = ending.window.slot
         transcript = self._finisher.transcript(slot, ending.attempt, ending.words)
-        if not ending.attempt.draft.is_whole:
+        if not ending.attempt.candidate.is_whole:
             logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
         self._leave(ending.window)
         return FinishedJob(slot.job.job_id, transcript)
 
-    def _leave(self, window: Window) -> None:
+    def _leave(self, window: DeviceWindow) -> None:
         self._writer.leave(window)
         del self._windows[window.slot.job.job_id]
         self._heard = [each for each in self._heard if each is not window]
@@ -226,23 +227,23 @@ class CudaEngine:
         self._free_places.append(window.place)
 
 
-def _open_caches(spec: WhisperSpec, machine: Machine, options: EngineOptions) -> tuple[Sizes, Caches]:
+def _open_caches(config: WhisperConfig, machine: Device, options: EngineOptions) -> tuple[MemoryPlan, Caches]:
     wanted = options.slots
     while True:
-        sizes = choose_sizes(spec, machine.dtype, wanted, options.beam_size, machine.free_bytes())
+        sizes = plan_memory(config, machine.dtype, wanted, options.beam_size, machine.free_bytes())
         if sizes is None:
             raise CheckpointError(
                 f"The GPU ({machine.name}) has no memory left for a single window beside the model's weights; "
-                "free some of it, or choose a smaller checkpoint as MODEL_ID."
+                "free some of it, or sample a smaller checkpoint as MODEL_ID."
             )
         try:
-            return sizes, open_caches(spec, sizes.n_slots, sizes.n_rows, machine.device, machine.dtype)
+            return sizes, open_caches(config, sizes.n_slots, sizes.n_rows, machine.device, machine.dtype)
         except torch.OutOfMemoryError:  # somebody else was faster
             torch.cuda.empty_cache()
             wanted = sizes.n_slots // 2
 
 
-def _notes(options: EngineOptions, sizes: Sizes) -> tuple[str, ...]:
+def _notes(options: EngineOptions, sizes: MemoryPlan) -> tuple[str, ...]:
     notes = []
     if sizes.n_slots != options.slots:
         notes.append(f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.slots}.")
@@ -251,7 +252,7 @@ def _notes(options: EngineOptions, sizes: Sizes) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _kernel_notes(machine: Machine) -> tuple[str, ...]:
+def _kernel_notes(machine: Device) -> tuple[str, ...]:
     reason = launch_error() if machine.is_cuda else ""
     return (f"Decoding is slower than it could be on this GPU: {reason}.",) if reason else ()
 

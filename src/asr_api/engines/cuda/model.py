@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_api.engines.cuda.caches import Caches
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.self_attention import self_attention
-from asr_api.engines.cuda.loading import Linear, Loader, Norm
-from asr_api.engines.whisper.spec import WhisperSpec
+from asr_api.engines.cuda.kv_cache import Caches
+from asr_api.engines.cuda.layers import Linear, Loader, Norm
+from asr_api.engines.whisper.config import WhisperConfig
 
 EPSILON = 1e-5  # of every layer norm
 MAX_PROJECTED_BYTES = 256 * 2**20  # what cross keys and values may take on their way to the slots
@@ -48,19 +48,21 @@ class DecoderLayer:
 
 
 class Encoder:
-    def __init__(self, spec: WhisperSpec, load: Loader) -> None:
-        n_state = spec.n_state
-        self._n_head = spec.n_audio_head
+    def __init__(self, config: WhisperConfig, load: Loader) -> None:
+        n_state = config.n_state
+        self._n_head = config.n_audio_head
         self._conv1 = (
-            load.tensor("encoder.conv1.weight", n_state, spec.n_mels, 3),
+            load.tensor("encoder.conv1.weight", n_state, config.n_mels, 3),
             load.tensor("encoder.conv1.bias", n_state),
         )
         self._conv2 = (
             load.tensor("encoder.conv2.weight", n_state, n_state, 3),
             load.tensor("encoder.conv2.bias", n_state),
         )
-        self._positions = load.tensor("encoder.embed_positions.weight", spec.n_audio_ctx, n_state)
-        self._layers = [_encoder_layer(spec, load, f"encoder.layers.{layer}") for layer in range(spec.n_audio_layer)]
+        self._positions = load.tensor("encoder.embed_positions.weight", config.n_audio_ctx, n_state)
+        self._layers = [
+            _encoder_layer(config, load, f"encoder.layers.{layer}") for layer in range(config.n_audio_layer)
+        ]
         norms = [*(layer.attention_norm for layer in self._layers[1:]), load.norm("encoder.layer_norm", n_state)]
         self._with_next_norms = list(zip(self._layers, norms, strict=True))
 
@@ -87,11 +89,12 @@ class Encoder:
 class CrossProjection:
     """Audio features → the keys and values of all decoder layers, straight into slots."""
 
-    def __init__(self, spec: WhisperSpec, load: Loader) -> None:
+    def __init__(self, config: WhisperConfig, load: Loader) -> None:
         layers = [
-            load.fused(f"decoder.layers.{layer}.encoder_attn", "kv", spec.n_state) for layer in range(spec.n_text_layer)
+            load.fused(f"decoder.layers.{layer}.encoder_attn", "kv", config.n_state)
+            for layer in range(config.n_text_layer)
         ]
-        self._n_layer, self._n_head = spec.n_text_layer, spec.n_text_head
+        self._n_layer, self._n_head = config.n_text_layer, config.n_text_head
         self._weight = torch.cat([layer.weight for layer in layers])  # (n_layer * 2 * n_state, n_state)
         self._bias = torch.cat([layer.bias for layer in layers if layer.bias is not None])
 
@@ -114,17 +117,19 @@ class CrossProjection:
 
 
 class Decoder:
-    def __init__(self, spec: WhisperSpec, load: Loader) -> None:
-        self._n_head, self._n_state = spec.n_text_head, spec.n_state
-        self._tokens = load.tensor("decoder.embed_tokens.weight", spec.n_vocab, spec.n_state)
-        self._positions = load.tensor("decoder.embed_positions.weight", spec.n_text_ctx, spec.n_state)
-        self._layers = [_decoder_layer(spec, load, f"decoder.layers.{layer}") for layer in range(spec.n_text_layer)]
-        norms = [*(layer.attention_norm for layer in self._layers[1:]), load.norm("decoder.layer_norm", spec.n_state)]
+    def __init__(self, config: WhisperConfig, load: Loader) -> None:
+        self._n_head, self._n_state = config.n_text_head, config.n_state
+        self._tokens = load.tensor("decoder.embed_tokens.weight", config.n_vocab, config.n_state)
+        self._positions = load.tensor("decoder.embed_positions.weight", config.n_text_ctx, config.n_state)
+        self._layers = [_decoder_layer(config, load, f"decoder.layers.{layer}") for layer in range(config.n_text_layer)]
+        norms = [*(layer.attention_norm for layer in self._layers[1:]), load.norm("decoder.layer_norm", config.n_state)]
         self._with_next_norms = list(zip(self._layers, norms, strict=True))
-        self._vocabulary = self._tokens if spec.is_tied else load.tensor("proj_out.weight", spec.n_vocab, spec.n_state)
+        self._vocabulary = (
+            self._tokens if config.is_tied else load.tensor("proj_out.weight", config.n_vocab, config.n_state)
+        )
         self._heads = {
-            layer: [head for place, head in spec.alignment_heads if place == layer]
-            for layer in dict.fromkeys(layer for layer, _ in spec.alignment_heads)
+            layer: [head for place, head in config.alignment_heads if place == layer]
+            for layer in dict.fromkeys(layer for layer, _ in config.alignment_heads)
         }
 
     def step(self, tokens: Tensor, positions: Tensor, slot_of_row: Tensor, is_active: Tensor, caches: Caches) -> Tensor:
@@ -228,20 +233,20 @@ def added(x: Tensor, delta: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
     return add_layer_norm(x, delta, norm.weight, norm.bias)
 
 
-def _encoder_layer(spec: WhisperSpec, load: Loader, name: str) -> EncoderLayer:
-    n_state = spec.n_state
+def _encoder_layer(config: WhisperConfig, load: Loader, name: str) -> EncoderLayer:
+    n_state = config.n_state
     return EncoderLayer(
         load.norm(f"{name}.self_attn_layer_norm", n_state),
         load.fused(f"{name}.self_attn", "qkv", n_state),
         load.linear(f"{name}.self_attn.out_proj", n_state, n_state),
         load.norm(f"{name}.final_layer_norm", n_state),
-        load.linear(f"{name}.fc1", n_state, spec.n_audio_hidden),
-        load.linear(f"{name}.fc2", spec.n_audio_hidden, n_state),
+        load.linear(f"{name}.fc1", n_state, config.n_audio_hidden),
+        load.linear(f"{name}.fc2", config.n_audio_hidden, n_state),
     )
 
 
-def _decoder_layer(spec: WhisperSpec, load: Loader, name: str) -> DecoderLayer:
-    n_state = spec.n_state
+def _decoder_layer(config: WhisperConfig, load: Loader, name: str) -> DecoderLayer:
+    n_state = config.n_state
     return DecoderLayer(
         load.norm(f"{name}.self_attn_layer_norm", n_state),
         load.fused(f"{name}.self_attn", "qkv", n_state),
@@ -250,6 +255,6 @@ def _decoder_layer(spec: WhisperSpec, load: Loader, name: str) -> DecoderLayer:
         load.linear(f"{name}.encoder_attn.q_proj", n_state, n_state),
         load.linear(f"{name}.encoder_attn.out_proj", n_state, n_state),
         load.norm(f"{name}.final_layer_norm", n_state),
-        load.linear(f"{name}.fc1", n_state, spec.n_text_hidden),
-        load.linear(f"{name}.fc2", spec.n_text_hidden, n_state),
+        load.linear(f"{name}.fc1", n_state, config.n_text_hidden),
+        load.linear(f"{name}.fc2", config.n_text_hidden, n_state),
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from asr_api.engines.onnx.caches import CrossCache, SelfCache
+from asr_api.engines.onnx.kv_cache import CrossCache, SelfCache
 from asr_api.engines.onnx.session import Array, Call, Floats, Session
-from asr_api.engines.whisper.passes import BeamPass, Pass, Writer
+from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.decoding import BeamSearchPass, Pass, TokenStepper
 from asr_api.engines.whisper.prompt import FedText, Prompter
-from asr_api.engines.whisper.slots import Slot
-from asr_api.engines.whisper.spec import WhisperSpec
+from asr_api.engines.whisper.slot import Slot
 
 NOTHING = np.zeros(0, np.int64)
 
@@ -23,21 +23,28 @@ class Batch:
     """passes: in the order of their rows. Each window has `group` rows of self caches and one of the cross cache."""
 
     def __init__(
-        self, decoder: Session, writer: Writer, cross: CrossCache, spec: WhisperSpec, group: int, *, is_at_back: bool
+        self,
+        decoder: Session,
+        writer: TokenStepper,
+        cross: CrossCache,
+        config: WhisperConfig,
+        group: int,
+        *,
+        is_at_back: bool,
     ) -> None:
         self.passes: list[Pass] = []
         self._decoder = decoder
         self._writer = writer
         self._cross = cross
-        self._spec = spec
+        self._spec = config
         self._group = group
-        self._cache = SelfCache(spec, cross.n_rows * group)
+        self._cache = SelfCache(config, cross.n_rows * group)
         self._is_at_back = is_at_back
         # What a step reads and writes, at fixed places, so that its calls are prepared once.
         n_rows = cross.n_rows * group
         self._tokens, self._positions = np.zeros((n_rows, 1), np.int64), np.zeros((n_rows, 1), np.int64)
         self._num_seen, self._longest = np.zeros(n_rows, np.int32), np.zeros((), np.int32)
-        self._logits = np.zeros((n_rows, spec.n_vocab), np.float32)
+        self._logits = np.zeros((n_rows, config.n_vocab), np.float32)
         self._steps: dict[tuple[int, int], Call] = {}
 
     @property
@@ -158,11 +165,11 @@ class Batch:
         return self._decoder.call(inputs, {**results, **self._cache.new_views(rows), **self._cross.new_views(windows)})
 
     def _attention(self, num_windows: int, num_tokens: int) -> Floats:
-        spec = self._spec
-        return np.zeros((num_windows, len(spec.alignment_heads), num_tokens, spec.n_audio_ctx), np.float32)
+        config = self._spec
+        return np.zeros((num_windows, len(config.alignment_heads), num_tokens, config.n_audio_ctx), np.float32)
 
     def _follow_parents(self) -> None:
         for index, each in enumerate(self.passes):
-            if isinstance(each, BeamPass) and (each.parents != np.arange(self._group)).any():
+            if isinstance(each, BeamSearchPass) and (each.parents != np.arange(self._group)).any():
                 rows = self._rows(self._first + index)
                 self._cache.copy(rows.start + each.parents, rows, max(each.positions))

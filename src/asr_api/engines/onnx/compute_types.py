@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from asr_api.engines.cores import has_bfloat16_products, has_exact_byte_products
-from asr_api.engines.onnx import bfloat16
-from asr_api.engines.onnx.builder import Builder
-from asr_api.engines.onnx.encoder import Encoder, OnnxEncoder
-from asr_api.engines.onnx.quantized import LIMIT, REDUCED_LIMIT, QuantizedBuilder
+from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.cpu import has_bfloat16_products, has_exact_byte_products
+from asr_api.engines.onnx import openvino_encoder as bfloat16
+from asr_api.engines.onnx.encoder_graph import Encoder, OnnxEncoder
+from asr_api.engines.onnx.graph_builder import Builder
+from asr_api.engines.onnx.quantized_builder import LIMIT, REDUCED_LIMIT, QuantizedBuilder
 from asr_api.engines.protocol import ComputeType, EngineOptions
-from asr_api.engines.whisper.spec import WhisperSpec
-from asr_api.engines.whisper.weights import Weights
+from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.errors import SettingsError
 
 
@@ -30,10 +30,10 @@ def builder(weights: Weights, compute_type: ComputeType) -> Builder:
     return QuantizedBuilder(weights, LIMIT if has_exact_byte_products() else REDUCED_LIMIT)
 
 
-def encoder(spec: WhisperSpec, weights: Weights, compute_type: ComputeType, num_threads: int) -> Encoder:
+def encoder(config: WhisperConfig, weights: Weights, compute_type: ComputeType, num_threads: int) -> Encoder:
     if compute_type == "int8_bfloat16":
-        return bfloat16.Bfloat16Encoder(spec, weights, num_threads)
-    return OnnxEncoder(spec, builder(weights, compute_type), num_threads)
+        return bfloat16.OpenVinoEncoder(config, weights, num_threads)
+    return OnnxEncoder(config, builder(weights, compute_type), num_threads)
 
 
 def notes(options: EngineOptions) -> tuple[str, ...]:

@@ -15,24 +15,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from asr_api.engines.admission import admitted
-from asr_api.engines.cores import processor_name, usable_cores
+from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
-from asr_api.engines.onnx.caches import CrossCache
 from asr_api.engines.onnx.compute_types import builder, chosen_type, encoder, notes
-from asr_api.engines.onnx.decoder import decoder_graph
+from asr_api.engines.onnx.decoder_graph import decoder_graph
+from asr_api.engines.onnx.kv_cache import CrossCache
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
-from asr_api.engines.whisper.ladder import BEST_OF, Attempt
+from asr_api.engines.whisper.config import read_whisper_config
+from asr_api.engines.whisper.decoding import TokenStepper
+from asr_api.engines.whisper.fallback import BEST_OF, Attempt
 from asr_api.engines.whisper.logmel import HOP_SAMPLES, log_mel
-from asr_api.engines.whisper.passes import Writer
 from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.slots import Finisher, Slot
-from asr_api.engines.whisper.spec import read_spec
-from asr_api.engines.whisper.weights import Weights
-from asr_api.engines.whisper.words import timed_words
+from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
+from asr_api.engines.whisper.tokenizer import Tokenizer
+from asr_api.engines.whisper.word_timestamps import timed_words
 from asr_api.errors import CheckpointError
 from asr_api.options import TranscribeOptions
-from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import Word
 
 BURST_STEPS = 8
@@ -50,28 +50,30 @@ class OnnxEngine:
         """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, and SettingsError when
         this machine can't compute as it is told to.
         """
-        self._spec = spec = read_spec(options.checkpoint)
+        self._spec = config = read_whisper_config(options.checkpoint)
         self._tokenizer = Tokenizer(options.checkpoint)
-        self._prompter = Prompter(spec, self._tokenizer)
+        self._prompter = Prompter(config, self._tokenizer)
         weights = Weights(options.checkpoint)
         num_threads = options.num_threads or usable_cores()
         compute_type = chosen_type(options.compute_type)
-        self._encoder = encoder(spec, weights, compute_type, num_threads)
-        decoder = Session(decoder_graph(spec, builder(weights, compute_type)), num_threads)
+        self._encoder = encoder(config, weights, compute_type, num_threads)
+        decoder = Session(decoder_graph(config, builder(weights, compute_type)), num_threads)
         weights.forget()
-        writer = Writer(spec, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
+        writer = TokenStepper(
+            config, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size
+        )
         # One row more than windows: between the two batches there is always a free one.
-        self._cross = CrossCache(spec, options.slots + 1, is_int8=compute_type != "float32")
-        self._firm = Batch(decoder, writer, self._cross, spec, options.beam_size, is_at_back=False)
-        self._sampled = Batch(decoder, writer, self._cross, spec, BEST_OF, is_at_back=True)
-        self._finisher = Finisher(self._tokenizer)
+        self._cross = CrossCache(config, options.slots + 1, is_int8=compute_type != "float32")
+        self._firm = Batch(decoder, writer, self._cross, config, options.beam_size, is_at_back=False)
+        self._sampled = Batch(decoder, writer, self._cross, config, BEST_OF, is_at_back=True)
+        self._finisher = TranscriptBuilder(self._tokenizer)
         self._waiting: deque[WindowJob] = deque()
         self._num_bursts = 0  # since a window was encoded that could wait
         self._info = EngineInfo(
             model_id=options.model_id,
             engine="onnx",
             device_name=processor_name(),
-            window_s=spec.window_s,
+            window_s=config.window_s,
             slots=options.slots,
             languages=self._prompter.languages,
             compute_type=compute_type,
@@ -163,7 +165,7 @@ class OnnxEngine:
         finished = []
         while (index := next((i for i, each in enumerate(batch.passes) if each.is_done), None)) is not None:
             slot = batch.passes[index].slot
-            attempt = self._finisher.settle(slot, batch.passes[index].drafts)
+            attempt = self._finisher.settle(slot, batch.passes[index].candidates)
             if attempt is not None:
                 finished.append(self._finish(batch, index, attempt))
                 batch.remove(index)
@@ -176,7 +178,7 @@ class OnnxEngine:
     def _finish(self, batch: Batch, index: int, attempt: Attempt) -> FinishedJob:
         slot = batch.passes[index].slot
         transcript = self._finisher.transcript(slot, attempt, self._words(batch, index, attempt))
-        if not attempt.draft.is_whole:
+        if not attempt.candidate.is_whole:
             logger.warning("A window was broken off after %d tokens; it says so.", transcript.num_tokens)
         return FinishedJob(slot.job.job_id, transcript)
 

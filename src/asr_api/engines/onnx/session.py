@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.onnx.builder import Graph
+from asr_api.engines.onnx.graph_builder import Graph
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -1,1 +1,1 @@
-"""What every Whisper engine shares and that is not arithmetic: spec, log-mel, rules, slots."""
+"""What every Whisper engine shares and that is not arithmetic: config, log-mel, rules, slots."""

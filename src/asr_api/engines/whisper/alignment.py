@@ -20,8 +20,8 @@ STEPS_PER_UNIT = 2.0**24
 SAME = np.float32(1e-5)
 
 
-def looks(attention: Floats, first_row: int, num_rows: int) -> Floats:
-    """How much more than usual each of the rows `first_row` … looks at each position.
+def alignment_weights(attention: Floats, first_row: int, num_rows: int) -> Floats:
+    """How much more than usual each of the rows `first_row` … alignment_weights at each position.
 
     attention: (n_heads, n_tokens, n_heard) float32, >= 0: all tokens that were fed, positions that were heard only
     returns:   (num_rows, n_heard) float32
@@ -33,12 +33,12 @@ def looks(attention: Floats, first_row: int, num_rows: int) -> Floats:
     table = np.zeros((num_rows, attention.shape[-1]), np.float32)
     for head in range(len(shares)):  # one at a time stays in the processor's cache
         rows = shares[head, first_row : first_row + num_rows]
-        table += smoothed((rows - mean[head]) / deviation[head])
+        table += median_filter((rows - mean[head]) / deviation[head])
     table /= len(shares)
     return table
 
 
-def smoothed(rows: Floats) -> Floats:
+def median_filter(rows: Floats) -> Floats:
     """Median of each value and its three neighbours to either side, the row mirrored at its ends.
 
     rows: (n_rows, n_positions); rows too short to be mirrored stay as they are, as in OpenAI's
@@ -58,7 +58,7 @@ def smoothed(rows: Floats) -> Floats:
     return middle
 
 
-def path_starts(cost: Floats) -> Integers:
+def dtw_row_starts(cost: Floats) -> Integers:
     """Dynamic time warping: the column in which the cheapest path from corner to corner enters each row; 0 first.
 
     A path steps right, down, or both at once. Where several ways are equally cheap, the one along the row is taken,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr_api.engines.whisper.rules import Floats, log_sum_exp
-from asr_api.engines.whisper.spec import WhisperSpec
+from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.logit_filters import Floats, log_sum_exp
+from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import TranscribeOptions
 from asr_api.text.languages import language_code
-from asr_api.text.tokenizer import Tokenizer
 from asr_api.transcript import LanguageGuess
 
 NUM_GUESSES = 5
@@ -54,15 +54,15 @@ class FedText:
 class Prompter:
     """The prompts of one checkpoint."""
 
-    def __init__(self, spec: WhisperSpec, tokenizer: Tokenizer) -> None:
+    def __init__(self, config: WhisperConfig, tokenizer: Tokenizer) -> None:
         """Raises CheckpointError when the tokenizer is another model's."""
-        if tokenizer.stamp_begin >= spec.n_vocab or (spec.is_multilingual and not tokenizer.languages):
+        if tokenizer.timestamp_begin >= config.n_vocab or (config.is_multilingual and not tokenizer.languages):
             raise CheckpointError(
                 f"The checkpoint's tokenizer has {len(tokenizer.languages)} languages and timestamps from "
-                f"{tokenizer.stamp_begin} on, which do not fit its vocabulary of {spec.n_vocab}; "
+                f"{tokenizer.timestamp_begin} on, which do not fit its vocabulary of {config.n_vocab}; "
                 "fetch the checkpoint again, whole."
             )
-        self._spec = spec
+        self._spec = config
         self._tokenizer = tokenizer
 
     @property
@@ -83,7 +83,7 @@ class Prompter:
         return Prompt(prompt.head, language, prompt.languages, self._tail(language, options))
 
     def guesses(self, logits: Floats, languages: Sequence[str]) -> tuple[LanguageGuess, ...]:
-        """The likeliest of `languages`, best first. logits: (n_vocab,) at <|startoftranscript|>, before any rule"""
+        """The greedy of `languages`, best first. logits: (n_vocab,) at <|startoftranscript|>, before any rule"""
         scores = np.nan_to_num(logits[[self._tokenizer.languages[code] for code in languages]])
         probabilities = np.exp(scores - log_sum_exp(scores[None])[0])
         best = np.argsort(-scores, kind="stable")[:NUM_GUESSES]

@@ -1,4 +1,4 @@
-"""The token that a row goes on with: the likeliest, or one drawn by chance that is the same every time.
+"""The token that a row goes on with: the greedy, or one sample by chance that is the same every time.
 
 In go logits after the rules, out come tokens with their log-probabilities. Chance is seeded by content: the same audio
 with the same prompt says the same at the same temperature, whatever runs beside it. Knows nothing about windows.
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_api.engines.protocol import Pcm
-from asr_api.engines.whisper.rules import Floats, Integers, log_sum_exp
+from asr_api.engines.whisper.logit_filters import Floats, Integers, log_sum_exp
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """tokens: (rows,) ids
 
-    logprobs: (rows,) log-probabilities among what the rules left, at temperature 1 whatever was drawn at; not finite
+    logprobs: (rows,) log-probabilities among what the rules left, at temperature 1 whatever was sample at; not finite
               where the logits were not
     """
 
@@ -28,12 +28,12 @@ class Choice:
     logprobs: Floats
 
 
-def likeliest(logits: Floats) -> Choice:
+def greedy(logits: Floats) -> Choice:
     """logits: (rows, n_vocab) float32 after the rules"""
     return _choice(logits, logits.argmax(axis=1))
 
 
-def drawn(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[float]) -> Choice:
+def sample(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[float]) -> Choice:
     """From softmax(logits / temperature), by inverting the cumulative distribution: one number for each token.
 
     logits:   (rows, n_vocab) float32 after the rules
@@ -46,7 +46,7 @@ def drawn(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[floa
     return _choice(logits, np.array(tokens, np.int64))
 
 
-def dice(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -> list[np.random.Generator]:
+def sample_rngs(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -> list[np.random.Generator]:
     """The chance of so many samples of one window."""
     from hashlib import blake2b  # here, for it brings OpenSSL's 4 MB, and few windows come this far
 

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from asr_api.audio.source import MediaPolicy, Spool, open_named
+from asr_api.audio.sources.open_reference import MediaPolicy, Spool, open_reference
 from asr_api.engines.protocol import EngineInfo
 from asr_api.formats.json import asr_json
 from asr_api.options import TranscribeOptions
-from asr_api.parameters import Given, check_parameters, read_parameters
-from asr_api.server.body import Named, read_body
-from asr_api.server.entrance import Entrance
-from asr_api.server.gate import is_local_client
+from asr_api.parameters import RawParameter, check_parameters, read_parameters
+from asr_api.server.app_options import AppOptions
+from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware import is_local_client
 from asr_api.server.openapi import ASR_PARAMETERS, ASR_REQUEST_BODY, ASR_RESPONSES
-from asr_api.server.options import AppOptions
+from asr_api.server.request_body import AudioReference, read_body
 from asr_api.transcriber import collect
 from asr_api.transcript import Transcript
 
 
-def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
+def asr_router(entrance: ServiceHandle, options: AppOptions) -> APIRouter:
     router = APIRouter()
     media = options.media
 
@@ -41,15 +41,15 @@ def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
         What else the query asks for may stand in such JSON instead, under the same names.
         """
         arrived_s = time.perf_counter()
-        given = [Given(name, text) for name, text in request.query_params.multi_items()]
-        wishes = _read_wishes(given, entrance, options.defaults)  # before the body: a typo need not cost an upload
+        given = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
+        wishes = _read_options(given, entrance, options.defaults)  # before the body: a typo need not cost an upload
         async with entrance.receiving() as place:
             chunks = place.counted(request.stream())
             content_type = request.headers.get("content-type", "")
             body = await entrance.run(read_body(content_type, chunks, media.max_media_bytes))
         started_s = time.perf_counter()
-        if isinstance(body, Named):
-            wishes = _read_wishes([*given, *body.given], entrance, options.defaults)
+        if isinstance(body, AudioReference):
+            wishes = _read_options([*given, *body.given], entrance, options.defaults)
         journey = _transcribe(body, wishes, entrance, media, is_local_client=is_local_client(request.scope))
         try:
             transcript = await entrance.run(journey, request.receive)
@@ -68,7 +68,9 @@ def asr_router(entrance: Entrance, options: AppOptions) -> APIRouter:
     return router
 
 
-def _read_wishes(given: Sequence[Given], entrance: Entrance, defaults: TranscribeOptions) -> TranscribeOptions:
+def _read_options(
+    given: Sequence[RawParameter], entrance: ServiceHandle, defaults: TranscribeOptions
+) -> TranscribeOptions:
     """Raises InvalidParameter, also for what the model can't do."""
     wishes = read_parameters(given, defaults)
     check_parameters(wishes, entrance.enter().info)
@@ -76,11 +78,16 @@ def _read_wishes(given: Sequence[Given], entrance: Entrance, defaults: Transcrib
 
 
 async def _transcribe(
-    body: Spool | Named, wishes: TranscribeOptions, entrance: Entrance, media: MediaPolicy, *, is_local_client: bool
+    body: Spool | AudioReference,
+    wishes: TranscribeOptions,
+    entrance: ServiceHandle,
+    media: MediaPolicy,
+    *,
+    is_local_client: bool,
 ) -> Transcript:
-    if isinstance(body, Named):
+    if isinstance(body, AudioReference):
         async with entrance.receiving():
-            body = await open_named(body.url, media, is_local_client=is_local_client)
+            body = await open_reference(body.url, media, is_local_client=is_local_client)
     with body:  # the route closes an upload as well, because this may be cancelled before it starts
         return await collect(entrance.enter().transcribe(body, wishes))
 

@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 
 from asr_api import __version__
 from asr_api.metrics import Metrics
-from asr_api.server.entrance import Entrance
+from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.openapi import ERROR_503, HEALTH_RESPONSE
 
 
-def health_router(entrance: Entrance, metrics: Metrics) -> APIRouter:
+def health_router(entrance: ServiceHandle, metrics: Metrics) -> APIRouter:
     router = APIRouter()
 
     @router.head("/hc", include_in_schema=False)

@@ -18,12 +18,12 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from asr_api.engines.cuda import twins
-from asr_api.engines.cuda.kernels.choose import launch_choose
+from asr_api.engines.cuda import reference_ops
+from asr_api.engines.cuda.decode_state import open_rows
 from asr_api.engines.cuda.kernels.cross_attention import launch_cross_attention
 from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
+from asr_api.engines.cuda.kernels.sample import launch_sample
 from asr_api.engines.cuda.kernels.self_attention import launch_self_attention
-from asr_api.engines.cuda.rows import open_rows
 
 N_ROWS, N_HEAD, D_HEAD, N_AUDIO_CTX, N_TEXT_CTX, N_VOCAB = 16, 20, 64, 1500, 448, 51_866
 MATRIX_PRODUCTS = ("mma.sync", "wgmma")
@@ -79,8 +79,8 @@ def launch_all() -> None:
     x, weight = zeros(N_ROWS, 1, N_HEAD * D_HEAD), zeros(N_HEAD * D_HEAD)
     launch_add_layer_norm(x, x, weight, weight)
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool)
-    rules = twins.RuleTables(suppressed, suppressed, end=50_257, stamp_begin=50_365, max_first=50_415)
-    launch_choose(zeros(N_ROWS, N_VOCAB), open_rows(N_ROWS, N_TEXT_CTX, torch.device("cpu")), rules)
+    rules = reference_ops.FilterTables(suppressed, suppressed, end=50_257, timestamp_begin=50_365, max_first=50_415)
+    launch_sample(zeros(N_ROWS, N_VOCAB), open_rows(N_ROWS, N_TEXT_CTX, torch.device("cpu")), rules)
 
 
 if __name__ == "__main__":

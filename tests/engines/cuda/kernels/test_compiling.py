@@ -27,8 +27,8 @@ def test_every_kernel_compiles(capability: int, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
-    kernels = {"_listen_alone", "_listen_together", "_combine", "_self_attention", "_add_layer_norm", "_choose"}
+    kernels = {"_attend_single", "_attend_grouped", "_combine", "_self_attention", "_add_layer_norm", "_sample"}
     assert {launch["name"] for launch in report} == kernels
     for launch in report:
         assert launch["shared_bytes"] <= SHARED_BYTES[capability]
-        assert launch["is_on_tensor_cores"] == (launch["name"] == "_listen_together")
+        assert launch["is_on_tensor_cores"] == (launch["name"] == "_attend_grouped")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda import twins
+from asr_api.engines.cuda import reference_ops
+from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_rows
 from asr_api.engines.cuda.kernels import cross_attention as cross
-from asr_api.engines.cuda.kernels.choose import launch_choose
 from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
+from asr_api.engines.cuda.kernels.sample import launch_sample
 from asr_api.engines.cuda.kernels.self_attention import launch_self_attention
-from asr_api.engines.cuda.rows import Rows, RowStart, open_rows
 
 pytestmark = [
     pytest.mark.parity,
@@ -49,7 +49,7 @@ def test_cross_attention(n_q: int, n_ctx: int, d_head: int, is_shared: bool, dty
     is_active = torch.tensor([True, True, False, True, True], device=DEVICE)
     query = random(5, n_q, 2, d_head, dtype=dtype).transpose(1, 2)
     keys, values = random(5, 2, n_ctx, d_head, dtype=dtype), random(5, 2, n_ctx, d_head, dtype=dtype)
-    reference = twins.cross_attention(query.float(), keys.float(), values.float(), slot_of_row, is_active)
+    reference = reference_ops.cross_attention(query.float(), keys.float(), values.float(), slot_of_row, is_active)
     if not is_shared:
         keys[3], values[3] = torch.nan, torch.nan  # of the row that is not active
     heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
@@ -61,7 +61,7 @@ def test_more_rows_of_a_slot_than_a_tile_holds_and_scores_that_overflow_an_expon
     slot_of_row, is_active = torch.zeros(6, dtype=torch.int32, device=DEVICE), torch.ones(6, device=DEVICE) > 0
     query, keys, values = random(6, 1, 4, 32) * 100, random(1, 1, 200, 32), random(1, 1, 200, 32)
     heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
-    assert error(heard, twins.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
+    assert error(heard, reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
 
 
 def test_positions_are_split_until_the_card_is_full() -> None:
@@ -82,7 +82,7 @@ def test_self_attention(dtype: torch.dtype) -> None:
     is_active = torch.tensor([True, True, False, True], device=DEVICE)
     caches = random(n_rows, n_head, n_ctx, d_head, dtype=dtype), random(n_rows, n_head, n_ctx, d_head, dtype=dtype)
     expected = caches[0].float(), caches[1].float()
-    reference = twins.self_attention(query.float(), key.float(), value.float(), expected, positions, is_active)
+    reference = reference_ops.self_attention(query.float(), key.float(), value.float(), expected, positions, is_active)
     for cache in caches:
         cache[0, :, 1:], cache[1, :, 64:], cache[2] = torch.nan, torch.nan, torch.nan  # nobody has been there
     heard = launch_self_attention(query, key, value, caches, positions, is_active)
@@ -100,29 +100,31 @@ def test_add_layer_norm(dtype: torch.dtype) -> None:
     weight, bias = random(100, dtype=dtype), random(100, dtype=dtype)
     total, normed = launch_add_layer_norm(x, residual, weight, bias)
     assert (total == x + residual).all()
-    _, reference = twins.add_layer_norm(total.float(), torch.zeros_like(total).float(), weight.float(), bias.float())
+    _, reference = reference_ops.add_layer_norm(
+        total.float(), torch.zeros_like(total).float(), weight.float(), bias.float()
+    )
     assert error(normed, reference) < LIMITS[dtype]
 
 
 N_VOCAB, END, STAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
 
 
-def tables() -> twins.RuleTables:
+def tables() -> reference_ops.FilterTables:
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool, device=DEVICE)
     suppressed[torch.tensor([1, 7, 4200, STAMP_BEGIN - 3])] = True
     first = torch.zeros_like(suppressed)
     first[torch.tensor([220, END])] = True
-    return twins.RuleTables(suppressed, first, END, STAMP_BEGIN, STAMP_BEGIN + 50)
+    return reference_ops.FilterTables(suppressed, first, END, STAMP_BEGIN, STAMP_BEGIN + 50)
 
 
-def begun_rows() -> Rows:
+def begun_rows() -> DecodeState:
     """Greedy and sampled ones, with timestamps and without; the third is not active."""
     rows = open_rows(N_ROWS, 40, DEVICE)
     rng = np.random.default_rng(6)
     temperatures = [0, 0, 0, 0.2, 1.0, 0.8, 0]
     rows.begin(
         [
-            RowStart(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
+            RowInit(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
             for row, temperature in enumerate(temperatures)
         ],
         STAMP_BEGIN,
@@ -142,9 +144,9 @@ def test_choose(dtype: torch.dtype) -> None:
         logits[:, STAMP_BEGIN:] += 4 * (step % 3 == 1)
         logits[:, END] += 9 * (step > 9)
         logits = logits.to(dtype)  # float16 has ties, too
-        launch_choose(logits, rows, tables())
-        twins.choose(logits, expected, tables())
-        for name in Rows.__dataclass_fields__:
+        launch_sample(logits, rows, tables())
+        reference_ops.sample(logits, expected, tables())
+        for name in DecodeState.__dataclass_fields__:
             ours, theirs = getattr(rows, name), getattr(expected, name)
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=f"{name} at step {step}")
         assert (rows.out_tokens == expected.out_tokens).all()
@@ -158,6 +160,6 @@ def test_logits_that_are_no_numbers_are_told_by_the_log_probability() -> None:
     logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE)
     logits[:, 3000], logits[:, STAMP_BEGIN + 3] = torch.nan, torch.nan
     rows = begun_rows()
-    launch_choose(logits, rows, tables())
+    launch_sample(logits, rows, tables())
     assert rows.out_logprobs[rows.num_sampled > 0, 0].isnan().all()
     assert ((rows.tokens >= 0) & (rows.tokens < N_VOCAB)).all()

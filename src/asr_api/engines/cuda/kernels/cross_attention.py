@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda import twins
+from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.kernels.triton_language import LOG2_E, fits_blocks, jit, next_power_of_2, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
@@ -60,7 +60,7 @@ class _Sizes(NamedTuple):
 
 
 @jit
-def _listen_alone(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
+def _attend_single(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
     """One query of one row against a span of positions. Each lane keeps its own peak, sum and mix until the end."""
     row, head, split = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     if tl.load(io.is_active + row) == 0:
@@ -118,7 +118,7 @@ def _mix_tile(io: tl.tensor, query: tl.tensor, window: tl.tensor, span: tl.tenso
 
 
 @jit
-def _listen_together(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
+def _attend_grouped(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
     """All queries of all active rows of a slot; the first of these rows does the work of the others."""
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     if tl.load(io.is_active + row) == 0:
@@ -128,11 +128,11 @@ def _listen_together(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> 
     if sizes.block_rows > 0:
         others = tl.arange(0, sizes.block_rows)
         is_row = others < numbers.n_rows
-        is_mate = tl.load(io.slot_of_row + others, mask=is_row, other=-1) == slot
-        is_mate = is_mate & (tl.load(io.is_active + others, mask=is_row, other=0) != 0)
-        rank = tl.cumsum(is_mate.to(tl.int32), 0) - 1
-        is_leader = tl.min(tl.where(is_mate, others, sizes.block_rows), 0) == row
-        num_rows = tl.where(is_leader, tl.sum(is_mate.to(tl.int32), 0), 0)
+        shares_slot = tl.load(io.slot_of_row + others, mask=is_row, other=-1) == slot
+        shares_slot = shares_slot & (tl.load(io.is_active + others, mask=is_row, other=0) != 0)
+        rank = tl.cumsum(shares_slot.to(tl.int32), 0) - 1
+        is_leader = tl.min(tl.where(shares_slot, others, sizes.block_rows), 0) == row
+        num_rows = tl.where(is_leader, tl.sum(shares_slot.to(tl.int32), 0), 0)
     depth = tl.arange(0, sizes.d_head)
     window = (slot.to(tl.int64) * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
     span = (split * numbers.span, tl.minimum((split + 1) * numbers.span, sizes.n_ctx))
@@ -141,7 +141,7 @@ def _listen_together(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> 
         is_query = index < num_rows * sizes.n_q
         mate = row + index * 0
         if sizes.block_rows > 0:
-            is_it = is_mate[None, :] & (rank[None, :] == (index // sizes.n_q)[:, None])
+            is_it = shares_slot[None, :] & (rank[None, :] == (index // sizes.n_q)[:, None])
             mate = tl.sum(tl.where(is_it, others[None, :], 0), 1)
         mate = mate.to(tl.int64)
         nth = index % sizes.n_q
@@ -196,7 +196,7 @@ def launch_cross_attention(
     block_splits = next_power_of_2(-(-n_ctx // MIN_SPAN))
     scale = d_head**-0.5 * LOG2_E
     sizes = _Sizes(n_head, n_q, n_ctx, d_head, BLOCK, TILE, block_rows, block_splits, scale)
-    listen = _listen_alone if n_q == 1 and block_rows == 0 else _listen_together
+    listen = _attend_single if n_q == 1 and block_rows == 0 else _attend_grouped
     listen[(n_rows, n_head, n_splits)](tensors, numbers, sizes, num_warps=4)
     _combine[(n_rows, n_head, n_q)](tensors, numbers, sizes._replace(block_rows=0), num_warps=1)
     return out.transpose(1, 2)  # (n_rows, n_head, n_q, d_head)
@@ -213,5 +213,5 @@ def cross_attention(
     is_shared:    False where the caller knows that no two active rows share a slot; that saves looking for them
     """
     if not runs_kernels(query) or not fits_blocks(query.shape[-1]):
-        return twins.cross_attention(query, keys, values, slot_of_row, is_active)
+        return reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)
     return launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda import twins
+from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.kernels.triton_language import jit, next_power_of_2, runs_kernels, tl
-from asr_api.engines.cuda.twins import EPSILON
+from asr_api.engines.cuda.reference_ops import EPSILON
 
 
 class _Tensors(NamedTuple):
@@ -65,5 +65,5 @@ def launch_add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Ten
 def add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """The sum, and the sum normalised over its last axis. x, residual: (…, n_state); weight, bias: (n_state,)"""
     if not runs_kernels(x):
-        return twins.add_layer_norm(x, residual, weight, bias)
+        return reference_ops.add_layer_norm(x, residual, weight, bias)
     return launch_add_layer_norm(x, residual, weight, bias)

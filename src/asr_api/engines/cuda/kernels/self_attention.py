@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda import twins
+from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.kernels.triton_language import LOG2_E, fits_blocks, jit, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
@@ -109,4 +109,4 @@ def self_attention(
     """
     arguments = (query, key, value, caches, positions, is_active)
     has_kernel = runs_kernels(query) and fits_blocks(query.shape[-1])
-    return launch_self_attention(*arguments) if has_kernel else twins.self_attention(*arguments)
+    return launch_self_attention(*arguments) if has_kernel else reference_ops.self_attention(*arguments)

@@ -1,0 +1,1 @@
+"""How fast a server is over HTTP: `python -m benchmarks.server`. See __main__.py."""

@@ -1,0 +1,60 @@
+"""From replies to figures: how many, how fast, how long each waited. Prints them as a line."""
+
+# ruff: noqa: T201 – lines of a table
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr_api.benchmark import figures
+from benchmarks.server.client import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """num: good replies, of which the other figures are; num_refused: 429s that were asked again; errors: what else"""
+
+    num: int
+    audio_s: float
+    wall_s: float
+    rtfx: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    num_refused: int
+    num_errors: int
+    errors: tuple[str, ...]
+
+
+def figures_of(replies: Sequence[Reply], wall_s: float) -> Figures:
+    good = [reply for reply in replies if reply.status == 200]
+    audio_s = sum(reply.audio_s for reply in good)
+    return Figures(
+        num=len(good),
+        audio_s=audio_s,
+        wall_s=wall_s,
+        rtfx=audio_s / wall_s if wall_s else 0.0,
+        p50_s=percentile(good, 50),
+        p95_s=percentile(good, 95),
+        p99_s=percentile(good, 99),
+        num_refused=sum(reply.num_refused for reply in replies),
+        num_errors=len(replies) - len(good),
+        errors=tuple(sorted({f"{reply.status} {reply.error}" for reply in replies if reply.status != 200})),
+    )
+
+
+def percentile(replies: Sequence[Reply], share: int) -> float:
+    """Of the round trips."""
+    return figures.percentile([reply.elapsed_s for reply in replies], share) if replies else float("nan")
+
+
+def show(name: str, found: Figures) -> None:
+    print(
+        f"{name:<22} {found.num:>4} ok {found.num_errors:>3} failed {found.num_refused:>3} refused"
+        f"  {found.audio_s:>8.1f} s in {found.wall_s:>7.2f} s  {found.rtfx:>6.1f}x"
+        f"  p50 {found.p50_s:.3f}  p95 {found.p95_s:.3f}  p99 {found.p99_s:.3f} s",
+        flush=True,
+    )
+    for error in found.errors:
+        print("   ", error)

@@ -1,0 +1,1 @@
+"""Audio decoding: any media file to 16 kHz PCM, in sandboxed worker processes."""

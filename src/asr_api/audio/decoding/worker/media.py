@@ -1,0 +1,208 @@
+"""One media file: what it is, whether it may be decoded, where its clock begins, how long it claims or turns out to be.
+
+In: a descriptor. Out: an open container with one bounded audio stream, or `Refused`. Only containers and codecs on the
+lists below exist for FFmpeg here, so a playlist or a picture cannot even be recognised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+
+from asr_api.audio.decoding.protocol import Job
+from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_following_stamps
+
+ID3_HEADER_BYTES = 10
+
+# Containers by demuxer name. Playlists and manifests are not among them and cannot be reached from those that are.
+DEMUXERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,"
+    "nistsphere,ogg,tta,voc,w64,wav,wv"
+)
+# Decoders by name, all of sound, so pictures and subtitles are never decoded, not even to probe them.
+DECODERS = ",".join((
+    *("aac", "aac_latm", "ac3", "alac", "amrnb", "amrwb", "dca", "eac3", "flac", "g726", "gsm", "gsm_ms", "libopus"),
+    *("libopencore_amrnb", "libopencore_amrwb", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "nellymoser"),
+    *("opus", "speex", "tta", "vorbis", "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice"),
+    *(f"adpcm_{name}" for name in ("ct", "ima_qt", "ima_wav", "ms", "sbpro_2", "sbpro_3", "sbpro_4", "swf", "yamaha")),
+    *(f"pcm_{name}" for name in ("alaw", "bluray", "dvd", "mulaw", "s8", "u8", "s8_planar", "s16le_planar")),
+    *(f"pcm_{kind}{bits}{end}" for kind in "su" for bits in (16, 24, 32) for end in ("le", "be")),
+    *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le", "pcm_s64be"),
+))  # fmt: skip
+OPEN_OPTIONS = {
+    "format_whitelist": DEMUXERS,
+    "codec_whitelist": DECODERS,
+    "protocol_whitelist": "none",
+    "max_streams": "64",
+}
+# For files whose sound begins so late that nothing of it was seen: the formats that list no streams, at high bit rates.
+PATIENT_OPTIONS = OPEN_OPTIONS | {"probesize": str(2**26), "analyzeduration": str(600 * av.time_base)}
+BUFFER_BYTES = 2**16
+MAX_PACKET_S = 60.0  # one that claims more is damaged; should it be true, the next one's stamp tells
+AV_MAJOR = int(av.__version__.split(".")[0])
+LENIENT_AV_MAJOR = 19  # before it, PyAV had to be told to accept tags that are not UTF-8
+# Where the declared length is a count of samples and not an estimate from the bit rate.
+MATROSKA, MOV = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
+EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta", "w64", "wav"}
+PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # of which a stream's length begins where the stream does
+COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each stamped as a full one
+MAGIC = {
+    0: (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff", b"#!AMR", b"riff",
+        b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
+        b"\0\0\1\xba", b"TTA1", b"Creative Voice", b"\x7f\xfe\x80\1", b"\xfe\x7f\1\x80", b"NIST_1A"),
+    4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),
+}  # fmt: skip
+
+
+class Refused(Exception):
+    """This media cannot be transcribed; `code` is one of errors.py, `reason` selects the sentence."""
+
+    def __init__(self, code: str, reason: str = "", value: float = 0) -> None:
+        super().__init__(code)
+        self.code, self.reason, self.value = code, reason, value
+
+
+class Media:
+    """The descriptor as the file object that PyAV reads; its position is its own."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.size_bytes = os.fstat(fd).st_size
+        self.position = 0
+
+    def read(self, num_bytes: int) -> bytes:
+        data = os.pread(self.fd, num_bytes, self.position)
+        self.position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size_bytes}[whence]
+        self.position = max(0, base + offset)
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def blame(self) -> Refused:
+        """Why it cannot be decoded: what begins like a file that we read is damaged, anything else is none."""
+        head = os.pread(self.fd, 16, 0)
+        is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
+        is_known |= head[:1] == b"\x47" and os.pread(self.fd, 1, 188) == b"\x47"  # MPEG transport stream
+        is_known |= head[:1] == b"\x56" and head[1:2] >= b"\xe0"  # LOAS
+        return Refused("invalid_audio", "damaged") if is_known else Refused("unsupported_format")
+
+
+def open_media(media: Media) -> InputContainer:
+    """A second look, at more of it, finds sound that begins late. Raises Refused."""
+    container = _open(media, OPEN_OPTIONS)
+    if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
+        return container
+    container.close()
+    return _open(media, PATIENT_OPTIONS)
+
+
+def _open(media: Media, options: dict[str, str]) -> InputContainer:
+    media.seek(0)
+    try:
+        if AV_MAJOR < LENIENT_AV_MAJOR:
+            return av.open(media, mode="r", metadata_errors="ignore", buffer_size=BUFFER_BYTES, options=options)
+        return av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options)
+    except (av.FFmpegError, ValueError, UnicodeError) as error:
+        raise media.blame() from error
+
+
+def audio_stream(container: InputContainer, job: Job) -> AudioStream:
+    """The first audio stream, with bounds checked; the others are never decoded."""
+    if not container.streams.audio:
+        raise Refused("no_audio_stream")
+    stream = container.streams.audio[0]
+    context = stream.codec_context
+    if context is None or context.name not in DECODERS.split(","):
+        raise Refused("invalid_audio", "codec")
+    check_bounds(context.sample_rate, context.channels, job)
+    context.thread_count = 1
+    return stream
+
+
+def check_bounds(rate_hz: int, num_channels: int, job: Job) -> None:
+    if not job.min_rate_hz <= rate_hz <= job.max_rate_hz:
+        raise Refused("invalid_audio", "rate", rate_hz)
+    if not 1 <= num_channels <= job.max_channels:
+        raise Refused("invalid_audio", "channels", num_channels)
+
+
+def timeline(container: InputContainer, stream: AudioStream) -> Timeline:
+    """The clock of a file begins with the first of its streams, or at zero where its headers tell that it does."""
+    is_counting = container.format.name in COUNTING_DEMUXERS or not stream.time_base
+    tick_s = None if is_counting else float(stream.time_base or 0)
+    start_s = (container.start_time or 0) / av.time_base
+    length_s = (container.duration or 0) / av.time_base
+    is_indexed = container.format.name == MOV and stream.frames > 0  # fragments may be cut out of a stream
+    counts_from_zero = is_indexed or (container.format.name == MATROSKA and length_s > start_s)
+    if not counts_from_zero or start_s > MAX_GAP_S:
+        return Timeline(tick_s, start_s)
+    return Timeline(tick_s, 0.0, length_s + start_s)
+
+
+def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) -> float:
+    """What the headers say, from the start of the file's clock; 0 where they are silent."""
+    if stream.duration and stream.time_base:
+        is_per_track = container.format.name in PER_TRACK_DEMUXERS
+        begins_s = float((stream.start_time or 0) * stream.time_base) - clock.start_s if is_per_track else 0.0
+        return max(0.0, begins_s) + float(stream.duration * stream.time_base)
+    length_s = (container.duration or 0) / av.time_base
+    is_end = container.format.name == MATROSKA and length_s > clock.start_s  # counted from zero, wherever it begins
+    return length_s - clock.start_s if is_end else length_s
+
+
+def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """Those of one stream; the last one is empty. Where reading fails, FFmpegError."""
+    # Where streams turn up on the way, PyAV asks for the end of some that it has no object for; ours has ended before.
+    with contextlib.suppress(IndexError):
+        yield from container.demux(stream)
+
+
+def measured_s(media: Media, job: Job) -> float:
+    """Sums up the packets without decoding them (some 15,000 times real time), so that no bomb is ever decoded."""
+    length_s = 0.0
+    with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
+        stream = audio_stream(container, job)
+        clock = Clock(timeline(container, stream))
+        for packet, following in with_following_stamps(packets(container, stream)):
+            clock.place(packet.pts, duration_s(packet), following)
+            length_s = clock.length_s
+            if length_s > job.max_audio_s:
+                raise Refused("audio_too_long")
+    return length_s
+
+
+def duration_s(packet: Packet[AudioStream]) -> float:
+    claim_s = float(packet.duration * packet.time_base) if packet.duration and packet.time_base else 0.0
+    return min(claim_s, MAX_PACKET_S)
+
+
+def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
+    """Whether the declared length is that of the sound, in samples, and not an estimate or that of a film."""
+    if container.format.name == "mp3":
+        return counts_frames(media)
+    if container.format.name == MATROSKA:  # knows the length of the file alone
+        return len(container.streams) == 1
+    if container.format.name == MOV and not stream.frames and container.start_time:  # cut out of a longer stream
+        return False
+    return container.format.name in EXACT_DEMUXERS and (stream.duration is not None or len(container.streams) == 1)
+
+
+def counts_frames(media: Media) -> bool:
+    """Whether an MP3 says how many frames it has, in a Xing or VBRI header in its first frame."""
+    head = os.pread(media.fd, ID3_HEADER_BYTES, 0)
+    tag_bytes = 0
+    if head.startswith(b"ID3") and len(head) == ID3_HEADER_BYTES:  # sizes in ID3 are written in bytes of 7 bits
+        tag_bytes = ID3_HEADER_BYTES + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
+    first_frame = os.pread(media.fd, 2048, tag_bytes)
+    return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))

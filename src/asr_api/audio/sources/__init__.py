@@ -1,0 +1,1 @@
+"""Audio sources: uploads, URLs and local paths, each opened as one bounded, seekable `Spool`."""

@@ -1,0 +1,93 @@
+"""IP address → may it be dialled? Our own classifier, because `ipaddress.is_global` calls NAT64 of 127.0.0.1 global.
+
+Only global unicast passes. IPv6 forms that carry an IPv4 address are judged by the address inside.
+Sources: IANA special-purpose registries for IPv4 and IPv6; RFC 4291, 6052, 8215, 3056, 4380, 5214.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from asr_api.audio.sources.policy import Network
+
+Address = IPv4Address | IPv6Address
+
+
+def is_dialable(address: str, private_cidrs: Iterable[Network]) -> bool:
+    """True for global unicast and for what `private_cidrs` opens; False for all else, and for what is no address."""
+    try:
+        outer = ip_address(address)
+    except ValueError:
+        return False
+    networks = tuple(private_cidrs)
+    return all(_may_dial(inner, networks) for inner in _unwrapped(outer))
+
+
+def _may_dial(address: Address, private_cidrs: tuple[Network, ...]) -> bool:
+    if any(address in network for network in _NEVER):
+        return False
+    if any(address in network for network in private_cidrs):
+        return True
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST_6:
+        return False
+    return not any(address in network for network in _NOT_PUBLIC)
+
+
+def _unwrapped(address: Address) -> list[Address]:
+    """The addresses that a packet for `address` could really reach."""
+    if isinstance(address, IPv4Address):
+        return [address]
+    plain = IPv6Address(int(address))  # without a scope, which would defeat comparisons
+    value = int(plain)
+    low = IPv4Address(value & 0xFFFFFFFF)
+    if plain in _TEREDO:
+        return [IPv4Address(value >> 64 & 0xFFFFFFFF), IPv4Address(~value & 0xFFFFFFFF)]
+    if plain in _6TO4:
+        return [IPv4Address(value >> 80 & 0xFFFFFFFF)]
+    if any(plain in network for network in _LOW_32_BITS) and value > 1:  # :: and ::1 are themselves
+        return [low]
+    if value >> 32 & 0xFCFFFFFF == 0x00005EFE:  # ISATAP: an interface id 0000:5efe or 0200:5efe, on any prefix
+        return [plain, low]
+    return [plain]
+
+
+def _networks(*texts: str) -> tuple[Network, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+# Not even `allow_private_cidrs` opens these: link-local addresses and the metadata services of clouds outside of them.
+_NEVER = _networks(
+    "169.254.0.0/16",
+    "fe80::/10",
+    "100.100.100.200/32",
+    "168.63.129.16/32",
+    "192.0.0.192/32",
+    "fd00:ec2::254/128",
+    "fd20:ce::254/128",
+)
+_NOT_PUBLIC = _networks(
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+)
+_GLOBAL_UNICAST_6 = ip_network("2000::/3")
+_TEREDO = ip_network("2001::/32")
+_6TO4 = ip_network("2002::/16")
+_LOW_32_BITS = _networks(
+    "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"
+)  # the last but one: SIIT, RFC 2765

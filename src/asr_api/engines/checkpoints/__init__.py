@@ -1,0 +1,1 @@
+"""Checkpoints: finding one (built-in, folder, cache, hub) and reading it (config, tensors, tokenizer files)."""

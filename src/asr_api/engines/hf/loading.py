@@ -1,0 +1,190 @@
+"""A checkpoint's folder → a model of transformers that is ready to run, or one sentence that says why not.
+
+Reads JSON, tokenizer files and safetensors, and nothing else: no pickle, no code of a checkpoint, no network.
+Knows nothing about windows or batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, SequenceFeatureExtractor
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CTC_MAPPING_NAMES,
+    MODEL_FOR_RNNT_MAPPING_NAMES,
+    MODEL_FOR_TDT_MAPPING_NAMES,
+)
+
+from asr_api.engines.whisper.config import read_json
+from asr_api.errors import CheckpointError
+from asr_api.pcm import SAMPLE_RATE_HZ
+
+logger = logging.getLogger(__name__)
+
+LOCAL = {"trust_remote_code": False, "local_files_only": True}
+OTHER = "choose another checkpoint as MODEL_ID"
+# The other encoder-decoders of transformers are language models that want a prompt of their own, each another one.
+ENCODER_DECODERS = ("moonshine", "speech-encoder-decoder", "speech_to_text")
+UNUSED_WEIGHTS = ("masked_spec_embed",)  # only training looks at it; some checkpoints lack it
+
+
+class Kind(Enum):
+    """How a model writes: a token for each frame, tokens with durations, or one token after the other."""
+
+    CTC = auto()
+    TRANSDUCER = auto()
+    ENCODER_DECODER = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """The parts of a checkpoint, in float32 on the processor.
+
+    is_bfloat16:  the weights were stored as such, so float16 may be too narrow for them
+    has_adapters: some weights and the vocabulary depend on the language
+    notes:        lines worth printing at start
+    """
+
+    kind: Kind
+    model_type: str
+    model: PreTrainedModel
+    extractor: SequenceFeatureExtractor
+    tokenizer: PreTrainedTokenizerBase
+    is_bfloat16: bool
+    has_adapters: bool
+    notes: tuple[str, ...]
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Raises CheckpointError when the checkpoint holds nothing that can be served."""
+    _silence_transformers()
+    config = read_json(folder / "config.json")
+    model_type = str(config.get("model_type"))
+    kind = _kind_of(model_type, has_code="auto_map" in config)
+    model = _load_weights(folder, kind, model_type)
+    extractor = _open_extractor(folder, model_type)
+    tokenizer = _open_tokenizer(folder, model_type)
+    if extractor.sampling_rate != SAMPLE_RATE_HZ:
+        raise CheckpointError(
+            f"The checkpoint of type {model_type!r} hears {extractor.sampling_rate} samples a second, and this server "
+            f"has {SAMPLE_RATE_HZ}; {OTHER}."
+        )
+    has_language_model = (folder / "alphabet.json").is_file() or _wants_language_model(folder)
+    notes = ("The checkpoint's language model is not used: the text is what is heard.",) if has_language_model else ()
+    return LoadedModel(
+        kind,
+        model_type,
+        model.eval(),
+        extractor,
+        tokenizer,
+        is_bfloat16="bfloat16" in (config.get("dtype"), config.get("torch_dtype")),
+        has_adapters=getattr(model.config, "adapter_attn_dim", None) is not None,
+        notes=notes,
+    )
+
+
+def choose_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _kind_of(model_type: str, *, has_code: bool) -> Kind:
+    if model_type not in CONFIG_MAPPING_NAMES:
+        if has_code:
+            raise CheckpointError(
+                f"The checkpoint of type {model_type!r} needs code from its repository, which this server never runs; "
+                f"{OTHER}."
+            )
+        raise CheckpointError(
+            f"The checkpoint is of type {model_type!r}, which transformers {_version()} does not know; update it with "
+            f"pip install --upgrade 'asr-api[hf]', or {OTHER}."
+        )
+    if model_type in MODEL_FOR_CTC_MAPPING_NAMES:
+        return Kind.CTC
+    if model_type in MODEL_FOR_TDT_MAPPING_NAMES or model_type in MODEL_FOR_RNNT_MAPPING_NAMES:
+        return Kind.TRANSDUCER
+    if model_type in ENCODER_DECODERS:
+        return Kind.ENCODER_DECODER
+    raise CheckpointError(
+        f"The checkpoint is of type {model_type!r}, which this server cannot transcribe with; choose a Whisper, CTC "
+        f"or transducer checkpoint, or one of type {', '.join(ENCODER_DECODERS)} as MODEL_ID."
+    )
+
+
+def _load_weights(folder: Path, kind: Kind, model_type: str) -> PreTrainedModel:
+    auto_classes = {
+        Kind.CTC: transformers.AutoModelForCTC,
+        Kind.TRANSDUCER: (
+            transformers.AutoModelForTDT if model_type in MODEL_FOR_TDT_MAPPING_NAMES else transformers.AutoModelForRNNT
+        ),
+        Kind.ENCODER_DECODER: transformers.AutoModelForSpeechSeq2Seq,
+    }
+    with _explained(model_type, "model"):
+        model, report = auto_classes[kind].from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
+        )
+    missing = sorted(
+        {str(name) for name in report["missing_keys"] if not str(name).endswith(UNUSED_WEIGHTS)}
+        | {str(name) for name, *_ in report["mismatched_keys"]}
+    )
+    if missing:
+        raise CheckpointError(
+            f"The checkpoint of type {model_type!r} is not made for transcription: it lacks {missing[0]}"
+            f"{f' and {len(missing) - 1} more' if missing[1:] else ''}; choose one that was fine-tuned for it."
+        )
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _open_extractor(folder: Path, model_type: str) -> SequenceFeatureExtractor:
+    with _explained(model_type, "preprocessor_config.json"):
+        extractor: SequenceFeatureExtractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **LOCAL)
+    return extractor
+
+
+def _open_tokenizer(folder: Path, model_type: str) -> PreTrainedTokenizerBase:
+    with _explained(model_type, "tokenizer"):
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _explained(model_type: str, part: str) -> Iterator[None]:
+    """Whatever transformers raises while it opens a part of a checkpoint becomes one sentence."""
+    try:
+        yield
+    except ImportError as error:
+        logger.debug("A package is missing.", exc_info=True)
+        reason = str(error).strip().partition(". ")[0].partition("\n")[0][:160]
+        raise CheckpointError(
+            f"The {part} of the checkpoint of type {model_type!r} needs a package that is not here ({reason}); "
+            f"pip install 'asr-api[hf]', or {OTHER}."
+        ) from error
+    except Exception as error:
+        logger.debug("The %s cannot be opened.", part, exc_info=True)
+        raise CheckpointError(
+            f"The {part} of the checkpoint of type {model_type!r} cannot be read by transformers {_version()}; "
+            f"fetch it again, or {OTHER}."
+        ) from error
+
+
+def _wants_language_model(folder: Path) -> bool:
+    path = folder / "preprocessor_config.json"
+    return path.is_file() and str(read_json(path).get("processor_class", "")).endswith("WithLM")
+
+
+def _version() -> str:
+    return str(transformers.__version__)
+
+
+def _silence_transformers() -> None:
+    """It writes warnings about training and draws bars; what matters is raised."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

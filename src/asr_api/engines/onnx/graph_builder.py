@@ -1,0 +1,125 @@
+"""Nodes, constants and named weights of one graph, and the graph as serialised ONNX.
+
+In go operations, out come the names of their results. A graph is a few kilobytes: a weight is only named in it, after
+the tensor in the checkpoint, and its values stay where they are. Building takes milliseconds, so it is done at each
+start and never kept. Hidden states are (rows, n_state), for then each linear layer is one Gemm on the weight as stored.
+Knows nothing about Whisper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from asr_api.engines.checkpoints.safetensors import Stored, StoredTensor, Weights
+
+OPSET = 20  # the first with Gelu
+FUSED = "com.microsoft"  # ONNX Runtime's own operators
+IR_VERSION = 10
+EPSILON = 1e-5  # of every layer norm
+ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedWeight:
+    """A tensor that a session must be given together with the graph. onnx_type: of TensorProto"""
+
+    name: str
+    onnx_type: int
+    values: Stored | NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    model: bytes
+    weights: tuple[NamedWeight, ...]
+
+
+class Builder:
+    """Nodes, constants and named weights of one graph; each call returns the name of its result."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._checkpoint = weights
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, NamedWeight] = {}
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, op: str, *inputs: str, result: str = "", domain: str = "", **attributes: object) -> str:
+        result = result or f"{op}.{len(self.nodes)}"
+        node = helper.make_node(op, list(inputs), [result], domain=domain)
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self.nodes.append(node)
+        return result
+
+    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        return self._checkpoint.tensor(name, dims)
+
+    def weight(self, name: str, *dims: int) -> str:
+        """A tensor of the checkpoint; one of 16 bits is widened, once, when the session folds its constants."""
+        tensor = self.tensor(name, dims)
+        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
+        return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
+
+    def embed(self, name: str, ids: str, *dims: int) -> str:
+        """DecodeState of a table; those of 16 bits are widened one by one, so that the table stays where it is."""
+        tensor = self.tensor(name, dims)
+        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
+        rows = self.add("Gather", name, ids)
+        return rows if tensor.dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
+
+    def constant(self, values: NDArray[np.generic] | np.generic) -> str:
+        name = f"{values.dtype}{values.tolist()}"
+        self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name
+
+    def integers(self, *values: int) -> str:
+        return self.constant(np.array(values, np.int64))
+
+    def reshape(self, x: str, *dims: int, result: str = "") -> str:
+        """A 0 keeps a dimension, a -1 is what is left."""
+        return self.add("Reshape", x, self.integers(*dims), result=result)
+
+    def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
+        """has_bias: it has one and adds it. x: (rows, n_in)"""
+        bias = [self.weight(f"{name}.bias", n_out)] if has_bias else []
+        return self.add("Gemm", x, self.weight(f"{name}.weight", n_out, n_in), *bias, transB=1)
+
+    def norm(self, x: str, name: str, n_state: int) -> str:
+        scale, bias = self.weight(f"{name}.weight", n_state), self.weight(f"{name}.bias", n_state)
+        return self.add("LayerNormalization", x, scale, bias, epsilon=EPSILON)
+
+    def gelu(self, x: str) -> str:
+        return self.add("Gelu", x)
+
+    def mlp(self, x: str, name: str, n_state: int, n_hidden: int) -> str:
+        """x plus its two-layer perceptron."""
+        hidden = self.norm(x, f"{name}.final_layer_norm", n_state)
+        hidden = self.gelu(self.linear(hidden, f"{name}.fc1", n_state, n_hidden))
+        return self.add("Add", x, self.linear(hidden, f"{name}.fc2", n_hidden, n_state))
+
+    def graph(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
+        weights = [_named_only(weight) for weight in self.weights.values()]
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, [*weights, *self.constants.values()])
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        return Graph(model.SerializeToString(), tuple(self.weights.values()))
+
+
+def floats(name: str, *dims: int | str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(dims))
+
+
+def integers(name: str, *dims: int | str, bits: int = 64) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, getattr(TensorProto, f"INT{bits}"), list(dims))
+
+
+def _named_only(weight: NamedWeight) -> onnx.TensorProto:
+    """A weight without values: ONNX's way to say that they come from elsewhere."""
+    tensor = onnx.TensorProto(name=weight.name, dims=weight.values.shape, data_type=weight.onnx_type)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="checkpoint")
+    return tensor

@@ -1,0 +1,141 @@
+"""Beam search over one window: log-probabilities of each step go in, the rows to go on and the best text come out.
+
+The reference is beam search as in transformers, with length_penalty 1.0 and early_stopping False: the same tokens from
+the same log-probabilities. Pure numpy, float32 as there; knows nothing about models, rules or texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+# The score of what was never said. Finite, so that a beam that nothing fills stays comparable.
+HOPELESS = np.float32(-1e9)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeamStep:
+    """What the rows of the window are after a step, best first.
+
+    parents: (beam_size,) the row that each one continues: caches are reordered by it
+    tokens:  (beam_size,) the token it continues with: fed next
+    """
+
+    parents: Integers
+    tokens: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One text for the window.
+
+    tokens:      sampled tokens, the end excluded
+    logprobs:    of each of `tokens`
+    sum_logprob: of all of them and of the end, if it was sampled
+    is_ended:    False where max_tokens cut it
+    """
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    sum_logprob: float
+    is_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    score: np.float32  # log-probability per token, the end counted
+    hypothesis: Hypothesis
+
+
+class BeamSearch:
+    """The hypotheses of one window. At first all rows are the same prompt, and only row 0 counts."""
+
+    def __init__(self, beam_size: int, *, end: int, max_tokens: int) -> None:
+        """max_tokens: a hypothesis has at most so many sampled tokens, the end included"""
+        self._beam_size = beam_size
+        self._end = end
+        self._max_tokens = max_tokens
+        self._tokens: list[list[int]] = [[] for _ in range(beam_size)]
+        self._logprobs: list[list[float]] = [[] for _ in range(beam_size)]
+        self._sums = np.full(beam_size, HOPELESS)
+        self._sums[0] = 0
+        self._finished: list[_Finished] = []  # best first, at most beam_size
+        self._num_steps = 0
+
+    @property
+    def tokens(self) -> list[list[int]]:
+        """The sampled tokens of each row, best row first, prompt excluded."""
+        return self._tokens
+
+    @property
+    def is_done(self) -> bool:
+        """True at max_tokens, or when beam_size hypotheses have ended and no row has a better mean than their worst.
+
+        The latter is a heuristic: the mean of a row could rise again.
+        """
+        if self._num_steps == 0:
+            return False
+        if self._num_steps >= self._max_tokens:
+            return True
+        is_full = len(self._finished) == self._beam_size
+        worst = self._finished[-1].score if is_full else HOPELESS
+        return not self._sums[0] / np.float32(self._num_steps) > worst
+
+    def advance(self, logprobs: Floats) -> BeamStep:
+        """One step of all rows.
+
+        logprobs: (beam_size, n_vocab) float32; log-softmax of the raw logits, then -inf where rules forbid: what is
+                  left is not normalised again, so that a row pays for the probability that the rules took from it
+        """
+        n_vocab = logprobs.shape[1]
+        sums = (logprobs + self._sums[:, None]).ravel()
+        # A row has one end, so that among twice as many at least beam_size go on.
+        best = top(sums, 2 * self._beam_size)
+        sums, parents, tokens = sums[best], best // n_vocab, best % n_vocab
+        self._num_steps += 1
+        is_final = (tokens == self._end) | (self._num_steps >= self._max_tokens)
+        for rank in np.flatnonzero(is_final[: self._beam_size]):
+            self._finish(int(parents[rank]), int(tokens[rank]), logprobs, sums[rank])
+        sums = np.where(is_final, sums + HOPELESS, sums)
+        rows = top(sums, self._beam_size)
+        step = BeamStep(parents[rows], tokens[rows])
+        said = logprobs[step.parents, step.tokens].tolist()
+        pairs = list(zip(step.parents.tolist(), step.tokens.tolist(), said, strict=True))
+        self._tokens = [[*self._tokens[parent], token] for parent, token, _ in pairs]
+        self._logprobs = [[*self._logprobs[parent], logprob] for parent, _, logprob in pairs]
+        self._sums = sums[rows]
+        return step
+
+    def best(self) -> Hypothesis:
+        """The finished hypothesis with the best mean log-probability; the best row while there is none."""
+        if self._finished:
+            return self._finished[0].hypothesis
+        return Hypothesis(tuple(self._tokens[0]), tuple(self._logprobs[0]), float(self._sums[0]), is_ended=False)
+
+    def _finish(self, parent: int, token: int, logprobs: Floats, total: np.float32) -> None:
+        score = total / np.float32(self._num_steps)
+        if not score > HOPELESS:
+            return
+        tokens, said = self._tokens[parent], self._logprobs[parent]
+        is_ended = token == self._end
+        if not is_ended:
+            tokens, said = [*tokens, token], [*said, float(logprobs[parent, token])]
+        finished = _Finished(score, Hypothesis(tuple(tokens), tuple(said), float(total), is_ended))
+        # Sorting is stable: among equals the earlier stays first.
+        self._finished = sorted([*self._finished, finished], key=lambda each: -each.score)[: self._beam_size]
+
+
+def top(values: Floats, num: int) -> Integers:
+    """Indices of the `num` greatest, greatest first; among equals the lower index. values: (n,), n >= num"""
+    # So many group maxima are so many values: what is below the last of them is not among the greatest.
+    n_per_group = max(1, min(64, len(values) // num))
+    maxima = values[: len(values) // n_per_group * n_per_group].reshape(n_per_group, -1).max(axis=0)
+    limit = np.partition(maxima, len(maxima) - num)[len(maxima) - num]
+    candidates = np.flatnonzero(values >= limit)
+    order = np.argsort(-values[candidates], kind="stable")[:num]
+    return np.asarray(candidates[order], np.int64)

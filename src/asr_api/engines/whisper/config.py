@@ -1,0 +1,183 @@
+"""What a Whisper checkpoint is: its dimensions and its generation settings, read from the folder's JSON files.
+
+In goes a checkpoint folder, out comes a WhisperConfig. Knows nothing about tensors or tokens' texts; every Whisper shape
+(80 or 128 mel bands, any depth, turbo, distil, English-only) is just other numbers here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.text.languages import language_code
+
+POSITION_MS = 20  # one encoder position, and one timestamp step
+# OpenAI: a window's first stamp is at most 1.0 s. Used where the checkpoint does not say.
+MAX_INITIAL_TIMESTAMP = 50
+# OpenAI's own rule for checkpoints that do not say whether they are multilingual.
+MULTILINGUAL_VOCABULARY = 51_865
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperConfig:
+    """Dimensions, as in the paper's table 1, and what generation_config.json says about decoding.
+
+    n_audio_ctx:            encoder positions of 20 ms in a window, 1500 for 30 s
+    n_text_ctx:             positions a decoder has for prompt and tokens together, 448
+    is_tied:                the output projection is the token embedding
+    suppress_tokens:        never sampled
+    begin_suppress_tokens:  not sampled first
+    alignment_heads:        (layer, head) in the decoder whose cross-attention follows the words in time, at least one
+    language:               what a fine-tuned checkpoint was made for; spoken unless a request names another
+    """
+
+    n_mels: int
+    n_state: int
+    n_vocab: int
+    n_audio_ctx: int
+    n_audio_head: int
+    n_audio_layer: int
+    n_audio_hidden: int
+    n_text_ctx: int
+    n_text_head: int
+    n_text_layer: int
+    n_text_hidden: int
+    is_tied: bool
+    is_multilingual: bool
+    language: str | None
+    suppress_tokens: tuple[int, ...]
+    begin_suppress_tokens: tuple[int, ...]
+    max_initial_timestamp: int
+    alignment_heads: tuple[tuple[int, int], ...]
+
+    @property
+    def n_frames(self) -> int:
+        """Log-mel columns of a window; the second convolution halves them."""
+        return 2 * self.n_audio_ctx
+
+    @property
+    def window_s(self) -> float:
+        return self.n_audio_ctx * POSITION_MS / 1000
+
+
+def read_whisper_config(folder: Path) -> WhisperConfig:
+    """Raises CheckpointError when the folder holds no Whisper model, or one whose parts we cannot build."""
+    config_json = read_json(folder / "config.json")
+    if config_json.get("model_type") != "whisper":
+        raise CheckpointError(
+            f"The checkpoint is of type {config_json.get('model_type')!r}, and this engine reads only Whisper models; "
+            "choose a Whisper checkpoint as MODEL_ID."
+        )
+    if config_json.get("activation_function", "gelu") != "gelu":
+        raise CheckpointError(
+            f"The checkpoint wants the activation {config_json['activation_function']!r}, and this engine has only gelu; "
+            "choose another checkpoint as MODEL_ID."
+        )
+    path = folder / "generation_config.json"
+    generation_config = read_json(path) if path.is_file() else {}
+    n_vocab = _read(config_json, "vocab_size", int)
+    return WhisperConfig(
+        n_mels=_read(config_json, "num_mel_bins", int),
+        n_state=_read(config_json, "d_model", int),
+        n_vocab=n_vocab,
+        n_audio_ctx=_read(config_json, "max_source_positions", int),
+        n_audio_head=_read_heads(config_json, "encoder_attention_heads"),
+        n_audio_layer=_read(config_json, "encoder_layers", int),
+        n_audio_hidden=_read(config_json, "encoder_ffn_dim", int),
+        n_text_ctx=_read(config_json, "max_target_positions", int),
+        n_text_head=_read_heads(config_json, "decoder_attention_heads"),
+        n_text_layer=_read(config_json, "decoder_layers", int),
+        n_text_hidden=_read(config_json, "decoder_ffn_dim", int),
+        is_tied=_read(config_json, "tie_word_embeddings", bool, True),
+        is_multilingual=_read(generation_config, "is_multilingual", bool, n_vocab >= MULTILINGUAL_VOCABULARY),
+        language=_read_language(generation_config),
+        suppress_tokens=_read_ids(generation_config, config_json, "suppress_tokens"),
+        begin_suppress_tokens=_read_ids(generation_config, config_json, "begin_suppress_tokens"),
+        max_initial_timestamp=_read(generation_config, "max_initial_timestamp_index", int, MAX_INITIAL_TIMESTAMP),
+        alignment_heads=_read_alignment_heads(generation_config, config_json),
+    )
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object from a checkpoint; raises CheckpointError when it cannot be read as one."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"The checkpoint's {path.name} cannot be read as JSON; fetch the checkpoint again."
+        ) from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"The checkpoint's {path.name} is no JSON object; fetch the checkpoint again.")
+    return value
+
+
+def _read(config_json: dict[str, object], key: str, kind: type[T], default: T | None = None) -> T:
+    value = config_json.get(key)
+    if value is None and default is not None:
+        return default
+    # In Python True is an int, too.
+    if not isinstance(value, kind) or (kind is int and (value is True or not 0 < int(str(value)) < 2**31)):
+        raise CheckpointError(
+            f"The checkpoint's {key} is {value!r}, not a positive {kind.__name__}; fetch the checkpoint again."
+        )
+    return value
+
+
+def _read_heads(config_json: dict[str, object], key: str) -> int:
+    n_head, n_state = _read(config_json, key, int), _read(config_json, "d_model", int)
+    if n_state % n_head:
+        raise CheckpointError(
+            f"The checkpoint's d_model {n_state} cannot be shared by {key} {n_head}; fetch the checkpoint again."
+        )
+    return n_head
+
+
+def _read_language(generation_config: dict[str, object]) -> str | None:
+    """Written as a name, a code or a token: hindi, hi or <|hi|>."""
+    value = generation_config.get("language")
+    try:
+        return None if value is None else language_code(str(value).strip("<|>"))
+    except InvalidParameter as error:
+        raise CheckpointError(
+            f"The checkpoint's generation_config.json is for the language {value!r}, which Whisper has no token for; "
+            "correct or remove its language."
+        ) from error
+
+
+def _read_ids(generation_config: dict[str, object], config_json: dict[str, object], key: str) -> tuple[int, ...]:
+    """Older checkpoints keep their suppressed tokens in config.json; null means none."""
+    value = generation_config.get(key, config_json.get(key)) or []
+    if not isinstance(value, list) or not all(isinstance(token, int) for token in value):
+        raise CheckpointError(f"The checkpoint's {key} is no list of token ids; fetch the checkpoint again.")
+    n_vocab = _read(config_json, "vocab_size", int)
+    return tuple(token for token in value if 0 <= token < n_vocab)
+
+
+def _read_alignment_heads(
+    generation_config: dict[str, object], config_json: dict[str, object]
+) -> tuple[tuple[int, int], ...]:
+    """Sorted; where a checkpoint does not say, OpenAI's choice: every head of the upper half of the layers."""
+    n_layer, n_head = _read(config_json, "decoder_layers", int), _read(config_json, "decoder_attention_heads", int)
+    value = generation_config.get("alignment_heads")
+    if not value:
+        return tuple((layer, head) for layer in range(n_layer // 2, n_layer) for head in range(n_head))
+    places = value if isinstance(value, list) else [value]
+    heads = {head for head in map(_read_head, places) if head and head[0] < n_layer and head[1] < n_head}
+    if len(heads) != len(places):
+        raise CheckpointError(
+            f"The checkpoint's alignment_heads are {str(value)[:80]}, no pairs below {n_layer} layers and {n_head} "
+            "heads; correct or remove them in generation_config.json."
+        )
+    return tuple(sorted(heads))
+
+
+def _read_head(place: object) -> tuple[int, int] | None:
+    match place:
+        case [int(layer), int(head)] if layer >= 0 and head >= 0:
+            return layer, head
+    return None

@@ -1,0 +1,1 @@
+"""Floor 3: long-form transcription, from the windows of a recording to segments in absolute time."""

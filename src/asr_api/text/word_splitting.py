@@ -1,0 +1,123 @@
+"""Tokens of a segment → its words, each with the tokens in which it is spoken.
+
+Words are what stands between spaces; in scripts without spaces they are characters, or what the tokenizer put in one
+token. Punctuation belongs to its word but is no part of its sound. Together the words are exactly the segment's text.
+Knows nothing about times.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+# Thai, Lao, Burmese, Khmer, kana and CJK. OpenAI asks for the language instead; the script also serves a name in
+# another script, and a language that was taken for another.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+# OpenAI's punctuation, with the brackets and marks of other scripts.
+OPENING = frozenset("\"'“‘«¿¡([{-–—「『（《〈【")
+CLOSING = frozenset("\"'”’»)]}.。,，、!！?？:：;；…」』）》〉】")
+
+SENTENCE_ENDS = frozenset(".。!！?？")
+
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
+BROKEN = "\ufffd"
+
+Decode = Callable[[Sequence[int]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitWord:
+    """text: with its space and punctuation; tokens first_token … last_token of the segment are its sound."""
+
+    text: str
+    first_token: int
+    last_token: int
+
+    @property
+    def ends_sentence(self) -> bool:
+        return self.text.rstrip()[-1:] in SENTENCE_ENDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The shortest run of tokens that is text by itself: one token, or several that share a character."""
+
+    text: str
+    first_token: int
+    last_token: int
+
+
+def split_words(tokens: Sequence[int], decode: Decode) -> tuple[SplitWord, ...]:
+    """The words in order; none where there is no text.
+
+    decode: ids of text to text; cut between two characters, its results join to the text of the whole
+    """
+    words: list[SplitWord] = []
+    carried = ""  # opening punctuation and blanks that stand alone wait for their word
+    for group in _groups(_pieces(tokens, decode)):
+        text = "".join(piece.text for piece in group)
+        is_silent = _is_only(OPENING | CLOSING, text)
+        if _is_opening(text) or (is_silent and not words):
+            carried += text
+        elif is_silent:
+            words[-1] = SplitWord(words[-1].text + carried + text, words[-1].first_token, words[-1].last_token)
+            carried = ""
+        else:
+            words.append(_spelled(carried + text, group))
+            carried = ""
+    if carried and words:
+        words[-1] = SplitWord(words[-1].text + carried, words[-1].first_token, words[-1].last_token)
+    elif carried:
+        words.append(SplitWord(carried, 0, len(tokens) - 1))
+    return tuple(words)
+
+
+def _pieces(tokens: Sequence[int], decode: Decode) -> list[_Piece]:
+    whole = decode(tokens)
+    pieces: list[_Piece] = []
+    first = position = 0
+    for index in range(len(tokens)):
+        text = decode(tokens[first : index + 1])
+        if not whole.startswith(text, position):
+            continue  # its last character goes on in the next token
+        if BROKEN in text and text + decode(tokens[index + 1 :]) != whole[position:]:
+            continue  # it looks like the broken character in the text, and is only a part of it
+        pieces.append(_Piece(text, first, index))
+        first, position = index + 1, position + len(text)
+    return pieces if whole else []
+
+
+def _groups(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+    groups: list[list[_Piece]] = []
+    letter = ""  # the last one so far
+    for piece in pieces:
+        head = piece.text[:1]
+        is_mark = bool(head) and unicodedata.category(head).startswith("M")  # a vowel sign, say
+        is_apart = head.isspace() or (bool(_IS_UNSPACED.match(letter) or _IS_UNSPACED.match(head)) and not is_mark)
+        if is_apart or not groups:
+            groups.append([piece])
+        else:
+            groups[-1].append(piece)
+        letter = next(filter(str.isalnum, reversed(piece.text)), letter)
+    return groups
+
+
+def _spelled(text: str, group: Sequence[_Piece]) -> SplitWord:
+    """Without the time of the punctuation at either end, which often is that of a pause."""
+    first, last = 0, len(group) - 1
+    while first < last and _is_only(OPENING, group[first].text):
+        first += 1
+    while last > first and _is_only(CLOSING, group[last].text):
+        last -= 1
+    return SplitWord(text, group[first].first_token, group[last].last_token)
+
+
+def _is_only(marks: frozenset[str], text: str) -> bool:
+    return not text.isspace() and marks.issuperset("".join(text.split()))
+
+
+def _is_opening(text: str) -> bool:
+    """Blanks, too. A straight quote opens after a blank, and closes after a letter."""
+    return not text.strip() or (_is_only(OPENING, text) and (text[0].isspace() or not _is_only(CLOSING, text)))

@@ -1,0 +1,101 @@
+"""What takes too long for every day: mutations by the thousand, crowds of bad files, hours in little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.errors import AsrError
+from tests.audio.decoding.decoding_helpers import Decoded, decode, decode_all, spool_of
+from tests.audio.media import RECIPES, encoded, silent_flac, wav
+from tests.audio.media import signal as speech
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+
+CLIENT_ERRORS = {"audio_too_short", "empty_audio", "invalid_audio", "no_audio_stream", "unsupported_format"}
+
+
+def mutations(rng: random.Random) -> Iterator[bytes]:
+    """Good files with bits flipped, ends cut off, heads replaced, or one continued as another."""
+    while True:
+        data = bytearray(encoded(rng.choice(list(RECIPES))))
+        kind = rng.randrange(4)
+        if kind == 0:
+            for _ in range(rng.choice((1, 10, 100, 1000))):
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del data[rng.randrange(len(data)) :]
+        elif kind == 2:
+            data[: rng.choice((4, 50, 500))] = rng.randbytes(rng.choice((4, 50, 500)))
+        else:
+            other = encoded(rng.choice(list(RECIPES)))
+            data[rng.randrange(len(data)) :] = other[rng.randrange(len(other)) :]
+        yield bytes(data)
+
+
+async def test_a_thousand_mutations_give_pcm_or_a_client_error() -> None:
+    rng = random.Random(int(os.environ.get("PYTEST_SEED", "1")))
+    media = {str(index): data for index, data in zip(range(1000), mutations(rng), strict=False)}
+    results = await decode_all(media)
+    codes = Counter("decoded" if isinstance(result, Decoded) else result for result in results.values())
+    assert set(codes) <= {*CLIENT_ERRORS, "decoded"}
+    assert len(codes) > 3
+
+
+async def test_a_crowd_of_bad_files_does_not_disturb_the_good() -> None:
+    decoder = Decoder(DecodeLimits(max_workers=8))
+    await decoder.start()
+
+    async def bad() -> str:
+        with pytest.raises(AsrError) as caught:
+            await decode(decoder, encoded("m4a-index-last")[:-5000])
+        return caught.value.code
+
+    async def good() -> int:
+        return len((await decode(decoder, encoded("flac"))).pcm)
+
+    outcomes = await asyncio.gather(*(good() if index % 10 == 0 else bad() for index in range(500)))
+    assert Counter(outcomes) == {"invalid_audio": 450, 48_000: 50}
+    await decoder.aclose()
+    assert not psutil.Process().children()
+
+
+async def test_hours_of_audio_take_no_memory() -> None:
+    decoder = Decoder()
+    await decoder.start()
+    data = silent_flac(3 * 3600)
+    own = psutil.Process()
+    before_bytes, most_bytes, num_samples = own.memory_info().rss, 0, 0
+    with spool_of(data) as spool:
+        async with decoder.open(spool) as stream:
+            async for block in stream:
+                num_samples += len(block)
+                if num_samples % (600 * 16_000) < len(block):
+                    worker_bytes = max(child.memory_full_info().uss for child in own.children())
+                    most_bytes = max(most_bytes, own.memory_info().rss - before_bytes + worker_bytes)
+    assert num_samples == 3 * 3600 * 16_000
+    assert most_bytes < 64 * 2**20
+    await decoder.aclose()
+
+
+async def test_a_bomb_of_the_size_of_an_upload_is_refused_soon() -> None:
+    frame = silent_flac(3600)
+    bomb = bytearray(frame + frame[-(len(frame) // 2) :] * (25 * 2**20 // len(frame) * 2))
+    bomb[21] &= 0xF0
+    bomb[22:26] = bytes(4)  # of unknown length
+    slow = wav(speech(1.0), 16_000)[:24] + (1).to_bytes(4, "little") + wav(speech(1.0), 16_000)[28:]
+    started_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    results = await decode_all({"silence": bytes(bomb), "1 Hz": slow})
+    assert results == {"silence": "audio_too_long", "1 Hz": "invalid_audio"}
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started_s < 3  # of CPU, starts included

@@ -1,0 +1,172 @@
+"""Which local files a client may name, and that the rule holds for the file that is really opened."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy, open_local
+from asr_api.errors import (
+    AsrError,
+    InvalidPath,
+    LocalPathDisabled,
+    MediaTooLarge,
+    PathNotAllowed,
+    PathNotFile,
+    PathNotFound,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ANYONE = MediaPolicy()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with one file, and beside it a secret and ways that lead there."""
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "root-of-others").mkdir()
+    (tmp_path / "root-of-others" / "secret.wav").write_bytes(b"secret")
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (root / "a.wav").write_bytes(b"audio")
+    (root / "inside").symlink_to(root / "a.wav")
+    (root / "out").symlink_to(tmp_path / "secret.wav")
+    (root / "out-folder").symlink_to(tmp_path)
+    (root / "nowhere").symlink_to("/nonexistent/file")
+    (root / "loop").symlink_to(root / "loop")
+    os.mkfifo(root / "fifo")
+    return root
+
+
+def below(root: Path) -> MediaPolicy:
+    return MediaPolicy(local_paths=LocalPaths(root))
+
+
+def read(path: str, policy: MediaPolicy, *, is_local_client: bool = False) -> bytes:
+    with open_local(path, policy, is_local_client=is_local_client) as spool:
+        assert spool.size_bytes == os.fstat(spool.fd).st_size
+        return os.pread(spool.fd, 100, 0)
+
+
+def refusal(path: str, policy: MediaPolicy) -> AsrError:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with pytest.raises(AsrError) as caught:
+        read(path, policy, is_local_client=True)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    return caught.value
+
+
+def test_by_default_only_this_machine_names_paths(root: Path) -> None:
+    assert read(str(root / "a.wav"), ANYONE, is_local_client=True) == b"audio"
+    for path in (str(root / "a.wav"), "/etc/nope", ""):
+        with pytest.raises(LocalPathDisabled):
+            read(path, ANYONE)
+
+
+def test_by_default_a_relative_path_starts_where_the_server_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root.parent)
+    assert read("root/a.wav", ANYONE, is_local_client=True) == b"audio"
+
+
+def test_switched_off_is_off_for_everyone(root: Path) -> None:
+    off = MediaPolicy(local_paths=LocalPaths(is_enabled=False))
+    with pytest.raises(LocalPathDisabled):
+        read(str(root / "a.wav"), off, is_local_client=True)
+
+
+@pytest.mark.parametrize("is_local_client", [True, False])
+def test_below_a_root_everyone_names_paths(root: Path, is_local_client: bool) -> None:
+    for path in (str(root / "a.wav"), "a.wav", "folder/../a.wav", "inside", "./a.wav"):
+        assert read(path, below(root), is_local_client=is_local_client) == b"audio"
+
+
+def test_a_root_may_be_a_link(root: Path) -> None:
+    link = root.parent / "link"
+    link.symlink_to(root)
+    assert read(str(link / "a.wav"), below(link)) == b"audio"
+    assert read(str(root / "a.wav"), below(link)) == b"audio"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../secret.wav", "/etc/passwd", "/etc/nope", "out", "out-folder/secret.wav", "out-folder/nope", "nowhere",
+        "../root-of-others/secret.wav", "/proc/self/environ", "/proc/self/fd/0", "/dev/zero", "/dev/stdin",
+        "/sys/kernel", "..", "/",
+    ],
+)  # fmt: skip
+def test_outside_of_the_root_every_answer_is_the_same(root: Path, path: str) -> None:
+    error = refusal(path, below(root))
+    assert type(error) is PathNotAllowed
+    assert str(error) == str(refusal("../secret.wav", below(root)))
+
+
+@pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero", "/dev/fd/0", "/proc/self/fd/1", "/sys/kernel/mm"])
+def test_devices_and_processes_are_closed_even_to_this_machine(path: str) -> None:
+    assert type(refusal(path, ANYONE)) is PathNotAllowed
+
+
+def test_only_who_may_name_any_file_is_told_that_it_may_not_be_read(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert "user that asr-api runs as may not read that path" in str(refusal(str(root / "a.wav"), ANYONE))
+    assert "outside of what this server may open" in str(refusal("a.wav", below(root)))
+
+
+def test_what_is_no_regular_file_is_refused_without_waiting_for_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)  # a socket's name must be short
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        for path in ("folder", "fifo", "socket", "."):
+            assert type(refusal(path, below(root))) is PathNotFile, path
+    for path in ("nope", "folder/nope", "a.wav/x", "loop"):
+        assert type(refusal(path, below(root))) is PathNotFound, path
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "x" * 5000, "x" * 300, "\ud800"])
+def test_paths_that_cannot_be(root: Path, path: str) -> None:
+    assert type(refusal(path, below(root))) is InvalidPath
+
+
+def test_a_file_may_not_be_larger_than_the_limit(root: Path) -> None:
+    policy = MediaPolicy(local_paths=LocalPaths(root), max_media_bytes=4)
+    assert type(refusal("a.wav", policy)) is MediaTooLarge
+
+
+def test_a_hole_in_time_leads_nowhere(root: Path) -> None:
+    """A link that changes its target all the time: what is read is the file inside, or nothing."""
+    link, is_done = root / "swapped", threading.Event()
+
+    def swap() -> None:
+        targets = [root / "a.wav", root.parent / "secret.wav"]
+        while not is_done.is_set():
+            targets.reverse()
+            (root / "next").symlink_to(targets[0])
+            (root / "next").rename(link)
+
+    link.symlink_to(root / "a.wav")
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    seen = set()
+    try:
+        for _ in range(3000):
+            try:
+                seen.add(read("swapped", below(root)))
+            except AsrError as error:
+                seen.add(error.code.encode())
+    finally:
+        is_done.set()
+        swapper.join()
+    assert seen <= {b"audio", b"path_not_allowed", b"path_not_found"}
+    assert b"audio" in seen

@@ -1,0 +1,369 @@
+"""Links over loopback: a media server on 127.0.0.2, which is allowed, and a canary on 127.0.0.3, which is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import os
+import shutil
+import ssl
+import subprocess
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_api.audio.sources import url as link
+from asr_api.audio.sources.open_reference import MediaPolicy, names_link, open_reference
+from asr_api.audio.sources.url import fetch_url, host_pattern, parse_url
+from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+MEDIA, CANARY = "127.0.0.2", "127.0.0.3"
+BODY = bytes(range(256)) * 500
+POLICY = MediaPolicy(
+    allow_private_cidrs=(ip_network("127.0.0.2/32"),),
+    max_media_bytes=200_000,
+    connect_timeout_s=1.0,
+    read_timeout_s=0.5,
+    total_timeout_s=2.0,
+    rate_window_s=0.4,
+)
+
+
+@dataclass
+class Servers:
+    """Two servers on one port, and a resolver that knows their names."""
+
+    port: int = 0
+    answers: dict[str, bytes] = field(default_factory=dict)  # path → raw response; "{port}" is filled in
+    requests: list[str] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    num_canary_hits: int = 0
+    lookups: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[list[str]]] = field(default_factory=dict)  # host → what each lookup answers; the last stays
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        self.lookups[host] += 1
+        answers = self.names.get(host)
+        if answers is None:
+            return await link._resolve(host, port)
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    async def fetch(self, url: str, policy: MediaPolicy = POLICY) -> bytes | str:
+        """What was downloaded, or the code of the error."""
+        try:
+            spool = await fetch_url(url.replace("{port}", str(self.port)), policy, resolve=self.resolve)
+        except AsrError as error:
+            return error.code
+        with spool:
+            return os.pread(spool.fd, spool.size_bytes + 1, 0)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.append(task)
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            self.requests.append(head)
+            answer = self.answers[head.split()[1]].replace(b"{port}", str(self.port).encode())
+            for part in answer.split(b"<pause>"):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.1 if b"<pause>" in answer else 0)
+
+    async def alarm(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.num_canary_hits += 1
+        writer.close()
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    """No test may end with a connection to the canary."""
+    servers = Servers()
+    media = await asyncio.start_server(servers.serve, MEDIA, 0)
+    servers.port = media.sockets[0].getsockname()[1]
+    canary = await asyncio.start_server(servers.alarm, CANARY, servers.port)
+    servers.names = {"good.test": [[MEDIA]], "evil.test": [[CANARY]]}
+    yield servers
+    for task in servers.tasks:
+        task.cancel()
+    await asyncio.gather(*servers.tasks, return_exceptions=True)
+    for server in (media, canary):
+        server.close()
+        await server.wait_closed()
+    assert servers.num_canary_hits == 0
+
+
+def ok(body: bytes = BODY, headers: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def redirect(location: str, status: int = 302) -> bytes:
+    return f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+async def test_a_link_is_downloaded_with_its_own_host_name_and_no_more(servers: Servers) -> None:
+    servers.answers["/a%20b.mp3?q=%C3%BC"] = ok()
+    assert await servers.fetch("http://good.test:{port}/a%20b.mp3?q=ü#t=3") == BODY
+    (head,) = servers.requests
+    lines = head.lower().split("\r\n")
+    assert f"host: good.test:{servers.port}" in lines
+    assert "accept-encoding: identity" in lines
+    assert not any(line.startswith(("cookie", "authorization", "referer")) for line in lines)
+    assert servers.lookups == {"good.test": 1}
+
+
+async def test_chunked_and_endless_bodies(servers: Servers) -> None:
+    servers.answers["/chunked"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    servers.answers["/until-close"] = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
+    assert await servers.fetch("http://good.test:{port}/chunked") == b"abc"
+    assert await servers.fetch("http://good.test:{port}/until-close") == BODY
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
+        (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "url_fetch_failed"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "url_fetch_failed"),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
+        (b"HTTP/1.1 429 Later\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
+        (b"not http at all\r\n\r\n", "url_upstream_error"),
+        (b"", "url_upstream_error"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort", "url_upstream_error"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nshort", "url_upstream_error"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 200001\r\n\r\n", "media_too_large"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(300_000), "media_too_large"),
+        (ok(gzip.compress(bytes(10**6)), "Content-Encoding: gzip\r\n"), "url_fetch_failed"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"<pause>x" * 30, "url_fetch_timeout"),
+        (b"<pause>" * 30, "url_fetch_timeout"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", "url_upstream_error"),
+    ],
+    ids=[
+        "404", "401", "206", "204", "500", "429", "no location", "no http", "closed", "short", "two lengths",
+        "long by header", "endless", "gzip", "drips", "no headers", "huge header",
+    ],
+)  # fmt: skip
+async def test_what_a_server_may_answer(servers: Servers, answer: bytes, code: str) -> None:
+    servers.answers["/x"] = answer
+    assert await servers.fetch("http://good.test:{port}/x") == code
+
+
+async def test_unknown_and_unreachable_hosts(servers: Servers) -> None:
+    assert await servers.fetch("http://nowhere.invalid/x") == "url_fetch_failed"
+    servers.names["closed.test"] = [["127.0.0.2"]]
+    assert await servers.fetch("http://closed.test:1/x") == "url_upstream_error"
+
+
+async def test_of_several_addresses_the_first_that_answers_is_taken(servers: Servers) -> None:
+    servers.answers["/x"] = ok()
+    servers.names["two.test"] = [["127.0.0.4", MEDIA]]
+    policy = replace(POLICY, allow_private_cidrs=(ip_network("127.0.0.2/32"), ip_network("127.0.0.4/32")))
+    assert await servers.fetch("http://two.test:{port}/x", policy) == BODY
+
+
+# -- redirects ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed(servers: Servers, status: int) -> None:
+    servers.answers |= {"/1": redirect("/2", status), "/2": redirect("//good.test:{port}/dir/3", status)}
+    servers.answers |= {"/dir/3": redirect("../4?x", status), "/4?x": ok()}
+    assert await servers.fetch("http://good.test:{port}/1") == BODY
+    assert servers.lookups == {"good.test": 4}
+
+
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [
+        ("http://evil.test:{port}/", "url_not_allowed"),
+        ("http://127.0.0.3:{port}/", "url_not_allowed"),
+        ("//127.0.0.3:{port}/", "url_not_allowed"),
+        ("http://[::ffff:127.0.0.3]:{port}/", "url_not_allowed"),
+        ("file:///etc/passwd", "url_not_allowed"),
+        ("gopher://127.0.0.3:{port}/", "url_not_allowed"),
+        ("http://user:pass@good.test:{port}/", "url_fetch_failed"),
+        ("http://good.test\\@127.0.0.3:{port}/", "url_fetch_failed"),
+        ("http://good.test:{port}/loop", "url_too_many_redirects"),
+    ],
+)
+async def test_where_redirects_must_not_lead(servers: Servers, location: str, code: str) -> None:
+    servers.answers["/loop"] = redirect(location)
+    assert await servers.fetch("http://good.test:{port}/loop") == code
+
+
+async def test_five_redirects_are_enough(servers: Servers) -> None:
+    servers.answers |= {f"/{hop}": redirect(f"/{hop + 1}") for hop in range(6)}
+    servers.answers["/5"] = ok()
+    assert await servers.fetch("http://good.test:{port}/0") == BODY
+    servers.answers |= {"/5": redirect("/6"), "/6": ok()}
+    assert await servers.fetch("http://good.test:{port}/0") == "url_too_many_redirects"
+
+
+# -- names and addresses -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.3", "localhost", "127.1", "2130706435", "0x7f000003", "0177.0.0.3", "①②⑦.0.0.3", "0", "0.0.0.0",
+        "[::ffff:127.0.0.3]", "[::127.0.0.3]", "[64:ff9b::7f00:3]", "[2002:7f00:3::]", "[fec0::1]", "[fe80::1%25lo]",
+        "[::1]", "[fe80::1]", "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "224.0.0.1", "[ff02::1]",
+        "255.255.255.255", "10.0.0.1", "100.64.0.1", "192.0.0.8", "198.18.0.1", "evil.test", "EVIL.test", "evil。test",
+    ],
+)  # fmt: skip
+async def test_blocked_targets_all_get_the_same_answer(servers: Servers, host: str) -> None:
+    with pytest.raises(AsrError) as caught:
+        await fetch_url(f"http://{host}:{servers.port}/", POLICY, resolve=servers.resolve)
+    assert caught.value.code == "url_not_allowed"
+    assert str(caught.value) == str(link._not_allowed())
+
+
+async def test_one_bad_address_among_several_is_enough(servers: Servers) -> None:
+    for answer in ([MEDIA, CANARY], [CANARY, MEDIA], [MEDIA, "::1"]):
+        servers.names["mixed.test"] = [answer]
+        assert await servers.fetch("http://mixed.test:{port}/") == "url_not_allowed"
+
+
+async def test_a_name_that_changes_its_mind_is_looked_up_once(servers: Servers) -> None:
+    servers.names["rebind.test"] = [[MEDIA], [CANARY]]
+    servers.answers["/x"] = ok()
+    assert await servers.fetch("http://rebind.test:{port}/x") == BODY
+    assert servers.lookups == {"rebind.test": 1}
+
+
+async def test_proxies_of_the_environment_are_ignored(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://{CANARY}:{servers.port}")
+    servers.answers["/x"] = ok()
+    assert await servers.fetch("http://good.test:{port}/x") == BODY
+
+
+@pytest.mark.parametrize(
+    ("host", "is_allowed"),
+    [
+        ("good.test", True), ("GOOD.Test", True), ("sub.good.test", False), ("good.test.", False),
+        ("good.test.evil.test", False), ("wild.test", False), ("a.wild.test", True), ("a.b.wild.test", True),
+        ("awild.test", False), ("xgood.test", False), (MEDIA, False),
+        ("BÜCHER.test", True), ("xn--bcher-kva.test", True), ("bucher.test", False), ("xn--0", False),
+    ],
+)  # fmt: skip
+async def test_allowed_domains(servers: Servers, host: str, is_allowed: bool) -> None:
+    servers.answers["/x"] = ok()
+    servers.names = {host.lower().replace("bücher", "xn--bcher-kva"): [[MEDIA]]}
+    policy = replace(
+        POLICY, allowed_media_domains=tuple(map(host_pattern, ("Good.test", "*.wild.test", "bücher.test")))
+    )
+    assert await servers.fetch(f"http://{host}:{{port}}/x", policy) == (BODY if is_allowed else "url_not_allowed")
+    assert bool(servers.lookups) == is_allowed
+
+
+async def test_a_host_that_is_not_allowed_is_told_to_the_client_and_to_the_log(
+    servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(UrlNotAllowed, match="host is not one that this server fetches from"):
+        await fetch_url("http://good.test/x", replace(POLICY, allowed_media_domains=("a.test",)))
+    assert "refused a link to 'good.test', which is not one of ALLOWED_MEDIA_DOMAINS" in caplog.messages
+    with pytest.raises(UrlNotAllowed, match="use a public link"):
+        await fetch_url("http://evil.test/x", POLICY, resolve=servers.resolve)
+    assert f"refused a link to 'evil.test', which resolves to {CANARY}" in caplog.messages
+
+
+async def test_a_name_that_only_looks_encoded_is_an_unknown_host(servers: Servers) -> None:
+    assert await servers.fetch("http://xn--0/") == "url_fetch_failed"
+
+
+async def test_an_allowed_domain_does_not_open_private_addresses(servers: Servers) -> None:
+    policy = replace(POLICY, allowed_media_domains=("evil.test",))
+    assert await servers.fetch("http://evil.test:{port}/", policy) == "url_not_allowed"
+
+
+# -- the text of a URL -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        *((url, "unsupported_url_scheme") for url in ("ftp://h/", "gopher://h/", "file:///etc/passwd", "data:,x")),
+        *((url, "unsupported_url_scheme") for url in ("concat:a|b", "hls+http://h/", "javascript:alert(1)")),
+        *((f"http://{rest}", "invalid_url") for rest in ("", "/x", "a b/", "h/\t", "h\n/", "h/ ", "h\\@x/", "h#@x/")),
+        *((f"http://{rest}", "invalid_url") for rest in ("u@h/", "u:p@h/", "@h/", "h:0/", "h:65536/", "h:abc/")),
+        *((f"http://{rest}", "invalid_url") for rest in ("h/\ud800", "\ud800/", "a／b/", "a＠b/", "[1:2]/", "[::1/")),
+        ("", "invalid_url"),
+        ("http://h/" + "x" * 10_000, "invalid_url"),
+        (" http://h/", "invalid_url"),
+    ],
+)
+async def test_urls_that_are_refused_unread(url: str, code: str) -> None:
+    with pytest.raises(AsrError) as caught:
+        await open_reference(url, POLICY, is_local_client=True)
+    assert caught.value.code == code
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from("ab.:/@\\#?[]%0１①。 \t\x00é-_~"), max_size=20))
+def test_what_is_judged_is_what_is_dialled(rest: str) -> None:
+    try:
+        parsed = parse_url(f"http://{rest}")
+    except InvalidUrl:
+        return
+    again = httpx.URL(str(parsed))
+    assert (again.host, again.port, again.scheme) == (parsed.host, parsed.port, parsed.scheme)
+    assert parsed.host
+    assert not parsed.userinfo
+    assert not set(parsed.host) & set("/\\@#? ")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_link"),
+    [("http://h/", True), ("HTTP:x", True), ("data:,", True), (" ftp://h", True), ("/a:b", False), ("a.wav", False)],
+)
+def test_links_and_paths_are_told_apart(name: str, is_link: bool) -> None:
+    assert names_link(name) is is_link
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+async def test_tls_is_spoken_to_the_name_and_never_given_up(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=good.test -addext subjectAltName=DNS:good.test"
+    subprocess.run(  # noqa: ASYNC221 - a fraction of a second
+        ["openssl", *arguments.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate, key)
+    named: list[str | None] = []
+    serving.sni_callback = lambda _socket, name, _context: named.append(name)
+    tls = await asyncio.start_server(servers.serve, MEDIA, 0, ssl=serving)
+    tls_port = tls.sockets[0].getsockname()[1]
+    servers.names["other.test"] = [[MEDIA]]
+    servers.answers |= {"/x": ok(), "/down": redirect("http://good.test:{port}/x")}
+    assert await servers.fetch(f"https://good.test:{tls_port}/x") == "url_upstream_error"  # signed by nobody we know
+
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    monkeypatch.setattr(link, "_tls", lambda: trusting)
+    assert await servers.fetch(f"https://good.test:{tls_port}/x") == BODY
+    assert named[-1] == "good.test"
+    assert await servers.fetch(f"https://other.test:{tls_port}/x") == "url_upstream_error"  # not the name it is for
+    assert await servers.fetch(f"https://good.test:{tls_port}/down") == "url_not_allowed"
+    tls.close()
+    await tls.wait_closed()

@@ -1,0 +1,373 @@
+"""The engine's process is killed, hung, refused and abandoned; what remains must be an engine, or nothing at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from asr_api.engine_process.supervisor import EngineProcess, EngineState
+from asr_api.engines.protocol import Engine, FinishedJob, WindowJob
+from asr_api.errors import AsrError, CheckpointError, InvalidParameter, ModelLoading, StartupError
+from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
+from asr_api.pcm import Pcm
+from tests.engine_factories import TellingEngine, broken, scripted
+from tests.engines.scripted import CRASH, FAIL, FAIL_EARLY, HANG, Script, hear, say
+from tests.service import num_open_things, reading
+
+pytestmark = pytest.mark.anyio
+
+
+class Listener:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.finished: asyncio.Queue[FinishedJob] = asyncio.Queue()
+        self.lost: asyncio.Queue[list[int]] = asyncio.Queue()
+        self.refused: asyncio.Queue[tuple[int, AsrError]] = asyncio.Queue()
+        self.room = asyncio.Event()
+        self.failure: AsrError | None = None
+
+    def on_room(self) -> None:
+        self.room.set()
+
+    def on_finished(self, finished: Sequence[FinishedJob]) -> None:
+        for job in finished:
+            self.finished.put_nowait(job)
+
+    def on_refused(self, job_id: int, error: AsrError) -> None:
+        self.refused.put_nowait((job_id, error))
+
+    def on_lost(self, job_ids: Sequence[int]) -> None:
+        self.lost.put_nowait(list(job_ids))
+
+    def on_failed(self, error: AsrError) -> None:
+        self.failure = error
+
+    async def next_finished(self, count: int = 1) -> list[FinishedJob]:
+        return [await asyncio.wait_for(self.finished.get(), 10) for _ in range(count)]
+
+    async def next_lost(self) -> list[int]:
+        return await asyncio.wait_for(self.lost.get(), 10)
+
+    async def next_room(self) -> None:
+        self.room.clear()
+        await asyncio.wait_for(self.room.wait(), 10)
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left_behind() -> AsyncIterator[None]:
+    before = num_open_things()
+    yield
+    for _ in range(100):  # asyncio's own thread for a child of a test takes a moment to end
+        if num_open_things() == before:
+            break
+        await asyncio.sleep(0.01)
+    assert num_open_things() == before
+
+
+@contextlib.asynccontextmanager
+async def running(
+    script: Script | None = None, factory: Callable[[], Engine] | None = None, heartbeat_timeout_s: float = 60.0
+) -> AsyncIterator[tuple[EngineProcess, Listener]]:
+    engine = EngineProcess(factory or scripted(script), metrics=Metrics(), heartbeat_timeout_s=heartbeat_timeout_s)
+    listener = Listener()
+    engine.subscribe(listener)
+    try:
+        await engine.start()
+        yield engine, listener
+    finally:
+        await engine.close()
+
+
+def job(job_id: int, pcm: Pcm, language: str | None = None) -> WindowJob:
+    return WindowJob(job_id, pcm, TranscribeOptions(language=language))
+
+
+async def test_windows_go_over_and_their_transcripts_come_back() -> None:
+    async with running(Script(slots=3)) as (engine, listener):
+        pcms = [say(range(1, 31)), say([7]), say(range(200, 230))]
+        for _ in range(3):
+            engine.admit([job(n, pcm) for n, pcm in enumerate(pcms)])
+            assert engine.free_slots == 0
+            finished = await listener.next_finished(3)
+            assert engine.free_slots == 3
+            for done in finished:
+                assert list(done.transcript.segments) == hear(pcms[done.job_id])
+
+
+async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
+    pcm = np.random.default_rng(0).integers(-30_000, 30_000, 30 * 16_000).astype(np.int16)
+    async with running() as (engine, listener):
+        engine.admit([job(1, pcm)])
+        (done,) = await listener.next_finished()
+        assert list(done.transcript.segments) == hear(pcm)
+
+
+async def test_long_prompts_for_an_engine_within_a_step_hold_nobody_up() -> None:
+    async with running(Script(slots=16, step_s=1.0)) as (engine, listener):
+        engine.admit([job(0, say([1]))])
+        await asyncio.sleep(0.1)  # the step has begun
+        started_s = time.monotonic()
+        for number in range(1, 16):
+            options = TranscribeOptions(prompt="語" * 4096, hotwords="名" * 4095 + str(number % 10))
+            engine.admit([WindowJob(number, say([number]), options)])
+        assert time.monotonic() - started_s < 0.5
+        assert {done.job_id for done in await listener.next_finished(16)} == set(range(16))
+
+
+async def test_more_jobs_than_slots_are_a_bug() -> None:
+    async with running(Script(slots=1)) as (engine, _):
+        with pytest.raises(ValueError, match="1 free slots"):
+            engine.admit([job(1, say([1])), job(2, say([2]))])
+
+
+async def test_a_job_that_the_engine_refuses_fails_alone() -> None:
+    async with running(Script(slots=2)) as (engine, listener):
+        engine.admit([job(1, say([1]), language="tlh"), job(2, say([2]), language="de")])
+        job_id, error = await asyncio.wait_for(listener.refused.get(), 10)
+        assert job_id == 1
+        assert isinstance(error, InvalidParameter)
+        (done,) = await listener.next_finished()
+        assert done.job_id == 2
+        assert engine.free_slots == 2
+
+
+async def test_cancelling_frees_the_slot_within_a_step() -> None:
+    async with running(Script(slots=1, step_s=0.01, steps_per_window=10_000)) as (engine, listener):
+        engine.admit([job(1, say([1]))])
+        engine.cancel([1, 99])
+        assert engine.free_slots == 0  # its PCM is still being read
+        await listener.next_room()
+        assert engine.free_slots == 1
+
+
+async def test_a_killed_engine_reports_its_windows_and_is_back_soon() -> None:
+    async with running(Script(steps_per_window=10_000, step_s=0.001)) as (engine, listener):
+        engine.admit([job(n, say([n])) for n in (1, 2, 3)])
+        for deaths in (1, 2, 3):
+            pid = engine.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed_s = time.monotonic()
+            assert await listener.next_lost() == ([1, 2, 3] if deaths == 1 else [])
+            assert engine.state is EngineState.RESTARTING
+            assert engine.free_slots == 0
+            await listener.next_room()
+            assert time.monotonic() - killed_s < 2
+            assert engine.pid != pid
+            assert reading(engine._metrics, "asr_engine_restarts_total") == deaths
+            assert reading(engine._metrics, "asr_engine_ready") == 1
+
+
+async def test_a_machine_without_descriptors_recovers_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.05)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with running() as (engine, listener):
+        assert engine.pid is not None
+        try:
+            with socket.socket() as lowest:  # after the engine has died, only its own four descriptors are free
+                resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() - 4, usual[1]))
+            os.kill(engine.pid, signal.SIGKILL)
+            await listener.next_lost()
+            await asyncio.sleep(0.2)
+            assert "can't be started" in caplog.text
+            assert engine.state is EngineState.RESTARTING
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        await listener.next_room()
+        assert engine.state is EngineState.READY
+
+
+async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:
+    async with running() as (engine, listener):
+        engine.admit([job(1, say([1], mark=CRASH))])
+        assert await listener.next_lost() == [1]
+        await listener.next_room()
+        engine.admit([job(2, say([2]))])
+        assert [done.job_id for done in await listener.next_finished()] == [2]
+
+
+async def test_the_next_life_starts_afresh() -> None:
+    async with running(Script(slots=1, crash_at_window=3)) as (engine, listener):
+        for job_id in (1, 2):
+            engine.admit([job(job_id, say([job_id]))])
+            await listener.next_finished()
+        engine.admit([job(3, say([3]))])
+        assert await listener.next_lost() == [3]
+        await listener.next_room()
+        engine.admit([job(3, say([3]))])
+        (done,) = await listener.next_finished()
+        assert done.transcript.segments[0].text == " 3"
+
+
+async def test_a_hung_engine_is_killed_and_restarted() -> None:
+    async with running(heartbeat_timeout_s=0.4) as (engine, listener):
+        engine.admit([job(1, say([1], mark=HANG))])
+        hung_s = time.monotonic()
+        assert await listener.next_lost() == [1]
+        assert 0.3 < time.monotonic() - hung_s < 3
+        await listener.next_room()
+        engine.admit([job(2, say([2]))])
+        await listener.next_finished()
+
+
+async def test_an_idle_engine_is_left_alone() -> None:
+    async with running(heartbeat_timeout_s=0.1) as (engine, _):
+        pid = engine.pid
+        await asyncio.sleep(0.5)
+        assert engine.pid == pid
+
+
+async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
+    script = Script(slots=4, warm_up_s=0.3, step_s=1.0)
+    async with running(script, heartbeat_timeout_s=0.2) as (engine, listener):
+        engine.admit([job(1, say([1]))])
+        assert [done.job_id for done in await listener.next_finished()] == [1]
+        assert reading(engine._metrics, "asr_engine_restarts_total") == 0
+
+
+async def test_an_exception_costs_the_windows_a_run_and_twice_in_a_row_the_process() -> None:
+    async with running() as (engine, listener):
+        pid = engine.pid
+        engine.admit([job(1, say([1], mark=FAIL)), job(2, say([2]))])
+        assert sorted(await listener.next_lost()) == [1, 2]
+        assert engine.free_slots == 4
+        engine.admit([job(2, say([2]))])
+        await listener.next_finished()
+        assert engine.pid == pid
+        for _ in range(2):
+            engine.admit([job(1, say([1], mark=FAIL))])
+            assert await listener.next_lost() == [1]
+        await listener.next_room()
+        assert engine.pid != pid
+
+
+async def test_an_exception_on_admission_loses_track_of_no_window() -> None:
+    async with running() as (engine, listener):
+        engine.admit([job(1, say([1])), job(2, say([2], mark=FAIL_EARLY)), job(3, say([3])), job(4, say([4]))])
+        assert sorted(await listener.next_lost()) == [1, 2, 3, 4]
+        assert engine.free_slots == 4
+
+
+async def test_a_checkpoint_error_reaches_whoever_starts() -> None:
+    started_s = time.monotonic()
+    with pytest.raises(CheckpointError, match="model 'x' is not here; try builtin"):
+        async with running(Script(load_error="model 'x' is not here; try builtin.")):
+            pass
+    assert time.monotonic() - started_s < 5
+
+
+@pytest.mark.parametrize("factory", [scripted(Script(crashes_on_load=True)), broken], ids=["crash", "exception"])
+async def test_an_engine_that_dies_while_loading_is_given_up_with_one_clear_line(
+    factory: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.01)
+    engine, listener = EngineProcess(factory, metrics=Metrics()), Listener()
+    engine.subscribe(listener)
+    with pytest.raises(StartupError, match="ended 3 times in a row while loading"):
+        await engine.start()
+    assert engine.state is EngineState.FAILED
+    assert await asyncio.wait_for(engine.wait_failed(), 1) is listener.failure
+    with pytest.raises(ModelLoading):
+        _ = engine.info
+    await engine.close()
+
+
+async def test_a_load_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr_api.engine_process.supervisor.MAX_FAILED_LOADS", 1)
+    engine = EngineProcess(
+        scripted(Script(load_s=3600)), metrics=Metrics(), load_timeout_s=0.3, heartbeat_timeout_s=0.2
+    )
+    with pytest.raises(StartupError):
+        await asyncio.wait_for(engine.start(), 10)
+    await engine.close()
+
+
+@pytest.mark.parametrize("script", [Script(load_s=3600), Script()], ids=["loading", "hung"])
+async def test_closing_never_waits_for_a_busy_engine_for_long(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asr_api.engine_process.supervisor.STOP_TIMEOUT_S", 0.2)
+    engine = EngineProcess(scripted(script), metrics=Metrics())
+    starting = asyncio.create_task(engine.start())
+    if script.load_s:
+        await asyncio.sleep(0.1)
+        starting.cancel()
+    else:
+        await starting
+        engine.admit([job(1, say([1], mark=HANG))])
+    started_s = time.monotonic()
+    await engine.close()
+    assert time.monotonic() - started_s < 2
+    assert engine.state is EngineState.CLOSED
+
+
+async def test_the_process_loads_nothing_that_is_not_its_business() -> None:
+    async with running(factory=TellingEngine) as (engine, _):
+        assert engine.info.notes == ()
+
+
+async def test_signals_for_the_parent_do_not_reach_the_engine() -> None:
+    async with running() as (engine, listener):
+        assert engine.pid is not None
+        assert os.getpgid(engine.pid) != os.getpgid(0)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            os.kill(engine.pid, signum)
+        engine.admit([job(1, say([1]))])
+        await listener.next_finished()
+
+
+PARENT = """
+import asyncio
+from asr_api.engine_process.supervisor import EngineProcess
+from asr_api.engines.protocol import WindowJob
+from tests.engines.scripted import HANG, say
+from asr_api.metrics import Metrics
+from asr_api.options import TranscribeOptions
+from tests.engine_factories import scripted
+
+async def live():
+    engine = EngineProcess(scripted(), metrics=Metrics())
+    await engine.start()
+    engine.admit([WindowJob(1, say([1], mark=HANG), TranscribeOptions())])  # it will not notice anything any more
+    await asyncio.sleep(0.2)
+    print(engine.pid, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(live())  # unguarded: the engine's process must not run it again
+"""
+
+
+async def test_a_killed_parent_takes_its_engine_along(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    root = Path(__file__).parents[2]
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(script),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    for _ in range(250):
+        # Where nobody reaps orphans it stays as a zombie, which holds nothing.
+        if not child.is_running() or child.status() == psutil.STATUS_ZOMBIE:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("the engine outlived its parent by 5 s")

@@ -1,0 +1,74 @@
+"""Runs a CUDA engine over windows and keeps prompt and token ids: on a graphics card if there is one.
+
+Needs torch, but no other engine's libraries: a machine with a card may have no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from asr_api.engines.cuda.engine import CudaEngine
+from asr_api.engines.cuda.word_timestamps import Ending
+from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
+from asr_api.options import TranscribeOptions
+from asr_api.transcript import WindowTranscript
+
+AUTO = TranscribeOptions(temperatures=(0.0,))
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    transcript: WindowTranscript
+
+
+def open_cuda(
+    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, has_graphs: bool = True
+) -> CudaEngine:
+    """In float32, whatever the device, because tokens are compared. has_graphs: on a graphics card"""
+    options = EngineOptions(
+        model_id=folder.name,
+        checkpoint=folder,
+        slots=slots,
+        max_new_tokens=max_new_tokens,
+        flash_attention_2=False,
+        num_threads=1,
+        beam_size=beam_size,
+    )
+    engine = CudaEngine(options, device=DEVICE, dtype=torch.float32)
+    if DEVICE == "cuda" and has_graphs:
+        engine.warm_up()
+    return engine
+
+
+def listen(
+    engine: CudaEngine, windows: Sequence[Pcm], options: TranscribeOptions | Sequence[TranscribeOptions] = AUTO
+) -> list[Heard]:
+    """What each window gave, in order; all are admitted at once, or as slots become free.
+
+    options: of all windows, or of each
+    """
+    said: dict[int, Heard] = {}
+    finish = engine._finish
+
+    def remember(ending: Ending) -> FinishedJob:
+        done = finish(ending)
+        said[done.job_id] = Heard(ending.window.slot.prompt.tokens, ending.attempt.candidate.tokens, done.transcript)
+        return done
+
+    engine._finish = remember  # type: ignore[method-assign]
+    each_options = [options] * len(windows) if isinstance(options, TranscribeOptions) else options
+    waiting = [WindowJob(index, *each) for index, each in enumerate(zip(windows, each_options, strict=True))]
+    while len(said) < len(windows):
+        room = engine.free_slots
+        engine.admit(waiting[:room])
+        del waiting[:room]
+        engine.step()
+    engine._finish = finish  # type: ignore[method-assign]
+    return [said[job] for job in range(len(windows))]

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import zlib
+
+import pytest
+
+from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, needs_retry, quality_of
+from asr_api.transcript import Doubt
+
+
+@pytest.mark.parametrize(
+    ("no_speech_probability", "mean_logprob", "expected"),
+    [
+        (0.7, -1.1, True),
+        (1.0, -5.0, True),
+        (0.6, -1.1, False),  # OpenAI's thresholds are exclusive
+        (0.7, -1.0, False),
+        (0.99, -0.4, False),  # sure of its words: they are kept
+        (0.01, -3.0, False),
+    ],
+)
+def test_a_window_is_silent_only_when_the_model_expects_silence_and_doubts_its_words(
+    no_speech_probability: float, mean_logprob: float, expected: bool
+) -> None:
+    assert is_no_speech(no_speech_probability, mean_logprob) is expected
+
+
+def test_the_compression_ratio_is_openais() -> None:
+    assert compression_ratio("") == 0
+    assert compression_ratio("a") == 1 / 9
+    text = " I think so."
+    assert compression_ratio(30 * text) == 30 * len(text) / len(zlib.compress((30 * text).encode()))
+    assert compression_ratio("é") == 2 / 10
+
+
+@pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 11, 16])
+def test_a_loop_is_told_once_it_went_round_often_and_long(period: int) -> None:
+    tokens = [7, 8, 9, *(list(range(100, 100 + period)) * 40)]
+    looping = [size for size in range(len(tokens)) if ends_in_loop(tokens[:size])]
+    assert looping[0] == 3 + max(4 * period, 32)
+    assert len(looping) == len(tokens) - looping[0]
+    assert not ends_in_loop([*tokens, 1])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [11] * 20,  # " no" twenty times
+        [1, 2, 3, 4, 5, 6] * 3,  # a refrain
+        [*range(40), *[3] * 16, 9, 9],  # a card of ones
+        [token for index in range(30) for token in (5, index)],  # a list: "one, two, three"
+        [],
+    ],
+)
+def test_what_people_say_again_is_no_loop(said: list[int]) -> None:
+    assert not any(ends_in_loop(said[:size]) for size in range(len(said) + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "mean_logprob", "no_speech_probability", "is_loop", "doubts"),
+    [
+        (" It is well.", -0.3, 0.9, False, ()),
+        (" It is well.", -1.0, 0.9, False, ()),
+        (" It is well.", -1.1, 0.1, False, ("low_confidence",)),
+        (" It is well.", -1.1, 0.7, False, ("no_speech",)),
+        (" It is well." * 20, -1.1, 0.7, False, ("no_speech",)),
+        (" It is well." * 20, -0.1, 0.1, False, ("repetition",)),
+        (" It is well." * 20, -2.0, 0.1, False, ("repetition", "low_confidence")),
+        (" It is well.", -0.1, 0.1, True, ("repetition",)),
+    ],
+)
+def test_doubts_and_what_follows_from_them(
+    text: str, mean_logprob: float, no_speech_probability: float, is_loop: bool, doubts: tuple[Doubt, ...]
+) -> None:
+    quality = quality_of(
+        text, mean_logprob=mean_logprob, no_speech_probability=no_speech_probability, is_loop=is_loop, temperature=0.4
+    )
+    assert quality.doubts == doubts
+    assert quality.temperature == 0.4
+    assert quality.compression_ratio == compression_ratio(text.strip())
+    assert needs_retry(quality) is (doubts not in ((), ("no_speech",)))

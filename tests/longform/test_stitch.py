@@ -1,0 +1,238 @@
+"""Timed words are heard through overlapping windows, badly at their edges: no word may be lost or doubled."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_api.longform.stitch import Stitcher
+from asr_api.transcript import Quality, Segment, WindowSpan, WindowTranscript, Word
+
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+VOCABULARY = [
+    *DIGITS,
+    "the",
+    "of",
+    "and",
+    "a",
+    "to",
+    "is",
+    "it",
+    "was",
+    "country",
+    "important",
+    "yesterday",
+    "together",
+]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+def said(texts: list[str], rng: random.Random) -> list[Spoken]:
+    """The words at a natural pace: 60 ms a letter, sometimes with a breath in between."""
+    words, now_ms = [], rng.randrange(500)
+    for text in texts:
+        duration_ms = 120 + 60 * len(text)
+        words.append(Spoken(text, now_ms, now_ms + duration_ms))
+        now_ms += duration_ms + rng.choice((20, 60, 60, 250))
+    return words
+
+
+def heard(words: list[Spoken], span: WindowSpan, rng: random.Random, noise_ms: int) -> WindowTranscript:
+    """What a model hears of the words in this window: cut words are garbled or missing, times are off."""
+    texts: list[tuple[str, int, int]] = []
+    for word in words:
+        if span.start_ms <= word.start_ms and word.end_ms <= span.end_ms:
+            texts.append((word.text, word.start_ms, word.end_ms))
+        elif word.start_ms < span.end_ms and word.end_ms > span.start_ms and rng.random() < 0.5:
+            texts.append(("uh" + word.text[:1], max(word.start_ms, span.start_ms), min(word.end_ms, span.end_ms)))
+    segments = []
+    last_ms = 0
+    while texts:
+        group = texts[: rng.randint(1, 9)]
+        texts = texts[len(group) :]
+        start_ms, end_ms = (
+            time_ms - span.start_ms + rng.randint(-noise_ms, noise_ms) for time_ms in (group[0][1], group[-1][2])
+        )
+        start_ms = max(last_ms, start_ms)
+        last_ms = max(start_ms, end_ms)
+        segments.append(Segment(start_ms, last_ms, "".join(" " + text for text, _, _ in group)))
+    return WindowTranscript(tuple(segments))
+
+
+def timed(transcript: WindowTranscript, words: list[Spoken], span: WindowSpan) -> WindowTranscript:
+    """The same with the true times of its words, as far as their segment reaches."""
+    segments = []
+    ahead = iter([word for word in words if word.start_ms < span.end_ms and word.end_ms > span.start_ms])
+    for segment in transcript.segments:
+        timed_words = []
+        for text in segment.text.split():
+            word = next(word for word in ahead if word.text == text or text == "uh" + word.text[:1])
+            times = (word.start_ms - span.start_ms, word.end_ms - span.start_ms)
+            start_ms, end_ms = (min(max(time, segment.start_ms), segment.end_ms) for time in times)
+            timed_words.append(Word(start_ms, end_ms, f" {text}", 0.5))
+        segments.append(replace(segment, words=tuple(timed_words), quality=Quality(temperature=0.2)))
+    return WindowTranscript(tuple(segments))
+
+
+def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
+    """Windows that all overlap, as over loud music."""
+    result: list[WindowSpan] = []
+    start_ms = 0
+    while True:
+        end_ms = min(start_ms + window_ms, length_ms)
+        before_ms = overlap_ms if start_ms else 0
+        if end_ms == length_ms:
+            return [*result, WindowSpan(len(result), start_ms, end_ms, before_ms, 0)]
+        result.append(WindowSpan(len(result), start_ms, end_ms, before_ms, overlap_ms))
+        start_ms = end_ms - overlap_ms
+
+
+def stitched(words: list[Spoken], windows: list[WindowSpan], rng: random.Random, noise_ms: int) -> list[Segment]:
+    stitcher = Stitcher()
+    segments = [segment for span in windows for segment in stitcher.push(span, heard(words, span, rng, noise_ms))]
+    return [*segments, *stitcher.finish()]
+
+
+def assert_complete(words: list[Spoken], segments: list[Segment]) -> None:
+    assert "".join(segment.text for segment in segments).split() == [word.text for word in words]
+    edges = [time_ms for segment in segments for time_ms in (segment.start_ms, segment.end_ms)]
+    assert edges == sorted(edges)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(VOCABULARY), min_size=40, max_size=120), st.integers(0, 2**32))
+def test_no_word_is_lost_or_doubled(texts: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    words = said(texts, rng)
+    windows = spans(words[-1].end_ms + 100, 20_000, 4_000)
+    assert_complete(words, stitched(words, windows, rng, noise_ms=200))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(DIGITS), min_size=40, max_size=120), st.integers(0, 2**32))
+def test_strings_of_digits_keep_their_length(digits: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    words = said(digits, rng)
+    windows = spans(words[-1].end_ms + 100, 20_000, 5_000)
+    assert_complete(words, stitched(words, windows, rng, noise_ms=150))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.sampled_from(VOCABULARY)), min_size=10, max_size=30), st.integers(0, 2**32)
+)
+def test_repeated_words_are_neither_shortened_nor_lengthened(phrases: list[tuple[int, str]], seed: int) -> None:
+    rng = random.Random(seed)
+    words = said([text for times, word in phrases for text in [*["no"] * times, word]], rng)
+    windows = spans(words[-1].end_ms + 100, 20_000, 5_000)
+    assert_complete(words, stitched(words, windows, rng, noise_ms=50))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(VOCABULARY), min_size=40, max_size=120), st.integers(0, 2**32))
+def test_words_stay_with_their_text_and_keep_their_times(texts: list[str], seed: int) -> None:
+    rng = random.Random(seed)
+    words = said(texts, rng)
+    stitcher, segments = Stitcher(), list[Segment]()
+    for span in spans(words[-1].end_ms + 100, 20_000, 4_000):
+        segments += stitcher.push(span, timed(heard(words, span, rng, noise_ms=0), words, span))
+    segments += stitcher.finish()
+    assert_complete(words, segments)
+    for segment in segments:
+        assert "".join(word.text for word in segment.words) == segment.text
+        edges = [segment.start_ms, *(t for w in segment.words for t in (w.start_ms, w.end_ms)), segment.end_ms]
+        assert edges == sorted(edges)
+        assert segment.quality == Quality(temperature=0.2)
+    found = [Spoken(word.text[1:], word.start_ms, word.end_ms) for segment in segments for word in segment.words]
+    assert found == words
+
+
+def test_what_a_seam_leaves_of_a_word_is_timed_in_proportion() -> None:
+    """Windows may disagree on what is one word where nothing stands between words."""
+    first = Segment(26_000, 30_000, "今日は天", (Word(26_000, 29_000, "今日は", 0.5), Word(29_000, 30_000, "天", 0.6)))
+    second = Segment(0, 9_000, "は天気が", (Word(2_900, 6_000, "は天気", 0.7), Word(6_000, 9_000, "が", 0.8)))
+    stitcher = Stitcher()
+    segments = [
+        *stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), WindowTranscript((first,))),
+        *stitcher.push(WindowSpan(1, 25_000, 40_000, 5_000, 0), WindowTranscript((second,))),
+    ]
+    assert [(word.text, word.probability) for segment in segments for word in segment.words] == [
+        ("今日は", 0.5),
+        ("天気", 0.7),
+        ("が", 0.8),
+    ]
+    assert [segment.text for segment in segments] == ["今日は", "天気が"]
+    assert segments[1].words[0] == Word(29_000, 31_000, "天気")  # not before the segment in front of it ends
+
+
+def window(*segments: tuple[int, int, str]) -> WindowTranscript:
+    return WindowTranscript(tuple(Segment(*segment) for segment in segments))
+
+
+def test_quiet_cuts_are_final_at_once_and_keep_the_segments_as_they_are() -> None:
+    stitcher = Stitcher()
+    assert stitcher.push(WindowSpan(0, 0, 27_000), window((0, 2_000, " Hello,"), (2_500, 27_400, " world."))) == (
+        Segment(0, 2_000, " Hello,"),
+        Segment(2_500, 27_000, " world."),
+    )
+    assert stitcher.push(WindowSpan(1, 27_000, 30_000), window((500, 3_000, " Bye."))) == (
+        Segment(27_500, 30_000, " Bye."),
+    )
+    assert stitcher.finish() == ()
+
+
+def test_what_lies_before_an_overlap_is_final_at_once() -> None:
+    stitcher = Stitcher()
+    heard_now = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
+    assert stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), heard_now) == (Segment(0, 20_000, " a b c"),)
+    assert stitcher.finish() == (Segment(20_000, 29_000, " d e f"),)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (window((24_000, 29_900, " only the first heard")), window(), " only the first heard"),
+        (window(), window((100, 4_000, " only the second heard")), " only the second heard"),
+        (
+            window((25_000, 30_000, " alpha bravo charlie delta")),
+            window((0, 5_000, " echo foxtrot golf hotel")),
+            " alpha bravo golf hotel",  # no agreement: each up to the middle
+        ),
+        (
+            window((20_000, 30_000, " 今日は天気がいいですね")),
+            window((0, 9_000, "がいいですね。明日も晴れ")),
+            " 今日は天気がいいですね。明日も晴れ",
+        ),
+        (window((25_000, 29_000, " It's ninety-seven.")), window((100, 4_000, " its ninety seven")), None),
+    ],
+    ids=["then silence", "after silence", "disagreement", "no spaces", "punctuation"],
+)
+def test_a_seam(first: WindowTranscript, second: WindowTranscript, text: str | None) -> None:
+    stitcher = Stitcher()
+    segments = [
+        *stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), first),
+        *stitcher.push(WindowSpan(1, 25_000, 40_000, 5_000, 0), second),
+    ]
+    joined = "".join(segment.text for segment in segments)
+    if text is None:
+        assert joined.lower().replace("'", "").count("its") == 1
+    else:
+        assert joined == text
+
+
+def test_a_word_at_the_very_end_is_kept_where_the_next_window_hears_nothing() -> None:
+    spans = (WindowSpan(0, 0, 30_000, 0, 5000), WindowSpan(1, 25_000, 55_000, 5000, 0))
+    stitcher = Stitcher()
+    texts = (Segment(26_000, 27_000, " one"), Segment(30_000, 30_000, " last"))
+    told = [*stitcher.push(spans[0], WindowTranscript(texts)), *stitcher.push(spans[1], WindowTranscript(()))]
+    assert [segment.text for segment in (*told, *stitcher.finish())] == [" one", " last"]

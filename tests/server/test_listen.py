@@ -1,0 +1,44 @@
+"""HOST and PORT become listening sockets, or a sentence that blames the right one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from asr_api.errors import SettingsError
+from asr_api.server.listen import open_sockets
+
+
+def test_an_ipv4_address_in_the_form_of_ipv6_is_listened_on() -> None:
+    (listening,) = open_sockets("::ffff:127.0.0.1", 0)
+    with listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
+        socket.create_connection(listening.getsockname(), timeout=5).close()
+
+
+HERE = "HOST is '127.0.0.1' and PORT is 8000, and the system does not let us listen there"
+
+
+@pytest.mark.parametrize(
+    ("code", "port", "sentence"),
+    [
+        (errno.EACCES, 80, "PORT is 80, and this user may not listen there; set a PORT from 1024 up."),
+        (errno.EADDRINUSE, 8000, "PORT is 8000, and another program is listening there; stop it or set another PORT."),
+        (errno.EACCES, 8000, f"{HERE} (Permission denied); use * for every interface."),
+        (errno.EINVAL, 8000, f"{HERE} (Invalid argument); use * for every interface."),
+    ],
+)
+def test_the_sentence_blames_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, code: int, port: int, sentence: str
+) -> None:
+    class Refusing(socket.socket):
+        def bind(self, _address: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    with pytest.raises(SettingsError) as caught:
+        open_sockets("127.0.0.1", port)
+    assert str(caught.value) == sentence
