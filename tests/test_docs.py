@@ -43,7 +43,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_a_decision_fits_on_a_screen(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("\n") <= 40
-    assert re.match(rf"# {page.stem[:4]} ", text)
+    assert re.match(rf"# {page.stem[:4]}: ", text)
     assert "What would change our mind" in text
 
 
