@@ -37,7 +37,7 @@ from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.model import Encoder
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from tests.engines import whisper_checkpoints as checkpoints
 from tests.engines.whisper_checkpoints import SMALL, Shape
 
@@ -217,7 +217,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
     slots = 64 if DEVICE.type == "cuda" else 4
     force_lengths(4 * slots, shape)
     options = EngineOptions(
-        model_id=folder.name, checkpoint=folder, slots=slots, max_new_tokens=224, flash_attention_2=False,
+        model_id=folder.name, checkpoint=folder, n_slots=slots, max_new_tokens=224, flash_attention_2=False,
         num_threads=1, beam_size=1,
     )  # fmt: skip
     start = time.perf_counter()
@@ -247,7 +247,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
 
 def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
     settle()
-    start, num_done, options = time.perf_counter(), 0, TranscribeOptions(language="en", temperatures=(0.0,))
+    start, num_done, options = time.perf_counter(), 0, DecodeOptions(language="en", temperatures=(0.0,))
     jobs = [WindowJob(index, pcm, options) for index, pcm in enumerate(pcms)]
     while num_done < len(pcms):
         admitted, jobs = jobs[: engine.free_slots], jobs[engine.free_slots :]

@@ -38,7 +38,7 @@ def test_the_engine_gets_its_settings() -> None:
     )
     options = engine_options(settings, Path("/checkpoint"))
     assert (options.model_id, options.checkpoint) == ("a/b", Path("/checkpoint"))
-    assert (options.slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
+    assert (options.n_slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
     assert (options.flash_attention_2, options.beam_size) == (False, 5)
 
 
@@ -81,12 +81,12 @@ def test_the_media_policy_gets_its_settings(tmp_path: Path, folder: str | None) 
 
 async def test_the_parts_are_started_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
-    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(slots=3)))
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
     metrics = Metrics()
     settings = read_settings({"cache_dir": str(tmp_path), "max_requests": "5"})
     async with open_transcriber(settings, metrics) as transcriber:
         transcriber.check_capacity()
-        assert transcriber.info.slots == 3
+        assert transcriber.info.n_slots == 3
         assert metrics.registry.get_sample_value("asr_engine_ready") == 1
     assert metrics.registry.get_sample_value("asr_engine_ready") == 0
 

@@ -82,7 +82,7 @@ def test_what_is_not_allowed_is_told(given: list[tuple[str, str]], sentence: str
 
 def test_what_the_model_cannot_do_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def info(*languages: str) -> EngineInfo:
-        return EngineInfo("m", "e", "d", window_s=30, slots=1, languages=languages)
+        return EngineInfo("m", "e", "d", window_s=30, n_slots=1, languages=languages)
 
     check_parameters(TranscribeOptions(language="de", task="translate"), info("en", "de"))
     check_parameters(TranscribeOptions(language="de"), info())  # a model without a list is asked

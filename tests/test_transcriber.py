@@ -65,10 +65,10 @@ class Service:
     async def settle(self) -> None:
         """Waits for the engine to let go of cancelled windows; at most one step."""
         for _ in range(200):
-            if self.engine.free_slots == self.engine.info.slots:
+            if self.engine.free_slots == self.engine.info.n_slots:
                 break
             await asyncio.sleep(0.005)
-        assert self.engine.free_slots == self.engine.info.slots
+        assert self.engine.free_slots == self.engine.info.n_slots
         assert self.transcriber.num_open_requests == self.decoder.num_open == 0
         assert self.count("asr_busy_slots") == self.count("asr_queued_windows") == 0
         assert self.transcriber.backlog_s == 0
@@ -121,7 +121,7 @@ async def test_the_words_survive_where_no_pause_allows_a_cut() -> None:
 
 
 async def test_requests_side_by_side_share_batches_and_keep_their_words() -> None:
-    async with running(Script(slots=4, step_s=0.005)) as service:
+    async with running(Script(n_slots=4, step_s=0.005)) as service:
         sources = {first: say(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
         texts = await asyncio.gather(*(service.text(pcm) for pcm in sources.values()))
         assert texts == [text_of(range(first, first + 45)) for first in sources]
@@ -191,7 +191,7 @@ async def test_a_decoding_error_comes_after_what_was_heard_before_it() -> None:
 
 
 async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding() -> None:
-    engine, metrics = InProcessEngine(Script(slots=2)), Metrics()
+    engine, metrics = InProcessEngine(Script(n_slots=2)), Metrics()
     decoder = FakeDecoder()
     transcriber = transcriber_of(engine, Scheduler(engine, metrics=metrics), decoder, metrics)
     spool = FakeSpool(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
@@ -210,7 +210,7 @@ async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding
 
 
 async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> None:
-    async with running(Script(slots=4, step_s=0.01)) as service:
+    async with running(Script(n_slots=4, step_s=0.01)) as service:
         requests = [service.start(say(range(first, first + 90))) for first in (1, 101, 151, 201)]
         for num_windows in (2, 6):
             await service.until("asr_windows_total", num_windows)
@@ -227,7 +227,7 @@ async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> 
 
 @pytest.mark.parametrize("mark", MARKS, ids=["crash", "hang", "exception", "early exception"])
 async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
-    async with running(Script(slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
+    async with running(Script(n_slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
         healthy = [service.start(say(range(first, first + 70))) for first in (1, 101, 201)]
         poisoned = service.start(np.concatenate((say(range(1, 26)), say([66], mark=mark))))
         with pytest.raises(RequestCrashedWorker):
@@ -240,7 +240,7 @@ async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
 
 @pytest.mark.parametrize("num_parts", [0, 1, 3])
 async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int) -> None:
-    async with running(Script(slots=2, step_s=0.005)) as service:
+    async with running(Script(n_slots=2, step_s=0.005)) as service:
         spool = FakeSpool(np.tile(say(range(1, 31)), 40))  # twenty minutes
 
         async def listen() -> None:
@@ -262,7 +262,7 @@ async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int)
 
 
 async def test_a_full_house_refuses_at_once_and_lets_in_when_one_has_left() -> None:
-    async with running(Script(slots=1, step_s=0.01, steps_per_window=20), max_requests=1) as service:
+    async with running(Script(n_slots=1, step_s=0.01, steps_per_window=20), max_requests=1) as service:
         first = service.start(say([1]))
         await service.until("asr_busy_slots", 1)
         with pytest.raises(ServerOverloaded) as refused:
@@ -303,7 +303,7 @@ async def test_in_chaos_every_request_is_accounted_for() -> None:
     random = Random(1)
     loop = asyncio.get_running_loop()
     counts: Counter[str] = Counter()
-    async with running(Script(slots=4, step_s=0.005, steps_per_window=4), heartbeat_timeout_s=1) as service:
+    async with running(Script(n_slots=4, step_s=0.005, steps_per_window=4), heartbeat_timeout_s=1) as service:
 
         async def client(kind: str) -> None:
             first = random.randint(1, 150)

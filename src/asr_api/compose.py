@@ -74,7 +74,7 @@ def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
     return EngineOptions(
         model_id=settings.model_id,
         checkpoint=checkpoint,
-        slots=settings.batch_size,
+        n_slots=settings.batch_size,
         max_new_tokens=settings.max_new_tokens,
         flash_attention_2=settings.flash_attention_2,
         num_threads=settings.num_threads,

@@ -1,4 +1,4 @@
-"""What a client may ask of a transcription. Knows nothing about models: an engine decides what it can honour."""
+"""Transcription options: `TranscribeOptions` of a request and `DecodeOptions` of one window of it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Literal
 Task = Literal["transcribe", "translate"]
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""OpenAI's ladder: a window whose text looks wrong is decoded again at the next one."""
+"""OpenAI's temperature fallback: a window whose text looks wrong is decoded again at the next one."""
 
 
 @dataclass(frozen=True, slots=True)
-class TranscribeOptions:
-    """The wishes of one request; every window of the request carries them.
+class DecodeOptions:
+    """What an engine needs to decode one window.
 
-    task:         transcribe in the spoken language, or translate into English
-    language:     code such as "en"; None lets a multilingual model detect it
-    languages:    codes among which it is detected; empty means all that the model knows
-    prompt:       earlier text or an example of the style; the model goes on from it
-    hotwords:     names and terms that may be said
-    temperatures: rising, each in [0, 1]; the first is tried first, the next where the text looks wrong
-    timestamps:   False asks for one segment a window, for models that do better without
-    words:        True asks for the times of words, too
-    vad:          True mutes what a voice activity model takes for no speech, before the model hears it
-    condition_on_previous_text: True makes each window go on from the text of the one before
+    task:          transcribe in the spoken language, or translate into English
+    language:      code such as "en"; None lets a multilingual model detect it
+    languages:     codes among which it is detected; empty means all that the model knows
+    prompt:        earlier text or an example of the style that the client gave
+    hotwords:      names and terms that the recording may contain
+    temperatures:  rising, each in [0, 1]; decoding starts at the first and falls back to the next
+    timestamps:    False asks for one segment per window, for models that do better without
+    words:         True asks for word timestamps, too
+    previous_text: text of the windows before this one, which takes the place of `prompt`; an engine without prompts
+                   ignores it
     """
 
     task: Task = "transcribe"
@@ -35,5 +35,18 @@ class TranscribeOptions:
     temperatures: tuple[float, ...] = TEMPERATURES
     timestamps: bool = True
     words: bool = False
+    previous_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeOptions:
+    """What a client asks of one transcription.
+
+    decode:                     for every window; its `previous_text` is empty
+    vad:                        True mutes what a voice activity model takes for no speech, before windows are cut
+    condition_on_previous_text: True gives each window the text of the windows before it
+    """
+
+    decode: DecodeOptions = DecodeOptions()
     vad: bool = False
     condition_on_previous_text: bool = False

@@ -1,7 +1,6 @@
-"""Timed text: what engines return, what the transcriber yields and what formats print.
+"""Timed text: words, segments, the transcript of a window and the transcript of a whole recording.
 
-Times are integer milliseconds, rounded once when they leave the engine. Invariants are checked on construction, so
-whoever holds one of these may trust it. Knows nothing about audio, models or HTTP.
+Times are integer milliseconds, rounded once when they leave the engine. Invariants are checked on construction.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Doubt = Literal["repetition", "low_confidence", "no_speech"]
-"""Why a text may be wrong: it goes round in circles, the model was unsure of it, or nobody seems to speak."""
+"""Why a text may be wrong: it repeats itself, the model was unsure of it, or the audio seems to hold no speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word as it stands in the text, its space and its punctuation included.
+    """A word of the text, with its leading space and its punctuation.
 
     start_ms, end_ms: 0 <= start_ms <= end_ms; relative to the window, or absolute in a transcript
     probability:      [0, 1], the mean over its tokens; equality ignores it
@@ -37,13 +36,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How sure the model was, by OpenAI's definitions, and what speaks against a text.
+    """Quality measures of a decoded window, by OpenAI's definitions.
 
-    temperature:           at which it was decoded; above 0 it was sampled
+    temperature:           of the decoding; above 0 the text was sampled
     mean_logprob:          sum of log-probabilities incl. end-of-text, divided by (number of tokens + 1)
     compression_ratio:     bytes of the text per byte of its zlib compression
     no_speech_probability: [0, 1], read at the start-of-transcript position
-    doubts:                why it may be wrong all the same; empty for a text that passed every test
+    doubts:                why the text may be wrong; empty when it passed every test
     """
 
     temperature: float = 0.0
@@ -55,12 +54,15 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of text as the model phrased it.
+    """A stretch of text as the model phrased it. Equality compares times, text and words only.
 
     start_ms, end_ms: 0 <= start_ms <= end_ms; relative to the window, or absolute in a transcript
     text:             as decoded, with the leading space that Whisper writes
-    words:            in order, inside the segment, together exactly its text; empty where they were not asked for
-    quality:          of the pass over a window that wrote it; None where the model cannot tell; equality ignores it
+    words:            in order, inside the segment, together exactly its text; empty unless they were asked for
+    quality:          of the decoded window it comes from; None when the model cannot tell
+    tokens:           ids of its text; empty when the model gives none, or when stitching kept only a part of it
+    logprobs:         natural logarithms, one for each of `tokens`
+    speaker:          label of the speaker; None when it is not known
     """
 
     start_ms: int
@@ -68,6 +70,9 @@ class Segment:
     text: str
     words: tuple[Word, ...] = ()
     quality: Quality | None = field(default=None, compare=False)
+    tokens: tuple[int, ...] = field(default=(), compare=False)
+    logprobs: tuple[float, ...] = field(default=(), compare=False)
+    speaker: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms <= self.end_ms:
@@ -84,6 +89,18 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Seconds that a window spent in each stage: waiting for decoded audio, in the queue, in the engine."""
+
+    decode_s: float = 0.0
+    queue_s: float = 0.0
+    engine_s: float = 0.0
+
+    def __add__(self, other: StageTimes) -> StageTimes:
+        return StageTimes(self.decode_s + other.decode_s, self.queue_s + other.queue_s, self.engine_s + other.engine_s)
+
+
+@dataclass(frozen=True, slots=True)
 class LanguageGuess:
     """code: such as "en"; probability: [0, 1], among the languages that were allowed"""
 
@@ -93,15 +110,16 @@ class LanguageGuess:
 
 @dataclass(frozen=True, slots=True)
 class WindowTranscript:
-    """What the model heard in one window; times relative to the window's start.
+    """The transcript of one window; times relative to the window's start.
 
     segments:   in order, none empty, monotone
-    language:   code that was used or detected; None where the model knows no languages
-    guesses:    the greedy languages, best first, where the language was detected; else empty
+    language:   code that was used or detected; None when the model has no languages
+    guesses:    the likeliest languages, best first, when the language was detected; else empty
     num_tokens: sampled tokens, timestamps included
     resume_ms:  None when the window is finished; else the text is complete up to this time and the rest of the window
-                needs another pass (MAX_NEW_TOKENS was reached); 0 < resume_ms < window
-    omitted:    what the model wrote where nobody spoke, which is no part of the text
+                has to be decoded as well (MAX_NEW_TOKENS was reached); 0 < resume_ms < window
+    omitted:    text that the model wrote for audio without speech; not part of the transcript's text
+    times:      of all decodings of the window together; equality ignores them
     """
 
     segments: tuple[Segment, ...]
@@ -110,6 +128,7 @@ class WindowTranscript:
     num_tokens: int = 0
     resume_ms: int | None = None
     omitted: tuple[Segment, ...] = ()
+    times: StageTimes = field(default=StageTimes(), compare=False)
 
     def __post_init__(self) -> None:
         starts = [segment.start_ms for segment in self.segments]
@@ -119,10 +138,10 @@ class WindowTranscript:
 
 @dataclass(frozen=True, slots=True)
 class WindowSpan:
-    """Where a window lies in its source.
+    """Where a window lies in its recording.
 
-    overlap_before_ms: how much of the window's start the previous window also heard; 0 at a quiet cut
-    overlap_after_ms:  how much of the window's end the next window will also hear; 0 at a quiet cut and at the end
+    overlap_before_ms: length that it shares with the window before; 0 at a quiet cut
+    overlap_after_ms:  length that it shares with the window after; 0 at a quiet cut and at the end
     """
 
     index: int

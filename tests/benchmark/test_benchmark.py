@@ -24,7 +24,7 @@ from tests.server.running import ROOT, command, environment, wav
 
 
 def open_with_slots(script: Script, options: EngineOptions) -> ScriptedEngine:
-    return ScriptedEngine(replace(script, slots=options.slots))
+    return ScriptedEngine(replace(script, n_slots=options.n_slots))
 
 
 @pytest.fixture

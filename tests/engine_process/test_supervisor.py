@@ -97,7 +97,7 @@ def job(job_id: int, pcm: Pcm, language: str | None = None) -> WindowJob:
 
 
 async def test_windows_go_over_and_their_transcripts_come_back() -> None:
-    async with running(Script(slots=3)) as (engine, listener):
+    async with running(Script(n_slots=3)) as (engine, listener):
         pcms = [say(range(1, 31)), say([7]), say(range(200, 230))]
         for _ in range(3):
             engine.admit([job(n, pcm) for n, pcm in enumerate(pcms)])
@@ -117,7 +117,7 @@ async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
 
 
 async def test_long_prompts_for_an_engine_within_a_step_hold_nobody_up() -> None:
-    async with running(Script(slots=16, step_s=1.0)) as (engine, listener):
+    async with running(Script(n_slots=16, step_s=1.0)) as (engine, listener):
         engine.admit([job(0, say([1]))])
         await asyncio.sleep(0.1)  # the step has begun
         started_s = time.monotonic()
@@ -129,13 +129,13 @@ async def test_long_prompts_for_an_engine_within_a_step_hold_nobody_up() -> None
 
 
 async def test_more_jobs_than_slots_are_a_bug() -> None:
-    async with running(Script(slots=1)) as (engine, _):
+    async with running(Script(n_slots=1)) as (engine, _):
         with pytest.raises(ValueError, match="1 free slots"):
             engine.admit([job(1, say([1])), job(2, say([2]))])
 
 
 async def test_a_job_that_the_engine_refuses_fails_alone() -> None:
-    async with running(Script(slots=2)) as (engine, listener):
+    async with running(Script(n_slots=2)) as (engine, listener):
         engine.admit([job(1, say([1]), language="tlh"), job(2, say([2]), language="de")])
         job_id, error = await asyncio.wait_for(listener.refused.get(), 10)
         assert job_id == 1
@@ -146,7 +146,7 @@ async def test_a_job_that_the_engine_refuses_fails_alone() -> None:
 
 
 async def test_cancelling_frees_the_slot_within_a_step() -> None:
-    async with running(Script(slots=1, step_s=0.01, steps_per_window=10_000)) as (engine, listener):
+    async with running(Script(n_slots=1, step_s=0.01, steps_per_window=10_000)) as (engine, listener):
         engine.admit([job(1, say([1]))])
         engine.cancel([1, 99])
         assert engine.free_slots == 0  # its PCM is still being read
@@ -203,7 +203,7 @@ async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:
 
 
 async def test_the_next_life_starts_afresh() -> None:
-    async with running(Script(slots=1, crash_at_window=3)) as (engine, listener):
+    async with running(Script(n_slots=1, crash_at_window=3)) as (engine, listener):
         for job_id in (1, 2):
             engine.admit([job(job_id, say([job_id]))])
             await listener.next_finished()
@@ -234,7 +234,7 @@ async def test_an_idle_engine_is_left_alone() -> None:
 
 
 async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
-    script = Script(slots=4, warm_up_s=0.3, step_s=1.0)
+    script = Script(n_slots=4, warm_up_s=0.3, step_s=1.0)
     async with running(script, heartbeat_timeout_s=0.2) as (engine, listener):
         engine.admit([job(1, say([1]))])
         assert [done.job_id for done in await listener.next_finished()] == [1]

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from asr_api.engines.protocol import Engine, Pcm, WindowJob
-from asr_api.options import TranscribeOptions
+from asr_api.engines.protocol import Engine, WindowJob
+from asr_api.options import DecodeOptions
+from asr_api.pcm import Pcm
 from asr_api.transcript import WindowTranscript
 from tests.engines.sounds import sound
 
@@ -25,14 +26,14 @@ class EngineContract:
     wishes: that neighbours may have
     """
 
-    wishes: tuple[TranscribeOptions, ...] = (TranscribeOptions(),)
+    wishes: tuple[DecodeOptions, ...] = (DecodeOptions(),)
 
     def pcm(self, engine: Engine, index: int) -> Pcm:
         """Windows that differ; every other one is shorter than the model's."""
         return sound(engine.info.window_s * (0.4 if index % 2 else 1), seed=index)
 
     def jobs(self, engine: Engine, indices: Sequence[int]) -> list[WindowJob]:
-        return [WindowJob(index, self.pcm(engine, index), TranscribeOptions()) for index in indices]
+        return [WindowJob(index, self.pcm(engine, index), DecodeOptions()) for index in indices]
 
     def finish(self, engine: Engine, expected: int) -> dict[int, WindowTranscript]:
         """Steps until so many jobs are done; none may be reported twice."""
@@ -51,13 +52,13 @@ class EngineContract:
         assert info.engine
         assert info.device_name
         assert info.window_s > 0
-        assert engine.free_slots == info.slots >= 1
+        assert engine.free_slots == info.n_slots >= 1
 
     def test_a_step_with_nothing_to_do_returns_nothing(self, engine: Engine) -> None:
         assert engine.step() == []
 
     def test_every_job_finishes_once_and_gives_its_slot_back(self, engine: Engine) -> None:
-        slots = engine.info.slots
+        slots = engine.info.n_slots
         engine.admit(self.jobs(engine, range(slots)))
         assert engine.free_slots == 0
         assert sorted(self.finish(engine, slots)) == list(range(slots))
@@ -65,7 +66,7 @@ class EngineContract:
         assert engine.step() == []
 
     def test_transcripts_lie_inside_the_audio(self, engine: Engine) -> None:
-        jobs = self.jobs(engine, range(engine.info.slots))
+        jobs = self.jobs(engine, range(engine.info.n_slots))
         engine.admit(jobs)
         finished = self.finish(engine, len(jobs))
         for job in jobs:
@@ -76,21 +77,21 @@ class EngineContract:
             assert transcript.resume_ms is None or 0 < transcript.resume_ms < audio_ms
 
     def test_a_job_may_join_while_others_run(self, engine: Engine) -> None:
-        first, *rest = self.jobs(engine, range(engine.info.slots))
+        first, *rest = self.jobs(engine, range(engine.info.n_slots))
         engine.admit([first])
         early = {done.job_id for done in engine.step()}
         engine.admit(rest)
-        late = set(self.finish(engine, engine.info.slots - len(early)))
-        assert early | late == set(range(engine.info.slots))
+        late = set(self.finish(engine, engine.info.n_slots - len(early)))
+        assert early | late == set(range(engine.info.n_slots))
 
     def test_what_a_window_says_does_not_depend_on_its_neighbours(self, engine: Engine) -> None:
         alone: dict[int, WindowTranscript] = {}
-        for job in self.jobs(engine, range(engine.info.slots)):
+        for job in self.jobs(engine, range(engine.info.n_slots)):
             engine.admit([job])
             alone |= self.finish(engine, 1)
-        for order in (range(engine.info.slots), reversed(range(engine.info.slots))):
+        for order in (range(engine.info.n_slots), reversed(range(engine.info.n_slots))):
             engine.admit(self.jobs(engine, list(order)))
-            together = self.finish(engine, engine.info.slots)
+            together = self.finish(engine, engine.info.n_slots)
             for index, transcript in alone.items():
                 assert together[index].segments == transcript.segments
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
@@ -117,7 +118,7 @@ class EngineContract:
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
 
     def test_a_cancelled_job_frees_its_slot_at_once_and_is_never_reported(self, engine: Engine) -> None:
-        slots = engine.info.slots
+        slots = engine.info.n_slots
         engine.admit(self.jobs(engine, range(slots)))
         done = {finished.job_id for finished in engine.step()}
         cancelled = [index for index in range(slots) if index not in done][:2]
@@ -129,35 +130,35 @@ class EngineContract:
         assert engine.free_slots == slots
 
     def test_cancelling_leaves_the_others_as_they_were(self, engine: Engine) -> None:
-        last = engine.info.slots - 1
+        last = engine.info.n_slots - 1
         engine.admit(self.jobs(engine, [last]))
         expected = self.finish(engine, 1)[last].segments
-        engine.admit(self.jobs(engine, range(engine.info.slots)))
+        engine.admit(self.jobs(engine, range(engine.info.n_slots)))
         done = {finished.job_id: finished.transcript for finished in engine.step()}
         engine.cancel(range(last))
         if last not in done:
             done |= self.finish(engine, 1)
         assert done[last].segments == expected
-        assert engine.free_slots == engine.info.slots
+        assert engine.free_slots == engine.info.n_slots
 
     def test_cancelling_the_unknown_is_no_error(self, engine: Engine) -> None:
         engine.admit(self.jobs(engine, [0]))
         engine.cancel([7, 8])
         assert set(self.finish(engine, 1)) == {0}
         engine.cancel([0])
-        assert engine.free_slots == engine.info.slots
+        assert engine.free_slots == engine.info.n_slots
 
     def test_an_engine_keeps_no_hold_on_the_pcm(self, engine: Engine) -> None:
         engine.admit(self.jobs(engine, [0]))
         expected = self.finish(engine, 1)[0].segments
-        job = WindowJob(0, self.pcm(engine, 0).copy(), TranscribeOptions())
+        job = WindowJob(0, self.pcm(engine, 0).copy(), DecodeOptions())
         engine.admit([job])
         job.pcm[:] = np.iinfo(np.int16).max
         assert self.finish(engine, 1)[0].segments == expected
 
     def test_warming_up_leaves_no_trace(self, engine: Engine) -> None:
         engine.warm_up()
-        assert engine.free_slots == engine.info.slots
+        assert engine.free_slots == engine.info.n_slots
         assert engine.step() == []
         engine.admit(self.jobs(engine, [0]))
         assert set(self.finish(engine, 1)) == {0}

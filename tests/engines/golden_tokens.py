@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from asr_api.options import Task, TranscribeOptions
+from asr_api.options import DecodeOptions, Task
 from tests.engines.whisper_checkpoints import SMALL, SMALL_128, SMALL_EN
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,8 +37,8 @@ class GoldenWindow:
     beam_size: int = 1
 
     @property
-    def options(self) -> TranscribeOptions:
-        return TranscribeOptions(
+    def options(self) -> DecodeOptions:
+        return DecodeOptions(
             task=self.task,
             language=self.language,
             prompt=self.text,

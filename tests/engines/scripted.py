@@ -16,7 +16,7 @@ import numpy as np
 
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
 
@@ -63,7 +63,7 @@ class Script:
     unheard:          numbers that it takes for music
     """
 
-    slots: int = 4
+    n_slots: int = 4
     window_s: float = 30.0
     load_s: float = 0.0
     warm_up_s: float = 0.0
@@ -86,7 +86,7 @@ class _Live:
 
     job_id: int
     pcm: Pcm
-    options: TranscribeOptions
+    options: DecodeOptions
     marks: tuple[int, ...]
     steps_left: int
 
@@ -113,13 +113,13 @@ class ScriptedEngine:
             engine="scripted",
             device_name="none",
             window_s=self.script.window_s,
-            slots=self.script.slots,
+            n_slots=self.script.n_slots,
             languages=LANGUAGES,
         )
 
     @property
     def free_slots(self) -> int:
-        return self.script.slots - len(self._live)
+        return self.script.n_slots - len(self._live)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         if len(jobs) > self.free_slots:
@@ -170,7 +170,7 @@ class ScriptedEngine:
             omitted=tuple(word for word in words[:num_words] if self._is_invented(word)),
         )
 
-    def _guess(self, words: Sequence[Segment], options: TranscribeOptions) -> tuple[LanguageGuess, ...]:
+    def _guess(self, words: Sequence[Segment], options: DecodeOptions) -> tuple[LanguageGuess, ...]:
         number = int(words[0].text) if words else 0
         fitting = [dialect.guesses for dialect in self.script.dialects if dialect.first <= number <= dialect.last]
         guesses = fitting[0] if fitting else (LanguageGuess(LANGUAGES[0], 1.0),)

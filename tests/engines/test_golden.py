@@ -18,7 +18,7 @@ def test_wishes_are_answered_as_by_transformers(name: str, tmp_path: Path) -> No
     wishes = [wish for wish in read_golden_windows("wishes") if wish.shape == name]
     for beam_size in sorted({wish.beam_size for wish in wishes}):
         chosen = [wish for wish in wishes if wish.beam_size == beam_size]
-        engine = open_onnx(folder, beam_size=beam_size, slots=3)
+        engine = open_onnx(folder, beam_size=beam_size, n_slots=3)
         heard = listen(engine, [sound(wish.seconds, wish.seed) for wish in chosen], [wish.options for wish in chosen])
         for ours, wish in zip(heard, chosen, strict=True):
             assert ours.prompt == wish.prompt, wish

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.errors import CheckpointError
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
 from tests.engines.scripted import FAIL, MAX_NUMBER, Script, ScriptedEngine, hear, say
@@ -30,7 +30,7 @@ class TestScripted(EngineContract):
 
 
 def job(job_id: int, pcm: Pcm) -> WindowJob:
-    return WindowJob(job_id, pcm, TranscribeOptions())
+    return WindowJob(job_id, pcm, DecodeOptions())
 
 
 @given(numbers_lists)
@@ -60,7 +60,7 @@ def test_passes_with_few_words_add_up_to_the_whole(numbers: list[int], max_words
 
 
 def test_slots_are_taken_by_windows_and_freed_by_the_last_step_or_a_cancel() -> None:
-    engine = ScriptedEngine(Script(slots=2, steps_per_window=2))
+    engine = ScriptedEngine(Script(n_slots=2, steps_per_window=2))
     engine.admit([job(1, say([1])), job(2, say([2]))])
     assert engine.free_slots == 0
     with pytest.raises(ValueError, match="0 free slots"):

@@ -18,7 +18,7 @@ from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 
 def options(folder: Path) -> EngineOptions:
-    return EngineOptions("any", folder, slots=1, num_threads=1)
+    return EngineOptions("any", folder, n_slots=1, num_threads=1)
 
 
 def write_config(folder: Path, config: dict[str, object]) -> Path:

@@ -13,10 +13,10 @@ from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, FinishedJob, WindowJob
 from asr_api.engines.whisper.fallback import Attempt
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.transcript import WindowTranscript
 
-AUTO = TranscribeOptions(temperatures=(0.0,))
+AUTO = DecodeOptions(temperatures=(0.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Heard:
 def open_onnx(
     folder: Path,
     *,
-    slots: int = 4,
+    n_slots: int = 4,
     max_new_tokens: int = 448,
     num_threads: int = 1,
     beam_size: int = 1,
@@ -39,7 +39,7 @@ def open_onnx(
         EngineOptions(
             model_id=folder.name,
             checkpoint=folder,
-            slots=slots,
+            n_slots=n_slots,
             max_new_tokens=max_new_tokens,
             num_threads=num_threads,
             beam_size=beam_size,
@@ -61,7 +61,7 @@ def finish_all(engine: Engine, num_jobs: int) -> dict[int, WindowTranscript]:
 def listen(
     engine: OnnxEngine,
     windows: Sequence[NDArray[np.int16]],
-    options: TranscribeOptions | Sequence[TranscribeOptions] = AUTO,
+    options: DecodeOptions | Sequence[DecodeOptions] = AUTO,
 ) -> list[Heard]:
     """What each window gave, in order; all are admitted at once, or as slots become free.
 
@@ -77,7 +77,7 @@ def listen(
         return done
 
     engine._finish = remember  # type: ignore[method-assign]
-    each_options = [options] * len(windows) if isinstance(options, TranscribeOptions) else options
+    each_options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
     waiting = [WindowJob(index, *each) for index, each in enumerate(zip(windows, each_options, strict=True))]
     while len(said) < len(windows):
         room = engine.free_slots

@@ -83,7 +83,7 @@ async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | No
 
 @pytest.mark.parametrize("slots", [1, 2, 4])
 async def test_a_window_that_doubts_is_heard_again_in_the_language_of_the_others(slots: int) -> None:
-    script = Script(slots=slots, dialects=(Dialect(1, 1, MUSIC), Dialect(50, 70, UNSURE)))
+    script = Script(n_slots=slots, dialects=(Dialect(1, 1, MUSIC), Dialect(50, 70, UNSURE)))
     languages = await languages_of(script, say(range(1, 151)))
     assert len(languages) >= 5
     assert set(languages) == {"en"}
@@ -116,7 +116,7 @@ async def test_the_rest_of_a_window_is_heard_in_the_language_of_its_beginning() 
 
 
 async def test_who_is_sure_waits_for_nobody() -> None:
-    bench = Bench(Script(slots=1))
+    bench = Bench(Script(n_slots=1))
     request = bench.start(say(range(1, 151)))
     spoken: list[int] = []
 
@@ -128,7 +128,7 @@ async def test_who_is_sure_waits_for_nobody() -> None:
 
 
 async def test_a_voter_that_fails_leaves_nobody_waiting() -> None:
-    bench = Bench(Script(slots=1, dialects=(Dialect(1, 1, MUSIC),)))
+    bench = Bench(Script(n_slots=1, dialects=(Dialect(1, 1, MUSIC),)))
     request = bench.start(say(range(1, 40)))
     await settle()
     bench.engine.step()
@@ -145,7 +145,7 @@ async def test_a_voter_that_fails_leaves_nobody_waiting() -> None:
 async def test_voters_leave_room_for_those_who_have_yet_to_vote() -> None:
     """The second and third window are heard before the first, which is music, and then others come."""
     unsure = Dialect(1, 99, UNSURE)
-    bench = Bench(Script(slots=4, unheard=tuple(range(100, 130)), dialects=(unsure,)))
+    bench = Bench(Script(n_slots=4, unheard=tuple(range(100, 130)), dialects=(unsure,)))
     music, speech = say(range(100, 130)), say(range(1, 31))
     request = bench.start(np.concatenate([music, speech, speech, *[music] * 12, speech, speech]))
     await settle()
@@ -166,7 +166,7 @@ async def test_silence_has_no_vote_and_long_silence_is_not_waited_for() -> None:
 
 
 async def test_a_file_goes_on_from_its_own_text_window_by_window_beside_other_files() -> None:
-    bench = Bench(Script(slots=4))
+    bench = Bench(Script(n_slots=4))
     options = TranscribeOptions(prompt="Numbers:", hotwords="seven", condition_on_previous_text=True)
     spools = [FakeSpool(say(range(first, first + 90))) for first in (1, 101)]
     first, second = (bench.start(spool, options) for spool in spools)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from tests.engines.sounds import sound
 from tests.parity.speech import WINDOW_SAMPLES, recordings
 

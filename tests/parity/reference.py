@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from tests.engines.transcribing import Heard
 
 
@@ -39,7 +39,7 @@ class ReferenceModel:
         return np.asarray(features[0], np.float32)
 
     def listen(
-        self, windows: Sequence[NDArray[np.int16]], options: Sequence[TranscribeOptions], beam_size: int = 1
+        self, windows: Sequence[NDArray[np.int16]], options: Sequence[DecodeOptions], beam_size: int = 1
     ) -> list[Reference]:
         """One batch; its rows do not depend on each other. Only the language given may differ between `options`."""
         (shared,) = {(each.task, each.timestamps, each.prompt, each.language is None) for each in options}

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
 EXTRA = os.environ.get("ASR_API_PARITY_AUDIO", "")

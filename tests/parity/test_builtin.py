@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from tests.engines.transcribing import listen, open_onnx
 from tests.parity.clips import NUM_CLIPS, clips
 from tests.parity.reference import ReferenceModel, assert_equal
@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not recordings(), reason="no recordings of speech on this machine"),
 ]
 
-GREEDY = TranscribeOptions(temperatures=(0.0,))
+GREEDY = DecodeOptions(temperatures=(0.0,))
 AT_ONCE = 10
 
 
@@ -26,7 +26,7 @@ def test_fifty_clips() -> None:
     windows = clips()
     options = [GREEDY] * len(windows)
     theirs = ReferenceModel(BUILTIN_FOLDER)
-    heard = listen(open_onnx(BUILTIN_FOLDER, slots=AT_ONCE), windows, options)
+    heard = listen(open_onnx(BUILTIN_FOLDER, n_slots=AT_ONCE), windows, options)
     for begin in range(0, NUM_CLIPS, AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
         assert_equal(theirs, windows[part], heard[part], theirs.listen(windows[part], options[part]))

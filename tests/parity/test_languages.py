@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from tests.engines.sounds import sound
 from tests.engines.transcribing import listen, open_onnx
 from tests.engines.whisper_checkpoints import SMALL, SMALL_128, Shape, write_checkpoint
@@ -22,7 +22,7 @@ WINDOWS = [sound(0.3 + 0.2 * seed, 100 + seed) for seed in range(12)]
 @pytest.mark.parametrize("prompt", ["", "It was said before."])
 def test_language(shape: Shape, prompt: str, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model", dataclasses.replace(shape, n_text_layer=2, n_text_ctx=40), seed=8)
-    options = TranscribeOptions(temperatures=(0.0,), prompt=prompt)
+    options = DecodeOptions(temperatures=(0.0,), prompt=prompt)
     theirs = ReferenceModel(folder)
     heard = listen(open_onnx(folder), WINDOWS, [options] * len(WINDOWS))
     detected = theirs.detect_language(WINDOWS)

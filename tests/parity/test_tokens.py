@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import Pcm
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
+from asr_api.pcm import Pcm
 from tests.engines.sounds import sound
 from tests.engines.transcribing import listen, open_onnx
 from tests.engines.whisper_checkpoints import TINY, Shape, write_checkpoint
@@ -45,7 +45,7 @@ STORED = {
     "bfloat16": dataclasses.replace(NARROW, dtype="bfloat16"),
 }
 SECONDS = (10.0, 4.2, 9.99, 0.3, 7.0)
-BASE = TranscribeOptions(temperatures=(0.0,))
+BASE = DecodeOptions(temperatures=(0.0,))
 PROMPT = "Earlier, they said: 12 (twelve) days. "
 
 
@@ -53,7 +53,7 @@ PROMPT = "Earlier, they said: 12 (twelve) days. "
 class Case:
     """languages: one for each window, or none to let the model detect them"""
 
-    options: TranscribeOptions
+    options: DecodeOptions
     languages: tuple[str, ...] = ()
     beam_size: int = 1
 

@@ -38,8 +38,8 @@ def silence(duration_s: float) -> Pcm:
 class House:
     """A scheduler with everything that a test wants to look at."""
 
-    def __init__(self, slots: int = 4, max_requests: int = 64, steps_per_window: int = 1) -> None:
-        self.engine = InProcessEngine(Script(slots=slots, steps_per_window=steps_per_window))
+    def __init__(self, n_slots: int = 4, max_requests: int = 64, steps_per_window: int = 1) -> None:
+        self.engine = InProcessEngine(Script(n_slots=n_slots, steps_per_window=steps_per_window))
         self.clock = FakeClock()
         self.metrics = Metrics()
         self.scheduler = Scheduler(self.engine, metrics=self.metrics, max_requests=max_requests, clock=self.clock)
@@ -91,7 +91,7 @@ async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(house: 
 
 
 async def test_a_lone_file_fills_all_slots_but_those_kept_for_newcomers_who_enter_at_once() -> None:
-    house = House(slots=16, steps_per_window=10)
+    house = House(n_slots=16, steps_per_window=10)
     with house.open:
         house.submit(house.queue(), silence(30), num_windows=40)
         assert house.engine.free_slots == 3
@@ -103,7 +103,7 @@ async def test_a_lone_file_fills_all_slots_but_those_kept_for_newcomers_who_ente
 
 
 async def test_a_file_beside_which_somebody_came_leaves_most_slots_free_for_a_while() -> None:
-    house = House(slots=16)
+    house = House(n_slots=16)
     with house.open:
         house.submit(house.queue(), silence(30), num_windows=300)
         for _ in range(2):
@@ -118,7 +118,7 @@ async def test_a_file_beside_which_somebody_came_leaves_most_slots_free_for_a_wh
 
 
 async def test_files_come_to_share_the_slots() -> None:
-    house = House(slots=16)
+    house = House(n_slots=16)
     with house.open:
         pcm = silence(30)
         house.submit(house.queue(), pcm, num_windows=40)
@@ -151,7 +151,7 @@ async def test_clips_without_end_do_not_keep_a_file_from_its_share(house: House)
 
 
 async def test_beside_others_a_request_is_urgent_until_a_window_of_it_was_submitted() -> None:
-    house = House(slots=16)
+    house = House(n_slots=16)
     with house.open:
         alone = house.queue()
         house.submit(alone, silence(12), num_windows=1)
@@ -236,7 +236,7 @@ async def test_full_means_refused_with_a_time_that_grows_with_the_backlog() -> N
 
 
 async def test_the_time_to_come_back_follows_the_measured_speed() -> None:
-    house = House(slots=1, max_requests=1)
+    house = House(n_slots=1, max_requests=1)
     with house.open:
         queue = house.queue()
         house.submit(queue, silence(30), num_windows=100)
@@ -254,7 +254,7 @@ async def test_the_time_to_come_back_follows_the_measured_speed() -> None:
 
 
 async def test_an_idle_hour_after_a_client_has_left_is_no_work() -> None:
-    house = House(slots=1, max_requests=1)
+    house = House(n_slots=1, max_requests=1)
     for ending in (house.engine.cancel, lambda job_ids: house.scheduler.on_refused(job_ids[0], InvalidParameter("no"))):
         with house.scheduler.open_queue() as queue:
             (heard,) = house.submit(queue, silence(30))

@@ -17,7 +17,7 @@ from asr_api.server.lifecycle import ServiceHandle
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import Segment, TranscriptPart
 
-INFO = EngineInfo("fake/model", "fake", "Fake Processor™", window_s=30.0, slots=4)
+INFO = EngineInfo("fake/model", "fake", "Fake Processor™", window_s=30.0, n_slots=4)
 SEGMENTS = (Segment(0, 1240, " Hello"), Segment(1240, 2500, " wörld."))
 
 

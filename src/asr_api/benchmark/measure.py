@@ -98,7 +98,7 @@ class _Bench:
             engine=info.engine,
             device_name=info.device_name,
             num_cores=usable_cores(),
-            num_slots=info.slots,
+            num_slots=info.n_slots,
             load_s=load_s,
             clip_s=self._speech.clip_s,
             file=file,
@@ -179,7 +179,7 @@ class _Bench:
 
     async def _fill_own(self, transcriber: Transcriber, memory: PeakMemory) -> SlotFigures | None:
         """None where nothing is to be compared, or there is no time for two of them."""
-        if not set(self._plan.slots) - {transcriber.info.slots}:
+        if not set(self._plan.slots) - {transcriber.info.n_slots}:
             return None
         if self._is_late(2 * len(self._speech.windows) * self._clip_s):
             self._leave_out("other numbers of slots")
@@ -207,7 +207,7 @@ class _Bench:
         return [self._merge([each for each in found if each.num_slots == num_slots]) for num_slots in tried]
 
     async def _fill(self, transcriber: Transcriber, memory: PeakMemory) -> SlotFigures:
-        num_slots = transcriber.info.slots
+        num_slots = transcriber.info.n_slots
         self._watcher.on_step(f"{num_slots} slots")
         crowd = Crowd(transcriber, self._options)
         await crowd.transcribe(self._speech.clips[0])  # the first request starts what later ones find

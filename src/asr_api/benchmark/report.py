@@ -14,7 +14,7 @@ HEADER = f"{'':<24}{'RTFx':>8}{'spread':>8}{'p50':>9}{'p95':>9}{'clips':>7}   CP
 
 
 def opening(info: EngineInfo, num_cores: int, load_s: float) -> str:
-    slots = f"{info.slots} slots, {num_cores} cores"
+    slots = f"{info.n_slots} slots, {num_cores} cores"
     return f"{info.model_id} on {info.device_name} ({info.engine} engine, {slots}), ready after {load_s:.1f} s"
 
 

@@ -52,7 +52,7 @@ class ChildProcess:
         self._started_s = time.monotonic()
         self.is_ready = False
         self.arena: Pcm = np.empty((0, 0), np.int16)  # (n_slots, n_window_samples)
-        self.slots = 0
+        self.n_slots = 0
         self.warm_up_s = 0.0
         self.num_heartbeats = 0
         with contextlib.ExitStack() as undo:
@@ -101,14 +101,14 @@ class ChildProcess:
         """How long a step may take without being a hang. A big model on a small machine is slow, not dead: one step may
         have to encode a window for every slot, and how long one takes is known from the warm-up.
         """
-        return 2 * self.slots * self.warm_up_s
+        return 2 * self.n_slots * self.warm_up_s
 
     def map_shared_buffers(self, ready: Ready) -> None:
         """Once the child has sized the shared memory."""
         info = ready.info
         memory = mmap.mmap(self._arena_fd, shared_buffer_bytes(info))
-        self.arena = np.frombuffer(memory, np.int16).reshape(info.slots, window_samples(info))
-        self.is_ready, self.slots, self.warm_up_s = True, info.slots, ready.warm_up_s
+        self.arena = np.frombuffer(memory, np.int16).reshape(info.n_slots, window_samples(info))
+        self.is_ready, self.n_slots, self.warm_up_s = True, info.n_slots, ready.warm_up_s
 
     def send(self, message: object) -> None:
         """Never waits, though the child reads only between two steps; None ends the writing."""

@@ -264,7 +264,7 @@ class EngineProcess:
 
     def _on_ready(self, life: ChildProcess, info: EngineInfo) -> None:
         self._info = info
-        self._free_buffers = list(range(info.slots))
+        self._free_buffers = list(range(info.n_slots))
         self._metrics.engine_load_s.set(life.age_s)
         self._set_state(EngineState.READY)
         self._has_started.set()

@@ -127,7 +127,7 @@ def window_samples(info: EngineInfo) -> int:
 
 
 def shared_buffer_bytes(info: EngineInfo) -> int:
-    return info.slots * window_samples(info) * np.dtype(np.int16).itemsize
+    return info.n_slots * window_samples(info) * np.dtype(np.int16).itemsize
 
 
 # -- the loop ----------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def _load(pipe: Connection, arena_fd: int) -> _Worker | None:
     os.ftruncate(arena_fd, shared_buffer_bytes(info))
     memory = mmap.mmap(arena_fd, shared_buffer_bytes(info), prot=mmap.PROT_READ)
     os.close(arena_fd)
-    arena = np.frombuffer(memory, np.int16).reshape(info.slots, window_samples(info))
+    arena = np.frombuffer(memory, np.int16).reshape(info.n_slots, window_samples(info))
     pipe.send(Ready(info, time.monotonic() - started_s))
     return _Worker(engine, pipe, arena)
 

@@ -178,7 +178,7 @@ class Scheduler:
     @property
     def max_windows(self) -> int:
         """Windows that one request may hold: its slots full, and a reserve, so that none waits for a decoder."""
-        n_slots = self._engine.info.slots
+        n_slots = self._engine.info.n_slots
         reserve = min(n_slots, MAX_RESERVE)
         fair = (n_slots + reserve) // max(1, len(self._queue.queues))
         return max(MIN_AHEAD, min(fair, n_slots - num_kept_slots(n_slots) + reserve))
@@ -209,7 +209,7 @@ class Scheduler:
     def _next(self, free_slots: int) -> QueuedWindow | None:
         if free_slots <= 0:  # also while the engine is not ready and has no info to ask for
             return None
-        return self._queue.pop(free_slots, self._engine.info.slots, self._running.values())
+        return self._queue.pop(free_slots, self._engine.info.n_slots, self._running.values())
 
     def _hand_over(self, batch: Sequence[QueuedWindow]) -> None:
         now_s = self._clock()
@@ -231,7 +231,7 @@ class Scheduler:
     # -- what the engine tells ---------------------------------------------------------------------------------
 
     def on_room(self) -> None:
-        self._metrics.slots.set(self._engine.info.slots)
+        self._metrics.slots.set(self._engine.info.n_slots)
         self.run_once()
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None:

@@ -158,7 +158,7 @@ async def _first_of(task: asyncio.Task[Any], event: asyncio.Event, timeout_s: fl
 def _announce(info: EngineInfo, elapsed_s: float) -> None:
     logger.info(
         "ready after %.1f s: %s on %s (%s engine, %s, %d slots)",
-        elapsed_s, info.model_id, info.device_name, info.engine, info.compute_type, info.slots,
+        elapsed_s, info.model_id, info.device_name, info.engine, info.compute_type, info.n_slots,
     )  # fmt: skip
     for note in info.notes:
         logger.info("%s", note)

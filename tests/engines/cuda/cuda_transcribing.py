@@ -13,11 +13,12 @@ import torch
 
 from asr_api.engines.cuda.engine import CudaEngine
 from asr_api.engines.cuda.word_timestamps import Ending
-from asr_api.engines.protocol import EngineOptions, FinishedJob, Pcm, WindowJob
-from asr_api.options import TranscribeOptions
+from asr_api.engines.protocol import EngineOptions, FinishedJob, WindowJob
+from asr_api.options import DecodeOptions
+from asr_api.pcm import Pcm
 from asr_api.transcript import WindowTranscript
 
-AUTO = TranscribeOptions(temperatures=(0.0,))
+AUTO = DecodeOptions(temperatures=(0.0,))
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -29,13 +30,13 @@ class Heard:
 
 
 def open_cuda(
-    folder: Path, *, slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, has_graphs: bool = True
+    folder: Path, *, n_slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, has_graphs: bool = True
 ) -> CudaEngine:
     """In float32, whatever the device, because tokens are compared. has_graphs: on a graphics card"""
     options = EngineOptions(
         model_id=folder.name,
         checkpoint=folder,
-        slots=slots,
+        n_slots=n_slots,
         max_new_tokens=max_new_tokens,
         flash_attention_2=False,
         num_threads=1,
@@ -48,7 +49,7 @@ def open_cuda(
 
 
 def listen(
-    engine: CudaEngine, windows: Sequence[Pcm], options: TranscribeOptions | Sequence[TranscribeOptions] = AUTO
+    engine: CudaEngine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = AUTO
 ) -> list[Heard]:
     """What each window gave, in order; all are admitted at once, or as slots become free.
 
@@ -63,7 +64,7 @@ def listen(
         return done
 
     engine._finish = remember  # type: ignore[method-assign]
-    each_options = [options] * len(windows) if isinstance(options, TranscribeOptions) else options
+    each_options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
     waiting = [WindowJob(index, *each) for index, each in enumerate(zip(windows, each_options, strict=True))]
     while len(said) < len(windows):
         room = engine.free_slots

@@ -15,10 +15,10 @@ from asr_api.engines.cuda.kv_cache import row_bytes, slot_bytes
 from asr_api.engines.cuda.logmel import LogMel
 from asr_api.engines.cuda.memory_plan import encoding_bytes, num_rows, plan_memory
 from asr_api.engines.cuda.reference_ops import filter_tables
+from asr_api.engines.whisper import sampling
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory
 from asr_api.engines.whisper.logmel import log_mel
-from asr_api.engines.whisper import sampling
 from tests.engines.sounds import sound
 from tests.engines.whisper_checkpoints import SMALL, TINY, write_checkpoint
 

@@ -18,7 +18,7 @@ from asr_api.engines.cuda.engine import CudaEngine, _kernel_notes
 from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
 from tests.engines.cuda.cuda_transcribing import DEVICE, listen, open_cuda
@@ -52,7 +52,7 @@ def test_wishes_are_answered_as_by_transformers(name: str, file: File, folders: 
     wishes = [wish for wish in read_golden_windows(file) if wish.shape == name]
     for beam_size in sorted({wish.beam_size for wish in wishes}):
         chosen = [wish for wish in wishes if wish.beam_size == beam_size]
-        engine = open_cuda(folders[name], beam_size=beam_size, slots=3)
+        engine = open_cuda(folders[name], beam_size=beam_size, n_slots=3)
         heard = listen(engine, [sound(wish.seconds, wish.seed) for wish in chosen], [wish.options for wish in chosen])
         for ours, wish in zip(heard, chosen, strict=True):
             assert ours.prompt == wish.prompt, wish
@@ -61,7 +61,7 @@ def test_wishes_are_answered_as_by_transformers(name: str, file: File, folders: 
 
 def test_late_windows_say_the_same_as_alone(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_cuda(folders["english"], slots=3)
+    engine = open_cuda(folders["english"], n_slots=3)
     assert [each.tokens for each in listen(engine, windows)] == [listen(engine, [pcm])[0].tokens for pcm in windows]
 
 
@@ -81,9 +81,9 @@ def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
             return super().hear(windows, slots)
 
     monkeypatch.setattr("asr_api.engines.cuda.engine.WindowEncoder", BusyEar)
-    engine = open_cuda(folders["english"], slots=8)
+    engine = open_cuda(folders["english"], n_slots=8)
     for job_id in range(8):
-        engine.admit([WindowJob(job_id, sound(3, job_id), TranscribeOptions(temperatures=(0.0,)))])
+        engine.admit([WindowJob(job_id, sound(3, job_id), DecodeOptions(temperatures=(0.0,)))])
         engine.step()
         engine._machine.settle()
         busy.clear()
@@ -104,14 +104,14 @@ def test_where_kernels_cannot_be_launched_somebody_is_told(
 
 
 def test_a_window_that_is_tried_again_can_be_cancelled(folders: dict[str, Path]) -> None:
-    engine = open_cuda(folders["multilingual"], slots=3)
+    engine = open_cuda(folders["multilingual"], n_slots=3)
     expected = listen(engine, [sound(3, 0)])[0]
     for num_steps in (1, 2, 5, 9, 14, 20, 27):
-        jobs = [WindowJob(index, sound(2.5, index), TranscribeOptions()) for index in range(7, 10)]
+        jobs = [WindowJob(index, sound(2.5, index), DecodeOptions()) for index in range(7, 10)]
         engine.admit(jobs)
         done = {each.job_id for _ in range(num_steps) for each in engine.step()}
         engine.cancel([7, 8, 9])
-        assert engine.free_slots == engine.info.slots
+        assert engine.free_slots == engine.info.n_slots
         assert engine.step() == []
         assert done <= {7, 8, 9}
         assert listen(engine, [sound(3, 0)])[0] == expected
@@ -129,7 +129,7 @@ def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_p
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     folder = folders["english"]
-    options = EngineOptions(folder.name, folder, slots=2, num_threads=1, flash_attention_2=True)
+    options = EngineOptions(folder.name, folder, n_slots=2, num_threads=1, flash_attention_2=True)
     engine = CudaEngine(options, device=DEVICE, dtype=dtype)
     engine.warm_up()
     heard = listen(engine, [sound(2, 1), sound(3, 2)])
@@ -140,7 +140,7 @@ def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, 
 def test_memory_that_is_short_makes_batches_smaller_and_no_request_fail(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_cuda(folders["english"], slots=4)
+    engine = open_cuda(folders["english"], n_slots=4)
     windows = [sound(2, seed) for seed in range(4)]
     expected = listen(engine, windows)
     ear, hear, sizes = engine._ear, engine._ear._hear, []
@@ -167,7 +167,7 @@ def test_a_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: p
 
 def test_a_card_chooses_this_engine(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "DRIVERS", (str(tmp_path),))
-    options = EngineOptions("any", folders["english"], slots=1, num_threads=1)
+    options = EngineOptions("any", folders["english"], n_slots=1, num_threads=1)
     for is_there, engine in ((True, "cuda"), (False, "onnx")):
         monkeypatch.setattr("asr_api.engines.cuda.device.is_available", lambda is_there=is_there: is_there)
         if engine == "cuda" or find_spec("onnxruntime"):
@@ -177,7 +177,7 @@ def test_a_card_chooses_this_engine(folders: dict[str, Path], tmp_path: Path, mo
 def test_what_the_model_cannot_do_is_refused(folders: dict[str, Path]) -> None:
     engine = open_cuda(folders["english"])
     with pytest.raises(InvalidParameter, match="translate"):
-        engine.admit([WindowJob(0, sound(1, 0), TranscribeOptions(task="translate"))])
+        engine.admit([WindowJob(0, sound(1, 0), DecodeOptions(task="translate"))])
     assert engine.free_slots == 4
 
 
@@ -190,9 +190,9 @@ def test_weights_that_are_no_numbers_are_told_at_the_start(tmp_path: Path) -> No
 @pytest.mark.skipif(DEVICE == "cpu", reason="there is no graphics card")
 def test_graphs_say_what_single_steps_say(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    options = TranscribeOptions(timestamps=False)
+    options = DecodeOptions(timestamps=False)
     heard = [
-        listen(open_cuda(folders["multilingual"], slots=5, has_graphs=has_graphs), windows, options)
+        listen(open_cuda(folders["multilingual"], n_slots=5, has_graphs=has_graphs), windows, options)
         for has_graphs in (False, True)
     ]
     assert [each.tokens for each in heard[0]] == [each.tokens for each in heard[1]]
@@ -204,7 +204,7 @@ def test_half_precision_says_almost_the_same_on_a_card(wants_flash: bool, tmp_pa
     folder = write_checkpoint(tmp_path / "wide", dataclasses.replace(SMALL_EN, n_state=128, n_head=2))
     windows = [sound(3, seed) for seed in range(8)]
     expected = [each.tokens for each in listen(open_cuda(folder), windows)]
-    options = EngineOptions(folder.name, folder, slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
+    options = EngineOptions(folder.name, folder, n_slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
     engine = CudaEngine(options)
     engine.warm_up()
     heard = [each.tokens for each in listen(engine, windows)]

@@ -9,7 +9,7 @@ import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.engines.protocol import WindowJob
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.transcript import Quality, WindowTranscript
 from tests.engines.cuda.cuda_transcribing import AUTO, listen, open_cuda
 from tests.engines.golden_tokens import SEED
@@ -33,10 +33,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 LADDERS = {
-    "all temperatures": TranscribeOptions(),
-    "sampled at once": TranscribeOptions(temperatures=(0.7,), language="de"),
-    "no timestamps": TranscribeOptions(timestamps=False),
-    "after a prompt": TranscribeOptions(prompt="It was said before.", hotwords="Ada"),
+    "all temperatures": DecodeOptions(),
+    "sampled at once": DecodeOptions(temperatures=(0.7,), language="de"),
+    "no timestamps": DecodeOptions(timestamps=False),
+    "after a prompt": DecodeOptions(prompt="It was said before.", hotwords="Ada"),
 }
 
 
@@ -47,8 +47,8 @@ def test_every_try_and_every_word_is_the_onnx_engines(name: str, beam_size: int,
     options = dataclasses.replace(LADDERS[name], words=True)
     windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
     folder = folders["mels128"]
-    ours = listen(open_cuda(folder, slots=3, beam_size=beam_size), windows, options)
-    theirs = listen_onnx(open_onnx(folder, slots=3, beam_size=beam_size), windows, options)
+    ours = listen(open_cuda(folder, n_slots=3, beam_size=beam_size), windows, options)
+    theirs = listen_onnx(open_onnx(folder, n_slots=3, beam_size=beam_size), windows, options)
     for our, their in zip(ours, theirs, strict=True):
         assert our.prompt == their.prompt
         assert our.tokens == their.tokens
@@ -85,7 +85,7 @@ def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
 
 def test_recordings_are_heard_as_by_the_onnx_engine() -> None:
     """The built-in model, with the times of words."""
-    options = TranscribeOptions(words=True)
+    options = DecodeOptions(words=True)
     ours = listen(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
     theirs = listen_onnx(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
     for our, their in zip(ours, theirs, strict=True):

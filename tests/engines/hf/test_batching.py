@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from asr_api.engines.hf.batching import MIN_LIKENESS, BatchRule, choose_batch
 from asr_api.engines.protocol import WindowJob
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 
 
 def job(job_id: int, num_samples: int, language: str = "en") -> WindowJob:
-    return WindowJob(job_id, np.zeros(num_samples, np.int16), TranscribeOptions(language=language))
+    return WindowJob(job_id, np.zeros(num_samples, np.int16), DecodeOptions(language=language))
 
 
 def chosen(waiting: list[WindowJob], rule: BatchRule) -> list[int]:

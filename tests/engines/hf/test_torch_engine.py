@@ -12,9 +12,10 @@ import transformers
 from numpy.typing import NDArray
 
 from asr_api.engines.hf.engine import HfEngine
-from asr_api.engines.protocol import Engine, EngineOptions, Pcm, WindowJob
+from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
 from asr_api.errors import InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
+from asr_api.pcm import Pcm
 from asr_api.transcript import WindowTranscript
 from tests.engines.contract import EngineContract
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS
@@ -38,14 +39,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write(root / name.replace(" ", "-")) for name, write in CHECKPOINTS.items()}
 
 
-def open_pipeline(folder: Path, *, slots: int = 8, **options: bool | int) -> HfEngine:
-    return HfEngine(EngineOptions("a/model", folder, slots=slots, num_threads=1, **options))  # type: ignore[arg-type]
+def open_pipeline(folder: Path, *, n_slots: int = 8, **options: bool | int) -> HfEngine:
+    return HfEngine(EngineOptions("a/model", folder, n_slots=n_slots, num_threads=1, **options))  # type: ignore[arg-type]
 
 
 def listen(
-    engine: Engine, windows: Sequence[Pcm], wishes: TranscribeOptions | Sequence[TranscribeOptions]
+    engine: Engine, windows: Sequence[Pcm], wishes: DecodeOptions | Sequence[DecodeOptions]
 ) -> list[WindowTranscript]:
-    each = [wishes] * len(windows) if isinstance(wishes, TranscribeOptions) else wishes
+    each = [wishes] * len(windows) if isinstance(wishes, DecodeOptions) else wishes
     engine.admit([WindowJob(index, pcm, wish) for index, (pcm, wish) in enumerate(zip(windows, each, strict=True))])
     finished = finish_all(engine, len(windows))
     return [finished[index] for index in range(len(windows))]
@@ -95,7 +96,7 @@ def test_the_text_is_that_of_transformers_on_each_window_alone(name: str, folder
     reference = Reference(folders[name], name, language="eng" if name == "mms" else None)
     expected = [reference.text(pcm) for pcm in windows]
     assert len(set(expected)) >= len(windows) - 1  # equality means something: they differ
-    heard = listen(open_pipeline(folders[name]), windows, TranscribeOptions())
+    heard = listen(open_pipeline(folders[name]), windows, DecodeOptions())
     assert [text_of(each) for each in heard] == expected
 
 
@@ -104,7 +105,7 @@ def test_words_have_the_times_that_transformers_gives_them(name: str, folders: d
     windows = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS[:3])]
     reference = Reference(folders[name], name, language="eng" if name == "mms" else None)
     for pcm, heard in zip(
-        windows, listen(open_pipeline(folders[name]), windows, TranscribeOptions(words=True)), strict=True
+        windows, listen(open_pipeline(folders[name]), windows, DecodeOptions(words=True)), strict=True
     ):
         words = [word for segment in heard.segments for word in segment.words]
         theirs = reference.words(pcm)
@@ -118,11 +119,11 @@ def test_words_have_the_times_that_transformers_gives_them(name: str, folders: d
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_windows_run_together_where_padding_changes_nothing(name: str, folders: dict[str, Path]) -> None:
     engine = open_pipeline(folders[name])
-    engine.admit([WindowJob(index, sound(2 - index / 10, index), TranscribeOptions()) for index in range(4)])
+    engine.admit([WindowJob(index, sound(2 - index / 10, index), DecodeOptions()) for index in range(4)])
     assert len(engine.step()) == (4 if name in PADDED else 1)
-    engine.admit([WindowJob(9, sound(2, 9), TranscribeOptions())])
+    engine.admit([WindowJob(9, sound(2, 9), DecodeOptions())])
     assert {done.job_id for _ in range(4) for done in engine.step()} >= {9}
-    engine.admit([WindowJob(index, sound(2, index), TranscribeOptions()) for index in range(4)])
+    engine.admit([WindowJob(index, sound(2, index), DecodeOptions()) for index in range(4)])
     assert len(engine.step()) == 4  # of equal length
 
 
@@ -144,7 +145,7 @@ def test_each_window_is_heard_in_its_own_language(folders: dict[str, Path]) -> N
     engine = open_pipeline(folders["mms"])
     assert engine.info.languages == ("en", "de")
     windows = [sound(1.5, seed) for seed in range(4)]
-    wishes = [TranscribeOptions(language=language) for language in ("de", None, "en", "de")]
+    wishes = [DecodeOptions(language=language) for language in ("de", None, "en", "de")]
     heard = listen(engine, windows, wishes)
     assert [each.language for each in heard] == ["de", "en", "en", "de"]
     for language, name in (("de", "deu"), ("en", "eng")):
@@ -156,37 +157,37 @@ def test_each_window_is_heard_in_its_own_language(folders: dict[str, Path]) -> N
 @pytest.mark.parametrize(
     ("name", "wishes", "sentence"),
     [
-        ("hubert", TranscribeOptions(task="translate"), "can only transcribe"),
-        ("hubert", TranscribeOptions(prompt="hello"), "prompt"),
-        ("hubert", TranscribeOptions(hotwords="hello"), "hotwords"),
-        ("hubert", TranscribeOptions(temperatures=(0.2, 0.4)), "temperature is 0.2"),
-        ("moonshine", TranscribeOptions(words=True), "times of words"),
-        ("mms", TranscribeOptions(language="fr"), "use one of en, de"),
-        ("mms", TranscribeOptions(languages=("de", "fr")), "detects none"),
+        ("hubert", DecodeOptions(task="translate"), "can only transcribe"),
+        ("hubert", DecodeOptions(prompt="hello"), "prompt"),
+        ("hubert", DecodeOptions(hotwords="hello"), "hotwords"),
+        ("hubert", DecodeOptions(temperatures=(0.2, 0.4)), "temperature is 0.2"),
+        ("moonshine", DecodeOptions(words=True), "times of words"),
+        ("mms", DecodeOptions(language="fr"), "use one of en, de"),
+        ("mms", DecodeOptions(languages=("de", "fr")), "detects none"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused_and_nothing_admitted(
-    name: str, wishes: TranscribeOptions, sentence: str, folders: dict[str, Path]
+    name: str, wishes: DecodeOptions, sentence: str, folders: dict[str, Path]
 ) -> None:
     engine = open_pipeline(folders[name])
-    jobs = [WindowJob(0, sound(1, 0), TranscribeOptions()), WindowJob(1, sound(1, 1), wishes)]
+    jobs = [WindowJob(0, sound(1, 0), DecodeOptions()), WindowJob(1, sound(1, 1), wishes)]
     with pytest.raises(InvalidParameter, match=sentence):
         engine.admit(jobs)
-    assert engine.free_slots == engine.info.slots
+    assert engine.free_slots == engine.info.n_slots
 
 
 def test_a_language_that_a_model_cannot_know_changes_nothing_and_is_noted(folders: dict[str, Path]) -> None:
     engine = open_pipeline(folders["hubert"])
-    with_one, without = (listen(engine, [sound(1, 0)], TranscribeOptions(language=code))[0] for code in ("fr", None))
+    with_one, without = (listen(engine, [sound(1, 0)], DecodeOptions(language=code))[0] for code in ("fr", None))
     assert with_one.segments == without.segments
     assert with_one.language is None
     assert "the language of a request" in engine.info.notes[0]
 
 
 def test_the_text_before_is_no_prompt_that_is_refused(folders: dict[str, Path]) -> None:
-    wishes = TranscribeOptions(prompt="what was said before", condition_on_previous_text=True)
+    options = DecodeOptions(previous_text="what was said before")
     engine = open_pipeline(folders["hubert"])
-    with_it, without = (listen(engine, [sound(1, 0)], each)[0] for each in (wishes, TranscribeOptions()))
+    with_it, without = (listen(engine, [sound(1, 0)], each)[0] for each in (options, DecodeOptions()))
     assert with_it.segments == without.segments
 
 
@@ -197,15 +198,15 @@ def test_the_text_before_is_no_prompt_that_is_refused(folders: dict[str, Path]) 
 @pytest.mark.parametrize("num_samples", [1, 161, 1599])
 def test_a_window_may_be_very_short(name: str, num_samples: int, folders: dict[str, Path]) -> None:
     pcm = sound(1, 3)[:num_samples]
-    (heard,) = listen(open_pipeline(folders[name]), [pcm], TranscribeOptions())
+    (heard,) = listen(open_pipeline(folders[name]), [pcm], DecodeOptions())
     assert all(segment.end_ms <= num_samples // 16 for segment in heard.segments)
 
 
 def test_one_segment_a_window_where_no_timestamps_are_wanted(folders: dict[str, Path]) -> None:
     pcm = np.concatenate([sound(14, 1), sound(14, 2)])
     engine = open_pipeline(folders["parakeet"])
-    (split,) = listen(engine, [pcm], TranscribeOptions())
-    (whole,) = listen(engine, [pcm], TranscribeOptions(timestamps=False))
+    (split,) = listen(engine, [pcm], DecodeOptions())
+    (whole,) = listen(engine, [pcm], DecodeOptions(timestamps=False))
     assert len(split.segments) > len(whole.segments) == 1
     assert text_of(split) == text_of(whole)
 
@@ -222,9 +223,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
         return hear(windows)
 
     windows = [sound(7, seed) for seed in range(4)]
-    expected = [text_of(each) for each in listen(engine, windows, TranscribeOptions())]
+    expected = [text_of(each) for each in listen(engine, windows, DecodeOptions())]
     monkeypatch.setattr(engine._listener, "hear", small)
-    assert [text_of(each) for each in listen(engine, windows, TranscribeOptions())] == expected
+    assert [text_of(each) for each in listen(engine, windows, DecodeOptions())] == expected
 
 
 def test_settings_without_effect_are_noted(folders: dict[str, Path]) -> None:
@@ -240,7 +241,7 @@ def test_settings_without_effect_are_noted(folders: dict[str, Path]) -> None:
 class TestContract(EngineContract):
     @pytest.fixture(params=["wav2vec2 with a mask", "wav2vec2 without a mask", "transducer", "moonshine"])
     def engine(self, request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[Engine]:
-        engine = open_pipeline(folders[request.param], slots=4)
+        engine = open_pipeline(folders[request.param], n_slots=4)
         yield engine
         engine.close()
 

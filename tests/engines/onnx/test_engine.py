@@ -13,9 +13,10 @@ import pytest
 
 from asr_api.engines.onnx import compute_types
 from asr_api.engines.onnx.engine import OnnxEngine
-from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, Pcm, WindowJob
+from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, WindowJob
 from asr_api.errors import CheckpointError, InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
+from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
 from tests.engines.golden_tokens import SEED, SHAPES, GoldenWindow, read_golden_windows
 from tests.engines.sounds import sound
@@ -37,12 +38,12 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestContract(EngineContract):
     wishes = (
-        TranscribeOptions(),
-        TranscribeOptions(language="fr", task="translate", words=True),
-        TranscribeOptions(timestamps=False, prompt="once upon a time", temperatures=(0.0, 0.6)),
-        TranscribeOptions(languages=("ja", "ko"), temperatures=(0.8,)),
-        TranscribeOptions(language="de", hotwords="Ahab, Ishmael", words=True, temperatures=(0.0,)),
-        TranscribeOptions(temperatures=(0.4, 1.0)),
+        DecodeOptions(),
+        DecodeOptions(language="fr", task="translate", words=True),
+        DecodeOptions(timestamps=False, prompt="once upon a time", temperatures=(0.0, 0.6)),
+        DecodeOptions(languages=("ja", "ko"), temperatures=(0.8,)),
+        DecodeOptions(language="de", hotwords="Ahab, Ishmael", words=True, temperatures=(0.0,)),
+        DecodeOptions(temperatures=(0.4, 1.0)),
     )
 
     def pcm(self, engine: Engine, index: int) -> Pcm:
@@ -75,7 +76,7 @@ def _pcm(window: GoldenWindow) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
 
 def test_more_windows_than_slots_and_late_ones_say_the_same(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_onnx(folders["multilingual"], slots=3)
+    engine = open_onnx(folders["multilingual"], n_slots=3)
     assert [each.tokens for each in listen(engine, windows)] == [
         listen(engine, [window])[0].tokens for window in windows
     ]
@@ -98,7 +99,7 @@ def test_what_is_heard_in_a_window_does_not_depend_on_the_rows_around_it(folders
 @pytest.mark.usefixtures("amx")
 def test_in_8_bits_a_window_says_the_same_in_any_company(folders: dict[str, Path], compute_type: ComputeType) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_onnx(folders["multilingual"], slots=9, compute_type=compute_type)
+    engine = open_onnx(folders["multilingual"], n_slots=9, compute_type=compute_type)
     assert engine.info.compute_type == compute_type
     together = [each.tokens for each in listen(engine, windows)]
     assert [each.tokens for each in listen(engine, windows[::-1])][::-1] == together
@@ -133,7 +134,7 @@ def test_the_older_tokenizer_files_will_do(tmp_path: Path, folders: dict[str, Pa
 
 
 def test_a_pass_that_reaches_its_limit_is_resumed_until_the_audio_is_done(folders: dict[str, Path]) -> None:
-    engine = open_onnx(folders["english"], slots=2, max_new_tokens=12)
+    engine = open_onnx(folders["english"], n_slots=2, max_new_tokens=12)
     pcm, start_ms, passes = sound(3, 1), 0, 0
     while True:
         engine.admit([WindowJob(0, pcm[start_ms * 16 :], AUTO)])
@@ -167,24 +168,24 @@ def test_the_task_is_part_of_the_prompt(folders: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("multilingual", TranscribeOptions(language="klingon")),
-        ("multilingual", TranscribeOptions(language="yue")),  # a language of Whisper, but not of this checkpoint
-        ("english", TranscribeOptions(language="fr")),
-        ("english", TranscribeOptions(task="translate")),
+        ("multilingual", DecodeOptions(language="klingon")),
+        ("multilingual", DecodeOptions(language="yue")),  # a language of Whisper, but not of this checkpoint
+        ("english", DecodeOptions(language="fr")),
+        ("english", DecodeOptions(task="translate")),
     ],
 )
 def test_what_a_checkpoint_cannot_do_is_refused_and_nothing_admitted(
-    name: str, options: TranscribeOptions, folders: dict[str, Path]
+    name: str, options: DecodeOptions, folders: dict[str, Path]
 ) -> None:
     engine = open_onnx(folders[name])
     jobs = [WindowJob(0, sound(1, 0), AUTO), WindowJob(1, sound(1, 1), options)]
     with pytest.raises(InvalidParameter, match=r"language|task"):
         engine.admit(jobs)
-    assert engine.free_slots == engine.info.slots
+    assert engine.free_slots == engine.info.n_slots
 
 
 def test_more_jobs_than_free_slots_are_refused(folders: dict[str, Path]) -> None:
-    engine = open_onnx(folders["english"], slots=2)
+    engine = open_onnx(folders["english"], n_slots=2)
     with pytest.raises(ValueError, match="3 jobs for 2 free slots"):
         engine.admit([WindowJob(index, sound(1, index), AUTO) for index in range(3)])
 
@@ -224,8 +225,8 @@ def test_an_idle_engine_uses_no_processor_time(folders: dict[str, Path]) -> None
 def test_a_window_may_be_retried_while_others_run_and_says_the_same(folders: dict[str, Path]) -> None:
     """Samples at several temperatures, in groups that share what their window heard."""
     windows = [sound(2.5, seed) for seed in range(6)]
-    ladder = TranscribeOptions(language="en", temperatures=(0.0, 0.7, 0.9))
-    engine = open_onnx(folders["multilingual"], slots=3)
+    ladder = DecodeOptions(language="en", temperatures=(0.0, 0.7, 0.9))
+    engine = open_onnx(folders["multilingual"], n_slots=3)
     alone = [listen(engine, [window], ladder)[0] for window in windows]
     together = listen(engine, windows, [ladder if index % 2 else AUTO for index in range(6)])
     assert [each.tokens for each in together[1::2]] == [each.tokens for each in alone[1::2]]
@@ -252,7 +253,7 @@ def test_a_prompt_that_is_read_at_once_is_one_that_is_read_in_parts(
 
 
 def test_beams_in_a_batch_say_what_they_say_alone(folders: dict[str, Path]) -> None:
-    engine = open_onnx(folders["multilingual"], slots=3, beam_size=3)
+    engine = open_onnx(folders["multilingual"], n_slots=3, beam_size=3)
     windows = [sound(1 + 0.4 * seed, seed) for seed in range(5)]
     together = listen(engine, windows)
     assert [each.tokens for each in together] == [listen(engine, [window])[0].tokens for window in windows]

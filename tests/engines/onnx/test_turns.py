@@ -45,7 +45,7 @@ class Diary:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> OnnxEngine:
-    return open_onnx(write_checkpoint(tmp_path_factory.mktemp("turns"), SMALL), slots=NUM_SLOTS)
+    return open_onnx(write_checkpoint(tmp_path_factory.mktemp("turns"), SMALL), n_slots=NUM_SLOTS)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from asr_api.engines.whisper.fallback import BEST_OF, Attempt
 from asr_api.engines.whisper.prompt import Prompter
 from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.transcript import WindowTranscript, Word
 from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
@@ -24,7 +24,7 @@ Logits = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 BEGIN = SMALL.special("notimestamps") + 1
 END = SMALL.end
 WORD = 5  # any text token that is not suppressed
-ONCE = TranscribeOptions(language="en", temperatures=(0.0,))
+ONCE = DecodeOptions(language="en", temperatures=(0.0,))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ class Desk:
     tokenizer: Tokenizer
     max_new_tokens: int = 100
     beam_size: int = 1
-    options: TranscribeOptions = ONCE
+    options: DecodeOptions = ONCE
     no_speech_probability: float = 0.0
 
     def __post_init__(self) -> None:

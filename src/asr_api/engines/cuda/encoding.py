@@ -18,9 +18,9 @@ from asr_api.engines.cuda.device import Device
 from asr_api.engines.cuda.kv_cache import Caches
 from asr_api.engines.cuda.logmel import LogMel
 from asr_api.engines.cuda.model import CrossProjection, Encoder
-from asr_api.engines.protocol import Pcm
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.logmel import HOP_SAMPLES
+from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from asr_api.engines.admission import admitted
 from asr_api.engines.checkpoints.safetensors import Weights
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.cuda.decode_state import open_rows
@@ -32,15 +31,15 @@ from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.reference_ops import filter_tables
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.cuda.word_timestamps import Ending, WordTimestamps
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.protocol import EngineInfo, EngineOptions, FinishedJob, WindowJob, check_jobs
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import Limits, TokenStepper
-from asr_api.engines.whisper.logmel import HOP_SAMPLES
 from asr_api.engines.whisper.prompt import Prompter
 from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ
 
 WARM_UP_JOB = -1
 
@@ -98,7 +97,7 @@ class CudaEngine:
             engine="cuda",
             device_name=machine.name,
             window_s=config.window_s,
-            slots=sizes.n_slots,
+            n_slots=sizes.n_slots,
             languages=self._prompter.languages,
             compute_type=str(machine.dtype).removeprefix("torch."),
             notes=(*machine.notes, *_notes(options, sizes), *_kernel_notes(machine)),
@@ -110,11 +109,14 @@ class CudaEngine:
 
     @property
     def free_slots(self) -> int:
-        return self._info.slots - len(self._waiting) - len(self._windows)
+        return self._info.n_slots - len(self._waiting) - len(self._windows)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        self._waiting += admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
+        check_jobs(jobs, self.free_slots, self._info.window_s)
+        for job in jobs:
+            self._prompter.prompt(job.options)
+        self._waiting += jobs
 
     def step(self) -> list[FinishedJob]:
         """Hears the next windows and writes the others; waits only for the burst before the one it begins."""
@@ -139,7 +141,7 @@ class CudaEngine:
         """Raises CheckpointError when the model computes no numbers."""
         with self._working():
             self._bursts.capture()
-        silence, options = np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions(temperatures=(0.0,))
+        silence, options = np.zeros(SAMPLE_RATE_HZ, np.int16), DecodeOptions(temperatures=(0.0,))
         for num in range(1, self._ear.max_batch + 1):  # what is planned or built for a size, or lacks memory, is now
             jobs = [WindowJob(WARM_UP_JOB - index, silence, options) for index in range(num)]
             self.admit(jobs)
@@ -228,7 +230,7 @@ class CudaEngine:
 
 
 def _open_caches(config: WhisperConfig, machine: Device, options: EngineOptions) -> tuple[MemoryPlan, Caches]:
-    wanted = options.slots
+    wanted = options.n_slots
     while True:
         sizes = plan_memory(config, machine.dtype, wanted, options.beam_size, machine.free_bytes())
         if sizes is None:
@@ -245,8 +247,8 @@ def _open_caches(config: WhisperConfig, machine: Device, options: EngineOptions)
 
 def _notes(options: EngineOptions, sizes: MemoryPlan) -> tuple[str, ...]:
     notes = []
-    if sizes.n_slots != options.slots:
-        notes.append(f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.slots}.")
+    if sizes.n_slots != options.n_slots:
+        notes.append(f"The GPU's memory holds {sizes.n_slots} windows at once, not {options.n_slots}.")
     if options.compute_type != "auto":
         notes.append("COMPUTE_TYPE has no effect on a GPU: it is for processors.")
     return tuple(notes)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from asr_api.engines.admission import admitted
 from asr_api.engines.checkpoints.adapters import find_adapters
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.hf.batching import BatchRule, choose_batch
@@ -21,10 +20,10 @@ from asr_api.engines.hf.model_output import ModelOutput
 from asr_api.engines.hf.model_runner import ModelRunner
 from asr_api.engines.hf.segments import timed_segments, whole_segment
 from asr_api.engines.hf.token_text import TokenText
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.protocol import EngineInfo, EngineOptions, FinishedJob, WindowJob, check_jobs
 from asr_api.errors import InvalidParameter
-from asr_api.options import TranscribeOptions
-from asr_api.pcm import SAMPLES_PER_MS
+from asr_api.options import DecodeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from asr_api.transcript import WindowTranscript
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class HfEngine:
         self._reader = TokenText(loaded.tokenizer)
         self._adapters = find_adapters(options.checkpoint) if loaded.has_adapters else {}
         self._language = self._first_language(loaded)
-        max_batch_s = MAX_BATCH_S if device.type == "cpu" else options.slots * WINDOW_S
+        max_batch_s = MAX_BATCH_S if device.type == "cpu" else options.n_slots * WINDOW_S
         self._max_samples = round(max_batch_s * SAMPLE_RATE_HZ)
         self._waiting: list[WindowJob] = []
         self._info = EngineInfo(
@@ -55,7 +54,7 @@ class HfEngine:
             engine="pipeline",
             device_name=processor_name() if device.type == "cpu" else torch.cuda.get_device_name(device),
             window_s=WINDOW_S,
-            slots=options.slots,
+            n_slots=options.n_slots,
             languages=tuple(self._adapters),
             compute_type=str(loaded.model.dtype).removeprefix("torch."),
             notes=(*loaded.notes, *self._notes(options)),
@@ -67,11 +66,14 @@ class HfEngine:
 
     @property
     def free_slots(self) -> int:
-        return self._info.slots - len(self._waiting)
+        return self._info.n_slots - len(self._waiting)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        self._waiting += admitted(jobs, self.free_slots, round(WINDOW_S * SAMPLE_RATE_HZ), self._check)
+        check_jobs(jobs, self.free_slots, WINDOW_S)
+        for job in jobs:
+            self._check(job.options)
+        self._waiting += jobs
 
     def step(self) -> list[FinishedJob]:
         batch = choose_batch(self._waiting, BatchRule(self._listener.may_pad, self._max_samples), self._language_of)
@@ -127,13 +129,11 @@ class HfEngine:
     def _language_of(self, job: WindowJob) -> str | None:
         return (job.options.language or self._language) if self._adapters else None
 
-    def _check(self, wishes: TranscribeOptions) -> None:
+    def _check(self, wishes: DecodeOptions) -> None:
         what = f"a model of type {self._model_type}"
         if wishes.task != "transcribe":
             raise InvalidParameter(f"task is {wishes.task!r}, and {what} can only transcribe; leave task out.")
-        # The text before is no wish: a window without it is heard as well as can be.
-        prompt = "" if wishes.condition_on_previous_text else wishes.prompt
-        for name, value in (("prompt", prompt), ("hotwords", wishes.hotwords)):
+        for name, value in (("prompt", wishes.prompt), ("hotwords", wishes.hotwords)):
             if value:
                 raise InvalidParameter(f"{name} is given, and {what} has no use for it; leave {name} out.")
         if wishes.temperatures and wishes.temperatures[0] > 0:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asr_api.engines.admission import admitted
 from asr_api.engines.checkpoints.safetensors import Weights
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
@@ -22,17 +21,18 @@ from asr_api.engines.onnx.compute_types import builder, chosen_type, encoder, no
 from asr_api.engines.onnx.decoder_graph import decoder_graph
 from asr_api.engines.onnx.kv_cache import CrossCache
 from asr_api.engines.onnx.session import Session
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, EngineInfo, EngineOptions, FinishedJob, WindowJob
+from asr_api.engines.protocol import EngineInfo, EngineOptions, FinishedJob, WindowJob, check_jobs
 from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.engines.whisper.decoding import TokenStepper
 from asr_api.engines.whisper.fallback import BEST_OF, Attempt
-from asr_api.engines.whisper.logmel import HOP_SAMPLES, log_mel
+from asr_api.engines.whisper.logmel import log_mel
 from asr_api.engines.whisper.prompt import Prompter
 from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
 from asr_api.errors import CheckpointError
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.transcript import Word
 
 BURST_STEPS = 8
@@ -63,7 +63,7 @@ class OnnxEngine:
             config, self._tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size
         )
         # One row more than windows: between the two batches there is always a free one.
-        self._cross = CrossCache(config, options.slots + 1, is_int8=compute_type != "float32")
+        self._cross = CrossCache(config, options.n_slots + 1, is_int8=compute_type != "float32")
         self._firm = Batch(decoder, writer, self._cross, config, options.beam_size, is_at_back=False)
         self._sampled = Batch(decoder, writer, self._cross, config, BEST_OF, is_at_back=True)
         self._finisher = TranscriptBuilder(self._tokenizer)
@@ -74,7 +74,7 @@ class OnnxEngine:
             engine="onnx",
             device_name=processor_name(),
             window_s=config.window_s,
-            slots=options.slots,
+            n_slots=options.n_slots,
             languages=self._prompter.languages,
             compute_type=compute_type,
             notes=notes(options),
@@ -86,12 +86,14 @@ class OnnxEngine:
 
     @property
     def free_slots(self) -> int:
-        return self._info.slots - len(self._firm.passes) - len(self._sampled.passes) - len(self._waiting)
+        return self._info.n_slots - len(self._firm.passes) - len(self._sampled.passes) - len(self._waiting)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
-        new = admitted(jobs, self.free_slots, self._spec.n_frames * HOP_SAMPLES, self._prompter.prompt)
-        self._waiting = deque(sorted((*self._waiting, *new), key=lambda job: not job.is_urgent))  # else in their order
+        check_jobs(jobs, self.free_slots, self._info.window_s)
+        for job in jobs:
+            self._prompter.prompt(job.options)
+        self._waiting = deque(sorted((*self._waiting, *jobs), key=lambda job: not job.is_urgent))  # else in their order
 
     def step(self) -> list[FinishedJob]:
         """Encodes one window or decodes a burst: neither a newcomer nor a cancellation waits for longer than that."""
@@ -137,7 +139,7 @@ class OnnxEngine:
 
     def warm_up(self) -> None:
         """Raises CheckpointError when the model computes no numbers."""
-        self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), TranscribeOptions())])
+        self.admit([WindowJob(WARM_UP_JOB, np.zeros(SAMPLE_RATE_HZ, np.int16), DecodeOptions())])
         self._encode(self._waiting.popleft())
         first = self._firm.passes[0].slot.first_logits
         if first is None or not np.isfinite(first).all():

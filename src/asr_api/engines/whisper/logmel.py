@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
 LogMel = NDArray[np.float32]  # (n_mels, n_frames)
 

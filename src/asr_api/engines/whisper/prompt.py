@@ -15,7 +15,7 @@ from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.logit_filters import Floats, log_sum_exp
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.text.languages import language_code
 from asr_api.transcript import LanguageGuess
 
@@ -69,7 +69,7 @@ class Prompter:
     def languages(self) -> tuple[str, ...]:
         return tuple(self._tokenizer.languages) if self._spec.is_multilingual else ("en",)
 
-    def prompt(self, options: TranscribeOptions) -> Prompt:
+    def prompt(self, options: DecodeOptions) -> Prompt:
         """Raises InvalidParameter for what the checkpoint cannot do."""
         if options.task == "translate" and (self._tokenizer.translate is None or not self._spec.is_multilingual):
             raise InvalidParameter("task is translate, and this model is English-only; use transcribe.")
@@ -77,7 +77,7 @@ class Prompter:
         language, languages = self._language(options)
         return Prompt(head, language, languages, () if language is None else self._tail(language, options))
 
-    def detected(self, prompt: Prompt, guesses: Sequence[LanguageGuess], options: TranscribeOptions) -> Prompt:
+    def detected(self, prompt: Prompt, guesses: Sequence[LanguageGuess], options: DecodeOptions) -> Prompt:
         """The whole prompt, once the language is known."""
         language = guesses[0].code
         return Prompt(prompt.head, language, prompt.languages, self._tail(language, options))
@@ -101,7 +101,7 @@ class Prompter:
         tokens = (*start, self._tokenizer.no_timestamps, *text, self._tokenizer.end)
         return FedText(tokens[: self._spec.n_text_ctx], len(start))
 
-    def _language(self, options: TranscribeOptions) -> tuple[str | None, tuple[str, ...]]:
+    def _language(self, options: DecodeOptions) -> tuple[str | None, tuple[str, ...]]:
         """The language that is used, or None and those among which it is detected."""
         named = tuple(dict.fromkeys(language_code(name) for name in options.languages))
         given = None if options.language is None else language_code(options.language)
@@ -115,7 +115,7 @@ class Prompter:
             given = candidates[0]
         return given, () if given is not None else candidates
 
-    def _tail(self, language: str, options: TranscribeOptions) -> tuple[int, ...]:
+    def _tail(self, language: str, options: DecodeOptions) -> tuple[int, ...]:
         tokenizer = self._tokenizer
         tail: list[int | None] = []
         if self._spec.is_multilingual:
@@ -125,20 +125,21 @@ class Prompter:
             tail.append(tokenizer.no_timestamps)
         return tuple(token for token in tail if token is not None)
 
-    def _earlier(self, options: TranscribeOptions) -> tuple[int, ...]:
+    def _earlier(self, options: DecodeOptions) -> tuple[int, ...]:
         """<|startofprev|>, hotwords and the end of the prompt, at most half of the decoder's positions.
 
         Hotwords take at most half of that: a long prompt does not push them out, nor they the prompt.
         """
         before = self._tokenizer.start_of_previous
         room = self._spec.n_text_ctx // 2 - 1
-        if not options.prompt.strip() and not options.hotwords.strip():
+        text_before = options.previous_text or options.prompt
+        if not text_before.strip() and not options.hotwords.strip():
             return ()
         if before is None:
             raise InvalidParameter("prompt and hotwords need <|startofprev|>, which this model lacks; leave them out.")
         hotwords, prompt = (
             self._tokenizer.encode(f" {text.strip()}") if text.strip() else []
-            for text in (options.hotwords, options.prompt)
+            for text in (options.hotwords, text_before)
         )
         hotwords = hotwords[: room // 2]
         return (before, *hotwords, *prompt[max(0, len(prompt) + len(hotwords) - room) :])

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.protocol import Pcm
 from asr_api.engines.whisper.logit_filters import Floats, Integers, log_sum_exp
+from asr_api.pcm import Pcm
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from asr_api.engines.protocol import SAMPLE_RATE_HZ, WindowJob
+from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.fallback import Attempt, Candidate, assess, best_attempt, best_sample
 from asr_api.engines.whisper.logit_filters import Floats
 from asr_api.engines.whisper.prompt import Prompt
 from asr_api.engines.whisper.timestamps import TokenSpan, segments_of, spans_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
+from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.transcript import LanguageGuess, Segment, WindowTranscript, Word
 
 
