@@ -1,4 +1,4 @@
-"""Settings → a running transcriber: the only file that knows every part, and the order in which they start and stop."""
+"""Composition: settings → a running `Service`; the only file that knows every part, and the order of start and stop."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from asr_api.audio import vad
 from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
-from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
+from asr_api.audio.sources.spool import Spool
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.checkpoints.resolve import BUILTIN, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
+from asr_api.events import TranscriptEvent
 from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
+from asr_api.model_pool import ModelPool, ServedModel, WindowLength
+from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.parameters import check_parameters
-from asr_api.scheduler import Scheduler
+from asr_api.request import RequestScope
+from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.settings import Settings, find_cache_folder
 from asr_api.transcriber import Transcriber
 
@@ -30,30 +35,53 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the edges use: the models, the decoder of files, and the transcriber."""
+
+    pool: ModelPool
+    decoder: Decoder
+    transcriber: Transcriber
+
+    def transcribe(
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        """The events of one file; the spool stays the caller's. As Transcriber.transcribe."""
+        return self.transcriber.transcribe(self.decoder.decode(spool), options, request)
+
+
 @contextlib.asynccontextmanager
-async def open_transcriber(settings: Settings, metrics: Metrics) -> AsyncIterator[Transcriber]:
-    """A transcriber that is ready to work, ended on the way out. Raises StartupError when there can be none."""
+async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
+    """A service that is ready, ended on the way out. Raises StartupError when there can be none."""
     if settings.vad and not vad.is_installed():
-        raise SettingsError(f"VAD is 1, and the package it needs is missing; run: {vad.INSTALL}")
+        raise SettingsError(f"VAD is 1, and the package that it needs is not installed; run: {vad.INSTALL}")
     checkpoint = await in_background(partial(_find_checkpoint, settings))
-    engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=metrics)
-    scheduler = Scheduler(engine, metrics=metrics, max_requests=settings.max_queued_requests)
+    pool = ModelPool([_served_model(settings, checkpoint, metrics)])
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_queued_requests))
-    window_s, stride_s = settings.chunk_length_s, settings.stride_s
-    transcriber = Transcriber(engine, scheduler, decoder, metrics=metrics, window_s=window_s, stride_s=stride_s)
+    vad_filter = vad.VoiceActivityFilter()
     try:
-        await transcriber.start()
+        await asyncio.gather(decoder.start(), pool.start())
         try:
-            check_parameters(default_options(settings), transcriber.info)
+            check_parameters(default_options(settings), pool.get().info)
         except InvalidParameter as error:
-            raise SettingsError(f"DEFAULT_LANGUAGE is not for this model: {error}") from None
-        yield transcriber
+            raise SettingsError(f"DEFAULT_LANGUAGE does not fit this model: {error}") from None
+        yield Service(pool, decoder, Transcriber(pool, vad_filter))
     finally:
-        await transcriber.aclose()
+        await pool.aclose()
+        await decoder.aclose()
+        vad_filter.close()
+
+
+def _served_model(settings: Settings, checkpoint: Path, metrics: Metrics) -> ServedModel:
+    model_metrics = metrics.for_model(settings.model_id)
+    engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=model_metrics)
+    scheduler = Scheduler(engine, metrics=model_metrics, max_requests=settings.max_queued_requests)
+    length = WindowLength(settings.window_s, settings.stride_s)
+    return ServedModel(settings.model_id, engine, scheduler, model_metrics, length)
 
 
 def _find_checkpoint(settings: Settings) -> Path:
-    """Only what comes from the hub needs a cache, and only a download one that can be written."""
+    """Only a hub id needs a cache folder, and only a download one that can be written."""
     model_id, revision = settings.model_id, settings.model_revision
     if model_id == BUILTIN or find_folder(model_id) is not None:
         if revision is not None:
@@ -74,7 +102,7 @@ def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
     return EngineOptions(
         model_id=settings.model_id,
         checkpoint=checkpoint,
-        n_slots=settings.batch_size,
+        n_slots=settings.n_slots,
         max_new_tokens=settings.max_new_tokens,
         flash_attention_2=settings.flash_attention_2,
         num_threads=settings.num_threads,
@@ -84,9 +112,9 @@ def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
 
 
 def default_options(settings: Settings) -> TranscribeOptions:
-    """What a request asks for that asks for nothing."""
+    """Of a request without parameters."""
     return TranscribeOptions(
-        language=settings.default_language,
+        DecodeOptions(language=settings.default_language),
         vad=settings.vad,
         condition_on_previous_text=settings.condition_on_previous_text,
     )
@@ -103,9 +131,7 @@ def media_policy(settings: Settings) -> MediaPolicy:
 
 
 async def in_background(work: Callable[[], T]) -> T:
-    """The result of `work`, in a thread that does not keep the process alive: a download may be given up half-way, and
-    stdin may never end.
-    """
+    """The result of `work`, in a daemon thread: a download may be given up half-way, and stdin may never end."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -114,7 +140,7 @@ async def in_background(work: Callable[[], T]) -> T:
             settle = partial(done.set_result, work())
         except Exception as error:  # noqa: BLE001  # handed over, whatever it is
             settle = partial(done.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(lambda: done.done() or settle())
 
     threading.Thread(target=run, name="asr-api-background", daemon=True).start()

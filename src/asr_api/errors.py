@@ -1,27 +1,30 @@
-"""Every way in which a request or a start can fail, as one tree.
+"""Errors: every way in which a request, a command or a start can fail, as one tree with codes and HTTP statuses.
 
-In: one sentence with the value, the limit and the remedy. Out: a stable code, an HTTP status and a retry hint.
-Knows nothing about HTTP libraries: the server maps these classes to replies, the CLI to exit codes.
+A message is one pattern: what is wrong, the value, the limit, what to do. The server maps these classes to responses,
+the command line to exit codes.
 
     AsrError
     ├── RequestError                 the client's fault: 4xx, never worth a retry
     │   ├── InvalidRequest … InvalidParameter, InvalidUrl, InvalidPath, …          400
     │   ├── UrlNotAllowed, LocalPathDisabled, PathNotAllowed, OriginNotAllowed     403
-    │   ├── PathNotFound                                                           404
+    │   ├── PathNotFound, ModelNotFound, NotFound                                  404
+    │   ├── MethodNotAllowed                                                       405
     │   ├── RequestTimeout                                                         408
     │   ├── BodyTooLarge, MediaTooLarge, AudioTooLong, JsonTooLarge                413
     │   ├── UnsupportedFormat, UnsupportedContentEncoding                          415
-    │   └── UrlFetchFailed, UrlTooManyRedirects                                    422
+    │   ├── UrlFetchFailed, UrlTooManyRedirects                                    422
+    │   └── HeadersTooLarge                                                        431
     ├── Unavailable                  not now: 429 or 503, with the time to come back
     │   ├── ServerOverloaded                                                       429
     │   └── ModelLoading, EngineRestarting, ServerDraining, SpoolFull, DecoderUnavailable   503
-    ├── ServerFault                  ours or an upstream's: 5xx
+    ├── ServerFault                  a fault of this server or of another one: 5xx
     │   ├── InternalError, RequestCrashedWorker                                    500
     │   ├── UrlUpstreamError                                                       502
-    │   └── UrlFetchTimeout, DecodeTimeout                                         504
-    └── StartupError                 the process cannot start: one line on stderr, exit code 2
-        ├── SettingsError
-        └── CheckpointError
+    │   └── UrlFetchTimeout, DecodeTimeout, DeadlineExceeded                       504
+    ├── StartupError                 the process cannot start: one line on stderr, exit code 2
+    │   ├── SettingsError
+    │   └── CheckpointError
+    └── CannotWrite                  the command line cannot write its output
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class AsrError(Exception):
         return type(self), (str(self),), {"retry_after_s": self.retry_after_s}
 
 
-# -- the client's fault ------------------------------------------------------------------------------------------
+# -- faults of the request ----------------------------------------------------------------------------------------
 
 
 class RequestError(AsrError):
@@ -127,6 +130,22 @@ class PathNotFound(RequestError):
     code, status = "path_not_found", 404
 
 
+class ModelNotFound(RequestError):
+    code, status = "model_not_found", 404
+
+
+class NotFound(RequestError):
+    code, status = "not_found", 404
+
+
+class MethodNotAllowed(RequestError):
+    code, status = "method_not_allowed", 405
+
+
+class HeadersTooLarge(RequestError):
+    code, status = "headers_too_large", 431
+
+
 class RequestTimeout(RequestError):
     code, status = "request_timeout", 408
 
@@ -194,7 +213,7 @@ class DecoderUnavailable(Unavailable):
     code = "decoder_unavailable"
 
 
-# -- ours or an upstream's ---------------------------------------------------------------------------------------
+# -- faults of a server -------------------------------------------------------------------------------------------
 
 
 class ServerFault(AsrError):
@@ -221,6 +240,10 @@ class DecodeTimeout(ServerFault):
     code, status = "decode_timeout", 504
 
 
+class DeadlineExceeded(ServerFault):
+    code, status = "deadline_exceeded", 504
+
+
 # -- the process cannot start ------------------------------------------------------------------------------------
 
 
@@ -234,3 +257,10 @@ class SettingsError(StartupError):
 
 class CheckpointError(StartupError):
     code = "checkpoint_unusable"
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+class CannotWrite(AsrError):
+    code = "cannot_write"

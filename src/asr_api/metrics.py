@@ -1,12 +1,9 @@
-"""What the service counts and times, and its text for Prometheus.
+"""Prometheus metrics: everything that the service counts and times, per model.
 
-In: increments from the scheduler, the engine process and the transcriber. Out: one page of plain text.
-Every `Metrics` has a registry of its own, so that two of them in one process never meet. Knows nothing about who asks.
+Every `Metrics` has a registry of its own, so that two services in one process do not share their figures.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -21,104 +18,85 @@ from prometheus_client import (
 STAGE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
-GUESSED_RTFX = 10.0
-SPEED_MEMORY_S = 60.0
-
 STAGES = ("decode", "queue", "engine")
 OUTCOMES = ("completed", "invalid", "refused", "failed", "cancelled")
 
 
 class Metrics:
-    """The instruments, as attributes; names and units as Prometheus recommends them."""
+    """The registry and its metrics; `for_model` gives those of one model."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-
-        self.requests = Counter(
-            "asr_requests",
-            "Transcriptions that were begun, by how they ended, and those refused at the door.",
-            ["outcome"],
-            registry=registry,
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = self._counter("asr_requests", "Transcriptions, by outcome.", "outcome")
+        self.open_requests = self._gauge("asr_open_requests", "Transcriptions in progress.")
+        self.windows = self._counter("asr_windows", "Windows that the engine transcribed.")
+        self.silent_windows = self._counter("asr_silent_windows", "Silent windows, which skip the engine.")
+        self.resumed_windows = self._counter(
+            "asr_resumed_windows", "Continuations of windows that were transcribed only in part."
         )
-        self.open_requests = Gauge("asr_open_requests", "Transcriptions under way.", registry=registry)
-        self.windows = Counter("asr_windows", "Windows that the engine transcribed.", registry=registry)
-        self.silent_windows = Counter(
-            "asr_silent_windows", "Windows too quiet to be worth the engine.", registry=registry
-        )
-        self.resumed_windows = Counter(
-            "asr_resumed_windows", "Passes over the rest of a window that was heard in part.", registry=registry
-        )
-        self.audio_s = Counter("asr_audio_seconds", "Audio that the engine transcribed.", registry=registry)
-        self.tokens = Counter("asr_tokens", "Tokens that the engine sampled.", registry=registry)
-
-        self.queued_windows = Gauge("asr_queued_windows", "Windows waiting for a slot.", registry=registry)
-        self.backlog_s = Gauge("asr_backlog_seconds", "Audio known to be still untranscribed.", registry=registry)
-        self.busy_slots = Gauge("asr_busy_slots", "Windows in the engine.", registry=registry)
-        self.slots = Gauge("asr_slots", "Windows the engine can hold at once.", registry=registry)
-
+        self.audio_s = self._counter("asr_audio_seconds", "Seconds of audio that the engine transcribed.")
+        self.tokens = self._counter("asr_tokens", "Tokens that the engine sampled.")
+        self.queued_windows = self._gauge("asr_queued_windows", "Windows that wait for a slot.")
+        self.backlog_s = self._gauge("asr_backlog_seconds", "Seconds of known audio that are not transcribed yet.")
+        self.busy_slots = self._gauge("asr_busy_slots", "Windows in the engine.")
+        self.slots = self._gauge("asr_slots", "Windows that the engine can decode at once.")
         self.batch_windows = Histogram(
             "asr_batch_windows",
             "Windows in the engine after each admission.",
+            ["model"],
             buckets=BATCH_BUCKETS,
-            registry=registry,
+            registry=self.registry,
         )
-        self.shared_batches = Counter(
-            "asr_shared_batches", "Batches that held windows of more than one request.", registry=registry
-        )
+        self.shared_batches = self._counter("asr_shared_batches", "Admissions after which requests share the engine.")
         self.stage_s = Histogram(
             "asr_stage_seconds",
-            "Time of a window in a stage: waiting for the decoder, in the queue, in the engine.",
-            ["stage"],
+            "Seconds of a window in each stage: waiting for decoded audio, in the queue, in the engine.",
+            ["model", "stage"],
             buckets=STAGE_BUCKETS_S,
-            registry=registry,
+            registry=self.registry,
+        )
+        self.engine_ready = self._gauge("asr_engine_ready", "1 while the engine is ready, else 0.")
+        self.engine_restarts = self._counter("asr_engine_restarts", "Restarts of the engine process.")
+        self.engine_load_s = self._gauge(
+            "asr_engine_load_seconds", "Seconds from the last start of the engine process until it was ready."
         )
 
-        self.engine_ready = Gauge("asr_engine_ready", "1 while the engine can take windows.", registry=registry)
-        self.engine_restarts = Counter(
-            "asr_engine_restarts", "Times the engine process was started again.", registry=registry
-        )
-        self.engine_load_s = Gauge(
-            "asr_engine_load_seconds", "From the latest start of the engine process to readiness.", registry=registry
-        )
-
-        # A series that has not happened yet reads 0, so that rates and alerts work from the first scrape.
-        for outcome in OUTCOMES:
-            self.requests.labels(outcome)
-        for stage in STAGES:
-            self.stage_s.labels(stage)
+    def for_model(self, model: str) -> ModelMetrics:
+        """model: the value of the label `model`"""
+        return ModelMetrics(self, model)
 
     def render(self) -> bytes:
-        """The page for a scrape, in the format that `content_type` names."""
+        """The page for a scrape, in the format of `content_type`."""
         return generate_latest(self.registry)
 
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, ["model", *labels], registry=self.registry)
 
-class SpeedMeter:
-    """How fast the engine is while it works: audio seconds per second, over about the last minute of work.
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["model"], registry=self.registry)
 
-    Starts with a guess that one second of work outweighs.
-    """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._last_s = clock()
-        self._is_busy = False
-        self._audio_s = GUESSED_RTFX
-        self._busy_s = 1.0
+class ModelMetrics:
+    """The metrics of one model, each at 0 from the first scrape on, so that rates and alerts work."""
 
-    def note(self, *, is_busy: bool, audio_s: float = 0.0) -> None:
-        """Tells whether the engine has work from now on, and how much audio it has just finished."""
-        now_s = self._clock()
-        if self._is_busy:
-            self._busy_s += now_s - self._last_s
-        self._last_s, self._is_busy = now_s, is_busy
-        self._audio_s += audio_s
-        if self._busy_s > SPEED_MEMORY_S:
-            self._busy_s /= 2
-            self._audio_s /= 2
-
-    @property
-    def rtfx(self) -> float:
-        return self._audio_s / self._busy_s
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self.requests = {outcome: metrics.requests.labels(model, outcome) for outcome in OUTCOMES}
+        self.open_requests = metrics.open_requests.labels(model)
+        self.windows = metrics.windows.labels(model)
+        self.silent_windows = metrics.silent_windows.labels(model)
+        self.resumed_windows = metrics.resumed_windows.labels(model)
+        self.audio_s = metrics.audio_s.labels(model)
+        self.tokens = metrics.tokens.labels(model)
+        self.queued_windows = metrics.queued_windows.labels(model)
+        self.backlog_s = metrics.backlog_s.labels(model)
+        self.busy_slots = metrics.busy_slots.labels(model)
+        self.slots = metrics.slots.labels(model)
+        self.batch_windows = metrics.batch_windows.labels(model)
+        self.shared_batches = metrics.shared_batches.labels(model)
+        self.stage_s = {stage: metrics.stage_s.labels(model, stage) for stage in STAGES}
+        self.engine_ready = metrics.engine_ready.labels(model)
+        self.engine_restarts = metrics.engine_restarts.labels(model)
+        self.engine_load_s = metrics.engine_load_s.labels(model)

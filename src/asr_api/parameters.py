@@ -1,7 +1,7 @@
-"""What a request may ask for: each parameter is declared once and becomes a query parameter, a JSON key and a CLI flag.
+"""Request parameters: each is declared once and becomes a query parameter, a JSON key and a flag of the command line.
 
-In: names and texts as clients write them. Out: checked `TranscribeOptions`, or an InvalidParameter whose sentence names
-the parameter, the value and what is allowed. Knows nothing about HTTP or command lines.
+`read_parameters` makes checked `TranscribeOptions` of texts as clients write them; `check_parameters` compares them
+with what the model can do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from asr_api.errors import InvalidParameter
 from asr_api.options import TEMPERATURES, Task, TranscribeOptions
 from asr_api.text.languages import language_code
 
-if TYPE_CHECKING:  # it takes numpy with it, which --help need not wait for
+if TYPE_CHECKING:  # it imports numpy, which --help need not wait for
     from asr_api.engines.protocol import EngineInfo
 
 MAX_TEXT_CHARS = 4096  # many times what a model reads
@@ -23,7 +23,7 @@ TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 @dataclass(frozen=True, slots=True)
 class RawParameter:
-    """One parameter as a client gave it; but for booleans, an empty text counts as not given."""
+    """One parameter as a client gave it; except for booleans, an empty text counts as not given."""
 
     name: str
     text: str
@@ -42,84 +42,114 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
 
-def read_parameters(given: Sequence[RawParameter], defaults: TranscribeOptions) -> TranscribeOptions:
-    """Raises InvalidParameter."""
+def read_parameters(raw: Sequence[RawParameter], defaults: TranscribeOptions) -> TranscribeOptions:
+    """Raises InvalidParameter, whose sentence names the parameter, the value and what is allowed."""
     options, seen = defaults, set[str]()
-    for one in given:
-        parameter = _BY_NAME.get(one.name)
+    for given in raw:
+        parameter = _BY_NAME.get(given.name)
         if parameter is None:
             known = ", ".join(parameter.name for parameter in PARAMETERS)
-            raise InvalidParameter(f"{_shown(one.name)} is no parameter; there are {known}.")
-        if not one.text and parameter.kind != "boolean":  # a bare `?words` looks like a wish
+            raise InvalidParameter(f"Unknown parameter {_quoted(given.name)}. Known parameters: {known}.")
+        if not given.text and parameter.kind != "boolean":  # a bare `?words` may be meant as true
             continue
         if parameter.name in seen and parameter.kind != "array":
             raise InvalidParameter(f"{parameter.name} has more than one value; give it one.")
         seen.add(parameter.name)
         try:
-            one.text.encode()  # half a character can be written in JSON, and nowhere else
-            options = parameter.apply(options, one.text)
+            given.text.encode()  # JSON can hold half a character (a lone surrogate)
+            options = parameter.apply(options, given.text)
         except ValueError:
-            raise InvalidParameter(f"{one.name} is {_shown(one.text)}; it must be {parameter.allowed}.") from None
-    if len(options.languages) == 1 and "language" not in seen:
-        options = replace(options, language=options.languages[0])
-    elif options.languages and "language" not in seen:
-        options = replace(options, language=None)  # a default must not stand against a wish
+            raise InvalidParameter(f"{given.name} is {_quoted(given.text)}; it must be {parameter.allowed}.") from None
+    languages = options.decode.languages
+    if languages and "language" not in seen:  # a default language must not overrule the request
+        options = _with_decode(options, language=languages[0] if len(languages) == 1 else None)
     return options
 
 
 def check_parameters(options: TranscribeOptions, info: EngineInfo) -> None:
-    """Raises InvalidParameter for what this model can't do, as far as that is known without asking it."""
-    named = [("language", options.language), *(("languages", code) for code in options.languages)]
-    for name, code in named:
-        if code is not None and info.languages and code not in info.languages:
-            raise InvalidParameter(
-                f"{name} is {code}, which this model does not know; it knows {', '.join(info.languages)}."
-            )
-    if options.task == "translate" and info.languages == ("en",):
-        raise InvalidParameter("task is translate, and this model is English-only; use transcribe.")
+    """Raises InvalidParameter for what this model, or this installation, cannot do."""
+    decode, model = options.decode, f"the model {info.model_id}"
+    _check_languages(options, info)
+    if decode.task == "translate" and not info.can_translate:
+        raise InvalidParameter(f"task is 'translate', and {model} can only transcribe; leave task out.")
+    if not info.can_prompt:
+        for name, text in (("prompt", decode.prompt), ("hotwords", decode.hotwords)):
+            if text:
+                raise InvalidParameter(f"{name} is given, and {model} takes none; leave {name} out.")
+    if not info.can_sample and decode.temperatures[0] > 0:
+        raise InvalidParameter(
+            f"temperature is {decode.temperatures[0]:g}, and {model} runs only at 0; leave temperature out."
+        )
+    if decode.words and not info.has_word_timestamps:
+        raise InvalidParameter(f"words is true, and {model} gives no word timestamps; leave words out.")
     if options.vad:
         from asr_api.audio import vad
 
         if not vad.is_installed():
-            raise InvalidParameter(f"vad is true, and the package it needs is missing here; run: {vad.INSTALL}")
+            raise InvalidParameter(f"vad is true, and the package that it needs is not installed; run: {vad.INSTALL}")
+
+
+def _check_languages(options: TranscribeOptions, info: EngineInfo) -> None:
+    decode = options.decode
+    named = [("language", decode.language), *(("languages", code) for code in decode.languages)]
+    for name, code in named:
+        if code is not None and info.languages and code not in info.languages:
+            raise InvalidParameter(
+                f"{name} is {code!r}, which the model {info.model_id} does not have; it has {', '.join(info.languages)}."
+            )
+    is_detected = decode.language is None and len(decode.languages) > 1
+    if (
+        is_detected
+        and info.languages
+        and not info.can_detect_language
+        and info.default_language not in decode.languages
+    ):
+        raise InvalidParameter(
+            f"languages is {','.join(decode.languages)!r}, and the model {info.model_id} cannot detect the language; "
+            "name one of them as language."
+        )
+
+
+def _with_decode(options: TranscribeOptions, **changes: object) -> TranscribeOptions:
+    return replace(options, decode=replace(options.decode, **changes))  # type: ignore[arg-type]
 
 
 def _set_task(options: TranscribeOptions, text: str) -> TranscribeOptions:
     tasks: dict[str, Task] = {"transcribe": "transcribe", "translate": "translate"}
     if text not in tasks:
         raise ValueError
-    return replace(options, task=tasks[text])
+    return _with_decode(options, task=tasks[text])
 
 
 def _set_language(options: TranscribeOptions, text: str) -> TranscribeOptions:
-    return replace(options, language=language_code(text))
+    return _with_decode(options, language=language_code(text))
 
 
 def _add_languages(options: TranscribeOptions, text: str) -> TranscribeOptions:
-    codes = [language_code(part) for part in text.split(",") if part.strip()]
-    return replace(options, languages=tuple(dict.fromkeys((*options.languages, *codes))))
+    codes = [language_code(part, "languages") for part in text.split(",") if part.strip()]
+    return _with_decode(options, languages=tuple(dict.fromkeys((*options.decode.languages, *codes))))
 
 
 def _set_temperature(options: TranscribeOptions, text: str) -> TranscribeOptions:
     first = float(text)
     if not 0 <= first <= 1:
         raise ValueError
-    return replace(options, temperatures=(first, *(rung for rung in TEMPERATURES if rung > first)))
+    return _with_decode(options, temperatures=(first, *(higher for higher in TEMPERATURES if higher > first)))
 
 
-def _text(text: str) -> str:
+def _checked_text(text: str) -> str:
     if len(text) > MAX_TEXT_CHARS:
         raise ValueError
     return text
 
 
-def _truth(text: str) -> bool:
+def _boolean(text: str) -> bool:
     if text.lower() not in TRUE | FALSE:
         raise ValueError
     return text.lower() in TRUE
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     """For a sentence: short, and on one line."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
@@ -146,38 +176,38 @@ PARAMETERS = (
     Parameter(
         "prompt",
         "string",
-        "earlier text, or an example of the style, from which the model goes on",
+        "earlier text, or an example of the style, which the model continues",
         _TEXT,
-        lambda options, text: replace(options, prompt=_text(text)),
+        lambda options, text: _with_decode(options, prompt=_checked_text(text)),
         aliases=("initial_prompt",),
     ),
     Parameter(
         "hotwords",
         "string",
-        "names and terms that may be said",
+        "names and terms that the recording may contain",
         _TEXT,
-        lambda options, text: replace(options, hotwords=_text(text)),
+        lambda options, text: _with_decode(options, hotwords=_checked_text(text)),
     ),
     Parameter(
         "temperature",
         "number",
-        "at which a window is tried first, from 0 to 1; where its text looks wrong, higher ones follow",
+        "first sampling temperature, from 0 to 1; higher ones follow for a window whose text looks wrong",
         "a number from 0 to 1",
         _set_temperature,
     ),
     Parameter(
         "timestamps",
         "boolean",
-        "false gives one segment a window, for models that do better without; default: true",
+        "false gives one segment per window, for models that do better without; default: true",
         _BOOLEAN,
-        lambda options, text: replace(options, timestamps=_truth(text)),
+        lambda options, text: _with_decode(options, timestamps=_boolean(text)),
     ),
     Parameter(
         "words",
         "boolean",
-        "the times of words, too",
+        "word timestamps, too",
         _BOOLEAN,
-        lambda options, text: replace(options, words=_truth(text)),
+        lambda options, text: _with_decode(options, words=_boolean(text)),
         aliases=("word_timestamps",),
     ),
     Parameter(
@@ -185,7 +215,7 @@ PARAMETERS = (
         "boolean",
         "mute what a voice activity model takes for no speech; default: the setting VAD",
         _BOOLEAN,
-        lambda options, text: replace(options, vad=_truth(text)),
+        lambda options, text: replace(options, vad=_boolean(text)),
         aliases=("vad_filter",),
     ),
 )

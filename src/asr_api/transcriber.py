@@ -1,170 +1,131 @@
-"""The journey of one request: source → PCM → windows → engine → window transcripts → transcript.
+"""`Transcriber`: PCM source → windows → engine → window transcripts → transcript events, for one request at a time.
 
-In: a spool and options. Out: pieces of the transcript, in order, as windows finish. What happens to a window between
-its cut and its transcript is in hearing.py. Knows nothing about HTTP, models or fairness.
+This is the main coroutine of the service; what happens to a window between its cut and its transcript is in longform/.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from asr_api.audio.decoding.decoder import Decoder, PcmStream
-from asr_api.audio.sources.spool import Spool
-from asr_api.audio.vad import only_speech
-from asr_api.audio.window_cutter import Window, WindowCutter
-from asr_api.engine_process.supervisor import EngineProcess
-from asr_api.engines.protocol import EngineInfo
-from asr_api.errors import AsrError, RequestError, Unavailable
+import anyio.to_thread
+
+from asr_api.audio.vad import VoiceActivityFilter
+from asr_api.errors import RequestError, Unavailable
+from asr_api.events import FinalSegments, PartialSegments, TranscriptEnd, TranscriptEvent
+from asr_api.longform.continuation import shifted
 from asr_api.longform.stitch import Stitcher
-from asr_api.longform.transcription import LongForm, shifted
-from asr_api.metrics import Metrics
+from asr_api.longform.transcription import LongForm, TranscribedWindow
+from asr_api.longform.windows import cut_windows
+from asr_api.metrics import ModelMetrics
+from asr_api.model_pool import ModelPool
 from asr_api.options import TranscribeOptions
-from asr_api.scheduler import RequestQueue, Scheduler
-from asr_api.transcript import Segment, Transcript, TranscriptPart
+from asr_api.pcm import PcmSource
+from asr_api.request import RequestScope
+from asr_api.transcript import Segment, Usage
 
 
 class Transcriber:
-    """Everything that an edge needs. Owns its parts: `start` starts them, `aclose` ends them."""
+    """Transcribes any number of recordings at the same time with the models of a pool."""
 
-    def __init__(
-        self,
-        engine: EngineProcess,
-        scheduler: Scheduler,
-        decoder: Decoder,
-        *,
-        metrics: Metrics,
-        window_s: float = 30.0,
-        stride_s: float = 5.0,
-    ) -> None:
-        self.metrics = metrics
-        self._engine = engine
-        self._scheduler = scheduler
-        self._decoder = decoder
-        self._window_s = window_s
-        self._stride_s = stride_s
+    def __init__(self, pool: ModelPool, vad: VoiceActivityFilter) -> None:
+        """vad: for requests that ask for it; both stay the caller's"""
+        self.pool = pool
+        self._vad = vad
 
-    async def transcribe(self, spool: Spool, options: TranscribeOptions) -> AsyncGenerator[TranscriptPart, None]:
-        """Parts in order; the last one ends with the audio. Use it in `contextlib.aclosing(…)`: closing it at any
-        point frees the decoder, the queue and the slots. The spool stays the caller's.
+    async def transcribe(
+        self, source: PcmSource, options: TranscribeOptions, request: RequestScope
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        """Events in order; the last one is TranscriptEnd. Use it in `contextlib.aclosing(…)`: closing it at any point
+        ends the source and frees the queue and the slots.
+
+        source: not entered yet; entered and left here. Raises RequestError, Unavailable and ServerFault
         """
-        stitcher = Stitcher()
-        language, end_ms = options.language, 0
-        with self._counted(), self._scheduler.open_queue() as queue:
-            hearing = LongForm(self._scheduler, queue, options, self.metrics)
+        model = self.pool.get(request.model)
+        with _count_outcome(model.metrics), model.scheduler.open_queue(request) as queue:
+            length = model.window_length
+            long_form = LongForm(model.scheduler, queue, options, model.metrics)
+            progress = _Progress(options.decode.language)
             async with (
-                self._decoder.open(spool) as pcm,
-                aclosing(hearing.in_order(self._cut(pcm, queue, options))) as heard_windows,
+                self._vad.mute(source) if options.vad else source as pcm,
+                aclosing(cut_windows(pcm, length.window_s, length.stride_s)) as windows,
+                aclosing(long_form.transcribe(windows, pcm.duration_hint_ms)) as transcribed_windows,
             ):
-                async for window in heard_windows:
-                    span, heard = window.span, window.transcript
-                    segments, omitted = stitcher.push(span, heard), shifted(heard.omitted, span.start_ms)
-                    language, end_ms = heard.language or language, span.end_ms
-                    yield TranscriptPart(segments, end_ms - span.overlap_after_ms, language, omitted=omitted)
-                yield TranscriptPart(stitcher.finish(), end_ms, language, pcm.is_truncated, is_damaged=pcm.is_damaged)
+                async for window in transcribed_windows:
+                    yield await progress.add(window)
+                    if progress.has_news:
+                        yield PartialSegments(progress.pending)
+                yield FinalSegments(progress.finish(), progress.audio_ms, progress.language)
+                yield TranscriptEnd(progress.audio_ms, progress.main_language, progress.usage, pcm.end)
 
-    async def _cut(
-        self, pcm: PcmStream, queue: RequestQueue, options: TranscribeOptions
-    ) -> AsyncGenerator[Window, None]:
-        """Windows while decoding goes on; decoding pauses while the queue holds as many as it may."""
-        window_s = min(self._window_s, self.info.window_s)
-        cutter = WindowCutter(window_s, min(self._stride_s, window_s / 2))
-        queue.unsubmitted_s = (pcm.duration_hint_ms or 0) / 1000
-        decoded, started_s = self.metrics.stage_s.labels("decode"), time.monotonic()
-        async for block in only_speech(pcm) if options.vad else pcm:
-            for window in cutter.push(block):
-                decoded.observe(time.monotonic() - started_s)
-                await self._scheduler.acquire_window(queue)
-                queue.unsubmitted_s = max(0, (pcm.duration_hint_ms or 0) - window.span.end_ms) / 1000
-                yield window
-                started_s = time.monotonic()
-        queue.unsubmitted_s = 0.0
-        for window in cutter.finish():
-            decoded.observe(time.monotonic() - started_s)
-            await self._scheduler.acquire_window(queue)
-            yield window
-            started_s = time.monotonic()
 
-    # -- for the edges -----------------------------------------------------------------------------------------
+class _Progress:
+    """What the transcription of one recording has brought so far."""
 
-    async def start(self) -> None:
-        """Returns when a request could be served. Raises StartupError, or another AsrError, when none ever will."""
-        await asyncio.gather(self._decoder.start(), self._engine.start())
+    def __init__(self, language: str | None) -> None:
+        self.language = language  # of the latest window
+        self.audio_ms = 0
+        self.usage = Usage()
+        self._stitcher = Stitcher()
+        self._spoken_ms: Counter[str] = Counter()  # by language
+        self._had_pending = False
+        self.has_news = False  # about segments that are not final
 
-    async def wait_failed(self) -> AsrError:
-        """Waits until the engine can't be started again; the server should then end with this error."""
-        return await self._engine.wait_failed()
-
-    async def drain(self) -> None:
-        """Closes the door and returns when no transcription is open; one that was let in before may still begin."""
-        await self._scheduler.drain()
-
-    async def aclose(self) -> None:
-        """Fails the requests that are still open and ends all processes."""
-        self._scheduler.stop()
-        await self._engine.close()
-        await self._decoder.aclose()
-
-    def check_ready(self) -> None:
-        """Raises ModelLoading, EngineRestarting or ServerDraining."""
-        self._scheduler.check_ready()
-
-    def check_capacity(self) -> None:
-        """As check_ready; raises ServerOverloaded, with the time to come back, when all places are taken."""
-        try:
-            self._scheduler.check_capacity()
-        except Unavailable:
-            self.metrics.requests.labels("refused").inc()
-            raise
+    async def add(self, window: TranscribedWindow) -> FinalSegments:
+        """The segments that this window makes final."""
+        span, transcript = window.span, window.transcript
+        if span.overlap_before_ms:  # an alignment of two texts, which may take long
+            segments = await anyio.to_thread.run_sync(self._stitcher.push, span, transcript)
+        else:
+            segments = self._stitcher.push(span, transcript)
+        self.language, self.audio_ms = transcript.language or self.language, span.end_ms
+        self.has_news = bool(self.pending) or self._had_pending
+        self._had_pending = bool(self.pending)
+        usage = self.usage
+        num_tokens = usage.num_tokens + transcript.num_tokens
+        self.usage = Usage(span.end_ms, usage.num_windows + 1, num_tokens, usage.times + transcript.times)
+        self._count_speech(segments)
+        audio_ms = span.end_ms - span.overlap_after_ms
+        omitted = shifted(transcript.omitted, span.start_ms)
+        return FinalSegments(segments, audio_ms, self.language, omitted, transcript.times)
 
     @property
-    def info(self) -> EngineInfo:
-        """Raises ModelLoading until the engine was ready for the first time."""
-        return self._engine.info
+    def pending(self) -> tuple[Segment, ...]:
+        """Segments that wait for the next window, absolute times."""
+        return self._stitcher.pending
+
+    def finish(self) -> tuple[Segment, ...]:
+        """The segments that waited for a window that does not come."""
+        segments = self._stitcher.finish()
+        self._count_speech(segments)
+        return segments
 
     @property
-    def num_open_requests(self) -> int:
-        return self._scheduler.num_open_requests
+    def main_language(self) -> str | None:
+        """The one with the most time of speech."""
+        return max(self._spoken_ms, key=self._spoken_ms.__getitem__, default=None)
 
-    @property
-    def backlog_s(self) -> float:
-        """Audio seconds that open requests are known to have still untranscribed."""
-        return self._scheduler.backlog_s
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        outcome = "cancelled"
-        try:
-            yield
-            outcome = "completed"
-        except RequestError:
-            outcome = "invalid"
-            raise
-        except Unavailable:
-            outcome = "refused"
-            raise
-        except Exception:
-            outcome = "failed"
-            raise
-        finally:
-            self.metrics.requests.labels(outcome).inc()
+    def _count_speech(self, segments: tuple[Segment, ...]) -> None:
+        if self.language is not None:
+            self._spoken_ms[self.language] += sum(segment.end_ms - segment.start_ms for segment in segments)
 
 
-async def collect(parts: AsyncGenerator[TranscriptPart, None]) -> Transcript:
-    """The whole transcript, for replies that are not streamed; closes the generator."""
-    segments: list[Segment] = []
-    omitted: list[Segment] = []
-    spoken_ms: Counter[str] = Counter()  # by language
-    part = TranscriptPart((), 0)
-    async with aclosing(parts):
-        async for part in parts:
-            segments += part.segments
-            omitted += part.omitted
-            if part.language is not None:
-                spoken_ms[part.language] += sum(segment.end_ms - segment.start_ms for segment in part.segments)
-    language = max(spoken_ms, key=spoken_ms.__getitem__, default=None)
-    return Transcript(tuple(segments), part.audio_ms, language, part.is_truncated, tuple(omitted), part.is_damaged)
+@contextlib.contextmanager
+def _count_outcome(metrics: ModelMetrics) -> Iterator[None]:
+    outcome = "cancelled"
+    try:
+        yield
+        outcome = "completed"
+    except RequestError:
+        outcome = "invalid"
+        raise
+    except Unavailable:
+        outcome = "refused"
+        raise
+    except Exception:
+        outcome = "failed"
+        raise
+    finally:
+        metrics.requests[outcome].inc()

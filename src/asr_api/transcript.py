@@ -152,33 +152,41 @@ class WindowSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptPart:
-    """The next final piece of a transcript, as windows finish.
+class AudioEnd:
+    """How a recording ended.
 
-    segments: absolute times, in order; may be empty
-    audio_ms: so far the audio was heard; text near it may come with the next part. In the last part, its length
-    language: code of the latest window, if known
-    omitted:  what the model wrote where nobody spoke, absolute times
+    is_truncated: it broke off: the transcript is that of the part that could be decoded
+    is_damaged:   something in the middle could not be decoded, and is missing
+    """
+
+    is_truncated: bool = False
+    is_damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a transcription took. num_tokens: sampled, timestamps included; times: of all windows together"""
+
+    audio_ms: int = 0
+    num_windows: int = 0
+    num_tokens: int = 0
+    times: StageTimes = StageTimes()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The text of a whole recording, absolute times.
+
+    language: code of the language with the most time of speech, if known
+    omitted:  text that the model wrote for audio without speech; not part of `text`
     """
 
     segments: tuple[Segment, ...]
     audio_ms: int
     language: str | None = None
-    is_truncated: bool = False  # the source broke off here; only ever in the last part
+    end: AudioEnd = AudioEnd()
     omitted: tuple[Segment, ...] = ()
-    is_damaged: bool = False  # something between could not be decoded; only ever in the last part
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The text of a whole source, absolute times. omitted: what the model wrote where nobody spoke"""
-
-    segments: tuple[Segment, ...]
-    audio_ms: int
-    language: str | None = None
-    is_truncated: bool = False  # the source broke off: this is the part that could be decoded
-    omitted: tuple[Segment, ...] = ()
-    is_damaged: bool = False  # something between could not be decoded, and is missing
+    usage: Usage = field(default=Usage(), compare=False)
 
     @property
     def text(self) -> str:
@@ -186,6 +194,6 @@ class Transcript:
 
     @property
     def num_doubts(self) -> int:
-        """Segments whose text may be wrong, or that were left out because nobody seemed to speak."""
+        """Segments whose text may be wrong, or that were left out because the audio seemed to hold no speech."""
         qualities = [segment.quality for segment in self.segments]
         return len(self.omitted) + sum(1 for quality in qualities if quality is not None and quality.doubts)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from asr_api.errors import AsrError, PathNotFound, StartupError
+from asr_api.errors import PathNotFound, StartupError
 from asr_api.formats import Format
 from asr_api.transcript import Transcript
 
@@ -26,10 +26,6 @@ AUDIO_ENDINGS = (
     "mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qt snd sph ts tta voc vob w64 wav weba webm wma wmv wv"
 )
 AUDIO_SUFFIXES = frozenset(f".{ending}" for ending in AUDIO_ENDINGS.split())
-
-
-class CannotWrite(AsrError):
-    """To stdout or to a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,23 +18,19 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from asr_api.audio.sources.open_reference import (
-    LocalPaths,
-    MediaPolicy,
-    Spool,
-    names_link,
-    open_reference,
-    spool_chunks,
-)
+from asr_api.audio.sources.open_reference import names_link, open_reference
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
+from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.cli.files import STDIN, Output, Source, list_sources
-from asr_api.compose import default_options, in_background, media_policy, open_transcriber
+from asr_api.compose import Service, default_options, in_background, media_policy, open_service
 from asr_api.errors import AsrError, PathNotFound, StartupError
+from asr_api.events import FinalSegments, TranscriptEvent, fold
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter, check_parameters, read_parameters
+from asr_api.request import RequestScope
 from asr_api.settings.settings import Settings
-from asr_api.transcriber import Transcriber, collect
-from asr_api.transcript import Transcript, TranscriptPart
+from asr_api.transcript import Transcript
 
 OK, SOURCE_FAILED, SOURCE_INCOMPLETE = 0, 1, 3
 STDIN_BLOCK_BYTES = 2**16
@@ -56,13 +52,13 @@ async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[
     sources = list_sources(given)
     output.check(sources)
     output = replace(output, names_sources=len(sources) > 1)
-    if options.words and output.format.name == "text":
+    if options.decode.words and output.format.name == "text":
         raise StartupError("--words asks for times, which --format text has none of; add --format json, srt or vtt.")
     policy = replace(media_policy(settings), local_paths=LocalPaths())
-    async with open_transcriber(settings, Metrics()) as transcriber:
-        check_parameters(options, transcriber.info)
-        with _Progress(transcriber, len(sources)) as progress:
-            desk = _Desk(transcriber, policy, options, progress)
+    async with open_service(settings, Metrics()) as service:
+        check_parameters(options, service.pool.get().info)
+        with _Progress(service, len(sources)) as progress:
+            desk = _Desk(service, policy, options, progress)
             endings = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
     if Ending.FAILED in endings:
         return SOURCE_FAILED
@@ -101,14 +97,14 @@ async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Outpu
         progress.finish_source()
     with progress.paused():
         sys.stderr.writelines(f"asr-api: {source.name}: {notice}\n" for notice in _notices(transcript, output))
-    return Ending.INCOMPLETE if transcript.is_truncated or transcript.is_damaged else Ending.WHOLE
+    return Ending.INCOMPLETE if transcript.end.is_truncated or transcript.end.is_damaged else Ending.WHOLE
 
 
 def _notices(transcript: Transcript, output: Output) -> Iterator[str]:
     """What people should know of a transcript and may not see in it."""
-    if transcript.is_truncated:
+    if transcript.end.is_truncated:
         yield "the file breaks off; this is the text of its good part."
-    if transcript.is_damaged:
+    if transcript.end.is_damaged:
         yield "parts of the file can't be decoded; their text is missing, and later times may be early."
     if transcript.num_doubts and output.format.name != "json":
         yield f"passages that may be wrong or were left out: {transcript.num_doubts}; --format json tells which."
@@ -125,15 +121,15 @@ async def _read_stdin() -> AsyncIterator[bytes]:
 class _Desk:
     """What every source is transcribed with."""
 
-    transcriber: Transcriber
+    service: Service
     policy: MediaPolicy
     options: TranscribeOptions
     progress: _Progress
 
     async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
-        async with places:
-            with await self._open(source) as spool:
-                return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
+        async with places, await self._open(source) as spool:
+            request = RequestScope(request_id=source.name)
+            return await fold(self._watched(self.service.transcribe(spool, self.options, request)))
 
     async def _open(self, source: Source) -> Spool:
         if source.place == STDIN:
@@ -147,13 +143,14 @@ class _Desk:
         """People may open what they like of their own; what comes from elsewhere is bounded."""
         return self.policy if names_link(source.place) else replace(self.policy, max_media_bytes=sys.maxsize)
 
-    async def _watched(self, parts: AsyncGenerator[TranscriptPart, None]) -> AsyncGenerator[TranscriptPart, None]:
+    async def _watched(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
         done_ms = 0
-        async with aclosing(parts):
-            async for part in parts:
-                self.progress.advance((part.audio_ms - done_ms) / 1000)
-                done_ms = part.audio_ms
-                yield part
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, FinalSegments):
+                    self.progress.advance((event.audio_ms - done_ms) / 1000)
+                    done_ms = event.audio_ms
+                yield event
 
 
 def _missing(place: str) -> PathNotFound:
@@ -165,8 +162,8 @@ def _missing(place: str) -> PathNotFound:
 class _Progress:
     """Seconds of audio done and known to be left, on stderr when that is a terminal."""
 
-    def __init__(self, transcriber: Transcriber, num_sources: int) -> None:
-        self._transcriber = transcriber
+    def __init__(self, service: Service, num_sources: int) -> None:
+        self._service = service
         self._num_sources = num_sources
         self._num_finished = 0
         self._bar = tqdm(total=0, bar_format=BAR, leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
@@ -181,7 +178,7 @@ class _Progress:
         self._bar.close()
 
     def advance(self, audio_s: float) -> None:
-        self._bar.total = self._bar.n + audio_s + self._transcriber.backlog_s
+        self._bar.total = self._bar.n + audio_s + self._service.pool.get().scheduler.backlog_s
         self._bar.update(audio_s)
 
     def finish_source(self) -> None:

@@ -1,22 +1,51 @@
-"""What a scheduler needs of an engine: an engine process in the product, an engine without one in tests."""
+"""Ports between the scheduler and an engine: `EngineState`, what a scheduler calls, and what an engine reports."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Protocol
 
-from asr_api.engine_process.supervisor import EngineListener, EngineState
-from asr_api.engines.protocol import EngineInfo, WindowJob
+from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
+from asr_api.errors import AsrError
+
+
+class EngineState(enum.Enum):
+    UNLOADED = "unloaded"
+    LOADING = "loading"  # for the first time
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"  # it cannot be started again; the server should end
+    CLOSED = "closed"
+
+
+class EngineListener(Protocol):
+    """What an engine reports; every call comes in the event loop's thread."""
+
+    def on_capacity(self) -> None:
+        """Slots became free, or the engine became ready."""
+
+    def on_finished(self, finished: Sequence[FinishedJob]) -> None: ...
+
+    def on_refused(self, job_id: int, error: AsrError) -> None:
+        """The engine cannot honour the options of this job."""
+
+    def on_lost(self, job_ids: Sequence[int]) -> None:
+        """The engine crashed, or raised, while it held these jobs."""
+
+    def on_failed(self, error: AsrError) -> None:
+        """The engine cannot be started again."""
 
 
 class EnginePort(Protocol):
-    """`EngineProcess` is one."""
+    """What a scheduler needs of an engine: `EngineProcess` in the product, an engine without a process in tests."""
 
     @property
     def state(self) -> EngineState: ...
 
     @property
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """Raises ModelLoading until the engine was ready for the first time."""
 
     @property
     def free_slots(self) -> int: ...
@@ -25,4 +54,5 @@ class EnginePort(Protocol):
 
     def cancel(self, job_ids: Sequence[int]) -> None: ...
 
-    def subscribe(self, listener: EngineListener) -> None: ...
+    def report_to(self, listener: EngineListener) -> None:
+        """Sets the one listener; to be called before the engine is started."""

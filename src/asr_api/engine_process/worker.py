@@ -1,7 +1,6 @@
-"""The engine process's own side: its messages, and the loop that feeds an engine from a pipe and a shared arena.
+"""The engine process itself: loads the engine and runs its loop, fed from a pipe and shared buffers of PCM.
 
-In: an engine factory, then windows whose PCM lies in the arena. Out: finished windows, and a beat after every step.
-Dies with its parent, ignores the terminal's signals, and knows nothing about requests.
+It ends with its parent and ignores the terminal's signals.
 """
 
 from __future__ import annotations
@@ -13,135 +12,46 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from asr_api.engines.protocol import Engine, EngineInfo, FinishedJob, WindowJob
+from asr_api.engine_process.messages import (
+    Admit,
+    Cancel,
+    Heartbeat,
+    JobRefused,
+    JobsCancelled,
+    JobsFailed,
+    JobsFinished,
+    Load,
+    LoadFailed,
+    Ready,
+    Stop,
+    buffer_samples,
+    shared_memory_bytes,
+)
+from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.errors import AsrError
-from asr_api.options import TranscribeOptions
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
 
-IDLE_BEAT_S = 1.0
+IDLE_HEARTBEAT_S = 1.0
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
 
-# -- messages to the child ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The first message."""
-
-    factory: Callable[[], Engine]
-    log_level: int
-
-
-@dataclass(frozen=True, slots=True)
-class SharedWindow:
-    """A window whose PCM lies in this buffer of the arena until its job is reported as gone."""
-
-    job_id: int
-    buffer: int
-    num_samples: int
-    options: TranscribeOptions
-    is_urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    handovers: tuple[SharedWindow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    job_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    pass
-
-
-# -- messages from the child -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Loaded and warm; the arena has its size."""
-
-    info: EngineInfo
-    warm_up_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class LoadFailed:
-    """Another try would end the same way."""
-
-    error: AsrError
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """Still alive; one after every step, and now and then when idle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    jobs: tuple[FinishedJob, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The engine can't do what this job asks for."""
-
-    job_id: int
-    error: AsrError
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """These jobs are no longer in the engine; answers every Cancel."""
-
-    job_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class JobsFailed:
-    """The engine raised with these jobs in it; they are out of it again."""
-
-    job_ids: tuple[int, ...]
-
-
-# -- the arena ---------------------------------------------------------------------------------------------------
-
-
-def window_samples(info: EngineInfo) -> int:
-    """Size of one buffer of the arena, which has one per slot."""
-    return round(info.window_s * SAMPLE_RATE_HZ)
-
-
-def shared_buffer_bytes(info: EngineInfo) -> int:
-    return info.n_slots * window_samples(info) * np.dtype(np.int16).itemsize
-
-
-# -- the loop ----------------------------------------------------------------------------------------------------
-
-
 class _Worker:
-    """Feeds one engine; `run` returns when the parent says Stop."""
+    """Feeds one engine; `run` returns when the parent sends Stop."""
 
-    def __init__(self, engine: Engine, pipe: Connection, arena: Pcm) -> None:
+    def __init__(self, engine: Engine, pipe: Connection, shared_buffers: Pcm) -> None:
         self._engine = engine
         self._pipe = pipe
-        self._arena = arena  # (n_slots, n_window_samples)
-        self._waiting: list[SharedWindow] = []
-        self._running: set[int] = set()
+        self._shared_buffers = shared_buffers  # (n_slots, n_window_samples)
+        self._waiting: list[WindowJob] = []
+        self._running: dict[int, WindowJob] = {}
         self._is_suspect = False  # the engine raised, and nothing has finished since
 
     def run(self) -> None:
@@ -151,23 +61,23 @@ class _Worker:
             self._pipe.send(Heartbeat())
 
     def _receive(self) -> bool:
-        """Takes all messages there are, and waits a moment for one when there is nothing to do."""
-        while self._pipe.poll(0 if self._waiting or self._running else IDLE_BEAT_S):
+        """Reads all messages there are, and waits a moment for one when there is nothing to do."""
+        while self._pipe.poll(0 if self._waiting or self._running else IDLE_HEARTBEAT_S):
             match self._pipe.recv():
-                case Admit(handovers):
-                    self._waiting += handovers
+                case Admit(jobs, locations):
+                    for job, location in zip(jobs, locations, strict=True):
+                        pcm = self._shared_buffers[location.buffer, : location.num_samples]
+                        self._waiting.append(replace(job, pcm=pcm))
                 case Cancel(job_ids):
                     self._cancel(job_ids)
-                    self._pipe.send(Cancelled(job_ids))
+                    self._pipe.send(JobsCancelled(job_ids))
                 case Stop():
                     return False
         return True
 
     def _cancel(self, job_ids: tuple[int, ...]) -> None:
-        gone = set(job_ids)
-        self._waiting = [handover for handover in self._waiting if handover.job_id not in gone]
-        self._engine.cancel(list(gone & self._running))
-        self._running -= gone
+        self._waiting = [job for job in self._waiting if job.job_id not in job_ids]
+        self._engine.cancel([job_id for job_id in job_ids if self._running.pop(job_id, None)])
 
     def _work(self) -> None:
         """One admission and one step."""
@@ -175,34 +85,38 @@ class _Worker:
             self._admit()
             finished = self._engine.step()
         except Exception:
-            # Once may be a window's fault; twice in a row the engine itself may be broken, so the process ends.
+            # The first time a window may be the cause; twice in a row the engine itself may be broken: end the process.
             if self._is_suspect:
                 raise
-            logger.exception("The engine raised with %d windows in it; they will run again.", len(self._running))
             self._is_suspect = True
-            job_ids = (*self._running, *(handover.job_id for handover in self._waiting))
+            jobs = [*self._running.values(), *self._waiting]
+            requests = ", ".join(sorted({job.request_id for job in jobs if job.request_id})) or "unknown"
+            logger.exception(
+                "The engine raised with %d windows of these requests: %s; they will run again.", len(jobs), requests
+            )
+            job_ids = tuple(job.job_id for job in jobs)
             self._cancel(job_ids)
             self._pipe.send(JobsFailed(job_ids))
         else:
             if finished:
                 self._is_suspect = False
-                self._running -= {job.job_id for job in finished}
-                self._pipe.send(Finished(tuple(finished)))
+                for job in finished:
+                    self._running.pop(job.job_id, None)
+                self._pipe.send(JobsFinished(tuple(finished)))
 
     def _admit(self) -> None:
         while self._waiting and self._engine.free_slots:
-            handover = self._waiting.pop(0)
-            self._running.add(handover.job_id)
-            pcm = self._arena[handover.buffer, : handover.num_samples]
+            job = self._waiting.pop(0)
+            self._running[job.job_id] = job
             try:
-                self._engine.admit([WindowJob(handover.job_id, pcm, handover.options, handover.is_urgent)])
+                self._engine.admit([job])
             except AsrError as error:
-                self._running.remove(handover.job_id)
-                self._pipe.send(Refused(handover.job_id, error))
+                del self._running[job.job_id]
+                self._pipe.send(JobRefused(job.job_id, error))
 
 
-def _load(pipe: Connection, arena_fd: int) -> _Worker | None:
-    """The engine, ready to work; None when it can't be had and the parent was told why."""
+def _load(pipe: Connection, memory_fd: int) -> _Worker | None:
+    """The worker with its engine loaded; None when the engine cannot be loaded, and the parent was told why."""
     load: Load = pipe.recv()
     logging.basicConfig(level=load.log_level, format="%(asctime)s %(levelname)s engine: %(message)s")
     try:
@@ -213,32 +127,31 @@ def _load(pipe: Connection, arena_fd: int) -> _Worker | None:
         pipe.send(LoadFailed(error))
         return None
     info = engine.info
-    os.ftruncate(arena_fd, shared_buffer_bytes(info))
-    memory = mmap.mmap(arena_fd, shared_buffer_bytes(info), prot=mmap.PROT_READ)
-    os.close(arena_fd)
-    arena = np.frombuffer(memory, np.int16).reshape(info.n_slots, window_samples(info))
+    os.ftruncate(memory_fd, shared_memory_bytes(info))
+    memory = mmap.mmap(memory_fd, shared_memory_bytes(info), prot=mmap.PROT_READ)
+    os.close(memory_fd)
+    shared_buffers = np.frombuffer(memory, np.int16).reshape(info.n_slots, buffer_samples(info))
     pipe.send(Ready(info, time.monotonic() - started_s))
-    return _Worker(engine, pipe, arena)
+    return _Worker(engine, pipe, shared_buffers)
 
 
-def _settle_in(parent_pid: int) -> None:
+def _follow_parent(parent_pid: int) -> None:
     """Makes this process end with its parent, and only then: Ctrl-C and a group's SIGTERM drain the parent first."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(PR_SET_NAME, b"asr-api-engine")
-    if os.getppid() != parent_pid:  # it died before it could take us along
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(PR_SET_NAME, b"asr-api-engine")
+    if os.getppid() != parent_pid:  # the parent ended before the call above
         sys.exit(1)
 
 
-def main(parent_pid: int, pipe_fd: int, arena_fd: int) -> None:
-    """What the child process runs. Where there is no PDEATHSIG, the end of the pipe tells that the parent is gone."""
-    _settle_in(parent_pid)
+def main(parent_pid: int, pipe_fd: int, memory_fd: int) -> None:
+    """The main function of the engine process."""
+    _follow_parent(parent_pid)
     pipe = Connection(pipe_fd)
     try:
-        worker = _load(pipe, arena_fd)
+        worker = _load(pipe, memory_fd)
         if worker is not None:
             worker.run()
     except (EOFError, BrokenPipeError, ConnectionResetError):

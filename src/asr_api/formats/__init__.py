@@ -1,4 +1,4 @@
-"""Floor 1: from a transcript to the body of a reply or a file. Knows nothing about HTTP, files or models."""
+"""Floor 1: transcript formats (text, JSON, SRT, WebVTT), and the table of them for the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asr_api.transcript import Transcript
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a transcript is written. write: the whole body, ending in a newline unless it is empty."""
+    """One format. write: returns the whole body, which ends in a newline unless it is empty"""
 
     name: str
     media_type: str

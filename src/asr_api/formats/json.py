@@ -1,12 +1,14 @@
-"""Transcript → JSON: the body of `POST /asr`, as the original asr-api wrote it, and a fuller one for the CLI.
+"""Transcript → JSON: the body of `POST /asr`, as the original asr-api wrote it, and a fuller one for the command line.
 
-Seconds are numbers with millisecond precision, and no time is ever null. What is not there (words, doubts, omitted
-text) has no key either. Knows nothing about HTTP.
+Seconds are numbers with millisecond precision, and no time is ever null. Absent things (words, doubts, omitted text)
+have no key. Bodies are encoded segment by segment: one call of the encoder for hours of words would hold Python's lock
+for a tenth of a second, and with it the event loop.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from asr_api.transcript import Quality, Segment, Transcript, Word
 
@@ -16,36 +18,46 @@ Json = dict[str, object]
 def asr_json(transcript: Transcript) -> str:
     """`{"text", "chunks": [{"timestamp": [start_s, end_s], "text"}]}`; texts keep their leading spaces.
 
-    A chunk has "words", written as chunks are, where they were asked for, and "doubts" where its text may be wrong.
-    "omitted" beside "chunks" is what the model wrote where nobody spoke: chunks with "reasons".
+    A chunk has "words", written as chunks are, if they were asked for, and "doubts" if its text may be wrong.
+    "omitted" beside "chunks" is text that the model wrote for audio without speech: chunks with "reasons".
     """
-    body: Json = {"text": transcript.text, "chunks": [_chunk(segment) for segment in transcript.segments]}
+    parts = [f'"text": {_encode(transcript.text)}', f'"chunks": {_array(map(_chunk, transcript.segments))}']
     if transcript.omitted:
-        body["omitted"] = [_timed(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted]
-    return json.dumps(body, ensure_ascii=False)
+        omitted = (_timed(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted)
+        parts.append(f'"omitted": {_array(omitted)}')
+    return "{" + ", ".join(parts) + "}"
 
 
 def detailed_json(transcript: Transcript) -> str:
     """One line: `{"text", "language", "duration", "segments": [{"start", "end", "text"}]}`.
 
-    A segment has "words" (`{"word", "start", "end", "probability"}`) where they were asked for; under OpenAI's names
-    "temperature", "avg_logprob", "compression_ratio" and "no_speech_prob" where the model can tell; and "doubts" where
-    its text may be wrong. "omitted" (`{"start", "end", "text", "reasons"}`) is what the model wrote where nobody spoke;
-    "truncated" says that the source broke off, "damaged" that parts of it could not be decoded.
+    A segment has "words" (`{"word", "start", "end", "probability"}`) if they were asked for; under OpenAI's names
+    "temperature", "avg_logprob", "compression_ratio" and "no_speech_prob" if the model gives them; and "doubts" if its
+    text may be wrong. "omitted" (`{"start", "end", "text", "reasons"}`) is text that the model wrote for audio without
+    speech; "truncated" tells that the recording broke off, "damaged" that parts of it could not be decoded.
     """
-    body: Json = {
-        "text": transcript.text.strip(),
-        "language": transcript.language,
-        "duration": seconds(transcript.audio_ms),
-        "segments": [_segment(segment) for segment in transcript.segments],
-    }
+    parts = [
+        f'"text": {_encode(transcript.text.strip())}',
+        f'"language": {_encode(transcript.language)}',
+        f'"duration": {_encode(seconds(transcript.audio_ms))}',
+        f'"segments": {_array(map(_segment, transcript.segments))}',
+    ]
     if transcript.omitted:
-        body["omitted"] = [_span(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted]
-    if transcript.is_truncated:
-        body["truncated"] = True
-    if transcript.is_damaged:
-        body["damaged"] = True
-    return json.dumps(body, ensure_ascii=False) + "\n"
+        omitted = (_span(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted)
+        parts.append(f'"omitted": {_array(omitted)}')
+    if transcript.end.is_truncated:
+        parts.append('"truncated": true')
+    if transcript.end.is_damaged:
+        parts.append('"damaged": true')
+    return "{" + ", ".join(parts) + "}\n"
+
+
+def _encode(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _array(items: Iterable[Json]) -> str:
+    return "[" + ", ".join(map(_encode, items)) + "]"
 
 
 def seconds(time_ms: int) -> float:

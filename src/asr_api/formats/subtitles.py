@@ -1,7 +1,7 @@
-"""Transcript → SRT and WebVTT. Times stay integers, so all of Whisper's 1,501 timestamps print exactly.
+"""Transcript → subtitles: SRT and WebVTT.
 
-Where words have times, a cue lasts from the first to the last of them, as in Whisper's own tools. Text that would end a
-cue or start markup is defused: blank lines, arrows, and in WebVTT `&` and `<`.
+With word timestamps a cue lasts from the first word to the last, as in Whisper's own tools. Text that would end a cue
+or start markup is escaped: blank lines, arrows, and in WebVTT `&` and `<`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def vtt(transcript: Transcript) -> str:
 
 
 def _cues(transcript: Transcript) -> Iterator[Segment]:
-    """Segments as players want them: on one line, not empty, and lasting at least a millisecond."""
+    """Segments on one line, not empty, and at least a millisecond long, as players need them."""
     for segment in transcript.segments:
         if text := " ".join(segment.text.split()):
             timed = segment.words or (segment,)

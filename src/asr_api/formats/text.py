@@ -1,4 +1,4 @@
-"""Transcript → plain text, one line: what a pipe wants. Knows nothing about times."""
+"""Transcript → plain text on one line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from asr_api.transcript import Transcript
 
 
 def text(transcript: Transcript) -> str:
-    """The words on one line; nothing for silence."""
+    """Ends in a newline; empty for silence."""
     words = " ".join(transcript.text.split())
     return f"{words}\n" if words else ""

@@ -1,7 +1,7 @@
-"""Which language does a recording speak? Its first windows with speech vote; a window that doubts its own follows.
+"""Language vote: the first windows with speech decide on the language of a recording, for windows that are unsure.
 
-In go the guesses of windows, in any order; out come the winner, once it is certain, and whether a window should be
-heard again in the winner's language. Knows nothing about audio, models or when windows are heard.
+Windows report their language guesses in any order; the vote tells the winner, and whether a window should be decoded
+again in the winner's language.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from collections.abc import Sequence
 from asr_api.transcript import LanguageGuess
 
 NUM_VOTERS = 3
-MAX_VOTING_WINDOWS = 10  # after as many, those that have voted decide: nobody waits for the end of a long silence
+MAX_VOTING_WINDOWS = 10  # after so many windows the votes so far decide, so that a long silence delays nothing
 
-# A window that is this sure of its language keeps it, whatever the others speak: an answer in Spanish, say.
+# A window this confident keeps its language whatever the others speak: an answer in Spanish, for example.
 CONFIDENT_PROBABILITY = 0.8
-# One that hardly knows, as music is heard, follows the others.
+# Below this the guess means nothing, as on music, and the window follows the vote.
 MIN_OWN_PROBABILITY = 0.3
-# In between, the winner is likelier beforehand by this factor: enough to settle en against nn, not es against pt.
+# In between, the winner is this many times likelier beforehand: enough to settle en against nn, not es against pt.
 WINNER_PRIOR_ODDS = 20.0
 
 
 class LanguageVote:
-    """The ballots count in the order of the windows, whichever is heard first, so the same audio elects the same."""
+    """Votes count in the order of the windows, not of their decoding, so the same audio gives the same language."""
 
     def __init__(self) -> None:
-        self._early: dict[int, Sequence[LanguageGuess]] = {}  # heard before a window that comes before them
+        self._early: dict[int, Sequence[LanguageGuess]] = {}  # votes of windows whose predecessors have not voted
         self._num_counted = 0
         self._num_voters = 0
-        self._num_windows: int | None = None  # of the recording, once that is known
+        self._num_windows: int | None = None  # of the recording, once known
         self._weights: defaultdict[str, float] = defaultdict(float)
 
-    def cast(self, index: int, guesses: Sequence[LanguageGuess]) -> None:
-        """What the window with this index, counted from 0, was heard in; nothing where nobody spoke. Once for each."""
+    def add(self, index: int, guesses: Sequence[LanguageGuess]) -> None:
+        """The guesses of the window with this index, counted from 0; none for one without speech. Once per window."""
         self._early[index] = guesses
         while self._num_counted in self._early:
             self._count(self._early.pop(self._num_counted))
 
     def end(self, num_windows: int) -> None:
-        """There are only so many windows."""
+        """The recording has only so many windows."""
         self._num_windows = num_windows
 
     def has(self, index: int) -> bool:
-        """Whether this window was cast."""
+        """Whether the window has voted."""
         return index < self._num_counted or index in self._early
 
     @property
@@ -53,7 +53,7 @@ class LanguageVote:
 
     @property
     def winner(self) -> str | None:
-        """Of the ballots counted so far; of equals, the language that was heard first."""
+        """Of the votes counted so far; among equals the language that came first."""
         return max(self._weights, key=self._weights.__getitem__, default=None)
 
     def _count(self, guesses: Sequence[LanguageGuess]) -> None:
@@ -65,12 +65,12 @@ class LanguageVote:
 
 
 def is_confident(guesses: Sequence[LanguageGuess]) -> bool:
-    """Whether a window keeps its language, whatever the vote says; also one whose language nobody had to guess."""
+    """Whether a window keeps its language whatever the vote; also one whose language was not detected but given."""
     return not guesses or guesses[0].probability >= CONFIDENT_PROBABILITY
 
 
 def should_follow(guesses: Sequence[LanguageGuess], winner: str) -> bool:
-    """Whether a window with these guesses, best first, rather speaks the winner than its own best guess."""
+    """Whether the winner is likelier for a window than its own best guess. guesses: best first"""
     if is_confident(guesses) or guesses[0].code == winner:
         return False
     likelihood = next((guess.probability for guess in guesses if guess.code == winner), 0.0)

@@ -1,8 +1,8 @@
-"""Window transcripts in order → segments in absolute time, each final when it is returned.
+"""Stitching: overlapping window transcripts → segments in absolute time, each word once, none twice.
 
-At a quiet cut there is nothing to decide. Where windows overlap, both heard the same stretch: the words on which they
-agree, in text and in time, show how the two fit together, and the seam is placed at the agreement nearest to the middle
-of the overlap, where both are far from their edges. Knows nothing about audio or models.
+At a quiet cut there is nothing to decide. Where windows overlap, the words on which both agree, in text and in time,
+show how the two fit together; the seam is placed at the agreement nearest to the middle of the overlap, where both are
+far from their edges.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from asr_api.text.word_splitting import UNSPACED
 from asr_api.transcript import Segment, WindowSpan, WindowTranscript, Word
 
 MAX_DRIFT_MS = 1500  # times inside a segment are interpolated: that far may the same word lie apart in two windows
-# Two equal words that are common in the overlap are worth less the farther apart they are, and nothing at this
-# distance, so that "no no no" is paired as it was said and not one "no" off. Of 300 to 1,000 ms, in a simulation with
+# Two equal words that are common in the overlap weigh less the farther apart they are, and nothing at this distance,
+# so that "no no no" is not paired one "no" off. Of 300 to 1,000 ms, in a simulation with
 # times off by up to 200 ms, 700 to 800 lost the fewest words (digits: none in 1,200 seams).
 COMMON_WORD_MS = 750
 ISOLATED_MS = 1500  # an agreement whose neighbours disagree counts as if it were this much farther from the middle
@@ -32,9 +32,9 @@ _PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A word (a character, where words are not spaced) of a segment, which is kept or dropped whole.
+    """A word of a segment, or a character in scripts without spaces; it is kept or dropped as a whole.
 
-    source: the timed word it is in, or the segment where words have no times; its own times are interpolated in there
+    source: the timed word, or without word timestamps the segment, that contains it; its times are interpolated in it
     """
 
     segment: Segment
@@ -55,36 +55,41 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The same word, heard in both windows: indexes into the words of the earlier and of the later one."""
+    """The same word in both windows: indexes into the words of the earlier and of the later one."""
 
     earlier: int
     later: int
 
 
 class Stitcher:
-    """Takes the windows of one source in order. What it returns is monotone and does not overlap in time."""
+    """Takes the windows of one recording in order. The segments it returns are monotone and do not overlap in time."""
 
     def __init__(self) -> None:
-        self._pending: list[Segment] = []  # heard, but the next window has a say
+        self._pending: list[Segment] = []  # not final: they reach into the overlap with the next window
         self._end_ms = 0  # of what was returned
 
-    def push(self, span: WindowSpan, heard: WindowTranscript) -> tuple[Segment, ...]:
-        """The segments that this window settles, in absolute time."""
-        segments = [_inside(segment.shifted(span.start_ms), span) for segment in heard.segments]
+    def push(self, span: WindowSpan, transcript: WindowTranscript) -> tuple[Segment, ...]:
+        """The segments that are final with this window, in absolute time."""
+        segments = [_inside(segment.shifted(span.start_ms), span) for segment in transcript.segments]
         if span.overlap_before_ms:
             seam = (span.start_ms, span.start_ms + span.overlap_before_ms)
-            segments = _joined(_pieces(self._pending), _pieces(segments), *seam)
+            segments = _merge(_pieces(self._pending), _pieces(segments), *seam)
         else:
             segments = self._pending + segments
-        num_settled = len(segments)
+        num_final = len(segments)
         if span.overlap_after_ms:
-            settled_ms = span.end_ms - span.overlap_after_ms - MAX_DRIFT_MS
-            num_settled = next((i for i, segment in enumerate(segments) if segment.end_ms > settled_ms), num_settled)
-        self._pending = segments[num_settled:]
-        return self._in_order(segments[:num_settled])
+            final_ms = span.end_ms - span.overlap_after_ms - MAX_DRIFT_MS
+            num_final = next((i for i, segment in enumerate(segments) if segment.end_ms > final_ms), num_final)
+        self._pending = segments[num_final:]
+        return self._in_order(segments[:num_final])
+
+    @property
+    def pending(self) -> tuple[Segment, ...]:
+        """Segments that the next window may still change, in absolute time."""
+        return tuple(self._pending)
 
     def finish(self) -> tuple[Segment, ...]:
-        """What still waited for a window that never came."""
+        """The segments that waited for a window that does not come."""
         segments, self._pending = self._pending, []
         return self._in_order(segments)
 
@@ -113,18 +118,18 @@ def _clipped(segment: Segment, start_ms: int, end_ms: int) -> Segment:
     return replace(segment, start_ms=start_ms, end_ms=end_ms, words=tuple(words))
 
 
-def _joined(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[Segment]:
-    """The segments of two windows that both heard the time from begin_ms to end_ms."""
+def _merge(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[Segment]:
+    """The segments of two windows that overlap from begin_ms to end_ms."""
     middle_ms = (begin_ms + end_ms) // 2
-    pairs = _agreement(earlier, later, begin_ms, end_ms)
+    pairs = _align(earlier, later, begin_ms, end_ms)
     if pairs:
         known = frozenset(pairs)
-        best = min(pairs, key=lambda pair: _distance_ms(pair, known, earlier, later, middle_ms))
+        best = min(pairs, key=lambda pair: _distance_to_middle_ms(pair, known, earlier, later, middle_ms))
         num_kept, first_kept = best.earlier + 1, best.later + 1
     else:
         seam_ms = middle_ms
         if not any(begin_ms <= word.middle_ms < middle_ms for word in earlier):
-            seam_ms = begin_ms  # where only one window heard something, it is believed
+            seam_ms = begin_ms  # only one of the windows has text there: keep it
         elif not any(middle_ms <= word.middle_ms < end_ms for word in later):
             seam_ms = end_ms
         num_kept = len(earlier) if seam_ms == end_ms else sum(word.middle_ms < seam_ms for word in earlier)
@@ -132,19 +137,19 @@ def _joined(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: i
     return _segments([*earlier[:num_kept], *later[first_kept:]])
 
 
-def _agreement(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[_Pair]:
-    """The pairs of equal words, in order in both windows, that are worth most together (an alignment by weight)."""
+def _align(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[_Pair]:
+    """The pairs of equal words, in order in both windows, with the greatest total weight (a weighted alignment)."""
     left = [i for i, word in enumerate(earlier) if word.middle_ms >= begin_ms - MAX_DRIFT_MS]
     right = [j for j, word in enumerate(later) if word.middle_ms <= end_ms + MAX_DRIFT_MS]
-    worth = _worths([earlier[i] for i in left], [later[j] for j in right])
+    weight = _pair_weights([earlier[i] for i in left], [later[j] for j in right])
     best = np.zeros((len(left) + 1, len(right) + 1))  # of the words from i and from j on
     for i in reversed(range(len(left))):
-        without_next = np.maximum(best[i + 1, :-1], worth[i] + best[i + 1, 1:])
+        without_next = np.maximum(best[i + 1, :-1], weight[i] + best[i + 1, 1:])
         best[i, :-1] = np.maximum.accumulate(without_next[::-1])[::-1]
     pairs = []
     i = j = 0
     while i < len(left) and j < len(right):
-        if worth[i, j] > 0 and best[i, j] == worth[i, j] + best[i + 1, j + 1]:
+        if weight[i, j] > 0 and best[i, j] == weight[i, j] + best[i + 1, j + 1]:
             pairs.append(_Pair(left[i], right[j]))
             i, j = i + 1, j + 1
         elif best[i, j] == best[i + 1, j]:
@@ -154,8 +159,8 @@ def _agreement(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms
     return pairs
 
 
-def _worths(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
-    """(len(left), len(right)) what it is worth to take two words for the same; 0 where that makes no sense."""
+def _pair_weights(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
+    """(len(left), len(right)) weight of taking two words for the same one; 0 when they differ or lie too far apart."""
     left_keys, right_keys = [word.key for word in left], [word.key for word in right]
     left_counts, right_counts = Counter(left_keys), Counter(right_keys)
     rare = {key for key in left_counts if key and left_counts[key] == right_counts[key] == 1}
@@ -164,7 +169,7 @@ def _worths(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
         word.middle_ms - right_by_key[key].middle_ms for word, key in zip(left, left_keys, strict=True) if key in rare
     ]
     drifts = [drift for drift in drifts if abs(drift) <= MAX_DRIFT_MS]
-    drift_ms = median(drifts) if len(drifts) > 1 else 0  # of all times of one window against those of the other
+    drift_ms = median(drifts) if len(drifts) > 1 else 0  # between the times of the two windows
 
     numbers = {key: number for number, key in enumerate({*left_keys, *right_keys})}
     is_same = np.equal.outer([numbers[key] for key in left_keys], [numbers[key] for key in right_keys])
@@ -175,10 +180,10 @@ def _worths(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
     return np.where(is_same & is_word & (np.abs(apart_ms) <= MAX_DRIFT_MS), np.where(is_rare, 1.0, common), 0.0)
 
 
-def _distance_ms(
+def _distance_to_middle_ms(
     pair: _Pair, pairs: frozenset[_Pair], earlier: list[_Piece], later: list[_Piece], middle_ms: int
 ) -> float:
-    """How far an agreement is from the middle of the overlap."""
+    """How far a pair is from the middle of the overlap."""
     neighbours = (_Pair(pair.earlier - 1, pair.later - 1), _Pair(pair.earlier + 1, pair.later + 1))
     penalty_ms = 0 if any(neighbour in pairs for neighbour in neighbours) else ISOLATED_MS
     time_ms = (earlier[pair.earlier].middle_ms + later[pair.later].middle_ms) / 2
@@ -200,14 +205,15 @@ def _pieces_of(segment: Segment, source: Word | Segment) -> list[_Piece]:
 
 
 def _segments(kept: Sequence[_Piece]) -> list[Segment]:
-    """The segments of the pieces that are kept: whole, or what is left of them."""
+    """The segments of the kept pieces: whole ones, and the kept parts of others."""
     segments = []
     for _, group in groupby(kept, key=lambda piece: id(piece.segment)):
         pieces = list(group)
         segment, text = pieces[0].segment, _text(pieces)
         if text != segment.text:
             words = _kept_words(pieces) if segment.words else ()
-            segment = Segment(pieces[0].start_ms, pieces[-1].end_ms, text, words, segment.quality)
+            start_ms, end_ms = pieces[0].start_ms, pieces[-1].end_ms
+            segment = Segment(start_ms, end_ms, text, words, segment.quality, speaker=segment.speaker)
         segments.append(segment)
     return segments
 

@@ -1,7 +1,6 @@
-"""Whose window is next: self-clocked fair queueing over requests, counted in audio seconds.
+"""Fair queue of windows: self-clocked fair queueing over requests, counted in seconds of audio.
 
-In: windows with their queues, and how many slots are free. Out: one window at a time. All of it is plain bookkeeping;
-it knows nothing about engines, clocks or metrics.
+It decides which window goes next when slots are free; plain bookkeeping without engine, clock or metrics.
 """
 
 from __future__ import annotations
@@ -13,56 +12,58 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.pcm import SAMPLE_RATE_HZ
+from asr_api.request import RequestScope
 from asr_api.transcript import WindowTranscript
 
-URGENT_UNTIL_S = 30.0  # the audio of a request that is urgent, so that a clip is and a long file soon is not
+URGENT_UNTIL_S = 30.0  # of a request's audio: a clip is urgent, a long file only at its beginning
 MIN_COST_S = 1.0  # a window costs the encoder something however short it is
-MIN_ENOUGH_SLOTS = 4  # with fewer at once, an engine gets markedly slower
-RECENT_ARRIVAL_WINDOWS = 64  # whoever came within so many may well be back
-SUSPECT_DEATHS = 2  # a window that saw as many deaths of the engine runs alone
+MIN_QUEUE_SLOTS = 4  # with fewer at once, an engine gets markedly slower
+RECENT_ARRIVAL_WINDOWS = 64  # while so few were served since requests last overlapped, slots are kept for newcomers
+SUSPECT_LOSSES = 2  # a window that was in the engine at so many crashes runs alone
 
 
 @dataclass(slots=True, eq=False)
 class RequestQueue:
-    """One request's place in the queue.
+    """The windows of one request.
 
-    held:          what it submitted and is not finished: waiting, or in the engine
-    num_windows:   windows that were cut and are not yet heard to their end
-    room:          set when it may have become able to hold one more of them
-    virtual_s:     audio seconds it was served, on the scale that all queues share
-    submitted_s:   audio that was submitted so far, parts that are heard again each time
-    unsubmitted_s: audio that will be submitted later, as far as anybody knows
+    held:            windows that were submitted and are not finished: waiting, or in the engine
+    num_windows:     windows that were cut and are not transcribed completely
+    has_capacity:    set when it may have become able to hold one more of them
+    virtual_s:       seconds of audio it was served, on a scale that all queues share
+    submitted_s:     audio that was submitted so far; continuations count again
+    unsubmitted_s:   audio that will be submitted later, as far as it is known
     """
 
+    request: RequestScope = field(default_factory=RequestScope)
     waiting: deque[QueuedWindow] = field(default_factory=deque)
     held: set[QueuedWindow] = field(default_factory=set)
     num_running: int = 0
     num_windows: int = 0
-    room: asyncio.Event = field(default_factory=asyncio.Event)
+    has_capacity: asyncio.Event = field(default_factory=asyncio.Event)
     virtual_s: float = 0.0
     submitted_s: float = 0.0
     unsubmitted_s: float = 0.0
 
     @property
     def next_virtual_s(self) -> float:
-        """Where it will be when its next window was served."""
+        """Its virtual time after its next window."""
         return self.virtual_s + max(MIN_COST_S, self.waiting[0].audio_s)
 
     @property
     def remaining_s(self) -> float:
-        return self.unsubmitted_s + sum(ticket.audio_s for ticket in self.held)
+        return self.unsubmitted_s + sum(window.audio_s for window in self.held)
 
 
 @dataclass(slots=True, eq=False)
 class QueuedWindow:
-    """One window on its way. num_deaths: how often the engine died while it was inside."""
+    """One window on its way through the engine. num_losses: crashes of the engine while it held this window"""
 
     queue: RequestQueue
     job: WindowJob
-    heard: asyncio.Future[WindowTranscript]
+    result: asyncio.Future[WindowTranscript]
     queued_s: float
     admitted_s: float = 0.0
-    num_deaths: int = 0
+    num_losses: int = 0
 
     @property
     def audio_s(self) -> float:
@@ -70,85 +71,87 @@ class QueuedWindow:
 
     @property
     def is_suspect(self) -> bool:
-        return self.num_deaths >= SUSPECT_DEATHS
+        return self.num_losses >= SUSPECT_LOSSES
 
 
 class FairQueue:
-    """Next is the queue that will be least far with its next window (self-clocked fair queueing: Golestani, 1994). Who
-    comes starts where the latest served queue is: a clip goes before what long files have queued, and even clips that
-    come all the time can't keep a file waiting for longer than their share.
+    """Self-clocked fair queueing (Golestani, 1994): the next window is that of the request with the lowest virtual time
+    after it. A new request starts at the virtual time of the request that was served last: a clip goes before the
+    queued windows of long files, and a stream of clips delays a file by no more than their share. Requests with a
+    higher priority go first.
 
-    One slot in five is only for queues with nothing in the engine, so that a clip need not wait for a slot. A file fills
-    the others, but only a quarter where somebody has come beside it lately: the slots share the engine's time, and on a
-    processor a quarter does nearly as much as all.
+    One slot in five is reserved for requests with no window in the engine, so that a clip need not wait for a slot. A
+    long file fills the other slots, but only a quarter of all while requests have recently overlapped: the slots share
+    the engine's time, and on a processor a quarter of them is nearly as fast as all.
     """
 
     def __init__(self) -> None:
         self.queues: list[RequestQueue] = []
-        self._now_s = 0.0  # virtual time: where the latest served queue is
-        self._num_alone = RECENT_ARRIVAL_WINDOWS  # windows that were served since somebody came and wasn't alone
-        self._retries: deque[QueuedWindow] = deque()  # they were in an engine that died
-        self._suspects: deque[QueuedWindow] = deque()  # one of them may have killed it
+        self._now_s = 0.0  # virtual time of the request that was served last
+        self._num_served = RECENT_ARRIVAL_WINDOWS  # windows served since a request arrived beside others
+        self._retries: deque[QueuedWindow] = deque()  # lost in a crash of the engine
+        self._suspects: deque[QueuedWindow] = deque()  # one of them may be the cause of the crashes
 
     @property
     def num_waiting(self) -> int:
         return sum(len(queue.waiting) for queue in self.queues) + len(self._retries) + len(self._suspects)
 
-    def open_queue(self) -> RequestQueue:
-        queue = RequestQueue()
+    def open_queue(self, request: RequestScope) -> RequestQueue:
+        queue = RequestQueue(request)
         if self.queues:
-            self._num_alone = 0
+            self._num_served = 0
         self.queues.append(queue)
         return queue
 
     def close_queue(self, queue: RequestQueue) -> None:
         self.queues.remove(queue)
-        self._retries = deque(ticket for ticket in self._retries if ticket.queue is not queue)
-        self._suspects = deque(ticket for ticket in self._suspects if ticket.queue is not queue)
+        self._retries = deque(window for window in self._retries if window.queue is not queue)
+        self._suspects = deque(window for window in self._suspects if window.queue is not queue)
 
     def is_urgent(self, queue: RequestQueue) -> bool:
-        """Whether what it submits next should pass the windows of others, if there are any."""
+        """Whether the next window of this request should be encoded before those of others, if there are any."""
         return queue.submitted_s < URGENT_UNTIL_S and len(self.queues) > 1
 
-    def push(self, ticket: QueuedWindow, *, is_next: bool) -> None:
-        """is_next: before the queue's other windows; it is the rest of an earlier one."""
-        queue = ticket.queue
+    def push(self, window: QueuedWindow, *, is_next: bool) -> None:
+        """is_next: it goes before the other windows of its request, because it continues an earlier one"""
+        queue = window.queue
         if not queue.waiting:
             queue.virtual_s = max(queue.virtual_s, self._now_s)
         if is_next:
-            queue.waiting.appendleft(ticket)
+            queue.waiting.appendleft(window)
         else:
-            queue.waiting.append(ticket)
-        queue.held.add(ticket)
+            queue.waiting.append(window)
+        queue.held.add(window)
 
-    def push_front(self, tickets: Sequence[QueuedWindow]) -> None:
-        """Windows that lost their engine run again before all others, and the suspects among them alone."""
-        for ticket in tickets:
-            ticket.queue.num_running -= 1
-        self._suspects.extend(ticket for ticket in tickets if ticket.is_suspect)
-        self._retries.extendleft(ticket for ticket in reversed(tickets) if not ticket.is_suspect)
+    def push_front(self, windows: Sequence[QueuedWindow]) -> None:
+        """Windows lost in a crash run again before all others; the suspects among them run alone."""
+        for window in windows:
+            window.queue.num_running -= 1
+        self._suspects.extend(window for window in windows if window.is_suspect)
+        self._retries.extendleft(window for window in reversed(windows) if not window.is_suspect)
 
     def pop(self, free_slots: int, n_slots: int, running: Collection[QueuedWindow]) -> QueuedWindow | None:
         """The window that should enter the engine now, if any."""
-        if free_slots <= 0 or any(ticket.is_suspect for ticket in running):
+        if free_slots <= 0 or any(window.is_suspect for window in running):
             return None
         if self._suspects:
             return self._suspects.popleft() if free_slots == n_slots else None
         if self._retries:
             return self._retries.popleft()
-        lane_slots = n_slots if self._num_alone >= RECENT_ARRIVAL_WINDOWS else max(MIN_ENOUGH_SLOTS, n_slots // 4)
-        if free_slots <= num_kept_slots(n_slots):
-            lane_slots = 1
-        queues = [queue for queue in self.queues if queue.waiting and queue.num_running < lane_slots]
+        has_recent_arrival = self._num_served < RECENT_ARRIVAL_WINDOWS
+        max_running = max(MIN_QUEUE_SLOTS, n_slots // 4) if has_recent_arrival else n_slots
+        if free_slots <= num_reserved_slots(n_slots):
+            max_running = 1
+        queues = [queue for queue in self.queues if queue.waiting and queue.num_running < max_running]
         if not queues:
             return None
-        queue = min(queues, key=lambda queue: (queue.next_virtual_s, queue.num_running))
+        queue = min(queues, key=lambda queue: (-queue.request.priority, queue.next_virtual_s, queue.num_running))
         queue.virtual_s = queue.next_virtual_s
         self._now_s = max(self._now_s, queue.virtual_s)
-        self._num_alone += 1
+        self._num_served += 1
         return queue.waiting.popleft()
 
 
-def num_kept_slots(n_slots: int) -> int:
-    """Slots that no queue may have beside another slot."""
+def num_reserved_slots(n_slots: int) -> int:
+    """Slots that are for the first window of a request only."""
     return n_slots // 5

@@ -1,54 +1,72 @@
-"""The HTTP app: its routes, the gate around them, and one shape for every error.
-
-In: the entrance to the transcriber, the options and the metrics. Out: an ASGI app that any server can run.
-"""
+"""The HTTP app: its routes and the middleware around them."""
 
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from asr_api import __version__
-from asr_api.errors import AsrError, InvalidRequest
+from asr_api.errors import AsrError, InvalidRequest, MethodNotAllowed, NotFound
 from asr_api.metrics import Metrics
 from asr_api.server.app_options import AppOptions
-from asr_api.server.error_responses import MethodNotAllowed, NotFound, error_response
+from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.middleware import RequestMiddleware
+from asr_api.server.middleware.access_log import AccessLogMiddleware
+from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
+from asr_api.server.middleware.errors import ErrorMiddleware
+from asr_api.server.middleware.limits import LimitsMiddleware
+from asr_api.server.middleware.request_scope import RequestScopeMiddleware, request_scope
 from asr_api.server.routes.asr import asr_router
 from asr_api.server.routes.docs import docs_router
 from asr_api.server.routes.health import health_router
 
+# FastAPI reports to OpenTelemetry's global providers by default; this server reports to nobody.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
-def create_app(entrance: ServiceHandle, metrics: Metrics, options: AppOptions) -> FastAPI:
+
+def create_app(handle: ServiceHandle, metrics: Metrics, options: AppOptions) -> FastAPI:
+    """An ASGI app for any server."""
     app = FastAPI(
         title="asr-api",
         version=__version__,
         description="Audio in, text with timestamps out.",
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
     )
-    app.include_router(asr_router(entrance, options))
-    app.include_router(health_router(entrance, metrics))
+    app.include_router(asr_router(handle, options))
+    app.include_router(health_router(handle, metrics))
     app.include_router(docs_router())
-    app.add_middleware(
-        RequestMiddleware,
-        entrance=entrance,
-        max_body_bytes=options.media.max_media_bytes,
-        work_paths=frozenset({"/asr"}),
-    )
-    app.add_exception_handler(HTTPException, _reply_to_routing_error)
+    shapes = ErrorShapes({})
+    # Each one is put around those before it, so the last one is the outermost.
+    app.add_middleware(LimitsMiddleware, max_body_bytes=options.media.max_media_bytes)
+    app.add_middleware(ErrorMiddleware, shapes=shapes)
+    app.add_middleware(EarlyReplyMiddleware)
+    app.add_middleware(AccessLogMiddleware)
+    app.add_middleware(RequestScopeMiddleware, handle=handle)
+
+    async def reply_to_routing_error(request: Request, error: Exception) -> Response:
+        """FastAPI's own refusals, in the shape of the router that the path belongs to."""
+        assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+        known = _routing_error(error.status_code)
+        response = shapes.response(request.url.path, known, request_scope(request.scope).request_id)
+        response.headers.update(error.headers or {})
+        return response
+
+    app.add_exception_handler(HTTPException, reply_to_routing_error)
     return app
 
 
-async def _reply_to_routing_error(request: Request, error: Exception) -> Response:
-    """The router's own refusals, in our shape."""
-    assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
-    known: AsrError = InvalidRequest("The request is not one that this server can answer; see /docs.")
-    if error.status_code == 404:
-        known = NotFound("There is nothing at this address; see /docs for what there is.")
-    elif error.status_code == 405:
-        known = MethodNotAllowed("This address does not take this method; see /docs for those it takes.")
-    reply = error_response(known, request.state.request_id)
-    reply.headers.update(error.headers or {})
-    return reply
+def _routing_error(status: int) -> AsrError:
+    if status == 404:
+        return NotFound("There is nothing at this address; see /docs for the addresses that exist.")
+    if status == 405:
+        return MethodNotAllowed("This address does not take this method; see /docs for the methods it takes.")
+    return InvalidRequest("The request is not one that this server can answer; see /docs.")

@@ -1,28 +1,36 @@
-"""Errors as HTTP replies: `{"error": sentence, "code", "request_id"}` with the headers that clients retry by.
-
-Knows the error tree and nothing about what went wrong.
-"""
+"""Error responses: errors as HTTP replies with the headers that clients retry by, in one body shape per router."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from starlette.responses import JSONResponse
 
-from asr_api.errors import AsrError, RequestError, ServerDraining
+from asr_api.errors import AsrError, ServerDraining
+from asr_api.server.schemas import ErrorReply
+
+BodyShape = Callable[[AsrError, str], dict[str, object]]
+"""error, request id → the JSON body"""
 
 
-class NotFound(RequestError):
-    code, status = "not_found", 404
+def asr_error_body(error: AsrError, request_id: str) -> dict[str, object]:
+    """`{"error": sentence, "code", "request_id"}`"""
+    return ErrorReply(error=str(error), code=error.code, request_id=request_id).model_dump()
 
 
-class MethodNotAllowed(RequestError):
-    code, status = "method_not_allowed", 405
+class ErrorShapes:
+    """The body shape of each router, by the beginning of its paths; also for paths and methods that do not exist."""
+
+    def __init__(self, by_prefix: Mapping[str, BodyShape]) -> None:
+        """by_prefix: such as {"/v1": …}; every other path has the shape of `POST /asr`"""
+        self._by_prefix = sorted(by_prefix.items(), key=lambda item: -len(item[0]))
+
+    def response(self, path: str, error: AsrError, request_id: str) -> JSONResponse:
+        shapes = (shape for prefix, shape in self._by_prefix if path == prefix or path.startswith(f"{prefix}/"))
+        return error_response(error, request_id, next(shapes, asr_error_body))
 
 
-class HeadersTooLarge(RequestError):
-    code, status = "headers_too_large", 431
-
-
-def error_response(error: AsrError, request_id: str) -> JSONResponse:
+def error_response(error: AsrError, request_id: str, shape: BodyShape = asr_error_body) -> JSONResponse:
     headers = {"cache-control": "no-store"}
     if error.is_retryable:
         headers["retry-after"] = str(max(1, error.retry_after_s or 1))
@@ -30,5 +38,4 @@ def error_response(error: AsrError, request_id: str) -> JSONResponse:
         headers["x-should-retry"] = "false"
     if isinstance(error, ServerDraining):
         headers["connection"] = "close"  # so that the client's next request goes to another server
-    body = {"error": str(error), "code": error.code, "request_id": request_id}
-    return JSONResponse(body, error.status, headers)
+    return JSONResponse(shape(error, request_id), error.status, headers)

@@ -1,104 +1,97 @@
-"""Where requests find the transcriber: before it can work, while it works, and while it comes to its end.
+"""`ServiceHandle`: holds the service across start-up and shutdown, and the requests that are open meanwhile.
 
-In: the work of a request and the channel on which its client may say that it is gone. Out: the work's result.
-Work is cancelled at once when its client leaves, and when the server may wait no longer.
+A request is cancelled when its client disconnects, and when the server may wait no longer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Iterator
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from asr_api.compose import Service
 from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
+from asr_api.request import RequestScope
 from asr_api.server.upload_slots import UploadSlot, UploadSlots
-from asr_api.transcriber import Transcriber
 
 RETRY_S = 2
-MIN_RECEIVING = 64  # recordings that may come in at once, however few may be worked on
-T = TypeVar("T")
+MIN_UPLOAD_SLOTS = 64  # uploads at once, however small MAX_REQUESTS is
 
 
 class ServiceHandle:
-    def __init__(self, transcriber: Transcriber | None = None, *, max_requests: int = 0) -> None:
-        """max_requests: that may be worked on or wait; as many recordings may come in, but at least MIN_RECEIVING"""
-        self.transcriber = transcriber
-        self._receiving = UploadSlots(max(MIN_RECEIVING, max_requests))
-        self._aborted = asyncio.Event()
-        self._num_inside = 0
-        self._is_empty = asyncio.Event()
-        self._is_empty.set()
+    def __init__(self, service: Service | None = None, *, max_requests: int = 0) -> None:
+        """service: None until it is ready; max_requests: as many uploads at once, but at least MIN_UPLOAD_SLOTS"""
+        self.service = service
+        self._upload_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests))
+        self._open: set[RequestScope] = set()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
-    def enter(self) -> Transcriber:
-        """The transcriber. Raises ModelLoading as long as there is none."""
-        if self.transcriber is None:
+    def ready_service(self) -> Service:
+        """Raises ModelLoading until the service is ready."""
+        if self.service is None:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=RETRY_S)
-        return self.transcriber
+        return self.service
+
+    @contextlib.asynccontextmanager
+    async def upload_slot(self) -> AsyncIterator[UploadSlot]:
+        """While audio arrives, by upload or download; raises what UploadSlots.slot raises.
+
+        It is apart from the scheduler's limit of requests, so that slow senders do not use that up.
+        """
+        try:
+            async with self._upload_slots.slot() as slot:
+                yield slot
+        except ServerOverloaded:
+            if self.service is not None:
+                self.service.pool.get().metrics.requests["refused"].inc()
+            raise
 
     @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """From the door to the reply."""
-        self._num_inside += 1
-        self._is_empty.clear()
+    def track(self, request: RequestScope) -> Iterator[None]:
+        """Counts a request as open, from its headers to the end of its reply."""
+        self._open.add(request)
+        self._is_idle.clear()
         try:
             yield
         finally:
-            self._num_inside -= 1
-            if not self._num_inside:
-                self._is_empty.set()
+            self._open.discard(request)
+            if not self._open:
+                self._is_idle.set()
 
     @property
-    def num_inside(self) -> int:
-        return self._num_inside
+    def num_open(self) -> int:
+        return len(self._open)
 
-    async def wait_until_empty(self) -> None:
-        """Returns when nobody is inside; close the door first."""
-        await self._is_empty.wait()
-
-    @contextlib.asynccontextmanager
-    async def receiving(self) -> AsyncIterator[UploadSlot]:
-        """While audio comes in, by upload or download; raises as UploadSlots.place does.
-
-        Places for transcribing are the scheduler's, so that slow senders take none of them.
-        """
-        try:
-            async with self._receiving.place() as place:
-                yield place
-        except ServerOverloaded:
-            if self.transcriber is not None:
-                self.transcriber.metrics.requests.labels("refused").inc()
-            raise
+    async def wait_until_idle(self) -> None:
+        """Returns when no request is open."""
+        await self._is_idle.wait()
 
     def abort(self) -> None:
-        """Ends all work that still runs, each with an error that tells its client to come back."""
-        self._aborted.set()
+        """Cancels all open requests, with an error that tells their clients to come back."""
+        for request in self._open:
+            request.cancel(
+                ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
+            )
 
-    async def run(self, work: Coroutine[Any, Any, T], receive: Receive | None = None) -> T:
-        """The result of `work`. receive: once the body was read, so that only a disconnect can be received.
-
-        Raises ClientDisconnect when the client leaves first, and ServerDraining when the server stops first.
+    @contextlib.asynccontextmanager
+    async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
+        """Around work once the body was read. Raises ClientDisconnect when the client leaves, and what
+        `RequestScope.running` raises.
         """
-        working = asyncio.ensure_future(work)
-        aborting = asyncio.ensure_future(self._aborted.wait())
-        leaving = asyncio.ensure_future(_disconnected(receive)) if receive else None
-        tasks = [task for task in (working, aborting, leaving) if task]
+        watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            if leaving and leaving.done():
-                raise ClientDisconnect
-            raise ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
+            async with request.running():
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _cancel_on_disconnect(request: RequestScope, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    request.cancel(ClientDisconnect())

@@ -1,4 +1,4 @@
-"""The body of `POST /asr` → a spool with the audio, or the name of the audio: a link or a path.
+"""The body of `POST /asr`: an `AudioReference` (JSON that names a link or a path), or a spool with the uploaded audio.
 
 As in the original, the content type decides little: JSON is recognised by its type, or by being small and starting
 with a brace; everything else is audio, streamed to disk as it comes. Audio is never parsed as JSON, nor held in memory.
@@ -10,8 +10,11 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from asr_api.audio.sources.open_reference import Spool, spool_chunks
+from pydantic import ValidationError
+
+from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.errors import (
+    AsrError,
     EmptyBody,
     InvalidJson,
     InvalidParameter,
@@ -22,6 +25,7 @@ from asr_api.errors import (
     UnsupportedFormat,
 )
 from asr_api.parameters import RawParameter
+from asr_api.server.schemas import AsrRequest
 
 MAX_JSON_BYTES = 64 * 1024
 EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
@@ -29,20 +33,20 @@ EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
 
 @dataclass(frozen=True, slots=True)
 class AudioReference:
-    """Audio that the client names instead of sending it, and what else the JSON asks for."""
+    """Audio that the client names instead of sending it. parameters: what else the JSON asks for"""
 
     url: str
-    given: tuple[RawParameter, ...] = ()
+    parameters: tuple[RawParameter, ...] = ()
 
 
 async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | AudioReference:
     """Reads the whole body; the caller closes the spool."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind.startswith("multipart/"):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("multipart/"):
         raise UnsupportedFormat(
             "Multipart forms are not supported; send the bytes of the file alone, as curl --data-binary @FILE does."
         )
-    is_json = kind == "application/json" or kind.endswith("+json")
+    is_json = media_type == "application/json" or media_type.endswith("+json")
     head = bytearray()
     async for chunk in chunks:
         head += chunk
@@ -55,43 +59,49 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
             return parse_reference(bytes(head))
     if is_json:
         raise JsonTooLarge(f"The JSON has more than {MAX_JSON_BYTES:,} bytes; send audio with another content type.")
-    return await spool_chunks(_joined(bytes(head), chunks), max_bytes)
+    return await spool_chunks(_chained(bytes(head), chunks), max_bytes)
 
 
 def parse_reference(body: bytes) -> AudioReference:
     """Raises InvalidJson, InvalidRequest, MissingUrl, InvalidUrl or InvalidParameter."""
     try:
-        request = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object)
+        content = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError):
         raise InvalidJson(f"The body is not valid JSON; send for example {EXAMPLE}.") from None
-    if not isinstance(request, dict):
+    if not isinstance(content, dict):
         raise InvalidRequest(f"The JSON is not an object; send for example {EXAMPLE}.")
-    if "url" not in request:
-        raise MissingUrl(f'The JSON has no "url"; send for example {EXAMPLE}.')
-    url = request["url"]
-    if not isinstance(url, str) or not url or any("\ud800" <= character <= "\udfff" for character in url):
-        raise InvalidUrl(f'"url" is not a link or a path; send for example {EXAMPLE}.')
-    given = [one for name, value in request.items() if name != "url" for one in _given(name, value)]
-    return AudioReference(url, tuple(given))
+    try:
+        request = AsrRequest.model_validate(content)
+    except ValidationError as error:
+        raise _request_error(error) from None
+    values = request.model_dump(exclude={"url"}, exclude_none=True)
+    raw = [parameter for name in content if name in values for parameter in _raw_parameters(name, values[name])]
+    return AudioReference(request.url, tuple(raw))
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Raises InvalidRequest when a key stands there twice, for one of its values would be lost."""
+def _request_error(error: ValidationError) -> AsrError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    if name != "url":
+        return InvalidParameter(f"{name[:40]!r} holds a JSON object; send text, a number, true, false or a list.")
+    if first["type"] == "missing":
+        return MissingUrl(f'The JSON has no "url"; send for example {EXAMPLE}.')
+    return InvalidUrl(f'"url" is not a link or a path; send for example {EXAMPLE}.')
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Raises InvalidRequest for a repeated key, because one of its values would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise InvalidRequest("The JSON has a key twice; give each once.")
     return found
 
 
-def _given(name: str, value: object) -> Iterator[RawParameter]:
+def _raw_parameters(name: str, value: object) -> Iterator[RawParameter]:
     """A JSON value as it would stand in a query; null counts as not given."""
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str):
-            yield RawParameter(name, one)
-        elif isinstance(one, bool | int | float):
-            yield RawParameter(name, json.dumps(one))
-        elif one is not None:
-            raise InvalidParameter(f"{name[:40]!r} holds a JSON object; send text, a number, true, false or a list.")
+    for item in value if isinstance(value, list) else [value]:
+        if item is not None:
+            yield RawParameter(name, item if isinstance(item, str) else json.dumps(item))
 
 
 def _may_be_json(head: bytearray) -> bool:
@@ -99,14 +109,14 @@ def _may_be_json(head: bytearray) -> bool:
 
 
 def _is_text(body: bytearray) -> bool:
-    """What begins like JSON and is text is JSON, perhaps with a typo that its sender should be told."""
+    """Text that begins like JSON is JSON, perhaps with a typo that its sender should be told."""
     try:
         return body.decode().lstrip().startswith("{")
     except UnicodeDecodeError:
         return False
 
 
-async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _chained(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield head
     async for chunk in rest:
         yield chunk

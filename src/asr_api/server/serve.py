@@ -1,7 +1,7 @@
-"""`asr-api serve`: listens at once, loads the model meanwhile, serves, and stops as it should.
+"""`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM or SIGINT new requests are refused while running ones finish; the port stays open until they have.
-A second signal ends the running ones with an error. In: settings. Out: an exit code, or a StartupError.
+On the first SIGTERM or SIGINT new requests are refused while open ones finish; the port stays open until they have.
+A second signal ends the open ones with an error, a third ends the process at once.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 import uvicorn
 
 from asr_api import __version__
-from asr_api.compose import default_options, media_policy, open_transcriber
+from asr_api.compose import Service, default_options, media_policy, open_service
 from asr_api.engines.protocol import EngineInfo
+from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
 from asr_api.server.app_options import AppOptions
@@ -28,41 +29,45 @@ from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.listen import EVERYWHERE, open_sockets
 from asr_api.settings.settings import Settings
-from asr_api.transcriber import Transcriber
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never meet a closing connection
-LAST_REPLIES_S = 5  # for what has been transcribed to reach its client
+KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
+LAST_REPLIES_S = 5  # for transcripts that are done to reach their clients
 FORCED = 1
 
 
 async def serve(settings: Settings) -> int:
-    """The exit code. Raises StartupError when it cannot start, and AsrError when the engine is lost for good."""
+    """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
-    entrance = ServiceHandle(max_requests=settings.max_queued_requests)
+    handle = ServiceHandle(max_requests=settings.max_queued_requests)
     metrics = Metrics()
-    server = _open_server(settings, entrance, metrics)
+    server = _open_server(settings, handle, metrics)
     logger.info(
         "asr-api %s: listening on %s, loading %s", __version__, _address(settings.host, sockets), settings.model_id
     )
     with signals.handled():
-        serving = asyncio.create_task(server.serve(sockets))
-        working = asyncio.create_task(_work(settings, metrics, entrance, signals))
+        answering = asyncio.create_task(server.serve(sockets))
+        serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
         try:
-            await _first_of(working, signals.stop)
-            if entrance.transcriber is None:  # asked to stop while loading: there is nothing to finish
-                working.cancel()
-            await asyncio.wait([working])
+            await _first_of([serving, answering], signals.stop)
+            if handle.service is None or answering.done():  # nothing to finish, or no way to reply
+                serving.cancel()
+            await asyncio.wait([serving])
         finally:
+            has_failed = answering.done()
             server.should_exit = True
-            await serving
-    return 0 if working.cancelled() else working.result()
+            await asyncio.wait([answering])
+    if has_failed:
+        raise InternalError("The HTTP server ended unexpectedly; see the log above, and start it again.") from (
+            None if answering.cancelled() else answering.exception()
+        )
+    return 0 if serving.cancelled() else serving.result()
 
 
 class _Signals:
-    """The first signal asks to stop, the second to stop now, the third is obeyed on the spot."""
+    """The first signal asks to drain, the second to stop now, the third ends the process."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
@@ -72,14 +77,14 @@ class _Signals:
     def handled(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._take)
+            loop.add_signal_handler(number, self._on_signal)
         try:
             yield
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
-    def _take(self) -> None:
+    def _on_signal(self) -> None:
         if self.force.is_set():
             os._exit(FORCED)
         (self.force if self.stop.is_set() else self.stop).set()
@@ -88,11 +93,11 @@ class _Signals:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The signals are ours."""
+        """`_Signals` handles them."""
         yield
 
 
-def _open_server(settings: Settings, entrance: ServiceHandle, metrics: Metrics) -> _Server:
+def _open_server(settings: Settings, handle: ServiceHandle, metrics: Metrics) -> _Server:
     options = AppOptions(
         media_policy(settings),
         settings.salad_machine_id,
@@ -101,7 +106,7 @@ def _open_server(settings: Settings, entrance: ServiceHandle, metrics: Metrics) 
     )
     return _Server(
         uvicorn.Config(
-            create_app(entrance, metrics, options),
+            create_app(handle, metrics, options),
             http=BoundedH11Protocol,
             ws="none",
             lifespan="off",
@@ -116,42 +121,42 @@ def _open_server(settings: Settings, entrance: ServiceHandle, metrics: Metrics) 
     )
 
 
-async def _work(settings: Settings, metrics: Metrics, entrance: ServiceHandle, signals: _Signals) -> int:
+async def _serve(settings: Settings, metrics: Metrics, handle: ServiceHandle, signals: _Signals) -> int:
     """From loading the model to the last transcript; the exit code."""
     started_s = time.perf_counter()
-    async with open_transcriber(settings, metrics) as transcriber:
-        entrance.transcriber = transcriber
-        _announce(transcriber.info, time.perf_counter() - started_s)
-        failing = asyncio.create_task(transcriber.wait_failed())
-        await _first_of(failing, signals.stop)
+    async with open_service(settings, metrics) as service:
+        handle.service = service
+        _announce(service.pool.get().info, time.perf_counter() - started_s)
+        failing = asyncio.create_task(service.pool.wait_failed())
+        await _first_of([failing], signals.stop)
         if failing.done():
             raise failing.result()
         failing.cancel()
-        await _drain(transcriber, entrance, signals, settings.shutdown_timeout_s)
+        await _drain(service, handle, signals, settings.shutdown_timeout_s)
     return FORCED if signals.force.is_set() else 0
 
 
-async def _drain(transcriber: Transcriber, entrance: ServiceHandle, signals: _Signals, timeout_s: float) -> None:
-    logger.info("stopping: up to %g s for %d running requests", timeout_s, entrance.num_inside)
-    draining = asyncio.create_task(_empty(transcriber, entrance))
-    await _first_of(draining, signals.force, timeout_s)
+async def _drain(service: Service, handle: ServiceHandle, signals: _Signals, timeout_s: float) -> None:
+    logger.info("stopping: up to %g s for %d open requests", timeout_s, handle.num_open)
+    draining = asyncio.create_task(_wait_until_drained(service, handle))
+    await _first_of([draining], signals.force, timeout_s)
     if not draining.done():
-        logger.warning("stopping: %d requests are ended unfinished", entrance.num_inside)
-        entrance.abort()
+        logger.warning("stopping: %d requests are ended unfinished", handle.num_open)
+        handle.abort()
         await asyncio.wait([draining], timeout=LAST_REPLIES_S)
         draining.cancel()
 
 
-async def _empty(transcriber: Transcriber, entrance: ServiceHandle) -> None:
-    """Nobody new comes in; who is inside, perhaps still sending, is served."""
-    await transcriber.drain()
-    await entrance.wait_until_empty()
+async def _wait_until_drained(service: Service, handle: ServiceHandle) -> None:
+    """New requests are refused; open ones, whose uploads may still be arriving, are served."""
+    await service.pool.drain()
+    await handle.wait_until_idle()
 
 
-async def _first_of(task: asyncio.Task[Any], event: asyncio.Event, timeout_s: float | None = None) -> None:
-    """Returns when the task is done, the event is set, or the time is up."""
+async def _first_of(tasks: list[asyncio.Task[Any]], event: asyncio.Event, timeout_s: float | None = None) -> None:
+    """Returns when a task is done, the event is set, or the time is up."""
     waiting = asyncio.create_task(event.wait())
-    await asyncio.wait([task, waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([*tasks, waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
 
 

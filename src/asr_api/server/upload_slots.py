@@ -1,79 +1,99 @@
-"""Places for recordings that come in, so many at once, and none for long for who only holds one.
+"""Upload slots: limits concurrent uploads and slow senders, which are judged here and nowhere else.
 
-While there is room a slow sender is in nobody's way. When every place is taken, the slowest sender gives its place to
-the next: so connections that send next to nothing keep nobody out. Knows nothing about what is sent.
+An upload may be slow for a while, and must then keep an average rate. When all slots are taken, the slowest sender
+below that rate is dropped for the next one, so that connections that send next to nothing keep no client out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
-from asr_api.server.request_limits import MIN_BYTES_PER_S
 
 RETRY_S = 2
-GRACE_S = 2.0  # in which no sender counts as slow
+MIN_BYTES_PER_S = 16 * 1024
+GRACE_S = 15.0  # of waiting for the body before its rate counts
+EVICTION_GRACE_S = 2.0  # of an upload before it may be dropped for another
 
 
 class UploadSlot:
+    """One upload or download; only an upload's rate is measured, downloads have limits of their own."""
+
     def __init__(self, limit: asyncio.Timeout) -> None:
         self._limit = limit
-        self._started_s: float | None = None  # an upload's; downloads have limits of their own
+        self._started_s: float | None = None
         self._num_bytes = 0
+        self._waited_s = 0.0
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same chunks; who sends them is asked for some speed."""
+    async def measured(self, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+        """The same chunks. Raises RequestTimeout when they come too slowly."""
         self._started_s = time.perf_counter()
-        async for chunk in chunks:
-            self._num_bytes += len(chunk)
-            yield chunk
+        async with aclosing(chunks):
+            while (chunk := await self._next(chunks)) is not None:
+                self._num_bytes += len(chunk)
+                yield chunk
+
+    async def _next(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
+        """The next chunk; None at the end."""
+        started_s = time.perf_counter()
+        patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
+        try:
+            async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            rate = f"{MIN_BYTES_PER_S // 1024} KiB/s"
+            raise RequestTimeout(
+                f"The body came slower than {rate}; use a faster connection, or send a link to the file."
+            ) from None
+        self._waited_s += time.perf_counter() - started_s
+        return chunk
 
     @property
     def bytes_per_s(self) -> float:
-        """Infinite where speed does not count, or not yet."""
+        """Infinite while the rate does not count."""
         elapsed_s = 0.0 if self._started_s is None else time.perf_counter() - self._started_s
-        return self._num_bytes / elapsed_s if elapsed_s > GRACE_S else float("inf")
+        return self._num_bytes / elapsed_s if elapsed_s > EVICTION_GRACE_S else float("inf")
 
-    def give_up(self) -> None:
+    def evict(self) -> None:
         self._limit.reschedule(0)
 
 
 class UploadSlots:
-    def __init__(self, max_places: int) -> None:
-        self._max_places = max_places
-        self._places: set[UploadSlot] = set()
+    def __init__(self, max_slots: int) -> None:
+        self._max_slots = max_slots
+        self._taken: set[UploadSlot] = set()
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[UploadSlot]:
-        """While a recording comes in. Raises ServerOverloaded when all places are taken by senders who are fast enough,
-        and RequestTimeout when the place is needed for another.
+    async def slot(self) -> AsyncIterator[UploadSlot]:
+        """Held while a recording arrives. Raises ServerOverloaded when all slots are taken by senders that are fast
+        enough, and RequestTimeout when this sender is dropped for another.
         """
         self._make_room()
         try:
             async with asyncio.timeout(None) as limit:
-                self._places.add(place := UploadSlot(limit))
-                yield place
+                self._taken.add(slot := UploadSlot(limit))
+                yield slot
         except TimeoutError:
             if not limit.expired():
                 raise
             raise RequestTimeout(
-                f"The body came slower than {MIN_BYTES_PER_S // 1024} KiB/s while others waited for its place; "
-                "send it again, over a faster line."
+                f"The body came slower than {MIN_BYTES_PER_S // 1024} KiB/s while all {self._max_slots} upload slots "
+                "were taken; send it again over a faster connection."
             ) from None
         finally:
-            self._places.discard(place)
+            self._taken.discard(slot)
 
     def _make_room(self) -> None:
-        if len(self._places) < self._max_places:
+        if len(self._taken) < self._max_slots:
             return
-        slowest = min(self._places, key=lambda place: place.bytes_per_s)
+        slowest = min(self._taken, key=lambda slot: slot.bytes_per_s)
         if slowest.bytes_per_s >= MIN_BYTES_PER_S:
             raise ServerOverloaded(
-                f"The server is receiving {self._max_places} recordings already; try again in a moment.",
+                f"The server is receiving {self._max_slots} recordings already; try again in a moment.",
                 retry_after_s=RETRY_S,
             )
-        self._places.discard(slowest)
-        slowest.give_up()
+        self._taken.discard(slowest)
+        slowest.evict()

@@ -148,6 +148,16 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = setting("info", "How much is written to stderr.", allowed="debug, info, warning or error")
 
+    # Below this border a setting has the name that the parts use for it.
+
+    @property
+    def n_slots(self) -> int:
+        return self.batch_size
+
+    @property
+    def window_s(self) -> float:
+        return self.chunk_length_s
+
     @property
     def stride_s(self) -> float:
         return self.chunk_length_s / 6 if self.stride_length_s is None else self.stride_length_s

@@ -1,7 +1,4 @@
-"""The languages Whisper knows: code and English name, and the other names people write for them.
-
-In goes what a user wrote, out comes a code such as "en". Knows nothing about which of them a checkpoint has.
-"""
+"""The languages of Whisper: codes, English names and other common names, and the code for what a user wrote."""
 
 from __future__ import annotations
 
@@ -35,13 +32,13 @@ ALIASES = {
 }  # fmt: skip
 
 
-def language_code(wish: str) -> str:
+def language_code(name: str, parameter: str = "language") -> str:
     """The code for what a user wrote: "en", "EN", "en-US", "English".
 
-    Raises InvalidParameter when no language is called that.
+    parameter: where it was written, for the sentence of the error. Raises InvalidParameter for an unknown language
     """
-    name = wish.strip().lower().replace("_", "-")
-    for candidate in (name, name.partition("-")[0]):
+    normalized = name.strip().lower().replace("_", "-")
+    for candidate in (normalized, normalized.partition("-")[0]):
         if candidate in LANGUAGES:
             return candidate
         if candidate in ALIASES:
@@ -50,5 +47,5 @@ def language_code(wish: str) -> str:
             if candidate == english_name:
                 return code
     raise InvalidParameter(
-        f"language is {wish[:40]!r}, which is no language this server knows; use a code such as en, or an English name."
+        f"{parameter} is {name.strip()[:40]!r}, an unknown language; use a code such as en, or an English name."
     )

@@ -1,95 +1,91 @@
-"""`POST /asr`, the contract of the original: audio, or the name of audio, in; text with timestamps and headers out.
-
-Knows the wire; the transcriber knows the rest.
-"""
+"""`POST /asr`, the contract of the original: audio, or a reference to it, in; text with timestamps and headers out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+import anyio.to_thread
+from fastapi import APIRouter, Depends, Request, Response
 
-from asr_api.audio.sources.open_reference import MediaPolicy, Spool, open_reference
+from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.spool import Spool
+from asr_api.compose import Service
 from asr_api.engines.protocol import EngineInfo
+from asr_api.events import fold
 from asr_api.formats.json import asr_json
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter, check_parameters, read_parameters
+from asr_api.server.admission import admission
 from asr_api.server.app_options import AppOptions
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.middleware import is_local_client
-from asr_api.server.openapi import ASR_PARAMETERS, ASR_REQUEST_BODY, ASR_RESPONSES
+from asr_api.server.local_client import is_local_client
+from asr_api.server.middleware.request_scope import request_scope
+from asr_api.server.openapi import ASR_RESPONSES, QUERY_PARAMETERS, REQUEST_BODY
 from asr_api.server.request_body import AudioReference, read_body
-from asr_api.transcriber import collect
 from asr_api.transcript import Transcript
 
 
-def asr_router(entrance: ServiceHandle, options: AppOptions) -> APIRouter:
+def asr_router(handle: ServiceHandle, options: AppOptions) -> APIRouter:
     router = APIRouter()
-    media = options.media
+    admit = admission(handle)
 
     @router.post(
         "/asr",
         summary="Transcribe audio",
         response_class=Response,
         responses=ASR_RESPONSES,
-        openapi_extra={"requestBody": ASR_REQUEST_BODY, "parameters": ASR_PARAMETERS},
+        openapi_extra={"requestBody": REQUEST_BODY, "parameters": QUERY_PARAMETERS},
     )
-    async def transcribe(request: Request) -> Response:
+    async def transcribe(request: Request, service: Annotated[Service, Depends(admit)]) -> Response:
         """Send the bytes of an audio file under any content type, or JSON that names a link or a file.
 
-        What else the query asks for may stand in such JSON instead, under the same names.
+        Parameters of the query may stand in such JSON instead, under the same names.
         """
         arrived_s = time.perf_counter()
-        given = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
-        wishes = _read_options(given, entrance, options.defaults)  # before the body: a typo need not cost an upload
-        async with entrance.receiving() as place:
-            chunks = place.counted(request.stream())
-            content_type = request.headers.get("content-type", "")
-            body = await entrance.run(read_body(content_type, chunks, media.max_media_bytes))
+        scope = request_scope(request.scope)
+        info = service.pool.get(scope.model).info
+        raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
+        transcribe_options = _read_options(raw, options.defaults, info)  # before the body: a typo costs no upload
+        body = await _receive(request, handle, options)
         started_s = time.perf_counter()
-        if isinstance(body, AudioReference):
-            wishes = _read_options([*given, *body.given], entrance, options.defaults)
-        journey = _transcribe(body, wishes, entrance, media, is_local_client=is_local_client(request.scope))
-        try:
-            transcript = await entrance.run(journey, request.receive)
-        finally:
-            if isinstance(body, Spool):
-                body.close()
+        async with handle.until_disconnect(scope, request.receive):
+            if isinstance(body, AudioReference):
+                transcribe_options = _read_options([*raw, *body.parameters], options.defaults, info)
+                body = await _fetch(body, request, handle, options)
+            async with body as spool:
+                transcript = await fold(service.transcribe(spool, transcribe_options, scope))
+            content = await anyio.to_thread.run_sync(asr_json, transcript)  # up to 10 MB for hours with words
         ended_s = time.perf_counter()
-        headers = _headers(transcript, entrance.enter().info, ended_s - started_s) | {
+        headers = _headers(transcript, info, ended_s - started_s) | {
             "x-salad-machine-id": _printable(options.salad_machine_id),
             "x-salad-container-group-id": _printable(options.salad_container_group_id),
             "server-timing": f"receive;dur={(started_s - arrived_s) * 1000:.0f}, "
             f"transcribe;dur={(ended_s - started_s) * 1000:.0f}",
         }
-        return Response(asr_json(transcript), media_type="application/json", headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
 
     return router
 
 
-def _read_options(
-    given: Sequence[RawParameter], entrance: ServiceHandle, defaults: TranscribeOptions
-) -> TranscribeOptions:
-    """Raises InvalidParameter, also for what the model can't do."""
-    wishes = read_parameters(given, defaults)
-    check_parameters(wishes, entrance.enter().info)
-    return wishes
+def _read_options(raw: list[RawParameter], defaults: TranscribeOptions, info: EngineInfo) -> TranscribeOptions:
+    """Raises InvalidParameter, also for what the model cannot do."""
+    options = read_parameters(raw, defaults)
+    check_parameters(options, info)
+    return options
 
 
-async def _transcribe(
-    body: Spool | AudioReference,
-    wishes: TranscribeOptions,
-    entrance: ServiceHandle,
-    media: MediaPolicy,
-    *,
-    is_local_client: bool,
-) -> Transcript:
-    if isinstance(body, AudioReference):
-        async with entrance.receiving():
-            body = await open_reference(body.url, media, is_local_client=is_local_client)
-    with body:  # the route closes an upload as well, because this may be cancelled before it starts
-        return await collect(entrance.enter().transcribe(body, wishes))
+async def _receive(request: Request, handle: ServiceHandle, options: AppOptions) -> Spool | AudioReference:
+    """The body of the request; the caller closes the spool."""
+    content_type = request.headers.get("content-type", "")
+    async with request_scope(request.scope).running(), handle.upload_slot() as slot:
+        return await read_body(content_type, slot.measured(request.stream()), options.media.max_media_bytes)
+
+
+async def _fetch(reference: AudioReference, request: Request, handle: ServiceHandle, options: AppOptions) -> Spool:
+    is_local = is_local_client(request.scope)
+    async with handle.upload_slot():
+        return await open_reference(reference.url, options.media, is_local_client=is_local)
 
 
 def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict[str, str]:
@@ -103,9 +99,9 @@ def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict
         "x-model-id": _printable(info.model_id),
         "x-gpu-name": _printable(info.device_name),
     }
-    if transcript.is_truncated:
+    if transcript.end.is_truncated:
         headers["x-audio-truncated"] = "1"
-    if transcript.is_damaged:
+    if transcript.end.is_damaged:
         headers["x-audio-damaged"] = "1"
     if transcript.language is not None:
         headers["x-language"] = transcript.language

@@ -1,0 +1,70 @@
+"""Transcript events: what a transcription yields while it runs, and `fold`, which makes a whole `Transcript` of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from asr_api.transcript import AudioEnd, Segment, StageTimes, Transcript, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class PartialSegments:
+    """Segments that the next windows may still change; they replace the partial segments of the event before.
+
+    segments: absolute times, in order, later than every final segment so far; empty when nothing is pending any more
+    """
+
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSegments:
+    """The next segments of the transcript, which no later event changes.
+
+    segments: absolute times, in order; may be empty
+    audio_ms: the audio is transcribed up to here; text close to it may come with the next event
+    language: code of the window's language, if known
+    omitted:  text that the model wrote for audio without speech, absolute times
+    times:    of the window in each stage
+    """
+
+    segments: tuple[Segment, ...]
+    audio_ms: int
+    language: str | None = None
+    omitted: tuple[Segment, ...] = ()
+    times: StageTimes = StageTimes()
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptEnd:
+    """The last event, once.
+
+    audio_ms: length of the audio
+    language: code of the language with the most time of speech, if known
+    """
+
+    audio_ms: int
+    language: str | None = None
+    usage: Usage = Usage()
+    end: AudioEnd = AudioEnd()
+
+
+TranscriptEvent = PartialSegments | FinalSegments | TranscriptEnd
+
+
+async def fold(events: AsyncGenerator[TranscriptEvent, None]) -> Transcript:
+    """The whole transcript; closes the generator. Raises what the transcription raises."""
+    segments: list[Segment] = []
+    omitted: list[Segment] = []
+    end = TranscriptEnd(0)
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case FinalSegments():
+                    segments += event.segments
+                    omitted += event.omitted
+                case TranscriptEnd():
+                    end = event
+    return Transcript(tuple(segments), end.audio_ms, end.language, end.end, tuple(omitted), end.usage)

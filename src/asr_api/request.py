@@ -1,0 +1,61 @@
+"""Request scope: identity, model, priority, deadline and cancellation of one request, from the edge to its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from asr_api.errors import DeadlineExceeded
+
+
+@dataclass(slots=True, eq=False)
+class RequestScope:
+    """What travels with a request; made at the edge, where it may be cancelled at any time.
+
+    request_id: in the log, in the reply and on every job
+    client:     address of the peer as the edge sees it; empty for the command line
+    model:      id of the model; None is the default one
+    priority:   requests with a higher one go first in the queue
+    deadline_s: on the clock of time.monotonic; infinite when there is none
+    """
+
+    request_id: str = ""
+    client: str = ""
+    model: str | None = None
+    priority: int = 0
+    deadline_s: float = math.inf
+    _reason: BaseException | None = field(default=None, init=False)
+    _limit: asyncio.Timeout | None = field(default=None, init=False)
+
+    def cancel(self, reason: BaseException) -> None:
+        """Ends the body of `running`, which then raises `reason`; the first reason counts."""
+        self._reason = self._reason or reason
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(0)
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._reason is not None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Around work in the current task; not nested. Raises the reason of `cancel`, or DeadlineExceeded."""
+        loop = asyncio.get_running_loop()
+        is_limited = math.isfinite(self.deadline_s) or self.is_cancelled
+        left_s = 0.0 if self.is_cancelled else self.deadline_s - time.monotonic()
+        try:
+            async with asyncio.timeout_at(loop.time() + left_s if is_limited else None) as limit:
+                self._limit = limit
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._reason or DeadlineExceeded(
+                "The request passed its deadline before it was transcribed; send shorter audio, or allow more time."
+            ) from None
+        finally:
+            self._limit = None

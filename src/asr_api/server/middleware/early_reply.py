@@ -1,0 +1,60 @@
+"""Early reply middleware: when a reply comes before the body was read, the connection closes, after a moment.
+
+A refusal must not wait for an upload. But a client that is still sending would never see the reply if the connection
+closed at once, so what it sends is dropped for a moment first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LINGER_S = 2.0
+
+
+class EarlyReplyMiddleware:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(Headers(scope=scope), receive, send)
+        await self._app(scope, body.receive, body.send)
+
+
+class _Body:
+    """How much of the body of one request was read."""
+
+    def __init__(self, headers: Headers, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        self._is_read = not has_body
+        self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
+
+    async def receive(self) -> Message:
+        self._awaits_continue = False  # uvicorn tells the client to continue
+        message = await self._receive()
+        self._is_read = self._is_read or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._is_read:
+            MutableHeaders(scope=message)["connection"] = "close"
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and not self._is_read and not self._awaits_continue:
+            await self._send({**message, "more_body": True})  # all of the reply is out; only its end is held back
+            await self._drop_rest()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def _drop_rest(self) -> None:
+        deadline_s = time.perf_counter() + LINGER_S
+        while not self._is_read and (left_s := deadline_s - time.perf_counter()) > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await self.receive()
+            except TimeoutError:
+                return

@@ -1,0 +1,52 @@
+"""Request scope middleware: gives each request its `RequestScope`, counts it as open, and puts its id on the reply.
+
+Anything but HTTP is refused: no route asks for a WebSocket.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asr_api.request import RequestScope
+from asr_api.server.lifecycle import ServiceHandle
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+POLICY_VIOLATION = 1008  # WebSocket close code
+
+
+class RequestScopeMiddleware:
+    def __init__(self, app: ASGIApp, handle: ServiceHandle) -> None:
+        self._app = app
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        given_id = Headers(scope=scope).get("x-request-id", "")
+        request = RequestScope(
+            request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
+            client=(scope.get("client") or ("",))[0],
+        )
+        scope.setdefault("state", {})["request"] = request
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request.request_id
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        with self._handle.track(request):
+            await self._app(scope, receive, send_with_headers)
+
+
+def request_scope(scope: Scope) -> RequestScope:
+    """What this middleware has put into an ASGI scope."""
+    request: RequestScope = scope["state"]["request"]
+    return request
