@@ -350,8 +350,8 @@ async def test_a_listener_that_raises_restarts_the_engine(
 
         pid = engine.pid
         monkeypatch.setattr(listener, "on_finished", fail)
-        engine.admit([job(1, say([1])), job(2, say([2], mark=HANG))])
-        assert await listener.next_lost() == [2]
+        engine.admit([job(1, say([1]))])
+        assert await listener.next_lost() == [1]
         await listener.next_capacity()
         assert engine.pid != pid
         assert "a bug above" in caplog.text

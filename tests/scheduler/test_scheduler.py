@@ -382,8 +382,8 @@ async def test_a_request_closed_during_a_restart_leaves_nothing(service: Service
 async def test_draining_refuses_new_requests_and_waits_for_open_ones(service: ServiceHarness) -> None:
     with service.scheduler.open_queue(RequestScope()) as queue:
         results = service.submit(queue, say([7]))[0]
-        draining = asyncio.create_task(service.scheduler.drain())
-        await asyncio.sleep(0)
+        service.scheduler.refuse_new()
+        draining = asyncio.create_task(service.scheduler.wait_until_idle())
         with pytest.raises(ServerDraining):
             service.scheduler.check_ready()
         service.step()
