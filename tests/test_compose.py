@@ -13,7 +13,7 @@ import pytest
 
 from asr_api import compose
 from asr_api.audio import vad
-from asr_api.audio.sources.open_reference import LocalPaths
+from asr_api.audio.sources.policy import LocalPaths
 from asr_api.compose import default_options, engine_options, media_policy, open_transcriber
 from asr_api.errors import CheckpointError, SettingsError
 from asr_api.metrics import Metrics

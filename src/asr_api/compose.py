@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from asr_api.audio import vad
 from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
-from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.checkpoints.resolve import BUILTIN, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions

@@ -18,14 +18,9 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from asr_api.audio.sources.open_reference import (
-    LocalPaths,
-    MediaPolicy,
-    Spool,
-    names_link,
-    open_reference,
-    spool_chunks,
-)
+from asr_api.audio.sources.open_reference import names_link, open_reference
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
+from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.cli.files import STDIN, Output, Source, list_sources
 from asr_api.compose import default_options, in_background, media_policy, open_transcriber
 from asr_api.errors import AsrError, PathNotFound, StartupError
@@ -132,7 +127,7 @@ class _Desk:
 
     async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
         async with places:
-            with await self._open(source) as spool:
+            async with await self._open(source) as spool:
                 return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
 
     async def _open(self, source: Source) -> Spool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asr_api.audio.sources.open_reference import MediaPolicy
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.options import TranscribeOptions
 
 

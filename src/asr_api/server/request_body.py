@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from asr_api.audio.sources.open_reference import Spool, spool_chunks
+from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.errors import (
     EmptyBody,
     InvalidJson,

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from asr_api.audio.sources.open_reference import MediaPolicy, Spool, open_reference
+from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.policy import MediaPolicy
+from asr_api.audio.sources.spool import Spool
 from asr_api.engines.protocol import EngineInfo
 from asr_api.formats.json import asr_json
 from asr_api.options import TranscribeOptions
@@ -55,7 +57,7 @@ def asr_router(entrance: ServiceHandle, options: AppOptions) -> APIRouter:
             transcript = await entrance.run(journey, request.receive)
         finally:
             if isinstance(body, Spool):
-                body.close()
+                await body.aclose()
         ended_s = time.perf_counter()
         headers = _headers(transcript, entrance.enter().info, ended_s - started_s) | {
             "x-salad-machine-id": _printable(options.salad_machine_id),
@@ -88,7 +90,7 @@ async def _transcribe(
     if isinstance(body, AudioReference):
         async with entrance.receiving():
             body = await open_reference(body.url, media, is_local_client=is_local_client)
-    with body:  # the route closes an upload as well, because this may be cancelled before it starts
+    async with body:  # the route closes an upload as well, because this may be cancelled before it starts
         return await collect(entrance.enter().transcribe(body, wishes))
 
 
