@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from asr_api.audio.decoding.decoder import Decoder, PcmStream
+from asr_api.audio.decoding.decoder import Decoder
 from asr_api.audio.sources.spool import Spool
-from asr_api.audio.vad import only_speech
+from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.audio.window_cutter import Window, WindowCutter
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo
@@ -24,6 +24,7 @@ from asr_api.longform.stitch import Stitcher
 from asr_api.longform.transcription import LongForm, shifted
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
+from asr_api.pcm import PcmSource
 from asr_api.scheduler import RequestQueue, Scheduler
 from asr_api.transcript import Segment, Transcript, TranscriptPart
 
@@ -45,6 +46,7 @@ class Transcriber:
         self._engine = engine
         self._scheduler = scheduler
         self._decoder = decoder
+        self._voice_activity = VoiceActivityFilter()
         self._window_s = window_s
         self._stride_s = stride_s
 
@@ -56,26 +58,27 @@ class Transcriber:
         language, end_ms = options.language, 0
         with self._counted(), self._scheduler.open_queue() as queue:
             hearing = LongForm(self._scheduler, queue, options, self.metrics)
+            source: PcmSource = self._decoder.decode(spool)
             async with (
-                self._decoder.open(spool) as pcm,
-                aclosing(hearing.in_order(self._cut(pcm, queue, options))) as heard_windows,
+                self._voice_activity.only_speech(source) if options.vad else source as pcm,
+                aclosing(hearing.in_order(self._cut(pcm, queue))) as heard_windows,
             ):
                 async for window in heard_windows:
                     span, heard = window.span, window.transcript
                     segments, omitted = stitcher.push(span, heard), shifted(heard.omitted, span.start_ms)
                     language, end_ms = heard.language or language, span.end_ms
                     yield TranscriptPart(segments, end_ms - span.overlap_after_ms, language, omitted=omitted)
-                yield TranscriptPart(stitcher.finish(), end_ms, language, pcm.is_truncated, is_damaged=pcm.is_damaged)
+                yield TranscriptPart(
+                    stitcher.finish(), end_ms, language, pcm.end.is_truncated, is_damaged=pcm.end.is_damaged
+                )
 
-    async def _cut(
-        self, pcm: PcmStream, queue: RequestQueue, options: TranscribeOptions
-    ) -> AsyncGenerator[Window, None]:
+    async def _cut(self, pcm: PcmSource, queue: RequestQueue) -> AsyncGenerator[Window, None]:
         """Windows while decoding goes on; decoding pauses while the queue holds as many as it may."""
         window_s = min(self._window_s, self.info.window_s)
         cutter = WindowCutter(window_s, min(self._stride_s, window_s / 2))
         queue.unsubmitted_s = (pcm.duration_hint_ms or 0) / 1000
         decoded, started_s = self.metrics.stage_s.labels("decode"), time.monotonic()
-        async for block in only_speech(pcm) if options.vad else pcm:
+        async for block in pcm:
             for window in cutter.push(block):
                 decoded.observe(time.monotonic() - started_s)
                 await self._scheduler.acquire_window(queue)
@@ -108,6 +111,7 @@ class Transcriber:
         self._scheduler.stop()
         await self._engine.close()
         await self._decoder.aclose()
+        self._voice_activity.close()
 
     def check_ready(self) -> None:
         """Raises ModelLoading, EngineRestarting or ServerDraining."""
