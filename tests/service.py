@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import psutil
 
 from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import Spool
+from asr_api.audio.sources.spool import Spool
 from asr_api.engine_process.supervisor import EngineListener, EngineProcess, EngineState
 from asr_api.engines.protocol import EngineInfo, WindowJob
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
 from asr_api.scheduler import Scheduler
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import TranscriptPart
@@ -112,20 +111,29 @@ class FakeSpool:
             raise self.error
 
 
-@dataclass
-class FakePcmStream:
-    spool: FakeSpool
-    is_truncated: bool = False
-    is_damaged: bool = False
-    duration_hint_ms: int | None = field(init=False)
+class FakePcmSource:
+    def __init__(self, spool: FakeSpool, decoder: FakeDecoder) -> None:
+        self.duration_hint_ms: int | None = len(spool.pcm) * 1000 // SAMPLE_RATE_HZ
+        self.end = AudioEnd()
+        self._spool = spool
+        self._decoder = decoder
+        self._blocks = spool.blocks()
 
-    def __post_init__(self) -> None:
-        self.duration_hint_ms = len(self.spool.pcm) * 1000 // SAMPLE_RATE_HZ
+    async def __aenter__(self) -> FakePcmSource:
+        self._decoder.num_open += 1
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[Pcm]:
-        for block in self.spool.blocks():
-            yield block
-        self.is_truncated, self.is_damaged = self.spool.is_truncated, self.spool.is_damaged
+    async def __aexit__(self, *_: object) -> None:
+        self._decoder.num_open -= 1
+
+    def __aiter__(self) -> FakePcmSource:
+        return self
+
+    async def __anext__(self) -> Pcm:
+        for block in self._blocks:
+            return block
+        self.end = AudioEnd(self._spool.is_truncated, self._spool.is_damaged)
+        raise StopAsyncIteration
 
 
 class FakeDecoder:
@@ -134,13 +142,8 @@ class FakeDecoder:
     def __init__(self) -> None:
         self.num_open = 0
 
-    @contextlib.asynccontextmanager
-    async def open(self, spool: FakeSpool) -> AsyncIterator[FakePcmStream]:
-        self.num_open += 1
-        try:
-            yield FakePcmStream(spool)
-        finally:
-            self.num_open -= 1
+    def decode(self, spool: FakeSpool) -> FakePcmSource:
+        return FakePcmSource(spool, self)
 
     async def start(self) -> None: ...
 
