@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from asr_api.errors import PathNotFound, StartupError
+from asr_api.errors import CannotWrite, PathNotFound, StartupError
 from asr_api.formats import Format
 from asr_api.transcript import Transcript
 
