@@ -126,9 +126,8 @@ class _Desk:
     progress: _Progress
 
     async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
-        async with places:
-            async with await self._open(source) as spool:
-                return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
+        async with places, await self._open(source) as spool:
+            return await collect(self._watched(self.transcriber.transcribe(spool, self.options)))
 
     async def _open(self, source: Source) -> Spool:
         if source.place == STDIN:
