@@ -56,7 +56,7 @@ QUARANTINE = {
     "onnxruntime": {"engines/onnx"},
     "openvino": {"engines/onnx/openvino_encoder"},
     "tokenizers": {"engines/whisper/tokenizer"},
-    "huggingface_hub": {"engines/checkpoints/resolve"},
+    "huggingface_hub": {"engines/checkpoints/hub", "engines/checkpoints/download_failures"},
     "torch": {"engines/cuda", "engines/hf"},
     "transformers": {"engines/hf"},
     "triton": {"engines/cuda/kernels"},

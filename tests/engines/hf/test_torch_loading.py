@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from asr_api.engines.checkpoints.resolve import missing_files
+from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.loading import load_model
 from asr_api.errors import CheckpointError
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS, WAVES, write_wav2vec2

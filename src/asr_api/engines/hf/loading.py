@@ -23,7 +23,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_TDT_MAPPING_NAMES,
 )
 
-from asr_api.engines.whisper.config import read_json
+from asr_api.engines.checkpoints.json_file import read_json
 from asr_api.errors import CheckpointError
 from asr_api.pcm import SAMPLE_RATE_HZ
 
