@@ -1,4 +1,4 @@
-"""Chooses the engine for a checkpoint on this machine. Heavy libraries are imported only when their engine is chosen."""
+"""Chooses the engine for a checkpoint on this machine. Heavy libraries are imported only with their engine."""
 
 from __future__ import annotations
 
