@@ -34,7 +34,7 @@ class Hub:
     """One public repository, some/model.
 
     requested:  paths of all requests
-    agents:     what clients said about themselves
+    agents:     User-Agent headers of all requests
     breaks_off: True closes the connection in the middle of each file
     status:     200, or the error with which every request is answered
     """

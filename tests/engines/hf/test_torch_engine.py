@@ -160,7 +160,7 @@ def test_each_window_is_transcribed_in_its_own_language(folders: dict[str, Path]
 def test_a_language_without_an_adapter_is_refused_and_no_job_admitted(folders: dict[str, Path]) -> None:
     engine = open_engine(folders["mms"])
     jobs = [WindowJob(0, sound(1, 0), DecodeOptions()), WindowJob(1, sound(1, 1), DecodeOptions(language="fr"))]
-    with pytest.raises(InvalidParameter, match="language is fr, which this model does not know; it knows en, de"):
+    with pytest.raises(InvalidParameter, match="language is fr, which this model does not support; use one of en, de"):
         engine.admit(jobs)
     assert engine.free_slots == engine.info.n_slots
 

@@ -103,7 +103,6 @@ def disable_telemetry() -> None:
 def _snapshot(model_id: str, revision: str | None, cache_dir: Path, *, is_local: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    disable_telemetry()
     folder = snapshot_download(
         model_id,
         revision=revision,

@@ -73,14 +73,15 @@ class HfEngine:
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when the model has no adapter for the language of a job.
 
-        What `info` says that the model cannot do is refused before a job is made, and has no effect here.
+        Options that `info` rules out are refused before a job is made; they have no effect here.
         """
         check_jobs(jobs, self.free_slots, WINDOW_S)
         for job in jobs:
             language = self._language_of(job)
             if language is not None and language not in self._adapters:  # in `step` it would fail the whole batch
                 raise InvalidParameter(
-                    f"language is {language}, which this model does not know; it knows {', '.join(self._adapters)}."
+                    f"language is {language}, which this model does not support; "
+                    f"use one of {', '.join(self._adapters)}."
                 )
         self._waiting += jobs
 

@@ -1,6 +1,7 @@
 """Loads a checkpoint with transformers: model, feature extractor and tokenizer, or an error sentence.
 
-Only JSON, tokenizer files and safetensors are read: no pickle, no code of a checkpoint, no network.
+Only JSON, tokenizer files and safetensors are read: no pickle, no code of a checkpoint, no network. transformers reads
+the folder itself, so this engine serves no other file format.
 """
 
 from __future__ import annotations
