@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.open import open_checkpoint
+from asr_api.engines.checkpoints.safetensors import SafetensorsReader
 from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda import step_graphs as bursts
 from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_rows
@@ -213,7 +214,7 @@ def force_lengths(n_rows: int, shape: Shape) -> None:
 
 
 def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
-    config = read_whisper_config(folder)
+    config = read_whisper_config(open_checkpoint(folder))
     slots = 64 if DEVICE.type == "cuda" else 4
     force_lengths(4 * slots, shape)
     options = EngineOptions(
@@ -260,7 +261,9 @@ def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
 
 def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
     with torch.inference_mode():
-        encoder = Encoder(read_whisper_config(folder), Loader(Weights(folder), DEVICE, DTYPE))
+        encoder = Encoder(
+            read_whisper_config(open_checkpoint(folder)), Loader(SafetensorsReader(folder), DEVICE, DTYPE)
+        )
         batch, n_ctx, n_state = 11 if DEVICE.type == "cuda" else 1, shape.n_audio_ctx, shape.n_state
         log_mel = random(batch, shape.n_mels, 2 * n_ctx)
         flops = batch * shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)

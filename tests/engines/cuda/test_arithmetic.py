@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.decode_state import RowInit, open_rows
 from asr_api.engines.cuda.kv_cache import row_bytes, slot_bytes
@@ -39,7 +40,7 @@ def test_log_mel_is_that_of_the_processor(n_mels: int) -> None:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
-    return read_whisper_config(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL))
+    return read_whisper_config(open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL)))
 
 
 @pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
@@ -95,7 +96,7 @@ def test_a_row_stops_at_the_decoders_last_position(config: WhisperConfig) -> Non
 
 def test_slots_are_as_many_as_fit(tmp_path: Path) -> None:
     config = dataclasses.replace(
-        read_whisper_config(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))),
+        read_whisper_config(open_checkpoint(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1)))),
         n_state=1280, n_text_layer=32, n_audio_hidden=5120,
     )  # fmt: skip
     half = torch.float16

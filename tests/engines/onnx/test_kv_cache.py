@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.onnx.kv_cache import CrossCache, SelfCache
 from asr_api.engines.onnx.session import Array
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
@@ -11,7 +12,7 @@ from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
-    return read_whisper_config(write_checkpoint(tmp_path_factory.mktemp("caches"), SMALL))
+    return read_whisper_config(open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("caches"), SMALL)))
 
 
 def fill(cache: SelfCache | CrossCache, row: int, value: int) -> None:

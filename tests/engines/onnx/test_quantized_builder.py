@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.safetensors import SafetensorsReader
 from asr_api.engines.cpu import has_exact_byte_products
 from asr_api.engines.onnx.graph_builder import floats
 from asr_api.engines.onnx.quantized_builder import LIMIT, REDUCED_LIMIT, QuantizedBuilder
@@ -21,12 +21,12 @@ BIAS = RANDOM.randint(-4, 5, N_OUT).astype(np.float32)  # the same in 16 bits
 
 
 @pytest.fixture(params=["float32", "float16", "bfloat16"])
-def weights(request: pytest.FixtureRequest, tmp_path: Path) -> Weights:
+def weights(request: pytest.FixtureRequest, tmp_path: Path) -> SafetensorsReader:
     write_safetensors(tmp_path / "model.safetensors", {"layer.weight": WEIGHT, "layer.bias": BIAS}, request.param)
-    return Weights(tmp_path)
+    return SafetensorsReader(tmp_path)
 
 
-def multiply(x: np.ndarray, weights: Weights, limit: int = LIMIT) -> np.ndarray:
+def multiply(x: np.ndarray, weights: SafetensorsReader, limit: int = LIMIT) -> np.ndarray:
     build = QuantizedBuilder(weights, limit)
     build.add("Identity", build.linear("x", "layer", N_IN, N_OUT), result="y")
     graph = build.graph("one", [floats("x", "rows", N_IN)], [floats("y", "rows", N_OUT)])
@@ -46,7 +46,7 @@ SATURATES = pytest.mark.skipif(
     ("limit", "error"), [pytest.param(LIMIT, 0.015, marks=SATURATES), pytest.param(REDUCED_LIMIT, 0.025)]
 )
 def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
-    weights: Weights, limit: int, error: float
+    weights: SafetensorsReader, limit: int, error: float
 ) -> None:
     x = (RANDOM.standard_normal((7, N_IN)) * 10.0 ** np.arange(-3, 4)[:, None]).astype(np.float32)
     x[0] = 0
@@ -57,7 +57,7 @@ def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
         assert share < error * np.linalg.norm(true / np.linalg.norm(WEIGHT, axis=1)) + 1e-4
 
 
-def test_a_row_is_the_same_alone_and_beside_others(weights: Weights) -> None:
+def test_a_row_is_the_same_alone_and_beside_others(weights: SafetensorsReader) -> None:
     x = RANDOM.standard_normal((17, N_IN)).astype(np.float32)
     together = multiply(x, weights)
     for index in range(len(x)):

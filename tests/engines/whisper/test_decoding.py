@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr_api.engines.checkpoints.open import open_checkpoint
+from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import BeamSearchPass, Pass, TokenStepper
@@ -34,12 +36,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(folder: Path) -> WhisperConfig:
-    return read_whisper_config(folder)
+    return read_whisper_config(open_checkpoint(folder))
 
 
 @pytest.fixture(scope="module")
 def tokenizer(folder: Path) -> Tokenizer:
-    return Tokenizer(folder)
+    return Tokenizer(read_tokenizer_files(folder))
 
 
 @dataclasses.dataclass
@@ -132,7 +134,12 @@ def test_a_pass_ends_where_the_next_can_begin(
     folder: Path, said: list[int], num_taken: int, end_ms: int, resume_ms: int | None
 ) -> None:
     for beam_size in (1, 3):
-        desk = Desk(read_whisper_config(folder), Tokenizer(folder), max_new_tokens=6, beam_size=beam_size)
+        desk = Desk(
+            read_whisper_config(open_checkpoint(folder)),
+            Tokenizer(read_tokenizer_files(folder)),
+            max_new_tokens=6,
+            beam_size=beam_size,
+        )
         transcript, taken = desk.hear(said)
         assert taken == num_taken
         assert transcript.segments[-1].end_ms == end_ms

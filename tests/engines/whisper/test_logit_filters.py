@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory, log_sum_exp
 from asr_api.engines.whisper.sampling import Choice, greedy
@@ -19,7 +20,7 @@ BEGIN = NO_STAMPS + 1
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
-    return read_whisper_config(write_checkpoint(tmp_path_factory.mktemp("rules"), SMALL))
+    return read_whisper_config(open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("rules"), SMALL)))
 
 
 def plain_choice(logits: Sequence[float], said: Sequence[int], config: WhisperConfig) -> tuple[int, float]:

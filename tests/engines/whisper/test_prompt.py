@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr_api.engines.checkpoints.open import open_checkpoint
+from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.prompt import Prompter
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -26,18 +28,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(folder: Path) -> WhisperConfig:
-    return read_whisper_config(folder)
+    return read_whisper_config(open_checkpoint(folder))
 
 
 @pytest.fixture(scope="module")
 def prompter(folder: Path, config: WhisperConfig) -> Prompter:
-    return Prompter(config, Tokenizer(folder))
+    return Prompter(config, Tokenizer(read_tokenizer_files(folder)))
 
 
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> Prompter:
     folder = write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN)
-    return Prompter(read_whisper_config(folder), Tokenizer(folder))
+    return Prompter(read_whisper_config(open_checkpoint(folder)), Tokenizer(read_tokenizer_files(folder)))
 
 
 @pytest.mark.parametrize(
@@ -88,14 +90,14 @@ def test_the_five_likeliest_of_all_languages_are_told(prompter: Prompter) -> Non
 
 
 def test_a_fine_tuned_model_speaks_its_language_unless_asked(folder: Path, config: WhisperConfig) -> None:
-    prompter = Prompter(dataclasses.replace(config, language="hi"), Tokenizer(folder))
+    prompter = Prompter(dataclasses.replace(config, language="hi"), Tokenizer(read_tokenizer_files(folder)))
     assert prompter.prompt(DecodeOptions()).language == "hi"
     assert prompter.prompt(DecodeOptions(language="en")).language == "en"
     assert prompter.prompt(DecodeOptions(languages=("en", "de"))).language is None
 
 
 def test_earlier_text_comes_before_the_start_and_hotwords_before_it(prompter: Prompter, folder: Path) -> None:
-    encode = Tokenizer(folder).encode
+    encode = Tokenizer(read_tokenizer_files(folder)).encode
     previous = SMALL.special("startofprev")
     options = DecodeOptions(language="en", prompt="  so it goes ", hotwords="Vonnegut")
     head = prompter.prompt(options).head
@@ -105,7 +107,7 @@ def test_earlier_text_comes_before_the_start_and_hotwords_before_it(prompter: Pr
 
 
 def test_of_a_long_prompt_the_end_counts_and_hotwords_stay(prompter: Prompter, folder: Path) -> None:
-    encode = Tokenizer(folder).encode
+    encode = Tokenizer(read_tokenizer_files(folder)).encode
     text = " ".join(map(str, range(100)))
     head = prompter.prompt(DecodeOptions(language="en", prompt=text)).head
     assert head[1:-1] == tuple(encode(f" {text}")[-ROOM:])
@@ -158,4 +160,4 @@ def test_an_english_only_model_refuses_other_wishes(english: Prompter, options: 
 
 def test_another_models_tokenizer_is_refused(config: WhisperConfig, folder: Path) -> None:
     with pytest.raises(CheckpointError, match="do not fit its vocabulary of 300"):
-        Prompter(dataclasses.replace(config, n_vocab=300), Tokenizer(folder))
+        Prompter(dataclasses.replace(config, n_vocab=300), Tokenizer(read_tokenizer_files(folder)))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.whisper.alignment import Floats
 from asr_api.engines.whisper.timestamps import TokenSpan
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -25,7 +26,7 @@ FIRST_ROW = 3  # behind start, language and task
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     write_tokenizer_json(folder, SMALL)
-    return Tokenizer(folder)
+    return Tokenizer(read_tokenizer_files(folder))
 
 
 def spell(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

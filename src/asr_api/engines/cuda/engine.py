@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.cuda.decode_state import open_rows
 from asr_api.engines.cuda.device import Device, choose_device
@@ -54,8 +54,9 @@ class CudaEngine:
 
         Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
         """
-        self._spec = config = read_whisper_config(options.checkpoint)
-        self._tokenizer = tokenizer = Tokenizer(options.checkpoint)
+        checkpoint = open_checkpoint(options.checkpoint)
+        self._spec = config = read_whisper_config(checkpoint)
+        self._tokenizer = tokenizer = Tokenizer(checkpoint.tokenizer)
         self._prompter = Prompter(config, tokenizer)
         self._finisher = TranscriptBuilder(tokenizer)
         self._machine = machine = choose_device(
@@ -69,7 +70,7 @@ class CudaEngine:
         self._stream = machine.new_stream(is_urgent=True)
         self._is_broken = False
         with self._working():
-            load = Loader(Weights(options.checkpoint), machine.device, machine.dtype)
+            load = Loader(checkpoint.tensors, machine.device, machine.dtype)
             decoder = Decoder(config, load)
             encoder, projection = Encoder(config, load), CrossProjection(config, load)
             machine.settle()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.checkpoint import TensorReader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ class Norm:
 class Loader:
     """Parts by the names that the checkpoint has for them."""
 
-    def __init__(self, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, weights: TensorReader, device: torch.device, dtype: torch.dtype) -> None:
         self._weights = weights
         self._device = device
         self._dtype = dtype

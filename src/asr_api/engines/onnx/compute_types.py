@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.checkpoint import TensorReader
 from asr_api.engines.cpu import has_bfloat16_products, has_exact_byte_products
 from asr_api.engines.onnx import openvino_encoder as bfloat16
 from asr_api.engines.onnx.encoder_graph import Encoder, OnnxEncoder
@@ -24,13 +24,13 @@ def chosen_type(wanted: ComputeType) -> ComputeType:
     return wanted
 
 
-def builder(weights: Weights, compute_type: ComputeType) -> Builder:
+def builder(weights: TensorReader, compute_type: ComputeType) -> Builder:
     if compute_type == "float32":
         return Builder(weights)
     return QuantizedBuilder(weights, LIMIT if has_exact_byte_products() else REDUCED_LIMIT)
 
 
-def encoder(config: WhisperConfig, weights: Weights, compute_type: ComputeType, num_threads: int) -> Encoder:
+def encoder(config: WhisperConfig, weights: TensorReader, compute_type: ComputeType, num_threads: int) -> Encoder:
     if compute_type == "int8_bfloat16":
         return bfloat16.OpenVinoEncoder(config, weights, num_threads)
     return OnnxEncoder(config, builder(weights, compute_type), num_threads)

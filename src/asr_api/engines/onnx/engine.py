@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.compute_types import builder, chosen_type, encoder, notes
@@ -50,10 +50,11 @@ class OnnxEngine:
         """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, and SettingsError when
         this machine can't compute as it is told to.
         """
-        self._spec = config = read_whisper_config(options.checkpoint)
-        self._tokenizer = Tokenizer(options.checkpoint)
+        checkpoint = open_checkpoint(options.checkpoint)
+        self._spec = config = read_whisper_config(checkpoint)
+        self._tokenizer = Tokenizer(checkpoint.tokenizer)
         self._prompter = Prompter(config, self._tokenizer)
-        weights = Weights(options.checkpoint)
+        weights = checkpoint.tensors
         num_threads = options.num_threads or usable_cores()
         compute_type = chosen_type(options.compute_type)
         self._encoder = encoder(config, weights, compute_type, num_threads)

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from asr_api.engines.checkpoints.safetensors import Stored, StoredTensor, Weights
+from asr_api.engines.checkpoints.checkpoint import StoredTensor, StoredValues, TensorReader
 
 OPSET = 20  # the first with Gelu
 FUSED = "com.microsoft"  # ONNX Runtime's own operators
@@ -30,7 +30,7 @@ class NamedWeight:
 
     name: str
     onnx_type: int
-    values: Stored | NDArray[np.int8]
+    values: StoredValues | NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class Graph:
 class Builder:
     """Nodes, constants and named weights of one graph; each call returns the name of its result."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: TensorReader) -> None:
         self._checkpoint = weights
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, NamedWeight] = {}

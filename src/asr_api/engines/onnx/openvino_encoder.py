@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.checkpoint import TensorReader
 from asr_api.engines.onnx.graph_builder import EPSILON
 from asr_api.engines.onnx.quantized_builder import LIMIT, TINY
 from asr_api.engines.onnx.session import Array, Floats
@@ -34,7 +34,7 @@ def is_installed() -> bool:
 class OpenVinoEncoder:
     """Implements `asr_api.engines.onnx.encoder_graph.Encoder` for caches in 8 bits."""
 
-    def __init__(self, config: WhisperConfig, weights: Weights, num_threads: int) -> None:
+    def __init__(self, config: WhisperConfig, weights: TensorReader, num_threads: int) -> None:
         """Raises CheckpointError when a tensor is missing, of other dimensions or holds what is no number."""
         openvino = _load()
         self._wrap = openvino.Tensor
@@ -61,7 +61,7 @@ class OpenVinoEncoder:
 class _Graph:
     """The encoder's layers in OpenVINO's operators; a node in, a node out. Hidden states: (1, n_ctx, n_state)"""
 
-    def __init__(self, config: WhisperConfig, weights: Weights) -> None:
+    def __init__(self, config: WhisperConfig, weights: TensorReader) -> None:
         self._openvino = _load()
         self._op = self._openvino.opset13
         self._spec = config

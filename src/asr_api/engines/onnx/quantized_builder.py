@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import TensorProto
 
-from asr_api.engines.checkpoints.safetensors import StoredTensor, Weights
+from asr_api.engines.checkpoints.checkpoint import StoredTensor, TensorReader
 from asr_api.engines.onnx.graph_builder import FUSED, Builder, NamedWeight
 
 LIMIT = 127
@@ -21,7 +21,7 @@ TINY = 1e-12  # of a scale, which must not be 0
 class QuantizedBuilder(Builder):
     """limit: of the magnitude of a weight, LIMIT or REDUCED_LIMIT"""
 
-    def __init__(self, weights: Weights, limit: int) -> None:
+    def __init__(self, weights: TensorReader, limit: int) -> None:
         super().__init__(weights)
         self._limit = limit
         self._lowest: dict[str, str] = {}  # activation → the magnitude of its most negative value, where it is known

@@ -6,11 +6,10 @@ In goes a checkpoint folder, out comes a WhisperConfig. Knows nothing about tens
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from asr_api.engines.checkpoints.checkpoint import Checkpoint
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.text.languages import language_code
 
@@ -65,12 +64,12 @@ class WhisperConfig:
         return self.n_audio_ctx * POSITION_MS / 1000
 
 
-def read_whisper_config(folder: Path) -> WhisperConfig:
-    """Raises CheckpointError when the folder holds no Whisper model, or one whose parts we cannot build."""
-    config_json = read_json(folder / "config.json")
-    if config_json.get("model_type") != "whisper":
+def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
+    """Raises CheckpointError when the checkpoint is not a Whisper model, or is one whose parts cannot be built."""
+    config_json, generation_config = checkpoint.config, checkpoint.generation_config
+    if checkpoint.model_type != "whisper":
         raise CheckpointError(
-            f"The checkpoint is of type {config_json.get('model_type')!r}, and this engine reads only Whisper models; "
+            f"The checkpoint is of type {checkpoint.model_type!r}, and this engine reads only Whisper models; "
             "choose a Whisper checkpoint as MODEL_ID."
         )
     if config_json.get("activation_function", "gelu") != "gelu":
@@ -78,8 +77,6 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
             f"The checkpoint wants the activation {config_json['activation_function']!r}, and this engine has only gelu; "
             "choose another checkpoint as MODEL_ID."
         )
-    path = folder / "generation_config.json"
-    generation_config = read_json(path) if path.is_file() else {}
     n_vocab = _read(config_json, "vocab_size", int)
     return WhisperConfig(
         n_mels=_read(config_json, "num_mel_bins", int),
@@ -101,19 +98,6 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
         max_initial_timestamp=_read(generation_config, "max_initial_timestamp_index", int, MAX_INITIAL_TIMESTAMP),
         alignment_heads=_read_alignment_heads(generation_config, config_json),
     )
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object from a checkpoint; raises CheckpointError when it cannot be read as one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"The checkpoint's {path.name} cannot be read as JSON; fetch the checkpoint again."
-        ) from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"The checkpoint's {path.name} is no JSON object; fetch the checkpoint again.")
-    return value
 
 
 def _read(config_json: dict[str, object], key: str, kind: type[T], default: T | None = None) -> T:
