@@ -1,6 +1,6 @@
-"""The languages Whisper knows: code and English name, and the other names people write for them.
+"""Whisper's languages: codes, English names and aliases, and the code for a name that a user wrote.
 
-In goes what a user wrote, out comes a code such as "en". Knows nothing about which of them a checkpoint has.
+A checkpoint may support only some of them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ ALIASES = {
 }  # fmt: skip
 
 
-def language_code(wish: str) -> str:
-    """The code for what a user wrote: "en", "EN", "en-US", "English".
+def language_code(text: str) -> str:
+    """The code of a language written as "en", "EN", "en-US" or "English".
 
-    Raises InvalidParameter when no language is called that.
+    Raises InvalidParameter for an unknown language.
     """
-    name = wish.strip().lower().replace("_", "-")
+    name = text.strip().lower().replace("_", "-")
     for candidate in (name, name.partition("-")[0]):
         if candidate in LANGUAGES:
             return candidate
@@ -49,6 +49,4 @@ def language_code(wish: str) -> str:
         for code, english_name in LANGUAGES.items():
             if candidate == english_name:
                 return code
-    raise InvalidParameter(
-        f"language is {wish[:40]!r}, which is no language this server knows; use a code such as en, or an English name."
-    )
+    raise InvalidParameter(f"Unknown language {text[:40]!r}; use a code such as en or an English name.")

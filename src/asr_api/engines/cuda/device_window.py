@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.whisper.decoding import Pass
-from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 
 
@@ -30,8 +30,8 @@ class DeviceWindow:
     start: HostCopy | None = None
     index: int = 0
 
-    def read_start(self, prompter: Prompter) -> None:
+    def read_start(self, prompts: PromptBuilder) -> None:
         """Takes in what the first answer tells; waits for it."""
         if self.start is not None:
-            self.slot.no_speech_probability = prompter.no_speech_probability(self.start.wait()[self.index])
+            self.slot.no_speech_probability = prompts.no_speech_probability(self.start.wait()[self.index])
             self.start = None

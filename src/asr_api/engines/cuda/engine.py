@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -32,11 +32,13 @@ from asr_api.engines.cuda.reference_ops import filter_tables
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.cuda.word_timestamps import Ending, WordTimestamps
 from asr_api.engines.protocol import EngineInfo, EngineOptions, FinishedJob, WindowJob, check_jobs
+from asr_api.engines.whisper.capabilities import with_capabilities
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import Limits, TokenStepper
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
+from asr_api.engines.whisper.prompt import PromptBuilder
+from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.tokenizer import Tokenizer
+from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ
@@ -49,15 +51,24 @@ logger = logging.getLogger(__name__)
 class CudaEngine:
     """Implements `asr_api.engines.protocol.Engine`."""
 
-    def __init__(self, options: EngineOptions, *, device: str = "", dtype: torch.dtype | None = None) -> None:
-        """device, dtype: the first graphics card and float16 by default; a processor computes in float32
+    def __init__(
+        self,
+        options: EngineOptions,
+        new_transcript_builder: Callable[[Tokenizer], TranscriptBuilder] = TranscriptBuilder,
+        *,
+        device: str = "",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """new_transcript_builder: another one may also record how a window was decoded
+
+        device, dtype: the first graphics card and float16 by default; a processor computes in float32
 
         Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
         """
         self._spec = config = read_whisper_config(options.checkpoint)
         self._tokenizer = tokenizer = Tokenizer(options.checkpoint)
-        self._prompter = Prompter(config, tokenizer)
-        self._finisher = TranscriptBuilder(tokenizer)
+        self._prompts = PromptBuilder(config, tokenizer)
+        self._finisher = new_transcript_builder(tokenizer)
         self._machine = machine = choose_device(
             wants_flash=options.flash_attention_2,
             d_head=config.n_state // config.n_audio_head,
@@ -79,29 +90,29 @@ class CudaEngine:
             rules = filter_tables(config, tokenizer.end, tokenizer.no_timestamps, machine.device)
             self._bursts = StepGraphs(decoder, caches, rows, rules)
             machine.settle()  # the weights are there before another stream uses them
-        self._reader = Prefill(decoder, caches, machine, self._prompter)
+        self._reader = Prefill(decoder, caches, machine, self._prompts)
         limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, options.max_new_tokens)
         beams = TokenStepper(config, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
         style = Style(limits, options.beam_size, beams)
         self._writer = Generator(decoder, caches, rows, machine, self._bursts, style)
         self._free_places = list(range(sizes.n_slots))
-        self._waiting: deque[WindowJob] = deque()
+        self._waiting: deque[Slot] = deque()
         self._heard: list[DeviceWindow] = []  # or being heard: their prompts are still to be read
         self._read: list[DeviceWindow] = []  # between two passes
-        self._endings = WordTimestamps(self._reader, self._prompter, tokenizer)
+        self._endings = WordTimestamps(self._reader, self._prompts, tokenizer)
         self._windows: dict[
             int, DeviceWindow
         ] = {}  # by job: all that were ever given to the ear, until they are finished
-        self._info = EngineInfo(
+        info = EngineInfo(
             model_id=options.model_id,
             engine="cuda",
             device_name=machine.name,
             window_s=config.window_s,
             n_slots=sizes.n_slots,
-            languages=self._prompter.languages,
             compute_type=str(machine.dtype).removeprefix("torch."),
             notes=(*machine.notes, *_notes(options, sizes), *_kernel_notes(machine)),
         )
+        self._info = with_capabilities(info, config, tokenizer)
 
     @property
     def info(self) -> EngineInfo:
@@ -114,9 +125,7 @@ class CudaEngine:
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
-        for job in jobs:
-            self._prompter.prompt(job.options)
-        self._waiting += jobs
+        self._waiting += [Slot(job, self._prompts.build(job.options)) for job in jobs]
 
     def step(self) -> list[FinishedJob]:
         """Hears the next windows and writes the others; waits only for the burst before the one it begins."""
@@ -132,7 +141,7 @@ class CudaEngine:
         """Raises RuntimeError when the device is lost, so that nobody takes this process for a working one."""
         if self._is_broken:
             raise RuntimeError("the GPU is lost to this process, which has to end")
-        self._waiting = deque(job for job in self._waiting if job.job_id not in job_ids)
+        self._waiting = deque(slot for slot in self._waiting if slot.job.job_id not in job_ids)
         for job_id in job_ids:
             if job_id in self._windows:
                 self._leave(self._windows[job_id])
@@ -179,12 +188,11 @@ class CudaEngine:
         """Gives the next windows to the ear, once it has heard the last ones."""
         if not self._waiting or not self._ear.is_done:
             return
-        jobs = [self._waiting[index] for index in range(min(len(self._waiting), len(self._free_places)))]
-        places = self._free_places[: len(jobs)]
-        for job in jobs[: self._ear.hear([job.pcm for job in jobs], places)]:
+        slots = [self._waiting[index] for index in range(min(len(self._waiting), len(self._free_places)))]
+        places = self._free_places[: len(slots)]
+        for slot in slots[: self._ear.hear([slot.job.pcm for slot in slots], places)]:
             self._waiting.popleft()
-            slot = Slot(job, self._prompter.prompt(job.options))
-            self._windows[job.job_id] = window = DeviceWindow(slot, self._free_places.pop(0))
+            self._windows[slot.job.job_id] = window = DeviceWindow(slot, self._free_places.pop(0))
             self._heard.append(window)
 
     def _read_prompts(self) -> None:
@@ -202,12 +210,12 @@ class CudaEngine:
         """What became of windows whose pass is done: finished, or to be tried again."""
         finished = [self._finish(ending) for ending in self._endings.take()]
         for window in self._writer.take_done():
-            window.read_start(self._prompter)
-            attempt = self._finisher.settle(window.slot, window.one.candidates if window.one else [])
+            window.read_start(self._prompts)
+            attempt = self._finisher.assess_candidates(window.slot, window.one.candidates if window.one else [])
             if attempt is None:
                 self._read.append(window)
-            elif window.slot.job.options.words and (spans := self._finisher.spans(window.slot, attempt)):
-                self._endings.begin(window, attempt, spans)
+            elif window.slot.job.options.words and (segments := self._finisher.segments(window.slot, attempt)):
+                self._endings.begin(window, attempt, segments)
             else:
                 finished.append(self._finish(Ending(window, attempt)))
         return finished

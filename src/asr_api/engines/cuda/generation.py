@@ -86,7 +86,7 @@ class Generator:
         window.rows += [heapq.heappop(self._free) for _ in range(num - 1)]
         if num > 1:
             self._caches.copy_text(window.rows[0], self._moved(window.rows[1:]), num_read)
-        window.one = self._style.beams.open(slot) if is_beams else self._open_rows(window)
+        window.one = self._style.beams.start(slot) if is_beams else self._open_rows(window)
         window.num_taken = 0
         self._writing.append(window)
         return True
@@ -140,7 +140,7 @@ class Generator:
         one = SamplingPass(slot, self._style.limits)
         n_text_ctx = self._rows.uniforms.shape[1]
         is_sampled = slot.temperature > 0
-        uniforms = np.array([one.roll() for _ in range(n_text_ctx)]).T if is_sampled else None
+        uniforms = np.array([one.draw_uniforms() for _ in range(n_text_ctx)]).T if is_sampled else None
         for index, row in enumerate(window.rows):
             own = None if uniforms is None else uniforms[index]
             position = len(prompt) - 1
@@ -162,7 +162,7 @@ class Generator:
             for step_tokens, step_logprobs in zip(tokens, logprobs, strict=True):
                 if one.is_done:
                     break
-                one.take(step_tokens, step_logprobs)
+                one.append_tokens(step_tokens, step_logprobs)
             window.num_taken = upto
 
     def _write_beams(self) -> None:
@@ -176,7 +176,7 @@ class Generator:
                 return
             rows = [row for window, _ in beams for row in window.rows]
             logits = self._beam_logits(beams, rows)
-            self._style.beams.write([one for _, one in beams], logits)
+            self._style.beams.step([one for _, one in beams], logits)
             parents = [window.rows[parent] for window, one in beams for parent in one.parents.tolist()]
             if parents != rows:
                 num_tokens = max(max(one.positions) for _, one in beams)

@@ -18,9 +18,8 @@ from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.kv_cache import Caches
 from asr_api.engines.cuda.layers import Linear, Loader, Norm
-from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.config import LAYER_NORM_EPSILON, WhisperConfig
 
-EPSILON = 1e-5  # of every layer norm
 MAX_PROJECTED_BYTES = 256 * 2**20  # what cross keys and values may take on their way to the slots
 
 
@@ -225,7 +224,7 @@ def in_heads(x: Tensor, num_parts: int, n_head: int) -> Tensor:
 
 
 def normalised(x: Tensor, norm: Norm) -> Tensor:
-    return functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, EPSILON)
+    return functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, LAYER_NORM_EPSILON)
 
 
 def added(x: Tensor, delta: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,8 @@ from asr_api.engines.cuda.device import Device, HostCopy
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import Caches
 from asr_api.engines.cuda.model import Decoder
-from asr_api.engines.whisper.logit_filters import Floats
-from asr_api.engines.whisper.prompt import FedText, Prompter
+from asr_api.engines.whisper.arrays import Floats
+from asr_api.engines.whisper.prompt import AlignmentText, PromptBuilder
 
 READ_TOGETHER = 16  # windows: what they heard is gathered for each layer
 
@@ -43,11 +43,11 @@ class _Part:
 
 
 class Prefill:
-    def __init__(self, decoder: Decoder, caches: Caches, machine: Device, prompter: Prompter) -> None:
+    def __init__(self, decoder: Decoder, caches: Caches, machine: Device, prompts: PromptBuilder) -> None:
         self._decoder = decoder
         self._caches = caches
         self._machine = machine
-        self._prompter = prompter
+        self._prompts = prompts
 
     def read(self, windows: Sequence[DeviceWindow]) -> None:
         """All but the last token of their prompts. Waits for the device only where a language is to be detected."""
@@ -71,8 +71,8 @@ class Prefill:
         for group, start in zip(groups, starts, strict=True):
             for part, logits in zip(group, start.wait(), strict=True):
                 slot = part.window.slot
-                slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
-                slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
+                slot.guesses = self._prompts.guesses(logits, slot.prompt.languages)
+                slot.prompt = self._prompts.with_language(slot.prompt, slot.guesses, slot.job.options)
 
     def first_logits(self, window: DeviceWindow) -> Floats:
         """What follows the whole prompt, (n_vocab,); its last token is read, too."""
@@ -81,7 +81,7 @@ class Prefill:
         logits: Floats = HostCopy(self._decoder.logits(hidden[0, -1]).float()).wait().copy()
         return logits
 
-    def attention(self, window: DeviceWindow, fed: FedText) -> HostCopy:
+    def attention(self, window: DeviceWindow, fed: AlignmentText) -> HostCopy:
         """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx)."""
         return HostCopy(self._decoder.attention(self._moved(fed.tokens), window.place, self._caches))
 

@@ -1,7 +1,7 @@
 """Attention of a step, its layer norms and the choice of tokens, in plain torch: for processors, and to compare with.
 
 In go tensors, out come tensors, or state updated in place, always of the same shapes and without asking the host
-anything, so that a CUDA graph can hold it. The choice equals engines/whisper/rules.py and sampling.py.
+anything, so that a CUDA graph can hold it. The choice equals engines/whisper/logit_filters.py and sampling.py.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_api.engines.cuda.decode_state import DecodeState
-from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.config import LAYER_NORM_EPSILON, WhisperConfig
 
-EPSILON = 1e-5  # of every layer norm
 NEVER = float("-inf")
 
 
@@ -28,7 +27,7 @@ def add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) ->
     total = x + residual
     if total.dtype == torch.float16:
         total = total.clamp(torch.finfo(total.dtype).min, torch.finfo(total.dtype).max)
-    return total, functional.layer_norm(total, total.shape[-1:], weight, bias, EPSILON)
+    return total, functional.layer_norm(total, total.shape[-1:], weight, bias, LAYER_NORM_EPSILON)
 
 
 def self_attention(

@@ -12,11 +12,10 @@ from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.whisper.fallback import Attempt
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.timestamps import TokenSpan
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
-from asr_api.transcript import Word
+from asr_api.transcript import Segment, Word
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +29,11 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Looked:
-    """first: token of the text that was fed for it with which the spans begin; looks: see Prefill.attention"""
+    """first: token of the text that was fed for it with which the segments begin; looks: see Prefill.attention"""
 
     window: DeviceWindow
     attempt: Attempt
-    spans: Sequence[TokenSpan]
+    segments: Sequence[Segment]
     first: int
     looks: HostCopy
 
@@ -42,14 +41,15 @@ class _Looked:
 class WordTimestamps:
     """The windows of one engine that wait for their words."""
 
-    def __init__(self, reader: Prefill, prompter: Prompter, tokenizer: Tokenizer) -> None:
-        self._reader, self._prompter, self._tokenizer = reader, prompter, tokenizer
+    def __init__(self, reader: Prefill, prompts: PromptBuilder, tokenizer: Tokenizer) -> None:
+        self._reader, self._prompts, self._tokenizer = reader, prompts, tokenizer
         self._waiting: list[_Looked] = []
 
-    def begin(self, window: DeviceWindow, attempt: Attempt, spans: Sequence[TokenSpan]) -> None:
+    def begin(self, window: DeviceWindow, attempt: Attempt, segments: Sequence[Segment]) -> None:
         """Asks the device where the window's words were heard."""
-        fed = self._prompter.fed_text(window.slot.prompt, [token for span in spans for token in span.tokens])
-        self._waiting.append(_Looked(window, attempt, spans, fed.first, self._reader.attention(window, fed)))
+        tokens = [token for segment in segments for token in segment.tokens]
+        fed = self._prompts.alignment_text(window.slot.prompt, tokens)
+        self._waiting.append(_Looked(window, attempt, segments, fed.first_row, self._reader.attention(window, fed)))
 
     def take(self) -> list[Ending]:
         """All that wait, with their words."""
@@ -61,4 +61,4 @@ class WordTimestamps:
         self._waiting = [each for each in self._waiting if each.window is not window]
 
     def _words(self, each: _Looked) -> tuple[tuple[Word, ...], ...]:
-        return timed_words(each.spans, each.looks.wait(), each.first, self._tokenizer, each.window.slot.audio_ms)
+        return timed_words(each.segments, each.looks.wait(), each.first, self._tokenizer, each.window.slot.audio_ms)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.kernels.triton_language import jit, next_power_of_2, runs_kernels, tl
-from asr_api.engines.cuda.reference_ops import EPSILON
+from asr_api.engines.whisper.config import LAYER_NORM_EPSILON
 
 
 class _Tensors(NamedTuple):
@@ -57,7 +57,7 @@ def launch_add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Ten
     total, normed = torch.empty_like(x), torch.empty_like(x)
     n_state = x.shape[-1]
     tensors = _Tensors(x, residual, weight, bias, total, normed)
-    sizes = _Sizes(n_state, next_power_of_2(n_state), EPSILON, torch.finfo(x.dtype).max)
+    sizes = _Sizes(n_state, next_power_of_2(n_state), LAYER_NORM_EPSILON, torch.finfo(x.dtype).max)
     _add_layer_norm[(x.numel() // n_state,)](tensors, sizes, num_warps=4)
     return total, normed
 
