@@ -37,7 +37,7 @@ class TranscriptBuilder:
         """The segments of an attempt's final tokens, none of them blank, before silent ones are omitted."""
         candidate, tokenizer = attempt.candidate, self._tokenizer
         tokens, logprobs = candidate.tokens[: candidate.num_kept], candidate.logprobs[: candidate.num_kept]
-        # Other special tokens are no text, and neither are timestamps that a model samples without being asked for them.
+        # Other special tokens are no text, and neither are timestamps that a model samples unasked.
         first_timestamp = tokenizer.timestamp_begin if slot.has_timestamps else math.inf
         kept = [index for index, token in enumerate(tokens) if token < tokenizer.end or token >= first_timestamp]
         return segments_of(
