@@ -23,7 +23,7 @@ from asr_api.scheduler import Scheduler
 from asr_api.transcriber import collect
 from asr_api.transcript import Transcript, TranscriptPart
 from tests.engine_factories import scripted
-from tests.engines.scripted import HANG, MARKS, Script, say
+from tests.engines.scripted import HANG, MARKS, Script, number_pcm
 from tests.service import FakeDecoder, FakeSpool, InProcessEngine, num_open_things, reading, transcribed, transcriber_of
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ def text_of(numbers: range) -> str:
 async def test_a_long_source_is_told_completely_in_order_and_on_time() -> None:
     numbers = range(1, 201)
     async with running() as service:
-        parts = [part async for part in service.parts(say(numbers))]
+        parts = [part async for part in service.parts(number_pcm(numbers))]
         segments = [segment for part in parts for segment in part.segments]
         assert [segment.text for segment in segments] == [f" {number}" for number in numbers]
         assert [segment.start_ms for segment in segments] == [1000 * n for n in range(200)]
@@ -115,14 +115,14 @@ async def test_a_long_source_is_told_completely_in_order_and_on_time() -> None:
 async def test_the_words_survive_where_no_pause_allows_a_cut() -> None:
     numbers = range(1, 241)
     async with running() as service:
-        pcm = say(numbers, word_s=0.44, pause_s=0.06)  # shorter than anything that counts as a pause
+        pcm = number_pcm(numbers, word_s=0.44, pause_s=0.06)  # shorter than anything that counts as a pause
         transcript = await collect(service.parts(pcm))
         assert transcript.text == text_of(numbers)
 
 
 async def test_requests_side_by_side_share_batches_and_keep_their_words() -> None:
     async with running(Script(n_slots=4, step_s=0.005)) as service:
-        sources = {first: say(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
+        sources = {first: number_pcm(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
         texts = await asyncio.gather(*(service.text(pcm) for pcm in sources.values()))
         assert texts == [text_of(range(first, first + 45)) for first in sources]
         assert service.count("asr_shared_batches_total") > 0
@@ -131,7 +131,7 @@ async def test_requests_side_by_side_share_batches_and_keep_their_words() -> Non
 async def test_a_window_that_needs_more_tokens_is_resumed_until_nothing_is_missing() -> None:
     numbers = range(1, 71)
     async with running(Script(max_words=4)) as service:
-        transcript = await collect(service.parts(say(numbers)))
+        transcript = await collect(service.parts(number_pcm(numbers)))
         assert transcript.text == text_of(numbers)
         assert [segment.start_ms for segment in transcript.segments] == [1000 * n for n in range(70)]
         assert service.count("asr_windows_total") >= 70 / 4
@@ -140,11 +140,11 @@ async def test_a_window_that_needs_more_tokens_is_resumed_until_nothing_is_missi
 async def test_speech_after_the_last_word_is_heard_again() -> None:
     numbers = range(100, 170)
     async with running(Script(max_words=4, stops_silently=True)) as service:
-        transcript = await collect(service.parts(say(numbers)))
+        transcript = await collect(service.parts(number_pcm(numbers)))
         assert transcript.text == text_of(numbers)
         resumed = service.count("asr_resumed_windows_total")
         assert resumed > 0
-        await service.text(say([100], pause_s=20))
+        await service.text(number_pcm([100], pause_s=20))
         assert service.count("asr_resumed_windows_total") == resumed, "a pause is not speech"
 
 
@@ -158,16 +158,16 @@ async def test_silence_needs_no_engine() -> None:
 
 async def test_the_language_is_passed_on_and_reported() -> None:
     async with running() as service:
-        assert (await collect(service.parts(say([1]), language="de"))).language == "de"
-        assert (await collect(service.parts(say([1])))).language == "en"
+        assert (await collect(service.parts(number_pcm([1]), language="de"))).language == "de"
+        assert (await collect(service.parts(number_pcm([1])))).language == "en"
         with pytest.raises(InvalidParameter):
-            await collect(service.parts(say([1]), language="tlh"))
+            await collect(service.parts(number_pcm([1]), language="tlh"))
 
 
 @pytest.mark.parametrize("flaw", ["is_truncated", "is_damaged"])
 async def test_a_source_that_breaks_off_or_is_damaged_is_told_as_far_as_it_goes(flaw: str) -> None:
     async with running() as service:
-        spool = FakeSpool(say(range(1, 41)))
+        spool = FakeSpool(number_pcm(range(1, 41)))
         setattr(spool, flaw, True)
         parts = [part async for part in service.parts(spool)]
         assert [getattr(part, flaw) for part in parts] == [False] * (len(parts) - 1) + [True]
@@ -177,7 +177,7 @@ async def test_a_source_that_breaks_off_or_is_damaged_is_told_as_far_as_it_goes(
 
 async def test_a_decoding_error_comes_after_what_was_heard_before_it() -> None:
     async with running() as service:
-        spool = FakeSpool(say(range(1, 101)), error=InvalidAudio("broken"))
+        spool = FakeSpool(number_pcm(range(1, 101)), error=InvalidAudio("broken"))
         heard: list[str] = []
 
         async def listen() -> None:
@@ -194,7 +194,7 @@ async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding
     engine, metrics = InProcessEngine(Script(n_slots=2)), Metrics()
     decoder = FakeDecoder()
     transcriber = transcriber_of(engine, Scheduler(engine, metrics=metrics), decoder, metrics)
-    spool = FakeSpool(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
+    spool = FakeSpool(np.tile(number_pcm(range(1, 31)), 30))  # a quarter of an hour
     request = asyncio.create_task(collect(transcribed(transcriber, spool)))
     for num_windows in range(0, 20, 2):
         for _ in range(300):
@@ -211,7 +211,7 @@ async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding
 
 async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> None:
     async with running(Script(n_slots=4, step_s=0.01)) as service:
-        requests = [service.start(say(range(first, first + 90))) for first in (1, 101, 151, 201)]
+        requests = [service.start(number_pcm(range(first, first + 90))) for first in (1, 101, 151, 201)]
         for num_windows in (2, 6):
             await service.until("asr_windows_total", num_windows)
             assert service.engine.pid is not None
@@ -228,8 +228,8 @@ async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> 
 @pytest.mark.parametrize("mark", MARKS, ids=["crash", "hang", "exception", "early exception"])
 async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
     async with running(Script(n_slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
-        healthy = [service.start(say(range(first, first + 70))) for first in (1, 101, 201)]
-        poisoned = service.start(np.concatenate((say(range(1, 26)), say([66], mark=mark))))
+        healthy = [service.start(number_pcm(range(first, first + 70))) for first in (1, 101, 201)]
+        poisoned = service.start(np.concatenate((number_pcm(range(1, 26)), number_pcm([66], mark=mark))))
         with pytest.raises(RequestCrashedWorker):
             await asyncio.wait_for(poisoned, 20)
         texts = [transcript.text for transcript in await asyncio.wait_for(asyncio.gather(*healthy), 20)]
@@ -241,7 +241,7 @@ async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
 @pytest.mark.parametrize("num_parts", [0, 1, 3])
 async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int) -> None:
     async with running(Script(n_slots=2, step_s=0.005)) as service:
-        spool = FakeSpool(np.tile(say(range(1, 31)), 40))  # twenty minutes
+        spool = FakeSpool(np.tile(number_pcm(range(1, 31)), 40))  # twenty minutes
 
         async def listen() -> None:
             async with aclosing(service.parts(spool)) as parts:
@@ -263,21 +263,21 @@ async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int)
 
 async def test_a_full_house_refuses_at_once_and_lets_in_when_one_has_left() -> None:
     async with running(Script(n_slots=1, step_s=0.01, steps_per_window=20), max_requests=1) as service:
-        first = service.start(say([1]))
+        first = service.start(number_pcm([1]))
         await service.until("asr_busy_slots", 1)
         with pytest.raises(ServerOverloaded) as refused:
-            await service.text(say([2]))
+            await service.text(number_pcm([2]))
         assert refused.value.retry_after_s == 1
         with pytest.raises(ServerOverloaded):
             service.transcriber.check_capacity()
         assert (await first).text == " 1"
-        assert await service.text(say([3])) == " 3"
+        assert await service.text(number_pcm([3])) == " 3"
         assert service.outcomes() == {"completed": 2, "refused": 2}  # at the door, and behind it
 
 
 async def test_draining_finishes_the_open_requests_and_takes_no_new_ones() -> None:
     async with running(Script(step_s=0.01)) as service:
-        requests = [service.start(say(range(first, first + 50))) for first in (1, 101)]
+        requests = [service.start(number_pcm(range(first, first + 50))) for first in (1, 101)]
         await service.until("asr_busy_slots", 2)
         draining = asyncio.create_task(service.transcriber.drain())
         await asyncio.sleep(0)
@@ -290,7 +290,7 @@ async def test_draining_finishes_the_open_requests_and_takes_no_new_ones() -> No
 
 async def test_closing_ends_open_requests_with_an_explicit_error() -> None:
     async with running(Script(step_s=0.01, steps_per_window=1000)) as service:
-        request = service.start(say([1]))
+        request = service.start(number_pcm([1]))
         await service.until("asr_busy_slots", 1)
         service.scheduler.stop()
         with pytest.raises(ServerDraining):
@@ -309,7 +309,7 @@ async def test_in_chaos_every_request_is_accounted_for() -> None:
             first = random.randint(1, 150)
             numbers = range(first, first + random.randint(3, 80))
             error = InvalidAudio("broken") if kind == "broken" else None
-            spool = FakeSpool(say(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
+            spool = FakeSpool(number_pcm(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
             request = service.start(spool)
             if kind == "leaver":
                 await asyncio.sleep(random.random() / 4)

@@ -25,7 +25,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.scheduler import RequestQueue, Scheduler
 from asr_api.scheduler.fair_queue import RECENT_ARRIVAL_WINDOWS
 from asr_api.transcript import WindowTranscript
-from tests.engines.scripted import Script, say
+from tests.engines.scripted import Script, number_pcm
 from tests.service import FakeClock, InProcessEngine, reading
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ def words(heard: asyncio.Future[WindowTranscript]) -> str:
 
 
 async def test_windows_of_different_requests_share_a_batch_and_get_their_own_words(house: House) -> None:
-    heard = [house.submit(house.queue(), say([number]))[0] for number in (11, 22, 33)]
+    heard = [house.submit(house.queue(), number_pcm([number]))[0] for number in (11, 22, 33)]
     house.step()
     assert [words(future) for future in heard] == [" 11", " 22", " 33"]
     assert house.count("asr_shared_batches_total") == 2  # the first window entered alone
@@ -197,8 +197,8 @@ async def test_tiny_windows_are_not_free(house: House) -> None:
 async def test_leaving_a_lane_frees_its_queue_and_its_slots_at_once(house: House) -> None:
     stays = house.queue()
     with house.scheduler.open_queue() as leaves:
-        gone = house.submit(leaves, say([1]), num_windows=20)
-        waiting = house.submit(stays, say([2]))[0]
+        gone = house.submit(leaves, number_pcm([1]), num_windows=20)
+        waiting = house.submit(stays, number_pcm([2]))[0]
         assert house.engine.free_slots == 0
     assert all(future.cancelled() for future in gone)
     assert len(house.engine.inside) == 1  # the other request's window took a freed slot
@@ -211,7 +211,7 @@ async def test_leaving_a_lane_frees_its_queue_and_its_slots_at_once(house: House
 
 async def test_the_result_of_a_cancelled_window_is_ignored(house: House) -> None:
     with house.scheduler.open_queue() as queue:
-        house.submit(queue, say([1]))
+        house.submit(queue, number_pcm([1]))
         inside = dict(house.engine.inside)
     house.engine.engine.admit(list(inside.values()))  # as if the cancellation came too late
     house.engine.inside |= inside
@@ -332,12 +332,12 @@ async def test_shares_shrink_and_grow_with_the_number_of_requests(house: House) 
 
 
 async def test_a_death_costs_the_innocent_only_time(house: House) -> None:
-    heard = [house.submit(house.queue(), say([number]))[0] for number in range(1, 7)]
+    heard = [house.submit(house.queue(), number_pcm([number]))[0] for number in range(1, 7)]
     house.engine.die()
     assert house.engine.free_slots == 0
     with pytest.raises(EngineRestarting):
         house.scheduler.check_capacity()
-    late = house.submit(house.queue(), say([7]))[0]  # was let in before the engine died
+    late = house.submit(house.queue(), number_pcm([7]))[0]  # was let in before the engine died
     house.engine.come_back()
     assert len(house.engine.inside) == 4  # those it lost go first
     house.step()
@@ -348,7 +348,7 @@ async def test_a_death_costs_the_innocent_only_time(house: House) -> None:
 async def test_the_window_that_kills_the_engine_is_found_and_only_its_request_fails(house: House) -> None:
     queues = [house.queue() for _ in range(6)]
     numbers = [1, 2, 66, 4, 5, 6]
-    heard = [house.submit(queue, say([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
+    heard = [house.submit(queue, number_pcm([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
     num_deaths = 0
     for _ in range(20):
         poisoned = [job for job in house.engine.inside.values() if np.max(job.pcm) == 6600]
@@ -403,7 +403,7 @@ async def test_a_lane_that_leaves_during_a_restart_is_forgotten(house: House) ->
 
 async def test_draining_refuses_newcomers_and_waits_for_the_rest(house: House) -> None:
     with house.scheduler.open_queue() as queue:
-        heard = house.submit(queue, say([7]))[0]
+        heard = house.submit(queue, number_pcm([7]))[0]
         draining = asyncio.create_task(house.scheduler.drain())
         await asyncio.sleep(0)
         with pytest.raises(ServerDraining):
