@@ -349,7 +349,7 @@ from tests.engine_factories import scripted
 async def live():
     engine = EngineProcess(scripted(), metrics=Metrics())
     await engine.start()
-    engine.admit([WindowJob(1, number_pcm([1], mark=HANG), TranscribeOptions())])  # it will not notice anything any more
+    engine.admit([WindowJob(1, number_pcm([1], mark=HANG), TranscribeOptions())])  # it no longer reacts
     await asyncio.sleep(0.2)
     print(engine.pid, flush=True)
     await asyncio.sleep(60)

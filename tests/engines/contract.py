@@ -151,7 +151,7 @@ class EngineContract:
 
     @pytest.mark.parametrize("is_cancelled", [False, True])
     def test_pcm_is_unchanged_and_released(self, engine: Engine, is_cancelled: bool) -> None:
-        """The PCM is a view of memory that the caller unmaps after the job; unmapping fails while a view exists."""
+        """The PCM is a view of memory that the caller unmaps a step after the job; that fails while a view exists."""
         original = self.pcm(engine, 0)
         memory = mmap.mmap(-1, max(1, original.nbytes))
         job = WindowJob(0, np.frombuffer(memory, np.int16, len(original)), DecodeOptions())
@@ -159,9 +159,9 @@ class EngineContract:
         engine.admit([job])
         if is_cancelled:
             engine.cancel([0])
-            engine.step()
         else:
             self.finish(engine, 1)
+        engine.step()
         np.testing.assert_array_equal(job.pcm, original)
         del job
         memory.close()

@@ -24,7 +24,7 @@ from tests.engines.contract import EngineContract
 from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
 from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
-from tests.engines.transcribing import transcribe
+from tests.engines.transcribing import TracingBuilder, transcribe
 from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -135,7 +135,7 @@ def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_p
 def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     folder = folders["english"]
     options = EngineOptions(folder.name, folder, n_slots=2, num_threads=1, flash_attention_2=True)
-    engine = CudaEngine(options, device=DEVICE, dtype=dtype)
+    engine = CudaEngine(options, TracingBuilder, device=DEVICE, dtype=dtype)
     engine.warm_up()
     heard = transcribe(engine, [sound(2, 1), sound(3, 2)])
     assert all(each.segments for each in heard)
@@ -210,7 +210,7 @@ def test_half_precision_says_almost_the_same_on_a_card(wants_flash: bool, tmp_pa
     windows = [sound(3, seed) for seed in range(8)]
     expected = [each.tokens for each in transcribe(open_cuda(folder), windows)]
     options = EngineOptions(folder.name, folder, n_slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
-    engine = CudaEngine(options)
+    engine = CudaEngine(options, TracingBuilder)
     engine.warm_up()
     heard = [each.tokens for each in transcribe(engine, windows)]
     same = sum(ours[:8] == theirs[:8] for ours, theirs in zip(heard, expected, strict=True))
