@@ -102,6 +102,22 @@ def test_hotwords_and_prompt_before_the_start(prompts: PromptBuilder, folder: Pa
     assert prompts.build(DecodeOptions(language="en", prompt=" \n")).head == (START,)
 
 
+def test_model_without_startofprev(config: WhisperConfig, folder: Path) -> None:
+    tokenizer = Tokenizer(folder)
+    tokenizer.start_of_previous = None
+    prompts = PromptBuilder(config, tokenizer)
+    assert prompts.build(DecodeOptions(language="en", previous_text="so it goes")).head == (START,)
+    with pytest.raises(InvalidParameter, match="startofprev"):
+        prompts.build(DecodeOptions(language="en", prompt="so it goes"))
+
+
+def test_previous_text_takes_the_place_of_the_prompt(prompts: PromptBuilder, folder: Path) -> None:
+    options = DecodeOptions(language="en", prompt="a style", previous_text="so it goes", hotwords="Vonnegut")
+    encode = Tokenizer(folder).encode
+    expected = (SMALL.special("startofprev"), *encode(" Vonnegut"), *encode(" so it goes"), START)
+    assert prompts.build(options).head == expected
+
+
 def test_long_prompt_is_cut_at_its_beginning(prompts: PromptBuilder, folder: Path) -> None:
     encode = Tokenizer(folder).encode
     text = " ".join(map(str, range(100)))

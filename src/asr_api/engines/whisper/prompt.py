@@ -65,7 +65,6 @@ class PromptBuilder:
             )
         self._config = config
         self._tokenizer = tokenizer
-
         self._languages = supported_languages(config, tokenizer)
 
     def build(self, options: DecodeOptions) -> Prompt:
@@ -128,15 +127,16 @@ class PromptBuilder:
     def _previous_text(self, options: DecodeOptions) -> tuple[int, ...]:
         """<|startofprev|>, hotwords and the end of the previous text, at most half of the decoder's positions.
 
-        Hotwords take at most half of that, so neither hotwords nor a long text push the other out.
+        Hotwords take at most half of that, so neither hotwords nor a long text push the other out. A model without
+        <|startofprev|> ignores the text of the windows before, which no client asked for.
         """
         start_of_previous = self._tokenizer.start_of_previous
         max_tokens = self._config.n_text_ctx // 2 - 1
-        text = options.previous_text or options.prompt
-        if not text.strip() and not options.hotwords.strip():
-            return ()
-        if start_of_previous is None:
+        if start_of_previous is None and (options.prompt.strip() or options.hotwords.strip()):
             raise InvalidParameter("prompt and hotwords need <|startofprev|>, which this model lacks; leave them out.")
+        text = options.previous_text or options.prompt
+        if start_of_previous is None or not (text.strip() or options.hotwords.strip()):
+            return ()
         hotwords, previous = (
             self._tokenizer.encode(f" {part.strip()}") if part.strip() else [] for part in (options.hotwords, text)
         )
