@@ -131,7 +131,7 @@ def test_a_source_that_is_damaged_on_the_way_is_told_and_3(cli: Cli, tmp_path: P
 
 def test_formats_that_cannot_tell_what_is_doubtful_leave_it_to_stderr(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(1, 2, 3))
-    script = Script(invented=(2,))
+    script = Script(hallucinated=(2,))
     for name in ("text", "srt", "vtt"):
         ended = cli.run("transcribe", "a.wav", "--format", name, script=script)
         notice = "passages that may be wrong or were left out: 1; --format json tells which."

@@ -66,7 +66,7 @@ def test_what_there_is_no_time_for_is_left_out_and_said(cli: Cli, tmp_path: Path
         "3",
         "--clients",
         "1,200",
-        script=Script(step_s=0.2, unheard=(1,)),
+        script=Script(step_s=0.2, ignored=(1,)),
     )
     assert ended.code == 0, ended.stderr
     found = json.loads(ended.stdout)

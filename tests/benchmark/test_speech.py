@@ -14,13 +14,13 @@ from asr_api.audio.sources.open_reference import open_reference
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.benchmark.speech import MINUTE, cut_clips, looped, read_speech, wav
 from asr_api.pcm import SAMPLE_RATE_HZ
-from tests.engines.scripted import say
+from tests.engines.scripted import number_pcm
 
 pytestmark = pytest.mark.anyio
 
 
 def test_clips_have_the_lengths_and_lose_nothing() -> None:
-    pcm = say(range(1, 40), word_s=0.7, pause_s=0.6)
+    pcm = number_pcm(range(1, 40), word_s=0.7, pause_s=0.6)
     clips = cut_clips(pcm, 20, (5, 15))
     lengths_s = [len(clip) / SAMPLE_RATE_HZ for clip in clips]
     assert all(5 <= length_s <= 15 for length_s in lengths_s)
@@ -32,7 +32,7 @@ def test_clips_have_the_lengths_and_lose_nothing() -> None:
 
 
 def test_wav_is_read_back() -> None:
-    pcm = say([1, 2, 3])
+    pcm = number_pcm([1, 2, 3])
     with wave.open(io.BytesIO(wav(pcm))) as file:
         assert (file.getframerate(), file.getnchannels()) == (SAMPLE_RATE_HZ, 1)
         assert file.readframes(file.getnframes()) == pcm.tobytes()

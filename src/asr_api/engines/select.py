@@ -45,9 +45,9 @@ def _open_whisper_engine(options: EngineOptions) -> Engine:
             from asr_api.engines.cuda.engine import CudaEngine
 
             return CudaEngine(options)
-    from asr_api.engines.onnx.engine import OnnxEngine
+    from asr_api.engines.onnx.open_engine import open_onnx_engine
 
-    return OnnxEngine(options)
+    return open_onnx_engine(options)
 
 
 def _has_gpu_driver() -> bool:

@@ -21,9 +21,10 @@ from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
-from tests.engines.cuda.cuda_transcribing import DEVICE, listen, open_cuda
+from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
 from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
+from tests.engines.transcribing import TracingBuilder, transcribe
 from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -46,23 +47,27 @@ class TestContract(EngineContract):
         engine.close()
 
 
-@pytest.mark.parametrize("file", ["tokens", "wishes"])
+@pytest.mark.parametrize("file", ["tokens", "options"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_wishes_are_answered_as_by_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
-    wishes = [wish for wish in read_golden_windows(file) if wish.shape == name]
-    for beam_size in sorted({wish.beam_size for wish in wishes}):
-        chosen = [wish for wish in wishes if wish.beam_size == beam_size]
+def test_tokens_equal_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
+    windows = [window for window in read_golden_windows(file) if window.shape == name]
+    for beam_size in sorted({window.beam_size for window in windows}):
+        batch = [window for window in windows if window.beam_size == beam_size]
         engine = open_cuda(folders[name], beam_size=beam_size, n_slots=3)
-        heard = listen(engine, [sound(wish.seconds, wish.seed) for wish in chosen], [wish.options for wish in chosen])
-        for ours, wish in zip(heard, chosen, strict=True):
-            assert ours.prompt == wish.prompt, wish
-            assert ours.tokens == wish.tokens or (name, beam_size, wish.seed) == NEAR_TIE, wish
+        transcripts = transcribe(
+            engine, [sound(window.seconds, window.seed) for window in batch], [window.options for window in batch]
+        )
+        for ours, window in zip(transcripts, batch, strict=True):
+            assert ours.prompt == window.prompt, window
+            assert ours.tokens == window.tokens or (name, beam_size, window.seed) == NEAR_TIE, window
 
 
 def test_late_windows_say_the_same_as_alone(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
     engine = open_cuda(folders["english"], n_slots=3)
-    assert [each.tokens for each in listen(engine, windows)] == [listen(engine, [pcm])[0].tokens for pcm in windows]
+    assert [each.tokens for each in transcribe(engine, windows)] == [
+        transcribe(engine, [pcm])[0].tokens for pcm in windows
+    ]
 
 
 def test_what_was_heard_is_written_though_more_comes_in_all_the_time(
@@ -105,7 +110,7 @@ def test_where_kernels_cannot_be_launched_somebody_is_told(
 
 def test_a_window_that_is_tried_again_can_be_cancelled(folders: dict[str, Path]) -> None:
     engine = open_cuda(folders["multilingual"], n_slots=3)
-    expected = listen(engine, [sound(3, 0)])[0]
+    expected = transcribe(engine, [sound(3, 0)])[0]
     for num_steps in (1, 2, 5, 9, 14, 20, 27):
         jobs = [WindowJob(index, sound(2.5, index), DecodeOptions()) for index in range(7, 10)]
         engine.admit(jobs)
@@ -114,7 +119,7 @@ def test_a_window_that_is_tried_again_can_be_cancelled(folders: dict[str, Path])
         assert engine.free_slots == engine.info.n_slots
         assert engine.step() == []
         assert done <= {7, 8, 9}
-        assert listen(engine, [sound(3, 0)])[0] == expected
+        assert transcribe(engine, [sound(3, 0)])[0] == expected
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -122,7 +127,7 @@ def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_p
     narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL_EN, dtype=dtype, num_shards=3))
     wide = write_checkpoint(tmp_path / "wide", SMALL_EN, rounded_to=dtype)
     windows = [sound(3, 0), sound(2, 1)]
-    heard = [[each.tokens for each in listen(open_cuda(folder), windows)] for folder in (narrow, wide)]
+    heard = [[each.tokens for each in transcribe(open_cuda(folder), windows)] for folder in (narrow, wide)]
     assert heard[0] == heard[1]
 
 
@@ -130,10 +135,10 @@ def test_16_bit_shards_say_what_the_same_values_say_in_float32(dtype: str, tmp_p
 def test_half_precision_computes_numbers(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     folder = folders["english"]
     options = EngineOptions(folder.name, folder, n_slots=2, num_threads=1, flash_attention_2=True)
-    engine = CudaEngine(options, device=DEVICE, dtype=dtype)
+    engine = CudaEngine(options, TracingBuilder, device=DEVICE, dtype=dtype)
     engine.warm_up()
-    heard = listen(engine, [sound(2, 1), sound(3, 2)])
-    assert all(each.transcript.segments for each in heard)
+    heard = transcribe(engine, [sound(2, 1), sound(3, 2)])
+    assert all(each.segments for each in heard)
     assert DEVICE == "cuda" or engine.info.notes == ("FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.",)
 
 
@@ -142,7 +147,7 @@ def test_memory_that_is_short_makes_batches_smaller_and_no_request_fail(
 ) -> None:
     engine = open_cuda(folders["english"], n_slots=4)
     windows = [sound(2, seed) for seed in range(4)]
-    expected = listen(engine, windows)
+    expected = transcribe(engine, windows)
     ear, hear, sizes = engine._ear, engine._ear._hear, []
 
     def hear_one(pcms: list[np.ndarray], places: list[int]) -> None:
@@ -152,7 +157,7 @@ def test_memory_that_is_short_makes_batches_smaller_and_no_request_fail(
         hear(pcms, places)
 
     monkeypatch.setattr(ear, "_hear", hear_one)
-    assert [each.tokens for each in listen(engine, windows)] == [each.tokens for each in expected]
+    assert [each.tokens for each in transcribe(engine, windows)] == [each.tokens for each in expected]
     assert sizes == [2, 1, 1, 1, 1]
     assert ear.max_batch == 1
 
@@ -192,7 +197,7 @@ def test_graphs_say_what_single_steps_say(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
     options = DecodeOptions(timestamps=False)
     heard = [
-        listen(open_cuda(folders["multilingual"], n_slots=5, has_graphs=has_graphs), windows, options)
+        transcribe(open_cuda(folders["multilingual"], n_slots=5, has_graphs=has_graphs), windows, options)
         for has_graphs in (False, True)
     ]
     assert [each.tokens for each in heard[0]] == [each.tokens for each in heard[1]]
@@ -203,11 +208,11 @@ def test_graphs_say_what_single_steps_say(folders: dict[str, Path]) -> None:
 def test_half_precision_says_almost_the_same_on_a_card(wants_flash: bool, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "wide", dataclasses.replace(SMALL_EN, n_state=128, n_head=2))
     windows = [sound(3, seed) for seed in range(8)]
-    expected = [each.tokens for each in listen(open_cuda(folder), windows)]
+    expected = [each.tokens for each in transcribe(open_cuda(folder), windows)]
     options = EngineOptions(folder.name, folder, n_slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
-    engine = CudaEngine(options)
+    engine = CudaEngine(options, TracingBuilder)
     engine.warm_up()
-    heard = [each.tokens for each in listen(engine, windows)]
+    heard = [each.tokens for each in transcribe(engine, windows)]
     same = sum(ours[:8] == theirs[:8] for ours, theirs in zip(heard, expected, strict=True))
     assert same >= 6, "rounding may turn a token or two, not most"
     assert engine.info.notes == ()

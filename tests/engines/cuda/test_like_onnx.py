@@ -11,15 +11,14 @@ from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import DecodeOptions
 from asr_api.transcript import Quality, WindowTranscript
-from tests.engines.cuda.cuda_transcribing import AUTO, listen, open_cuda
+from tests.engines.cuda.cuda_engines import open_cuda
 from tests.engines.golden_tokens import SEED
 from tests.engines.sounds import sound
 from tests.engines.whisper_checkpoints import SMALL_128, SMALL_EN, write_checkpoint
 
 pytest.importorskip("onnx")  # and with it ONNX Runtime, which is not to be loaded but by the engine
 
-from tests.engines.transcribing import finish_all, open_onnx
-from tests.engines.transcribing import listen as listen_onnx
+from tests.engines.transcribing import AT_ZERO, finish_all, open_onnx, transcribe
 from tests.parity.speech import recordings
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -47,14 +46,14 @@ def test_every_try_and_every_word_is_the_onnx_engines(name: str, beam_size: int,
     options = dataclasses.replace(LADDERS[name], words=True)
     windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
     folder = folders["mels128"]
-    ours = listen(open_cuda(folder, n_slots=3, beam_size=beam_size), windows, options)
-    theirs = listen_onnx(open_onnx(folder, n_slots=3, beam_size=beam_size), windows, options)
+    ours = transcribe(open_cuda(folder, n_slots=3, beam_size=beam_size), windows, options)
+    theirs = transcribe(open_onnx(folder, n_slots=3, beam_size=beam_size), windows, options)
     for our, their in zip(ours, theirs, strict=True):
         assert our.prompt == their.prompt
         assert our.tokens == their.tokens
-        assert_alike(our.transcript, their.transcript)
+        assert_alike(our, their)
     if name == "no timestamps" and beam_size == 1:
-        assert any(quality.temperature > 0 for each in ours for quality in qualities(each.transcript))
+        assert any(quality.temperature > 0 for each in ours for quality in qualities(each))
 
 
 def qualities(transcript: WindowTranscript) -> list[Quality]:
@@ -71,7 +70,7 @@ def assert_alike(ours: WindowTranscript, theirs: WindowTranscript) -> None:
 def test_a_pass_that_reaches_its_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
     transcripts = []
     for engine in (open_cuda(folders["english"], max_new_tokens=12), open_onnx(folders["english"], max_new_tokens=12)):
-        engine.admit([WindowJob(0, sound(3, 1), AUTO)])
+        engine.admit([WindowJob(0, sound(3, 1), AT_ZERO)])
         transcripts.append(finish_all(engine, 1)[0])
     assert_alike(*transcripts)
     assert transcripts[0].resume_ms
@@ -80,14 +79,14 @@ def test_a_pass_that_reaches_its_limit_is_resumed_as_by_the_onnx_engine(folders:
 def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
     untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
     windows = [sound(3, 0)]
-    assert listen(open_cuda(untied), windows)[0].tokens == listen_onnx(open_onnx(untied), windows)[0].tokens
+    assert transcribe(open_cuda(untied), windows)[0].tokens == transcribe(open_onnx(untied), windows)[0].tokens
 
 
 def test_recordings_are_heard_as_by_the_onnx_engine() -> None:
     """The built-in model, with the times of words."""
     options = DecodeOptions(words=True)
-    ours = listen(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
-    theirs = listen_onnx(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    ours = transcribe(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    theirs = transcribe(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
     for our, their in zip(ours, theirs, strict=True):
-        assert_alike(our.transcript, their.transcript)
-        assert all(segment.words for segment in our.transcript.segments)
+        assert_alike(our, their)
+        assert all(segment.words for segment in our.segments)

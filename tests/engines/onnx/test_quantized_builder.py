@@ -1,4 +1,4 @@
-"""Linear layers in 8 bits: close to the true product, each row for itself, within 16 bits where that is asked for."""
+"""Linear layers in 8 bits: close to the exact product, rows independent, and within 16 bits in the reduced range."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def weights(request: pytest.FixtureRequest, tmp_path: Path) -> SafetensorsReader
 
 
 def multiply(x: np.ndarray, weights: SafetensorsReader, limit: int = LIMIT) -> np.ndarray:
-    build = QuantizedBuilder(weights, limit)
-    build.add("Identity", build.linear("x", "layer", N_IN, N_OUT), result="y")
-    graph = build.graph("one", [floats("x", "rows", N_IN)], [floats("y", "rows", N_OUT)])
-    integers = next(each.values for each in graph.weights if each.name == "layer.weight.int8")
+    builder = QuantizedBuilder(weights, limit)
+    builder.add("Identity", builder.linear("x", "layer", N_IN, N_OUT), result="y")
+    graph = builder.build("one", [floats("x", "rows", N_IN)], [floats("y", "rows", N_OUT)])
+    integers = next(weight.values for weight in graph.weights if weight.name == "layer.weight.int8")
     assert np.abs(integers.astype(int)).max() == limit
     y = np.full((len(x), N_OUT), np.nan, np.float32)
     Session(graph, 1).call({"x": x}, {"y": y}).run()
@@ -38,14 +38,15 @@ def multiply(x: np.ndarray, weights: SafetensorsReader, limit: int = LIMIT) -> n
 
 
 SATURATES = pytest.mark.skipif(
-    not has_exact_byte_products(), reason="this processor adds pairs of products in 16 bits; the engine takes the other"
+    not has_exact_byte_products(),
+    reason="this processor adds pairs of products in 16 bits; the engine uses the reduced range",
 )
 
 
 @pytest.mark.parametrize(
     ("limit", "error"), [pytest.param(LIMIT, 0.015, marks=SATURATES), pytest.param(REDUCED_LIMIT, 0.025)]
 )
-def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
+def test_rows_of_any_magnitude_are_close_to_the_exact_product(
     weights: SafetensorsReader, limit: int, error: float
 ) -> None:
     x = (RANDOM.standard_normal((7, N_IN)) * 10.0 ** np.arange(-3, 4)[:, None]).astype(np.float32)
@@ -57,12 +58,12 @@ def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
         assert share < error * np.linalg.norm(true / np.linalg.norm(WEIGHT, axis=1)) + 1e-4
 
 
-def test_a_row_is_the_same_alone_and_beside_others(weights: SafetensorsReader) -> None:
+def test_row_is_independent_of_other_rows(weights: SafetensorsReader) -> None:
     x = RANDOM.standard_normal((17, N_IN)).astype(np.float32)
     together = multiply(x, weights)
     for index in range(len(x)):
         np.testing.assert_array_equal(multiply(x[index : index + 1], weights)[0], together[index])
 
 
-def test_the_reduced_range_keeps_pairs_of_products_in_16_bits() -> None:
+def test_reduced_range_fits_16_bits() -> None:
     assert 2 * 255 * REDUCED_LIMIT < 2**15 <= 2 * 255 * LIMIT

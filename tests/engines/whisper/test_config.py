@@ -18,7 +18,7 @@ def change(path: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("shape", [SMALL, SMALL_EN, SMALL_128])
-def test_dimensions_are_those_of_config_json(tmp_path: Path, shape: Shape) -> None:
+def test_dimensions(tmp_path: Path, shape: Shape) -> None:
     config = read_whisper_config(open_checkpoint(write_checkpoint(tmp_path, shape)))
     assert (config.n_mels, config.n_state, config.n_vocab) == (shape.n_mels, shape.n_state, shape.n_vocab)
     assert (config.n_audio_head, config.n_audio_layer, config.n_audio_ctx) == (
@@ -37,7 +37,7 @@ def test_dimensions_are_those_of_config_json(tmp_path: Path, shape: Shape) -> No
     assert config.max_initial_timestamp == 50
 
 
-def test_what_an_older_checkpoint_does_not_say_is_openais_default(tmp_path: Path) -> None:
+def test_defaults_for_older_checkpoints(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, SMALL)
     (tmp_path / "generation_config.json").unlink()
     change(tmp_path / "config.json", suppress_tokens=[3, -1, 4], begin_suppress_tokens=None)
@@ -63,7 +63,7 @@ def test_what_an_older_checkpoint_does_not_say_is_openais_default(tmp_path: Path
         ({"decoder_attention_heads": 5}, "decoder_attention_heads 5"),
     ],
 )
-def test_what_cannot_be_built_is_named_in_one_sentence(tmp_path: Path, changes: dict[str, object], named: str) -> None:
+def test_unsupported_config_is_refused(tmp_path: Path, changes: dict[str, object], named: str) -> None:
     write_checkpoint(tmp_path, SMALL)
     change(tmp_path / "config.json", **changes)
     with pytest.raises(CheckpointError, match=named) as caught:
@@ -73,7 +73,7 @@ def test_what_cannot_be_built_is_named_in_one_sentence(tmp_path: Path, changes: 
 
 
 @pytest.mark.parametrize("language", ["hindi", "hi", "<|hi|>"])
-def test_a_fine_tuned_checkpoint_may_name_its_language(tmp_path: Path, language: str) -> None:
+def test_language_of_a_fine_tuned_checkpoint(tmp_path: Path, language: str) -> None:
     write_checkpoint(tmp_path, SMALL)
     change(tmp_path / "generation_config.json", language=language)
     assert read_whisper_config(open_checkpoint(tmp_path)).language == "hi"
@@ -83,13 +83,13 @@ def test_a_fine_tuned_checkpoint_may_name_its_language(tmp_path: Path, language:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\udcff"])
-def test_a_config_that_is_no_json_object_is_refused(tmp_path: Path, content: str) -> None:
+def test_invalid_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(CheckpointError, match=r"config\.json"):
         read_whisper_config(open_checkpoint(tmp_path))
 
 
-def test_alignment_heads_are_the_checkpoints_or_those_of_the_upper_half(tmp_path: Path) -> None:
+def test_alignment_heads(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, SMALL)
     assert read_whisper_config(open_checkpoint(tmp_path)).alignment_heads == ((1, 0), (1, 1))
     change(tmp_path / "generation_config.json", alignment_heads=[[1, 1], [0, 0]])
@@ -97,7 +97,7 @@ def test_alignment_heads_are_the_checkpoints_or_those_of_the_upper_half(tmp_path
 
 
 @pytest.mark.parametrize("heads", [[[0, 2]], [[2, 0]], [[0]], [[-1, 0]], "all", [[0, 0], [0, 0]], [["0", 1]]])
-def test_alignment_heads_that_do_not_exist_are_named(tmp_path: Path, heads: object) -> None:
+def test_invalid_alignment_heads_are_refused(tmp_path: Path, heads: object) -> None:
     write_checkpoint(tmp_path, SMALL)
     change(tmp_path / "generation_config.json", alignment_heads=heads)
     with pytest.raises(CheckpointError, match="alignment_heads"):

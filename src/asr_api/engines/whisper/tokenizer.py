@@ -1,7 +1,7 @@
-"""Ids ↔ text, with Whisper's special tokens as named properties.
+"""Whisper's tokenizer: text to token ids and back, and the ids of the special tokens.
 
-In go tokenizer.json, or vocab.json and merges.txt; out comes a Tokenizer. Ids below
-the end of text are pieces of UTF-8, everything above is special and never becomes text. Knows nothing about times.
+Reads tokenizer.json, or vocab.json and merges.txt, of a checkpoint. Ids below the end of text are pieces of
+UTF-8; all ids above are special and never become text.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from asr_api.text.languages import LANGUAGES
 class Tokenizer:
     """Special tokens are ids; those that old or English-only checkpoints may lack are None there.
 
-    languages:    code → id, in the order of the ids; present in English-only tokenizers too
-    timestamp_begin:  id of <|0.00|>; every id from here on is a timestamp
-    no_speech:    what the model says first when nobody speaks; <|nocaptions|> in older checkpoints
+    languages:         code → id, in the order of the ids; present in English-only tokenizers too
+    timestamp_begin:   id of <|0.00|>; every id from here on is a timestamp
+    no_speech:         predicted at <|startoftranscript|> for audio without speech; <|nocaptions|> in older checkpoints
+    start_of_previous: <|startofprev|>
     """
 
     def __init__(self, files: TokenizerFiles) -> None:
         """Raises CheckpointError when there is no tokenizer, or not Whisper's."""
         self._backend = _open_backend(files)
         self._backend.decoder = decoders.ByteLevel()
-        # Without the added tokens, so that nobody's text becomes a special token.
+        # Without the added tokens, so that no text becomes a special token.
         self._plain = Backend(self._backend.model)
         self._plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.end = self._special("endoftext")
@@ -49,7 +50,7 @@ class Tokenizer:
         return self._backend.decode([token for token in tokens if token < self.end], skip_special_tokens=False)
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of plain text; what alignment_weights like a special token is text, too."""
+        """The tokens of plain text; the spelling of a special token is text, too."""
         return self._plain.encode(text, add_special_tokens=False).ids
 
     def _special(self, name: str) -> int:
