@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from asr_api.engines.cuda.device_window import FinishedWindow
 from asr_api.engines.cuda.engine import CudaEngine
-from asr_api.engines.cuda.word_timestamps import Ending
+from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, FinishedJob, WindowJob
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
@@ -42,7 +43,7 @@ def open_cuda(
         num_threads=1,
         beam_size=beam_size,
     )
-    engine = CudaEngine(options, device=DEVICE, dtype=torch.float32)
+    engine = open_cuda_engine(options, device=DEVICE, dtype=torch.float32)
     if DEVICE == "cuda" and has_graphs:
         engine.warm_up()
     return engine
@@ -58,9 +59,10 @@ def listen(
     said: dict[int, Heard] = {}
     finish = engine._finish
 
-    def remember(ending: Ending) -> FinishedJob:
-        done = finish(ending)
-        said[done.job_id] = Heard(ending.window.slot.prompt.tokens, ending.attempt.candidate.tokens, done.transcript)
+    def remember(finished: FinishedWindow) -> FinishedJob:
+        done = finish(finished)
+        tokens = finished.attempt.candidate.tokens
+        said[done.job_id] = Heard(finished.window.slot.prompt.tokens, tokens, done.transcript)
         return done
 
     engine._finish = remember  # type: ignore[method-assign]
