@@ -275,7 +275,7 @@ def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
 
 
 def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
-    """transformers as in its pipeline: windows advance by 20 s, 16 in a batch, which runs until the longest text ends."""
+    """transformers as in its pipeline: windows advance by 20 s; a batch of 16 runs until the longest text ends."""
     from transformers import WhisperForConditionalGeneration
 
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=DTYPE, attn_implementation="sdpa").to(DEVICE)
