@@ -52,7 +52,7 @@ class CudaEngine:
         self._stages = stages
         self._stream = stream
         self._free_slots = list(range(info.n_slots))
-        self._waiting: deque[WindowJob] = deque()
+        self._waiting: deque[Slot] = deque()
         self._encoded: list[DeviceWindow] = []  # encoded, or being encoded; prefill comes next
         self._prefilled: list[DeviceWindow] = []  # waiting for a pass, the first or one of temperature fallback
         self._windows: dict[int, DeviceWindow] = {}  # by job, from encoding until finished
@@ -68,9 +68,7 @@ class CudaEngine:
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
-        for job in jobs:
-            self._stages.prompter.prompt(job.options)
-        self._waiting += jobs
+        self._waiting += [Slot(job, self._stages.prompter.prompt(job.options)) for job in jobs]
 
     def step(self) -> list[FinishedJob]:
         """Starts encoding and a run of decode steps; waits only for the run before that one."""
@@ -87,7 +85,7 @@ class CudaEngine:
         """Raises RuntimeError when the device is lost, so that this process is not taken for a working one."""
         if self._stream.is_lost:
             raise RuntimeError("the GPU is lost to this process, which has to end")
-        self._waiting = deque(job for job in self._waiting if job.job_id not in job_ids)
+        self._waiting = deque(slot for slot in self._waiting if slot.job.job_id not in job_ids)
         for job_id in job_ids:
             if job_id in self._windows:
                 self._release(self._windows[job_id])
@@ -126,11 +124,11 @@ class CudaEngine:
         encoder = self._stages.encoder
         if not self._waiting or not encoder.is_done:
             return
-        jobs = [self._waiting[index] for index in range(min(len(self._waiting), len(self._free_slots)))]
-        for job in jobs[: encoder.encode([job.pcm for job in jobs], self._free_slots[: len(jobs)])]:
+        slots = [self._waiting[index] for index in range(min(len(self._waiting), len(self._free_slots)))]
+        num_encoded = encoder.encode([slot.job.pcm for slot in slots], self._free_slots[: len(slots)])
+        for slot in slots[:num_encoded]:
             self._waiting.popleft()
-            slot = Slot(job, self._stages.prompter.prompt(job.options))
-            self._windows[job.job_id] = window = DeviceWindow(slot, self._free_slots.pop(0))
+            self._windows[slot.job.job_id] = window = DeviceWindow(slot, self._free_slots.pop(0))
             self._encoded.append(window)
 
     def _run_prefill(self) -> None:
