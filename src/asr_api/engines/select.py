@@ -42,9 +42,9 @@ def _open_whisper_engine(options: EngineOptions) -> Engine:
         from asr_api.engines.cuda.device import is_available
 
         if is_available():
-            from asr_api.engines.cuda.engine import CudaEngine
+            from asr_api.engines.cuda.open_engine import open_cuda_engine
 
-            return CudaEngine(options)
+            return open_cuda_engine(options)
     from asr_api.engines.onnx.open_engine import open_onnx_engine
 
     return open_onnx_engine(options)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from asr_api.engines.cuda.engine import CudaEngine
+from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions
 from tests.engines.transcribing import TracingBuilder
 
@@ -26,7 +27,7 @@ def open_cuda(
         num_threads=1,
         beam_size=beam_size,
     )
-    engine = CudaEngine(options, TracingBuilder, device=DEVICE, dtype=torch.float32)
+    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=torch.float32)
     if DEVICE == "cuda" and has_graphs:
         engine.warm_up()
     return engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.whisper.decoding import Pass
 from asr_api.engines.whisper.fallback import Attempt
-from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.transcript import Word
 
@@ -32,11 +32,11 @@ class DeviceWindow:
     start_logits: HostCopy | None = None
     start_index: int = 0
 
-    def set_no_speech_probability(self, prompter: Prompter) -> None:
+    def set_no_speech_probability(self, prompt_builder: PromptBuilder) -> None:
         """Waits for the start logits; does nothing after the first call."""
         if self.start_logits is not None:
             logits = self.start_logits.wait()[self.start_index]
-            self.slot.no_speech_probability = prompter.no_speech_probability(logits)
+            self.slot.no_speech_probability = prompt_builder.no_speech_probability(logits)
             self.start_logits = None
 
 

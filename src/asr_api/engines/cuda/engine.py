@@ -21,8 +21,9 @@ from asr_api.engines.cuda.generation import Generator
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.word_timestamps import WordTimestamps
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob, check_jobs
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.slot import Slot, TranscriptBuilder
+from asr_api.engines.whisper.prompt import PromptBuilder
+from asr_api.engines.whisper.slot import Slot
+from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 class Stages:
     """What a window passes through, in order."""
 
-    prompter: Prompter
+    prompt_builder: PromptBuilder
     encoder: WindowEncoder
     prefill: Prefill
     generator: Generator
@@ -68,7 +69,7 @@ class CudaEngine:
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
-        self._waiting += [Slot(job, self._stages.prompter.prompt(job.options)) for job in jobs]
+        self._waiting += [Slot(job, self._stages.prompt_builder.build(job.options)) for job in jobs]
 
     def step(self) -> list[FinishedJob]:
         """Starts encoding and a run of decode steps; waits only for the run before that one."""
@@ -148,12 +149,14 @@ class CudaEngine:
         builder, word_timestamps = self._stages.transcript_builder, self._stages.word_timestamps
         finished = [self._finish(window) for window in word_timestamps.pop_finished()]
         for window in self._stages.generator.pop_finished():
-            window.set_no_speech_probability(self._stages.prompter)
-            attempt = builder.settle(window.slot, window.current_pass.candidates if window.current_pass else [])
+            window.set_no_speech_probability(self._stages.prompt_builder)
+            attempt = builder.assess_candidates(
+                window.slot, window.current_pass.candidates if window.current_pass else []
+            )
             if attempt is None:
                 self._prefilled.append(window)
-            elif window.slot.job.options.words and (spans := builder.spans(window.slot, attempt)):
-                word_timestamps.start(window, attempt, spans)
+            elif window.slot.job.options.words and (segments := builder.segments(window.slot, attempt)):
+                word_timestamps.start(window, attempt, segments)
             else:
                 finished.append(self._finish(FinishedWindow(window, attempt)))
         return finished

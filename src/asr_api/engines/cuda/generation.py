@@ -96,7 +96,7 @@ class Generator:
         if num_rows > 1:
             self._cache.copy_row(window.rows[0], self._index_tensor(window.rows[1:]), num_cached)
         window.current_pass = (
-            self._config.beam_stepper.open(slot) if is_beam_search else self._start_sampling_pass(window)
+            self._config.beam_stepper.start(slot) if is_beam_search else self._start_sampling_pass(window)
         )
         window.num_read_tokens = 0
         self._decoding.append(window)
@@ -153,7 +153,7 @@ class Generator:
         sampling_pass = SamplingPass(slot, self._config.limits)
         n_text_ctx = self._state.uniforms.shape[1]
         is_sampled = slot.temperature > 0
-        uniforms = np.array([sampling_pass.roll() for _ in range(n_text_ctx)]).T if is_sampled else None
+        uniforms = np.array([sampling_pass.draw_uniforms() for _ in range(n_text_ctx)]).T if is_sampled else None
         for index, row in enumerate(window.rows):
             self._row_inits[row] = RowInit(
                 row=row,
@@ -180,7 +180,7 @@ class Generator:
             for step_tokens, step_logprobs in zip(tokens, logprobs, strict=True):
                 if sampling_pass.is_done:
                     break
-                sampling_pass.take(step_tokens, step_logprobs)
+                sampling_pass.append_tokens(step_tokens, step_logprobs)
             window.num_read_tokens = last
 
     def _step_beams(self) -> None:
@@ -194,7 +194,7 @@ class Generator:
                 return
             rows = [row for window, _ in members for row in window.rows]
             logits = self._beam_logits(members, rows)
-            self._config.beam_stepper.write([beam_pass for _, beam_pass in members], logits)
+            self._config.beam_stepper.step([beam_pass for _, beam_pass in members], logits)
             parents = [window.rows[parent] for window, beam_pass in members for parent in beam_pass.parents.tolist()]
             if parents != rows:
                 num_tokens = max(max(beam_pass.positions) for _, beam_pass in members)

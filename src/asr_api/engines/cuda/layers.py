@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.checkpoint import TensorReader
 
 LAYER_NORM_EPSILON = 1e-5
 
@@ -42,7 +42,7 @@ class Norm:
 class Loader:
     """Loads layers by their names in the checkpoint."""
 
-    def __init__(self, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, weights: TensorReader, device: torch.device, dtype: torch.dtype) -> None:
         self._weights = weights
         self._device = device
         self._dtype = dtype

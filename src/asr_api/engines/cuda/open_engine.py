@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.cuda.decode_state import open_decode_state
 from asr_api.engines.cuda.device import Device, choose_device
@@ -22,21 +24,30 @@ from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.cuda.word_timestamps import WordTimestamps
 from asr_api.engines.protocol import EngineInfo, EngineOptions
+from asr_api.engines.whisper.capabilities import with_capabilities
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import Limits, TokenStepper
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.slot import TranscriptBuilder
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
+from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.errors import CheckpointError
 
 
-def open_cuda_engine(options: EngineOptions, *, device: str = "", dtype: torch.dtype | None = None) -> CudaEngine:
-    """device, dtype: by default the first GPU in float16, or a CPU in float32
+def open_cuda_engine(
+    options: EngineOptions,
+    new_transcript_builder: Callable[[Tokenizer], TranscriptBuilder] = TranscriptBuilder,
+    *,
+    device: str = "",
+    dtype: torch.dtype | None = None,
+) -> CudaEngine:
+    """new_transcript_builder: another one may also record how a window was decoded
+    device, dtype: by default the first GPU in float16, or a CPU in float32
 
     Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
     """
-    config, tokenizer = read_whisper_config(options.checkpoint), Tokenizer(options.checkpoint)
-    prompter = Prompter(config, tokenizer)
+    checkpoint = open_checkpoint(options.checkpoint)
+    config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
+    prompt_builder = PromptBuilder(config, tokenizer)
     chosen = choose_device(
         wants_flash=options.flash_attention_2,
         d_head=config.n_state // config.n_audio_head,
@@ -47,7 +58,7 @@ def open_cuda_engine(options: EngineOptions, *, device: str = "", dtype: torch.d
     torch.set_num_threads(options.num_threads or (1 if chosen.is_cuda else usable_cores()))
     stream = EngineStream(chosen)
     with stream.running():
-        loader = Loader(Weights(options.checkpoint), chosen.torch_device, chosen.dtype)
+        loader = Loader(checkpoint.tensors, chosen.torch_device, chosen.dtype)
         decoder = Decoder(config, loader)
         encoder, project = Encoder(config, loader), CrossProjection(config, loader)
         chosen.synchronize()
@@ -55,14 +66,14 @@ def open_cuda_engine(options: EngineOptions, *, device: str = "", dtype: torch.d
         window_encoder = WindowEncoder(config, chosen, cache, encoder, project, plan.max_batch)
         generator = _open_generator(options, config, tokenizer, chosen, decoder, cache)
         chosen.synchronize()  # all weights are loaded before another stream uses them
-    prefill = Prefill(decoder, cache, chosen, prompter)
+    prefill = Prefill(decoder, cache, chosen, prompt_builder)
     stages = Stages(
-        prompter=prompter,
+        prompt_builder=prompt_builder,
         encoder=window_encoder,
         prefill=prefill,
         generator=generator,
-        transcript_builder=TranscriptBuilder(tokenizer),
-        word_timestamps=WordTimestamps(prefill, prompter, tokenizer),
+        transcript_builder=new_transcript_builder(tokenizer),
+        word_timestamps=WordTimestamps(prefill, prompt_builder, tokenizer),
     )
     info = EngineInfo(
         model_id=options.model_id,
@@ -70,11 +81,10 @@ def open_cuda_engine(options: EngineOptions, *, device: str = "", dtype: torch.d
         device_name=chosen.name,
         window_s=config.window_s,
         n_slots=plan.n_slots,
-        languages=prompter.languages,
         compute_type=str(chosen.dtype).removeprefix("torch."),
         notes=(*chosen.notes, *_option_notes(options, plan), *kernel_notes(chosen)),
     )
-    return CudaEngine(info, stages, stream)
+    return CudaEngine(with_capabilities(info, config, tokenizer), stages, stream)
 
 
 def kernel_notes(device: Device) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from asr_api.engines.cuda.device import Device, HostCopy, index_tensor, to_devic
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import Decoder
-from asr_api.engines.whisper.logit_filters import Floats
-from asr_api.engines.whisper.prompt import FedText, Prompter
+from asr_api.engines.whisper.arrays import Floats
+from asr_api.engines.whisper.prompt import AlignmentText, PromptBuilder
 
 MAX_BATCH = 16  # windows; the cross-attention keys and values of each are gathered in every layer
 
@@ -42,11 +42,11 @@ class _Chunk:
 
 
 class Prefill:
-    def __init__(self, decoder: Decoder, cache: KVCache, device: Device, prompter: Prompter) -> None:
+    def __init__(self, decoder: Decoder, cache: KVCache, device: Device, prompt_builder: PromptBuilder) -> None:
         self._decoder = decoder
         self._cache = cache
         self._device = device
-        self._prompter = prompter
+        self._prompt_builder = prompt_builder
 
     def run(self, windows: Sequence[DeviceWindow]) -> None:
         """Feeds all but the last token of each prompt. Waits for the device only where a language is detected."""
@@ -70,8 +70,8 @@ class Prefill:
         for batch, copy in zip(batches, copies, strict=True):
             for chunk, logits in zip(batch, copy.wait(), strict=True):
                 slot = chunk.window.slot
-                slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
-                slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
+                slot.guesses = self._prompt_builder.guesses(logits, slot.prompt.languages)
+                slot.prompt = self._prompt_builder.with_language(slot.prompt, slot.guesses, slot.job.options)
 
     def first_logits(self, window: DeviceWindow) -> Floats:
         """Logits after the whole prompt, (n_vocab,). Feeds the prompt's last token and waits for the result."""
@@ -80,7 +80,7 @@ class Prefill:
         logits: Floats = HostCopy(self._decoder.logits(hidden[0, -1]).float()).wait().copy()
         return logits
 
-    def alignment_weights(self, window: DeviceWindow, text: FedText) -> HostCopy:
+    def alignment_weights(self, window: DeviceWindow, text: AlignmentText) -> HostCopy:
         """Cross-attention weights of the alignment heads, (n_heads, n_tokens, n_audio_ctx)."""
         tokens = index_tensor(text.tokens, self._device.torch_device)
         return HostCopy(self._decoder.alignment_weights(tokens, window.slot_index, self._cache))

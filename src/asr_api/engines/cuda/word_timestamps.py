@@ -13,38 +13,39 @@ from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.cuda.device_window import DeviceWindow, FinishedWindow
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.whisper.fallback import Attempt
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.timestamps import TokenSpan
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
-from asr_api.transcript import Word
+from asr_api.transcript import Segment, Word
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
-    """first: index of the token before the text; weights: see Prefill.alignment_weights"""
+    """first_row: of `weights` that belongs to the text; weights: see Prefill.alignment_weights"""
 
     window: DeviceWindow
     attempt: Attempt
-    spans: Sequence[TokenSpan]
-    first: int
+    segments: Sequence[Segment]
+    first_row: int
     weights: HostCopy
 
 
 class WordTimestamps:
     """The decoded windows of one engine that wait for their word timestamps."""
 
-    def __init__(self, prefill: Prefill, prompter: Prompter, tokenizer: Tokenizer) -> None:
+    def __init__(self, prefill: Prefill, prompt_builder: PromptBuilder, tokenizer: Tokenizer) -> None:
         self._prefill = prefill
-        self._prompter = prompter
+        self._prompt_builder = prompt_builder
         self._tokenizer = tokenizer
         self._pending: list[_Pending] = []
 
-    def start(self, window: DeviceWindow, attempt: Attempt, spans: Sequence[TokenSpan]) -> None:
+    def start(self, window: DeviceWindow, attempt: Attempt, segments: Sequence[Segment]) -> None:
         """Requests the alignment weights of the window's text."""
-        text = self._prompter.fed_text(window.slot.prompt, [token for span in spans for token in span.tokens])
+        text = self._prompt_builder.alignment_text(
+            window.slot.prompt, [token for segment in segments for token in segment.tokens]
+        )
         weights = self._prefill.alignment_weights(window, text)
-        self._pending.append(_Pending(window, attempt, spans, text.first, weights))
+        self._pending.append(_Pending(window, attempt, segments, text.first_row, weights))
 
     def pop_finished(self) -> list[FinishedWindow]:
         """All pending windows, with their words. Waits for their weights."""
@@ -57,4 +58,4 @@ class WordTimestamps:
 
     def _words(self, entry: _Pending) -> tuple[tuple[Word, ...], ...]:
         audio_ms = entry.window.slot.audio_ms
-        return timed_words(entry.spans, entry.weights.wait(), entry.first, self._tokenizer, audio_ms)
+        return timed_words(entry.segments, entry.weights.wait(), entry.first_row, self._tokenizer, audio_ms)
