@@ -15,9 +15,11 @@ PACKAGE = Path(asr_api.__file__).parent
 
 FLOORS = {
     "errors": 0,
+    "events": 0,
     "metrics": 0,
     "options": 0,
     "pcm": 0,
+    "request": 0,
     "transcript": 0,
     "audio": 1,
     "formats": 1,
@@ -25,6 +27,7 @@ FLOORS = {
     "engines": 2,
     "engine_process": 3,
     "longform": 3,
+    "model_pool": 3,
     "scheduler": 3,
     "transcriber": 3,
     "compose": 4,
@@ -42,11 +45,16 @@ NEIGHBOURS = {
     ("cli", "server"),
     ("compose", "settings"),
     ("compose", "parameters"),
+    ("events", "pcm"),
+    ("events", "transcript"),
     ("longform", "scheduler"),
+    ("model_pool", "engine_process"),
+    ("model_pool", "scheduler"),
+    ("request", "errors"),
     ("scheduler", "engine_process"),
-    ("transcriber", "engine_process"),
     ("transcriber", "longform"),
-    ("transcriber", "scheduler"),
+    ("transcriber", "model_pool"),
+    ("transcript", "pcm"),
 }
 QUARANTINE = {
     "av": {"audio/decoding/worker"},

@@ -24,7 +24,9 @@ MIB = 2**20
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, {"slots": 2, "step_s": 0.1, "steps_per_window": 5}, MAX_UPLOAD_MB="1", MAX_REQUESTS="3") as it:
+    with serving(
+        folder, {"n_slots": 2, "step_s": 0.1, "steps_per_window": 5}, MAX_UPLOAD_MB="1", MAX_REQUESTS="3"
+    ) as it:
         yield it
 
 

@@ -23,7 +23,7 @@ def test_clients_that_leave_leave_nothing_behind(tmp_path: Path) -> None:
     chance = random.Random(1)
     audio = wav(*range(1, 60))
     request = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(audio) + audio
-    with serving(tmp_path, {"slots": 4, "step_s": 0.01, "steps_per_window": 5}) as server, server.http() as http:
+    with serving(tmp_path, {"n_slots": 4, "step_s": 0.01, "steps_per_window": 5}) as server, server.http() as http:
         process = psutil.Process(server.process.pid)
         assert http.post("/asr", content=audio).status_code == 200
         time.sleep(0.5)  # for the decoder's next spare

@@ -73,6 +73,15 @@ class QueuedWindow:
     def is_suspect(self) -> bool:
         return self.num_losses >= SUSPECT_LOSSES
 
+    def leave_engine(self) -> None:
+        """For good; a window that was lost in a crash is pushed again instead."""
+        self.queue.num_running -= 1
+        self.queue.held.discard(self)
+
+    def fail(self, error: Exception) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
 
 class FairQueue:
     """Self-clocked fair queueing (Golestani, 1994): the next window is that of the request with the lowest virtual time

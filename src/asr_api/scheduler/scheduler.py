@@ -75,7 +75,7 @@ class Scheduler:
             raise EngineRestarting("The engine is being restarted; try again in a few seconds.", retry_after_s=2)
 
     def check_capacity(self) -> None:
-        """As check_ready; raises ServerOverloaded, with the time to come back, when the server is full."""
+        """As check_ready; raises ServerOverloaded, with the time to come back, when MAX_REQUESTS are open."""
         self.check_ready()
         self._check_num_requests()
 
@@ -89,8 +89,10 @@ class Scheduler:
     def _check_num_requests(self) -> None:
         if len(self._queue.queues) >= self._max_requests:
             wait_s = retry_after_s(self._queue.queues, self._speed.rtfx)
-            message = f"The server is full with {self._max_requests} requests (MAX_REQUESTS); try again in {wait_s} s."
-            raise ServerOverloaded(message, retry_after_s=wait_s)
+            raise ServerOverloaded(
+                f"The server has {self._max_requests} open requests, its limit (MAX_REQUESTS); try again in {wait_s} s.",
+                retry_after_s=wait_s,
+            )
 
     def refuse_new(self) -> None:
         """From now on; a request that was admitted before may still open a queue."""
@@ -235,7 +237,7 @@ class Scheduler:
             window = self._running.pop(job.job_id, None)
             if window is None:  # its request was closed in the meantime
                 continue
-            self._leave(window)
+            window.leave_engine()
             engine_s = now_s - window.admitted_s
             if not window.result.done():
                 times = StageTimes(queue_s=window.admitted_s - window.queued_s, engine_s=engine_s)
@@ -251,8 +253,8 @@ class Scheduler:
         """The engine cannot honour the options of this window."""
         window = self._running.pop(job_id, None)
         if window is not None:
-            self._leave(window)
-            _fail(window, error)
+            window.leave_engine()
+            window.fail(error)
         self._speed.note(is_busy=bool(self._running))
         self.run_once()
 
@@ -278,27 +280,17 @@ class Scheduler:
         self._stop_reason = reason
         for queue in self._queue.queues:
             for window in queue.held:
-                _fail(window, ServerDraining(reason))
+                window.fail(ServerDraining(reason))
 
     def _give_up(self, window: QueuedWindow) -> None:
-        self._leave(window)
+        window.leave_engine()
         message = (
             f"The engine crashed {window.num_losses} times while it transcribed this audio, and it will not be tried "
             "again; re-encode the audio, or report it."
         )
         logger.error("request %s: %s", window.queue.request.request_id or "unknown", message)
-        _fail(window, RequestCrashedWorker(message))
-
-    def _leave(self, window: QueuedWindow) -> None:
-        """The window leaves the engine for good."""
-        window.queue.num_running -= 1
-        window.queue.held.discard(window)
+        window.fail(RequestCrashedWorker(message))
 
 
 def _draining() -> ServerDraining:
     return ServerDraining("The server is stopping and takes no new requests; try another one.", retry_after_s=5)
-
-
-def _fail(window: QueuedWindow, error: AsrError) -> None:
-    if not window.result.done():
-        window.result.set_exception(error)

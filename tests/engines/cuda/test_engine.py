@@ -35,7 +35,7 @@ from tests.engines.contract import EngineContract
 from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
 from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
-from tests.engines.transcribing import transcribe
+from tests.engines.transcribing import TracingBuilder, transcribe
 from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -166,7 +166,7 @@ def test_16_bit_shards_give_the_tokens_of_the_same_values_in_float32(dtype: str,
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_computes_finite_logits(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     options = small_options(folders["english"], n_slots=2, max_new_tokens=128, flash=True)
-    engine = open_cuda_engine(options, device=DEVICE, dtype=dtype)
+    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=dtype)
     engine.warm_up()
     assert all(result.segments for result in transcribe(engine, [sound(2, 1), sound(3, 2)]))
     assert DEVICE == "cuda" or engine.info.notes == ("FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.",)
