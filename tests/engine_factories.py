@@ -13,8 +13,8 @@ from tests.engines.scripted import Script, ScriptedEngine
 FOREIGN = ("fastapi", "starlette", "uvicorn", "pydantic", "httpx", "prometheus_client", "av", "pytest", "asyncio")
 
 
-class TellingEngine(ScriptedEngine):
-    """Says in its notes which libraries its process has loaded that are none of its business."""
+class ImportReportingEngine(ScriptedEngine):
+    """Lists in its notes the libraries of the service that its process has loaded."""
 
     @property
     def info(self) -> EngineInfo:

@@ -1,26 +1,35 @@
-"""Parts for testing the service: an engine without a process, a clock without time, a decoder without files."""
+"""One harness for tests of the service: a scripted engine, a clock without time, and PCM sources without files."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from types import TracebackType
 
+import anyio.to_thread
 import psutil
 
-from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import Spool
-from asr_api.engine_process.supervisor import EngineListener, EngineProcess, EngineState
+from asr_api.audio.vad import VoiceActivityFilter
+from asr_api.engine_process.ports import EngineListener, EngineState
+from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo, WindowJob
-from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.scheduler import Scheduler
+from asr_api.errors import AsrError
+from asr_api.events import TranscriptEvent, fold
+from asr_api.metrics import OUTCOMES, Metrics
+from asr_api.model_pool import ModelPool, ServedModel
+from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
+from asr_api.request import RequestScope
+from asr_api.scheduler.fair_queue import RequestQueue
+from asr_api.scheduler.scheduler import Scheduler
 from asr_api.transcriber import Transcriber
-from asr_api.transcript import TranscriptPart
+from asr_api.transcript import Transcript, WindowTranscript
 from tests.engines.scripted import Script, ScriptedEngine
+
+MODEL = "scripted"
 
 
 @dataclass
@@ -32,7 +41,7 @@ class FakeClock:
 
 
 class InProcessEngine:
-    """An `EnginePort` whose steps are the test's: nothing happens until `step` or `die`."""
+    """A `ManagedEngine` without a process: nothing happens until the test calls `step` or `crash`."""
 
     def __init__(self, script: Script | None = None) -> None:
         self.script = script or Script()
@@ -40,7 +49,7 @@ class InProcessEngine:
         self.state = EngineState.READY
         self.inside: dict[int, WindowJob] = {}
         self.admissions: list[list[WindowJob]] = []
-        self.listeners: list[EngineListener] = []
+        self.listener: EngineListener | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -50,8 +59,13 @@ class InProcessEngine:
     def free_slots(self) -> int:
         return self.engine.free_slots if self.state is EngineState.READY else 0
 
-    def subscribe(self, listener: EngineListener) -> None:
-        self.listeners.append(listener)
+    @property
+    def jobs(self) -> list[WindowJob]:
+        """All that were ever admitted, in order."""
+        return [job for jobs in self.admissions for job in jobs]
+
+    def report_to(self, listener: EngineListener) -> None:
+        self.listener = listener
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         self.engine.admit(jobs)
@@ -67,42 +81,57 @@ class InProcessEngine:
         finished = self.engine.step()
         for job in finished:
             del self.inside[job.job_id]
-        for listener in self.listeners:
-            listener.on_finished(finished)
+        assert self.listener is not None
+        self.listener.on_finished(finished)
 
-    def die(self) -> None:
+    def crash(self) -> None:
         lost = list(self.inside)
         self.inside.clear()
         self.engine = ScriptedEngine(self.script)
         self.state = EngineState.RESTARTING
-        for listener in self.listeners:
-            listener.on_lost(lost)
+        assert self.listener is not None
+        self.listener.on_lost(lost)
 
-    def come_back(self) -> None:
+    def restart(self) -> None:
         self.state = EngineState.READY
-        for listener in self.listeners:
-            listener.on_room()
+        assert self.listener is not None
+        self.listener.on_capacity()
 
+    async def start(self) -> None: ...
 
-def reading(metrics: Metrics, name: str, **labels: str) -> float:
-    """One number of the metrics page."""
-    value = metrics.registry.get_sample_value(name, labels)
-    assert value is not None, name
-    return value
+    async def wait_failed(self) -> AsrError:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def close(self) -> None: ...
 
 
 @dataclass(eq=False)
-class FakeSpool:
-    """Stands for a file: its PCM, how it ends, and how much of it was read."""
+class FakeSource:
+    """A `PcmSource` that is no file: its PCM, how it ends, how much of it was read and whether it is open."""
 
     pcm: Pcm
     block_s: float = 1.0
     error: Exception | None = None  # raised after the last block
-    is_truncated: bool = False
-    is_damaged: bool = False
-    num_read_samples: int = 0
+    last_end: AudioEnd = AudioEnd()
+    num_read_samples: int = field(default=0, init=False)
+    is_open: bool = field(default=False, init=False)
+    end: AudioEnd = field(default=AudioEnd(), init=False)
 
-    def blocks(self) -> Iterator[Pcm]:
+    @property
+    def duration_hint_ms(self) -> int | None:
+        return len(self.pcm) * 1000 // SAMPLE_RATE_HZ
+
+    async def __aenter__(self) -> FakeSource:
+        self.is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.is_open = False
+
+    async def __aiter__(self) -> AsyncIterator[Pcm]:
         size = round(self.block_s * SAMPLE_RATE_HZ)
         for start in range(0, len(self.pcm), size):
             block = self.pcm[start : start + size]
@@ -110,59 +139,109 @@ class FakeSpool:
             yield block
         if self.error is not None:
             raise self.error
+        self.end = self.last_end
 
 
-@dataclass
-class FakePcmStream:
-    spool: FakeSpool
-    is_truncated: bool = False
-    is_damaged: bool = False
-    duration_hint_ms: int | None = field(init=False)
+class ServiceHarness:
+    """A transcriber with everything around it that a test looks at."""
 
-    def __post_init__(self) -> None:
-        self.duration_hint_ms = len(self.spool.pcm) * 1000 // SAMPLE_RATE_HZ
+    def __init__(
+        self,
+        script: Script | None = None,
+        *,
+        engine: EngineProcess | None = None,
+        metrics: Metrics | None = None,
+        max_requests: int = 64,
+    ) -> None:
+        """engine: a real engine process, with the metrics that it writes to; else an `InProcessEngine` of the script"""
+        self.metrics = metrics or Metrics()
+        self.model_metrics = self.metrics.for_model(MODEL)
+        self.clock = FakeClock()
+        self.in_process = InProcessEngine(script)
+        managed = engine or self.in_process
+        clock = {"clock": self.clock} if engine is None else {}
+        self.scheduler = Scheduler(managed, metrics=self.model_metrics, max_requests=max_requests, **clock)
+        self.model = ServedModel(MODEL, managed, self.scheduler, self.model_metrics)
+        self.pool = ModelPool([self.model])
+        self.vad = VoiceActivityFilter()
+        self.transcriber = Transcriber(self.pool, self.vad)
+        self.open = contextlib.ExitStack()
 
-    async def __aiter__(self) -> AsyncIterator[Pcm]:
-        for block in self.spool.blocks():
-            yield block
-        self.is_truncated, self.is_damaged = self.spool.is_truncated, self.spool.is_damaged
+    @property
+    def jobs(self) -> list[WindowJob]:
+        return self.in_process.jobs
+
+    # -- the scheduler alone -----------------------------------------------------------------------------------
+
+    def queue(self, priority: int = 0) -> RequestQueue:
+        """Of a new request, open until the end of the test."""
+        return self.open.enter_context(self.scheduler.open_queue(RequestScope(priority=priority)))
+
+    def submit(self, queue: RequestQueue, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
+        return [self.scheduler.submit(queue, pcm, DecodeOptions()) for _ in range(num_windows)]
+
+    def step(self, seconds: float = 1.0) -> None:
+        self.clock.now_s += seconds
+        self.in_process.step()
+
+    # -- whole requests ----------------------------------------------------------------------------------------
+
+    def events(
+        self,
+        source: FakeSource | Pcm,
+        options: TranscribeOptions | None = None,
+        request: RequestScope | None = None,
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        pcm_source = source if isinstance(source, FakeSource) else FakeSource(source)
+        return self.transcriber.transcribe(pcm_source, options or TranscribeOptions(), request or RequestScope())
+
+    async def transcript(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> Transcript:
+        return await asyncio.wait_for(fold(self.events(source, options)), 20)
+
+    async def text(self, source: FakeSource | Pcm) -> str:
+        return (await self.transcript(source)).text
+
+    def start(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> asyncio.Task[Transcript]:
+        return asyncio.create_task(fold(self.events(source, options)))
+
+    async def finish(self, request: asyncio.Task[Transcript], check: Callable[[], object] = lambda: None) -> Transcript:
+        """Steps the in-process engine until the request is done, and checks before each step."""
+        for _ in range(500):
+            await settle()
+            if request.done():
+                return request.result()
+            check()
+            self.in_process.step()
+        raise AssertionError("the request does not end")
+
+    # -- metrics -----------------------------------------------------------------------------------------------
+
+    def count(self, name: str, **labels: str) -> float:
+        return metric_value(self.metrics, name, **labels)
+
+    def outcomes(self) -> dict[str, float]:
+        counts = {outcome: self.count("asr_requests_total", outcome=outcome) for outcome in OUTCOMES}
+        return {outcome: count for outcome, count in counts.items() if count}
 
 
-class FakeDecoder:
-    """Decodes `FakeSpool`s; counts what is open."""
-
-    def __init__(self) -> None:
-        self.num_open = 0
-
-    @contextlib.asynccontextmanager
-    async def open(self, spool: FakeSpool) -> AsyncIterator[FakePcmStream]:
-        self.num_open += 1
-        try:
-            yield FakePcmStream(spool)
-        finally:
-            self.num_open -= 1
-
-    async def start(self) -> None: ...
-
-    async def aclose(self) -> None: ...
+async def settle() -> None:
+    """Returns when every task waits for the engine: nothing is runnable, and no thread works for a task."""
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    num_quiet = 0
+    while num_quiet < 20:
+        await asyncio.sleep(0.001 if limiter.borrowed_tokens else 0)
+        num_quiet = 0 if limiter.borrowed_tokens else num_quiet + 1
 
 
-def transcriber_of(
-    engine: EngineProcess | InProcessEngine, scheduler: Scheduler, decoder: FakeDecoder, metrics: Metrics
-) -> Transcriber:
-    """One with fakes, which have all that it uses of what they stand for."""
-    return Transcriber(cast("EngineProcess", engine), scheduler, cast("Decoder", decoder), metrics=metrics)
-
-
-def transcribed(
-    transcriber: Transcriber, source: FakeSpool | Pcm, options: TranscribeOptions | None = None
-) -> AsyncGenerator[TranscriptPart, None]:
-    """What a `transcriber_of` makes of a fake."""
-    spool = source if isinstance(source, FakeSpool) else FakeSpool(source)
-    return transcriber.transcribe(cast("Spool", spool), options or TranscribeOptions())
+def metric_value(metrics: Metrics, name: str, *, model: str = MODEL, **labels: str) -> float:
+    """One number of the metrics page."""
+    value = metrics.registry.get_sample_value(name, {"model": model, **labels})
+    assert value is not None, name
+    return value
 
 
 def num_open_things() -> tuple[int, int, int]:
-    """Child processes, file descriptors and threads of this process."""
+    """Child processes, file descriptors and threads of this process, without anyio's idle worker threads."""
     process = psutil.Process()
-    return len(process.children(recursive=True)), process.num_fds(), threading.active_count()
+    num_threads = sum(thread.name != "AnyIO worker thread" for thread in threading.enumerate())
+    return len(process.children(recursive=True)), process.num_fds(), num_threads

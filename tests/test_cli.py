@@ -23,7 +23,7 @@ import pytest
 
 from asr_api import __version__
 from asr_api.audio.decoding.worker.media import DEMUXERS
-from asr_api.audio.sources.open_reference import Spool
+from asr_api.audio.sources.spool import Spool
 from asr_api.cli.files import AUDIO_ENDINGS, list_sources
 from asr_api.errors import PathNotFound
 from asr_api.options import TranscribeOptions
@@ -65,7 +65,7 @@ def test_text_goes_to_a_pipe_in_order_and_a_bad_source_stops_no_other(
     assert ended.stdout.splitlines() == list(said)
     assert ended.code == 1
     bad, missing, no_link = ended.stderr.splitlines()
-    assert bad.startswith("asr-api: bad.wav: The data is no audio file")
+    assert bad.startswith("asr-api: bad.wav: The format of the file is not supported")
     assert missing == "asr-api: nowhere.mp3: there is no such file; check the spelling."
     assert no_link.startswith("asr-api: http://[::1: The url cannot be parsed")
     assert recordings.exists()
@@ -184,7 +184,7 @@ def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
 
     assert run("-", given=wav(4, 5)).stdout == b"4 5\n"
     failed = run("-", given=b"")
-    assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file holds no sound; record it again.\n")
+    assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file contains no audio; record it again.\n")
     closed = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command({}, "transcribe", "-")],
         check=False,

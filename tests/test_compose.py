@@ -1,4 +1,4 @@
-"""Settings reach the part that they are for, and a start that takes long can be given up."""
+"""Composition: settings reach their parts, and a start that takes long can be cancelled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pytest
 
 from asr_api import compose
 from asr_api.audio import vad
-from asr_api.audio.sources.open_reference import LocalPaths
-from asr_api.compose import default_options, engine_options, media_policy, open_transcriber
+from asr_api.audio.sources.policy import LocalPaths
+from asr_api.compose import default_options, engine_options, media_policy, open_service
 from asr_api.errors import CheckpointError, SettingsError
 from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.settings.settings import read_settings
 from tests.engines.scripted import Script
 from tests.server.scripted_server import open_scripted
+from tests.service import metric_value
 
 pytestmark = pytest.mark.anyio
 
@@ -45,16 +46,16 @@ def test_the_engine_gets_its_settings() -> None:
 def test_plain_requests_get_the_defaults_of_the_settings() -> None:
     assert default_options(read_settings({})) == TranscribeOptions()
     settings = read_settings({"default_language": "German", "vad": "1", "condition_on_previous_text": "1"})
-    expected = TranscribeOptions(language="de", vad=True, condition_on_previous_text=True)
+    expected = TranscribeOptions(DecodeOptions(language="de"), vad=True, condition_on_previous_text=True)
     assert default_options(settings) == expected
 
 
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"vad": "1"}, r"VAD is 1, and the package it needs is missing; run: pip install 'asr-api\[vad\]'"),
+        ({"vad": "1"}, r"VAD is 1, and the package that it needs is not installed; run: pip install 'asr-api\[vad\]'"),
         ({"default_language": "zulu"}, "DEFAULT_LANGUAGE is 'zulu'"),
-        ({"default_language": "sw"}, "DEFAULT_LANGUAGE is not for this model: language is sw"),
+        ({"default_language": "sw"}, "DEFAULT_LANGUAGE does not fit this model: language is 'sw'"),
     ],
 )
 async def test_a_default_that_cannot_be_honoured_stops_the_start(
@@ -64,7 +65,7 @@ async def test_a_default_that_cannot_be_honoured_stops_the_start(
     monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
     with pytest.raises(SettingsError, match=sentence):
-        async with open_transcriber(read_settings({"cache_dir": str(tmp_path), **flags}), Metrics()):
+        async with open_service(read_settings({"cache_dir": str(tmp_path), **flags}), Metrics()):
             pass
 
 
@@ -84,11 +85,11 @@ async def test_the_parts_are_started_and_ended(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
     metrics = Metrics()
     settings = read_settings({"cache_dir": str(tmp_path), "max_requests": "5"})
-    async with open_transcriber(settings, metrics) as transcriber:
-        transcriber.check_capacity()
-        assert transcriber.info.n_slots == 3
-        assert metrics.registry.get_sample_value("asr_engine_ready") == 1
-    assert metrics.registry.get_sample_value("asr_engine_ready") == 0
+    async with open_service(settings, metrics) as service:
+        service.pool.get().check_capacity()
+        assert service.pool.get().info.n_slots == 3
+        assert metric_value(metrics, "asr_engine_ready", model=settings.model_id) == 1
+    assert metric_value(metrics, "asr_engine_ready", model=settings.model_id) == 0
 
 
 async def test_only_a_download_needs_a_cache_that_can_be_written(
@@ -108,8 +109,8 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
     for model_id in ("builtin", str(tmp_path), "a/cached"):
         settings = read_settings({"model_id": model_id, "max_requests": "200", **closed})
-        async with open_transcriber(settings, Metrics()) as transcriber:
-            assert transcriber._decoder.limits.max_workers == 200  # nobody who was let in waits for a decoder
+        async with open_service(settings, Metrics()) as service:
+            assert service.decoder.limits.max_workers == 200  # no admitted request waits for a decoder
     assert asked == [("builtin", None), (str(tmp_path), None), ("a/cached", "v1")]
     noted = [message for message in caplog.messages if "MODEL_REVISION" in message]
     assert noted == [
@@ -119,7 +120,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     with pytest.raises(
         CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which can't be written"
     ):
-        async with open_transcriber(read_settings({"model_id": "a/new", **closed}), Metrics()):
+        async with open_service(read_settings({"model_id": "a/new", **closed}), Metrics()):
             pass
 
 
@@ -134,15 +135,15 @@ async def test_a_checkpoint_that_cannot_be_had_is_an_error_and_a_slow_one_can_be
 
     def download(*_: object, **__: object) -> Path:
         release.wait(10)
-        raise AssertionError("nobody waits for this any more")
+        raise AssertionError("its start was cancelled")
 
     monkeypatch.setattr(compose, "resolve_checkpoint", refuse)
     with pytest.raises(CheckpointError, match=f"a/b v1 {tmp_path}"):
-        async with open_transcriber(settings, Metrics()):
+        async with open_service(settings, Metrics()):
             pass
     monkeypatch.setattr(compose, "resolve_checkpoint", download)
     started = time.perf_counter()
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(open_transcriber(settings, Metrics()).__aenter__(), 0.1)
+        await asyncio.wait_for(open_service(settings, Metrics()).__aenter__(), 0.1)
     assert time.perf_counter() - started < 5
     release.set()

@@ -1,62 +1,69 @@
-"""What a request may ask for, and the one sentence for everything else."""
+"""Request parameters: how they are read, and the sentence for each mistake."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from asr_api.audio import vad
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.parameters import MAX_TEXT_CHARS, PARAMETERS, RawParameter, check_parameters, read_parameters
 
 PLAIN = TranscribeOptions()
 
 
+def decoding(**options: Any) -> TranscribeOptions:
+    return TranscribeOptions(DecodeOptions(**options))
+
+
 def read(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> TranscribeOptions:
-    return read_parameters([RawParameter(*one) for one in given], defaults)
+    return read_parameters([RawParameter(*pair) for pair in given], defaults)
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([("task", "translate")], TranscribeOptions(task="translate")),
-        ([("language", "German")], TranscribeOptions(language="de")),
-        ([("languages", "en, de"), ("languages", "en-GB,fr")], TranscribeOptions(languages=("en", "de", "fr"))),
-        ([("languages", "de")], TranscribeOptions(languages=("de",), language="de")),
-        ([("initial_prompt", "Hello,")], TranscribeOptions(prompt="Hello,")),
-        ([("hotwords", "x" * MAX_TEXT_CHARS)], TranscribeOptions(hotwords="x" * MAX_TEXT_CHARS)),
-        ([("prompt", "<|endoftext|>")], TranscribeOptions(prompt="<|endoftext|>")),
+        ([("task", "translate")], decoding(task="translate")),
+        ([("language", "German")], decoding(language="de")),
+        ([("languages", "en, de"), ("languages", "en-GB,fr")], decoding(languages=("en", "de", "fr"))),
+        ([("languages", "de")], decoding(languages=("de",), language="de")),
+        ([("initial_prompt", "Hello,")], decoding(prompt="Hello,")),
+        ([("hotwords", "x" * MAX_TEXT_CHARS)], decoding(hotwords="x" * MAX_TEXT_CHARS)),
+        ([("prompt", "<|endoftext|>")], decoding(prompt="<|endoftext|>")),
         ([("temperature", "0")], PLAIN),
-        ([("temperature", "0.3")], TranscribeOptions(temperatures=(0.3, 0.4, 0.6, 0.8, 1.0))),
-        ([("temperature", "1")], TranscribeOptions(temperatures=(1.0,))),
-        ([("timestamps", "false"), ("words", "1")], TranscribeOptions(timestamps=False, words=True)),
-        ([("word_timestamps", "True"), ("vad_filter", "0")], TranscribeOptions(words=True)),
+        ([("temperature", "0.3")], decoding(temperatures=(0.3, 0.4, 0.6, 0.8, 1.0))),
+        ([("temperature", "1")], decoding(temperatures=(1.0,))),
+        ([("timestamps", "false"), ("words", "1")], decoding(timestamps=False, words=True)),
+        ([("word_timestamps", "True"), ("vad_filter", "0")], decoding(words=True)),
         ([("language", ""), ("temperature", "")], PLAIN),
         ([], PLAIN),
     ],
 )
-def test_what_is_given_is_read(given: list[tuple[str, str]], expected: TranscribeOptions) -> None:
+def test_parameters_are_read(given: list[tuple[str, str]], expected: TranscribeOptions) -> None:
     assert read(*given) == expected
 
 
-def test_defaults_hold_unless_a_wish_says_otherwise() -> None:
-    defaults = TranscribeOptions(language="fr", vad=True, condition_on_previous_text=True)
+def test_defaults_hold_unless_the_request_overrides_them() -> None:
+    defaults = replace(decoding(language="fr"), vad=True, condition_on_previous_text=True)
     assert read(defaults=defaults) == defaults
-    assert read(("vad", "false"), ("language", "de"), defaults=defaults) == TranscribeOptions(
-        language="de", condition_on_previous_text=True
+    assert read(("vad", "false"), ("language", "de"), defaults=defaults) == replace(
+        decoding(language="de"), condition_on_previous_text=True
     )
-    assert read(("languages", "de,en"), defaults=defaults).language is None
+    assert read(("languages", "de,en"), defaults=defaults).decode.language is None
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ([("langauge", "de")], "'langauge' is no parameter; there are task, language, "),
-        ([("x" * 500, "1")], "xxx…' is no parameter"),
+        ([("langauge", "de")], "Unknown parameter 'langauge'. Known parameters: task, language, "),
+        ([("x" * 500, "1")], "Unknown parameter 'xxx"),
         ([("task", "summarise")], "task is 'summarise'; it must be transcribe or translate."),
         ([("language", "klingon")], "language is 'klingon'"),
-        ([("languages", "en,klingon")], "language is 'klingon'"),
+        ([("languages", "en,klingon")], "languages is 'klingon', an unknown language;"),
         ([("temperature", "hot")], "temperature is 'hot'; it must be a number from 0 to 1."),
         ([("temperature", "nan")], "temperature is 'nan'"),
         ([("temperature", "-0.1")], "temperature is '-0.1'"),
@@ -69,7 +76,7 @@ def test_defaults_hold_unless_a_wish_says_otherwise() -> None:
         ([("task", "translate"), ("task", "translate")], "task has more than one value"),
     ],
 )
-def test_what_is_not_allowed_is_told(given: list[tuple[str, str]], sentence: str) -> None:
+def test_a_mistake_has_one_clear_sentence(given: list[tuple[str, str]], sentence: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         read(*given)
     text = str(caught.value)
@@ -80,25 +87,52 @@ def test_what_is_not_allowed_is_told(given: list[tuple[str, str]], sentence: str
     text.encode()
 
 
-def test_what_the_model_cannot_do_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def info(*languages: str) -> EngineInfo:
-        return EngineInfo("m", "e", "d", window_s=30, n_slots=1, languages=languages)
+def model(*languages: str, **abilities: Any) -> EngineInfo:
+    return EngineInfo("a/b", "onnx", "CPU", window_s=30, n_slots=1, languages=languages, **abilities)
 
-    check_parameters(TranscribeOptions(language="de", task="translate"), info("en", "de"))
-    check_parameters(TranscribeOptions(language="de"), info())  # a model without a list is asked
-    for name, wish in (
-        ("language", TranscribeOptions(language="de")),
-        ("languages", TranscribeOptions(languages=("en", "de"))),
-    ):
-        with pytest.raises(InvalidParameter, match=rf"^{name} is de, which this model does not know; it knows en\."):
-            check_parameters(wish, info("en"))
-    with pytest.raises(InvalidParameter, match="task is translate"):
-        check_parameters(TranscribeOptions(task="translate"), info("en"))
+
+def test_a_model_is_asked_only_for_what_it_can_do() -> None:
+    check_parameters(decoding(language="de", task="translate"), model("en", "de"))
+    check_parameters(decoding(language="de"), model())  # a model without languages ignores it
+    check_parameters(
+        decoding(languages=("de", "en")), model("en", "de", can_detect_language=False, default_language="en")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "info", "sentence"),
+    [
+        ({"language": "de"}, model("en"), "language is 'de', which the model a/b does not have; it has en."),
+        ({"languages": ("en", "de")}, model("en"), "languages is 'de', which the model a/b does not have; it has en."),
+        ({"task": "translate"}, model("en", can_translate=False), "task is 'translate', and the model a/b can only"),
+        ({"prompt": "Hi"}, model(can_prompt=False), "prompt is given, and the model a/b takes none; leave prompt out."),
+        ({"hotwords": "Hi"}, model(can_prompt=False), "hotwords is given, and"),
+        ({"temperatures": (0.4,)}, model(can_sample=False), "temperature is 0.4, and the model a/b runs only at 0;"),
+        (
+            {"words": True},
+            model(has_word_timestamps=False),
+            "words is true, and the model a/b gives no word timestamps;",
+        ),
+        (
+            {"languages": ("de", "fr")},
+            model("en", "de", "fr", can_detect_language=False, default_language="en"),
+            "languages is 'de,fr', and the model a/b cannot detect the language; name one of them as language.",
+        ),
+    ],
+)
+def test_anything_else_is_refused_at_the_door(options: dict[str, Any], info: EngineInfo, sentence: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        check_parameters(decoding(**options), info)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_voice_activity_detection_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
     with pytest.raises(InvalidParameter, match=r"pip install 'asr-api\[vad\]'"):
-        check_parameters(TranscribeOptions(vad=True), info("en"))
+        check_parameters(TranscribeOptions(vad=True), model("en"))
 
 
 def test_every_parameter_is_an_option_with_a_description() -> None:
-    assert len({name for one in PARAMETERS for name in (one.name, *one.aliases)}) == len(PARAMETERS) + 3
-    assert all(one.description and not one.description.endswith(".") for one in PARAMETERS)
+    names = {name for parameter in PARAMETERS for name in (parameter.name, *parameter.aliases)}
+    assert len(names) == len(PARAMETERS) + 3
+    assert all(parameter.description and not parameter.description.endswith(".") for parameter in PARAMETERS)

@@ -1,4 +1,4 @@
-"""The whole journey with the scripted engine: every word once, in order, whatever happens on the way."""
+"""Transcriber: every word once and in order, with a scripted engine that may crash, hang or fail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from random import Random
 
@@ -16,44 +16,27 @@ import pytest
 
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.errors import InvalidAudio, InvalidParameter, RequestCrashedWorker, ServerDraining, ServerOverloaded
-from asr_api.metrics import OUTCOMES, Metrics
-from asr_api.options import TranscribeOptions
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.scheduler import Scheduler
-from asr_api.transcriber import collect
-from asr_api.transcript import Transcript, TranscriptPart
+from asr_api.events import FinalSegments, PartialSegments, TranscriptEnd
+from asr_api.metrics import Metrics
+from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
+from asr_api.transcript import Transcript, Usage
 from tests.engine_factories import scripted
 from tests.engines.scripted import HANG, MARKS, Script, say
-from tests.service import FakeDecoder, FakeSpool, InProcessEngine, num_open_things, reading, transcribed, transcriber_of
+from tests.service import MODEL, FakeSource, ServiceHarness, num_open_things, settle
 
 pytestmark = pytest.mark.anyio
 
 
-class Service:
-    """A transcriber and everything around it."""
+class EngineService(ServiceHarness):
+    """The harness with a real engine process."""
 
-    def __init__(self, script: Script, heartbeat_timeout_s: float = 60.0, max_requests: int = 64) -> None:
-        self.metrics = Metrics()
-        self.engine = EngineProcess(scripted(script), metrics=self.metrics, heartbeat_timeout_s=heartbeat_timeout_s)
-        self.scheduler = Scheduler(self.engine, metrics=self.metrics, max_requests=max_requests)
-        self.decoder = FakeDecoder()
-        self.transcriber = transcriber_of(self.engine, self.scheduler, self.decoder, self.metrics)
-
-    def parts(self, source: FakeSpool | Pcm, language: str | None = None) -> AsyncGenerator[TranscriptPart, None]:
-        return transcribed(self.transcriber, source, TranscribeOptions(language=language))
-
-    def start(self, source: FakeSpool | Pcm) -> asyncio.Task[Transcript]:
-        return asyncio.create_task(collect(self.parts(source)))
-
-    async def text(self, source: FakeSpool | Pcm) -> str:
-        return (await asyncio.wait_for(collect(self.parts(source)), 20)).text
-
-    def count(self, name: str, **labels: str) -> float:
-        return reading(self.metrics, name, **labels)
-
-    def outcomes(self) -> dict[str, float]:
-        counts = {outcome: self.count("asr_requests_total", outcome=outcome) for outcome in OUTCOMES}
-        return {outcome: count for outcome, count in counts.items() if count}
+    def __init__(self, script: Script, heartbeat_timeout_s: float, max_requests: int) -> None:
+        metrics = Metrics()
+        self.engine = EngineProcess(
+            scripted(script), metrics=metrics.for_model(MODEL), heartbeat_timeout_s=heartbeat_timeout_s
+        )
+        super().__init__(engine=self.engine, metrics=metrics, max_requests=max_requests)
 
     async def until(self, name: str, at_least: float) -> None:
         async def wait() -> None:
@@ -62,31 +45,32 @@ class Service:
 
         await asyncio.wait_for(wait(), 10)
 
-    async def settle(self) -> None:
-        """Waits for the engine to let go of cancelled windows; at most one step."""
+    async def wait_until_idle(self) -> None:
+        """Waits until the engine has dropped cancelled windows; at most one step."""
         for _ in range(200):
             if self.engine.free_slots == self.engine.info.n_slots:
                 break
             await asyncio.sleep(0.005)
         assert self.engine.free_slots == self.engine.info.n_slots
-        assert self.transcriber.num_open_requests == self.decoder.num_open == 0
+        assert self.pool.num_open_requests == 0
         assert self.count("asr_busy_slots") == self.count("asr_queued_windows") == 0
-        assert self.transcriber.backlog_s == 0
+        assert self.scheduler.backlog_s == 0
 
 
 @contextlib.asynccontextmanager
 async def running(
     script: Script | None = None, heartbeat_timeout_s: float = 60.0, max_requests: int = 64
-) -> AsyncIterator[Service]:
-    """At the end nothing may be left, neither inside nor of processes, descriptors and tasks."""
+) -> AsyncIterator[EngineService]:
+    """At the end no process, descriptor, thread or task may be left."""
     before = num_open_things(), len(asyncio.all_tasks())
-    service = Service(script or Script(), heartbeat_timeout_s, max_requests)
+    service = EngineService(script or Script(), heartbeat_timeout_s, max_requests)
     try:
-        await service.transcriber.start()
+        await service.pool.start()
         yield service
-        await service.settle()
+        await service.wait_until_idle()
     finally:
-        await service.transcriber.aclose()
+        await service.pool.aclose()
+        service.vad.close()
     await asyncio.sleep(0)
     assert (num_open_things(), len(asyncio.all_tasks())) == before
 
@@ -95,32 +79,69 @@ def text_of(numbers: range) -> str:
     return "".join(f" {number}" for number in numbers)
 
 
-async def test_a_long_source_is_told_completely_in_order_and_on_time() -> None:
+def finals(events: Sequence[object]) -> list[FinalSegments]:
+    return [event for event in events if isinstance(event, FinalSegments)]
+
+
+async def test_a_long_recording_is_transcribed_completely_and_in_order() -> None:
     numbers = range(1, 201)
     async with running() as service:
-        parts = [part async for part in service.parts(say(numbers))]
-        segments = [segment for part in parts for segment in part.segments]
+        events = [event async for event in service.events(say(numbers))]
+        segments = [segment for event in finals(events) for segment in event.segments]
         assert [segment.text for segment in segments] == [f" {number}" for number in numbers]
         assert [segment.start_ms for segment in segments] == [1000 * n for n in range(200)]
-        ends_ms = [part.audio_ms for part in parts]
+        ends_ms = [event.audio_ms for event in finals(events)]
         assert ends_ms == sorted(ends_ms)
         assert ends_ms[-1] == 200_000
-        assert len(parts) >= 8
+        assert len(ends_ms) >= 8
         num_decoded = service.count("asr_stage_seconds_count", stage="decode")
-        assert num_decoded == service.count("asr_stage_seconds_count", stage="engine") == len(parts) - 1
-        assert all(segment.end_ms <= part.audio_ms for part in parts for segment in part.segments)
+        assert num_decoded == service.count("asr_stage_seconds_count", stage="engine") == len(ends_ms) - 1
+        assert all(segment.end_ms <= event.audio_ms for event in finals(events) for segment in event.segments)
         assert service.outcomes() == {"completed": 1}
 
 
-async def test_the_words_survive_where_no_pause_allows_a_cut() -> None:
+async def test_the_last_event_tells_language_usage_and_how_the_audio_ended() -> None:
+    async with running() as service:
+        source = FakeSource(say(range(1, 61)), last_end=AudioEnd(is_damaged=True))
+        events = [event async for event in service.events(source)]
+        end = events[-1]
+        assert isinstance(end, TranscriptEnd)
+        assert (end.audio_ms, end.language, end.end) == (60_000, "en", AudioEnd(is_damaged=True))
+        assert (end.usage.audio_ms, end.usage.num_windows, end.usage.num_tokens) == (
+            60_000,
+            len(finals(events)) - 1,
+            60,
+        )
+        assert end.usage.times.engine_s > 0
+        assert sum(isinstance(event, TranscriptEnd) for event in events) == 1
+
+
+async def test_partial_segments_are_replaced_and_become_final() -> None:
+    numbers = range(1, 241)
+    async with running() as service:
+        pcm = say(numbers, word_s=0.44, pause_s=0.06)  # without a pause to cut at, windows overlap
+        pending: tuple[str, ...] = ()
+        num_partial = 0
+        async for event in service.events(pcm):
+            match event:
+                case FinalSegments(segments):
+                    final = tuple(segment.text for segment in segments)
+                    assert final[: len(pending)] == pending[: len(final)], "text before the overlap does not change"
+                case PartialSegments(segments):
+                    pending = tuple(segment.text for segment in segments)[:1]
+                    num_partial += 1
+        assert num_partial >= 4
+
+
+async def test_overlapping_windows_lose_no_word() -> None:
     numbers = range(1, 241)
     async with running() as service:
         pcm = say(numbers, word_s=0.44, pause_s=0.06)  # shorter than anything that counts as a pause
-        transcript = await collect(service.parts(pcm))
+        transcript = await service.transcript(pcm)
         assert transcript.text == text_of(numbers)
 
 
-async def test_requests_side_by_side_share_batches_and_keep_their_words() -> None:
+async def test_concurrent_requests_share_batches_and_keep_their_words() -> None:
     async with running(Script(n_slots=4, step_s=0.005)) as service:
         sources = {first: say(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
         texts = await asyncio.gather(*(service.text(pcm) for pcm in sources.values()))
@@ -128,19 +149,19 @@ async def test_requests_side_by_side_share_batches_and_keep_their_words() -> Non
         assert service.count("asr_shared_batches_total") > 0
 
 
-async def test_a_window_that_needs_more_tokens_is_resumed_until_nothing_is_missing() -> None:
+async def test_a_window_that_needs_more_tokens_is_continued_to_its_end() -> None:
     numbers = range(1, 71)
     async with running(Script(max_words=4)) as service:
-        transcript = await collect(service.parts(say(numbers)))
+        transcript = await service.transcript(say(numbers))
         assert transcript.text == text_of(numbers)
         assert [segment.start_ms for segment in transcript.segments] == [1000 * n for n in range(70)]
         assert service.count("asr_windows_total") >= 70 / 4
 
 
-async def test_speech_after_the_last_word_is_heard_again() -> None:
+async def test_speech_after_the_last_segment_is_transcribed_again() -> None:
     numbers = range(100, 170)
     async with running(Script(max_words=4, stops_silently=True)) as service:
-        transcript = await collect(service.parts(say(numbers)))
+        transcript = await service.transcript(say(numbers))
         assert transcript.text == text_of(numbers)
         resumed = service.count("asr_resumed_windows_total")
         assert resumed > 0
@@ -148,68 +169,64 @@ async def test_speech_after_the_last_word_is_heard_again() -> None:
         assert service.count("asr_resumed_windows_total") == resumed, "a pause is not speech"
 
 
-async def test_silence_needs_no_engine() -> None:
+async def test_silence_skips_the_engine() -> None:
     async with running() as service:
-        transcript = await collect(service.parts(np.zeros(100 * SAMPLE_RATE_HZ, np.int16)))
-        assert transcript == Transcript((), 100_000)
+        transcript = await service.transcript(np.zeros(100 * SAMPLE_RATE_HZ, np.int16))
+        assert transcript == Transcript((), 100_000, usage=Usage())
         assert service.count("asr_windows_total") == 0
         assert service.count("asr_silent_windows_total") >= 4
 
 
-async def test_the_language_is_passed_on_and_reported() -> None:
+async def test_the_language_reaches_the_engine_and_is_reported() -> None:
     async with running() as service:
-        assert (await collect(service.parts(say([1]), language="de"))).language == "de"
-        assert (await collect(service.parts(say([1])))).language == "en"
+        assert (await service.transcript(say([1]), TranscribeOptions(DecodeOptions(language="de")))).language == "de"
+        assert (await service.transcript(say([1]))).language == "en"
         with pytest.raises(InvalidParameter):
-            await collect(service.parts(say([1]), language="tlh"))
+            await service.transcript(say([1]), TranscribeOptions(DecodeOptions(language="tlh")))
 
 
 @pytest.mark.parametrize("flaw", ["is_truncated", "is_damaged"])
-async def test_a_source_that_breaks_off_or_is_damaged_is_told_as_far_as_it_goes(flaw: str) -> None:
+async def test_a_truncated_or_damaged_recording_is_transcribed_as_far_as_possible(flaw: str) -> None:
     async with running() as service:
-        spool = FakeSpool(say(range(1, 41)))
-        setattr(spool, flaw, True)
-        parts = [part async for part in service.parts(spool)]
-        assert [getattr(part, flaw) for part in parts] == [False] * (len(parts) - 1) + [True]
-        assert [part.is_truncated for part in parts] != [part.is_damaged for part in parts]
-        assert "".join(segment.text for part in parts for segment in part.segments) == text_of(range(1, 41))
+        source = FakeSource(say(range(1, 41)), last_end=AudioEnd(**{flaw: True}))
+        transcript = await service.transcript(source)
+        assert transcript.end == AudioEnd(**{flaw: True})
+        assert transcript.text == text_of(range(1, 41))
 
 
-async def test_a_decoding_error_comes_after_what_was_heard_before_it() -> None:
+async def test_a_decoding_error_comes_after_the_segments_before_it() -> None:
     async with running() as service:
-        spool = FakeSpool(say(range(1, 101)), error=InvalidAudio("broken"))
-        heard: list[str] = []
+        source = FakeSource(say(range(1, 101)), error=InvalidAudio("broken"))
+        texts: list[str] = []
 
         async def listen() -> None:
-            async for part in service.parts(spool):
-                heard.extend(segment.text for segment in part.segments)
+            async for event in service.events(source):
+                if isinstance(event, FinalSegments):
+                    texts.extend(segment.text for segment in event.segments)
 
         with pytest.raises(InvalidAudio):
             await listen()
-        assert len(heard) >= 50
+        assert len(texts) >= 50
         assert service.outcomes() == {"invalid": 1}
 
 
-async def test_decoding_waits_for_the_engine_and_the_engine_not_for_the_decoding() -> None:
-    engine, metrics = InProcessEngine(Script(n_slots=2)), Metrics()
-    decoder = FakeDecoder()
-    transcriber = transcriber_of(engine, Scheduler(engine, metrics=metrics), decoder, metrics)
-    spool = FakeSpool(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
-    request = asyncio.create_task(collect(transcribed(transcriber, spool)))
+async def test_the_source_is_read_only_as_far_as_the_engine_needs() -> None:
+    service = ServiceHarness(Script(n_slots=2))
+    source = FakeSource(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
+    request = service.start(source)
     for num_windows in range(0, 20, 2):
-        for _ in range(300):
-            await asyncio.sleep(0)
-        assert len(engine.inside) == 2
-        ahead_s = spool.num_read_samples / SAMPLE_RATE_HZ - 30 * num_windows
-        assert ahead_s < (2 * 2 + 1 + 2) * 30  # held, waiting for room, in the cutter
-        engine.step()
+        await settle()
+        assert len(service.in_process.inside) == 2
+        ahead_s = source.num_read_samples / SAMPLE_RATE_HZ - 30 * num_windows
+        assert ahead_s < (2 * 2 + 1 + 2) * 30  # held, waiting for a permit, in the cutter
+        service.step()
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
-    assert not engine.inside
-    assert decoder.num_open == 0
+    assert not service.in_process.inside
+    assert not source.is_open
 
 
-async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> None:
+async def test_killing_the_engine_during_four_requests_loses_no_word() -> None:
     async with running(Script(n_slots=4, step_s=0.01)) as service:
         requests = [service.start(say(range(first, first + 90))) for first in (1, 101, 151, 201)]
         for num_windows in (2, 6):
@@ -226,7 +243,7 @@ async def test_killing_the_engine_during_four_requests_costs_nobody_a_word() -> 
 
 
 @pytest.mark.parametrize("mark", MARKS, ids=["crash", "hang", "exception", "early exception"])
-async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
+async def test_a_window_that_breaks_the_engine_fails_only_its_request(mark: int) -> None:
     async with running(Script(n_slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
         healthy = [service.start(say(range(first, first + 70))) for first in (1, 101, 201)]
         poisoned = service.start(np.concatenate((say(range(1, 26)), say([66], mark=mark))))
@@ -238,30 +255,31 @@ async def test_a_poisoned_window_costs_only_its_own_request(mark: int) -> None:
         assert service.outcomes() == {"completed": 3, "failed": 1}
 
 
-@pytest.mark.parametrize("num_parts", [0, 1, 3])
-async def test_a_client_that_goes_frees_everything_within_a_step(num_parts: int) -> None:
+@pytest.mark.parametrize("num_wanted", [0, 1, 3])
+async def test_a_closed_request_frees_everything_within_a_step(num_wanted: int) -> None:
     async with running(Script(n_slots=2, step_s=0.005)) as service:
-        spool = FakeSpool(np.tile(say(range(1, 31)), 40))  # twenty minutes
+        source = FakeSource(np.tile(say(range(1, 31)), 40))  # twenty minutes
 
         async def listen() -> None:
-            async with aclosing(service.parts(spool)) as parts:
-                async for _ in parts:
-                    heard.append(1)
-                    if len(heard) == num_parts:
+            num_events = 0
+            async with aclosing(service.events(source)) as events:
+                async for _ in events:
+                    num_events += 1
+                    if num_events == num_wanted:
                         return
 
-        heard: list[int] = []
         client = asyncio.create_task(listen())
-        if num_parts == 0:
+        if num_wanted == 0:
             await service.until("asr_busy_slots", 2)
             client.cancel()
         await asyncio.wait([client], timeout=10)
-        await service.settle()
+        await service.wait_until_idle()
         assert service.outcomes() == {"cancelled": 1}
-        assert spool.num_read_samples < 20 * 30 * SAMPLE_RATE_HZ
+        assert source.num_read_samples < 20 * 30 * SAMPLE_RATE_HZ
+        assert not source.is_open
 
 
-async def test_a_full_house_refuses_at_once_and_lets_in_when_one_has_left() -> None:
+async def test_a_full_server_refuses_at_once_and_admits_again_later() -> None:
     async with running(Script(n_slots=1, step_s=0.01, steps_per_window=20), max_requests=1) as service:
         first = service.start(say([1]))
         await service.until("asr_busy_slots", 1)
@@ -269,26 +287,26 @@ async def test_a_full_house_refuses_at_once_and_lets_in_when_one_has_left() -> N
             await service.text(say([2]))
         assert refused.value.retry_after_s == 1
         with pytest.raises(ServerOverloaded):
-            service.transcriber.check_capacity()
+            service.model.check_capacity()
         assert (await first).text == " 1"
         assert await service.text(say([3])) == " 3"
-        assert service.outcomes() == {"completed": 2, "refused": 2}  # at the door, and behind it
+        assert service.outcomes() == {"completed": 2, "refused": 2}  # before and after admission
 
 
-async def test_draining_finishes_the_open_requests_and_takes_no_new_ones() -> None:
+async def test_draining_finishes_open_requests_and_refuses_new_ones() -> None:
     async with running(Script(step_s=0.01)) as service:
         requests = [service.start(say(range(first, first + 50))) for first in (1, 101)]
         await service.until("asr_busy_slots", 2)
-        draining = asyncio.create_task(service.transcriber.drain())
+        draining = asyncio.create_task(service.pool.drain())
         await asyncio.sleep(0)
         with pytest.raises(ServerDraining):
-            service.transcriber.check_capacity()
+            service.model.check_capacity()
         await asyncio.wait_for(draining, 10)
         texts = [transcript.text for transcript in await asyncio.gather(*requests)]
         assert texts == [text_of(range(1, 51)), text_of(range(101, 151))]
 
 
-async def test_closing_ends_open_requests_with_an_explicit_error() -> None:
+async def test_stopping_fails_open_requests_with_a_clear_error() -> None:
     async with running(Script(step_s=0.01, steps_per_window=1000)) as service:
         request = service.start(say([1]))
         await service.until("asr_busy_slots", 1)
@@ -298,7 +316,7 @@ async def test_closing_ends_open_requests_with_an_explicit_error() -> None:
 
 
 @pytest.mark.soak
-async def test_in_chaos_every_request_is_accounted_for() -> None:
+async def test_crashes_and_cancellations_together_lose_no_request() -> None:
     """Kills, poison, broken sources and clients that leave, all at once: right words, or an explicit error."""
     random = Random(1)
     loop = asyncio.get_running_loop()
@@ -309,8 +327,8 @@ async def test_in_chaos_every_request_is_accounted_for() -> None:
             first = random.randint(1, 150)
             numbers = range(first, first + random.randint(3, 80))
             error = InvalidAudio("broken") if kind == "broken" else None
-            spool = FakeSpool(say(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
-            request = service.start(spool)
+            source = FakeSource(say(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
+            request = service.start(source)
             if kind == "leaver":
                 await asyncio.sleep(random.random() / 4)
                 request.cancel()

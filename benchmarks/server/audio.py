@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import MediaPolicy, open_reference
+from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.benchmark.speech import looped, read_pcm, wav_header
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
@@ -18,7 +19,7 @@ async def read_recording(path: Path) -> Pcm:
     policy = MediaPolicy(max_media_bytes=2**31)
     place = str(path.absolute())  # noqa: ASYNC240 – it reads no disk
     try:
-        with await open_reference(place, policy, is_local_client=True) as spool:
+        async with await open_reference(place, policy, is_local_client=True) as spool:
             return await read_pcm(decoder, spool)
     finally:
         await decoder.aclose()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from asr_api.audio.sources.open_reference import spool_chunks
+from asr_api.audio.sources.spool import spool_chunks
 from asr_api.benchmark.crowd import Crowd
 from asr_api.compose import default_options, open_transcriber
 from asr_api.metrics import Metrics
@@ -28,8 +28,8 @@ class Offline:
 
     async def rtfx(self, bodies: Sequence[bytes]) -> float:
         crowd = Crowd(self._transcriber, self._options)
-        with ExitStack() as files:
-            spools = [files.enter_context(await spool_chunks(_whole(body), sys.maxsize)) for body in bodies]
+        async with AsyncExitStack() as files:
+            spools = [await files.enter_async_context(await spool_chunks(_whole(body), sys.maxsize)) for body in bodies]
             await crowd.transcribe_all(spools, self._num_at_once)
         return sum(clip.audio_s for clip in crowd.done) / (crowd.done[-1].at_s - crowd.started_s)
 

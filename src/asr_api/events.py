@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from asr_api.transcript import AudioEnd, Segment, StageTimes, Transcript, Usage
+from asr_api.pcm import AudioEnd
+from asr_api.transcript import Segment, StageTimes, Transcript, Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,9 @@ class ModelPool:
 
     async def drain(self) -> None:
         """Refuses new requests and returns when no transcription is open."""
-        await asyncio.gather(*(model.scheduler.drain() for model in self._models.values()))
+        for model in self._models.values():
+            model.scheduler.refuse_new()
+        await asyncio.gather(*(model.scheduler.wait_until_idle() for model in self._models.values()))
 
     @property
     def num_open_requests(self) -> int:

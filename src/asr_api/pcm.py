@@ -1,35 +1,51 @@
-"""PCM, the decoded waveform (16 kHz mono, int16), and `PcmSource`, anything that yields it block by block."""
+"""Decoded audio as rooms hand it on: 16 kHz mono int16 PCM, and `PcmSource`, the port for recordings and live streams.
+
+numpy is imported for type checkers alone: decoder workers use the constants and must stay small and single-threaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from asr_api.transcript import AudioEnd
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+SAMPLE_BYTES = 2
 
-Pcm = NDArray[np.int16]  # (n_samples,)
+Pcm: TypeAlias = "NDArray[np.int16]"  # (n_samples,)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEnd:
+    """How the audio ended.
+
+    is_truncated: the source broke off; the PCM is the part that could be decoded
+    is_damaged:   something before the end could not be decoded
+    """
+
+    is_truncated: bool = False
+    is_damaged: bool = False
 
 
 class PcmSource(Protocol):
-    """A recording as PCM blocks, in order and on its own clock: a decoded file, or a live stream.
+    """PCM blocks in order, on the clock of the recording. Use it once, in `async with`: entering starts it, leaving
+    frees it.
 
-    It is an async context manager: entering it starts it, leaving it frees what it holds. Iterate it once.
+    duration_hint_ms: set on entering: the declared or measured length; None for a live stream
+    end:              set after the last block
     """
 
     @property
-    def duration_hint_ms(self) -> int | None:
-        """Once entered: the declared or measured length; None when it is not known, as for a live stream."""
+    def duration_hint_ms(self) -> int | None: ...
 
     @property
-    def end(self) -> AudioEnd:
-        """How the audio ended; known after the last block."""
+    def end(self) -> AudioEnd: ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -37,5 +53,4 @@ class PcmSource(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def __aiter__(self) -> AsyncIterator[Pcm]:
-        """(n_samples,) blocks of any size. Raises RequestError when the audio cannot be decoded."""
+    def __aiter__(self) -> AsyncIterator[Pcm]: ...

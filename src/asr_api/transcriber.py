@@ -49,7 +49,7 @@ class Transcriber:
             long_form = LongForm(model.scheduler, queue, options, model.metrics)
             progress = _Progress(options.decode.language)
             async with (
-                self._vad.mute(source) if options.vad else source as pcm,
+                self._vad.only_speech(source) if options.vad else source as pcm,
                 aclosing(cut_windows(pcm, length.window_s, length.stride_s)) as windows,
                 aclosing(long_form.transcribe(windows, pcm.duration_hint_ms)) as transcribed_windows,
             ):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from asr_api.pcm import AudioEnd
+
 Doubt = Literal["repetition", "low_confidence", "no_speech"]
 """Why a text may be wrong: it repeats itself, the model was unsure of it, or the audio seems to hold no speech."""
 
@@ -149,18 +151,6 @@ class WindowSpan:
     end_ms: int
     overlap_before_ms: int = 0
     overlap_after_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AudioEnd:
-    """How a recording ended.
-
-    is_truncated: it broke off: the transcript is that of the part that could be decoded
-    is_damaged:   something in the middle could not be decoded, and is missing
-    """
-
-    is_truncated: bool = False
-    is_damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

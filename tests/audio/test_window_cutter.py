@@ -1,4 +1,4 @@
-"""Every sample is in a window, cuts lie in pauses, and how the PCM arrives changes nothing."""
+"""Window cutter: every sample is in a window, cuts lie in pauses, and block sizes change nothing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.audio.window_cutter import Window, WindowCutter, is_silent, speech_after
+from asr_api.pcm import SAMPLE_RATE_HZ as RATE_HZ
 from asr_api.pcm import Pcm
 
-RATE_HZ = 16_000
-WINDOW_S, STRIDE_S = 3.0, 0.5  # small, so that the tests are fast; pauses are as in life
+WINDOW_S, STRIDE_S = 3.0, 0.5  # small, so that the tests are fast; pauses have their usual lengths
 
 
 def cut_up(
@@ -25,7 +25,7 @@ def cut_up(
 
 
 def speech(words_s: list[float], pauses_s: list[float], seed: int = 0, level: float = 8_000.0) -> Pcm:
-    """StepGraphs of noise that swell like syllables, and digital silence between them."""
+    """Bursts of noise that swell like syllables, and digital silence between them."""
     rng = np.random.default_rng(seed)
     parts = []
     for word_s, pause_s in zip(words_s, pauses_s, strict=True):
@@ -40,18 +40,18 @@ def noise(length_s: float, level: float, seed: int = 1) -> Pcm:
 
 
 def check_bookkeeping(pcm: Pcm, windows: list[Window]) -> None:
-    """Order, lengths, overlaps and contents; together they say that no sample is missing."""
+    """Asserts order, lengths, overlaps and contents; together they imply that no sample is missing."""
     assert [window.span.index for window in windows] == list(range(len(windows)))
     for window in windows:
         start = window.span.start_ms * 16
         assert 0 < len(window.pcm) <= WINDOW_S * RATE_HZ
         assert np.array_equal(window.pcm, pcm[start : start + len(window.pcm)])
         assert window.span.end_ms == -(-(start + len(window.pcm)) // 16)
-    for one, other in pairwise(windows):
-        assert other.span.start_ms == one.span.end_ms - one.span.overlap_after_ms
-        assert other.span.overlap_before_ms == one.span.overlap_after_ms
-        assert one.span.overlap_after_ms in {0, STRIDE_S * 1000}
-        assert one.span.overlap_after_ms == 0 or len(one.pcm) == WINDOW_S * RATE_HZ
+    for window, following in pairwise(windows):
+        assert following.span.start_ms == window.span.end_ms - window.span.overlap_after_ms
+        assert following.span.overlap_before_ms == window.span.overlap_after_ms
+        assert window.span.overlap_after_ms in {0, STRIDE_S * 1000}
+        assert window.span.overlap_after_ms == 0 or len(window.pcm) == WINDOW_S * RATE_HZ
     if windows:
         assert windows[0].span.start_ms == windows[0].span.overlap_before_ms == windows[-1].span.overlap_after_ms == 0
         assert windows[-1].span.start_ms * 16 + len(windows[-1].pcm) == len(pcm)
@@ -99,7 +99,7 @@ def test_over_a_noise_bed_a_clear_dip_counts() -> None:
     assert 2_550 <= second.span.start_ms <= 2_850
 
 
-def test_where_nothing_is_quiet_windows_run_full_length_and_overlap() -> None:
+def test_without_pauses_windows_have_full_length_and_overlap() -> None:
     windows = cut_up(noise(10.0, 5_000))
     assert [(window.span.start_ms, window.span.end_ms) for window in windows] == [
         (0, 3_000),
@@ -129,7 +129,7 @@ def test_the_last_window_is_not_tiny() -> None:
     assert len(last.pcm) > 0.5 * RATE_HZ
 
 
-def test_a_window_does_not_change_after_it_was_given_away() -> None:
+def test_a_window_does_not_share_memory_with_the_buffer() -> None:
     pcm = noise(20.0, 5_000)
     block = pcm.copy()
     cutter = WindowCutter(WINDOW_S, STRIDE_S)
@@ -162,19 +162,19 @@ def test_is_silent(pcm: Pcm, silent: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "expected"),
+    ("following", "expected"),
     [
         (speech([0.4] * 4, [0.2] * 4), True),
         (speech([0.4] * 4, [0.2] * 4, level=4_000.0), True),
-        (speech([0.4] * 4, [0.2] * 4, level=400.0), False),  # somebody else, in another room
+        (speech([0.4] * 4, [0.2] * 4, level=400.0), False),  # another speaker, far away
         (speech([0.2], [5.0]), False),  # a cough
         (noise(5.0, 300.0), False),
         (np.zeros(0, np.int16), False),
     ],
 )
-def test_speech_after(rest: Pcm, expected: bool) -> None:
-    heard = speech([0.4] * 10, [0.2] * 10)
-    onset = speech_after(np.concatenate([heard, rest]), len(heard))
+def test_speech_after(following: Pcm, expected: bool) -> None:
+    before = speech([0.4] * 10, [0.2] * 10)
+    onset = speech_after(np.concatenate([before, following]), len(before))
     assert (onset is not None) == expected
-    assert onset is None or len(heard) <= onset < len(heard) + len(rest)
-    assert speech_after(np.concatenate([heard, rest]), 0) is None
+    assert onset is None or len(before) <= onset < len(before) + len(following)
+    assert speech_after(np.concatenate([before, following]), 0) is None

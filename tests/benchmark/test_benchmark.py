@@ -81,7 +81,7 @@ def test_what_there_is_no_time_for_is_left_out_and_said(cli: Cli, tmp_path: Path
     ("arguments", "code", "sentence"),
     [
         (["nowhere.wav"], 1, "nowhere.wav: there is no such file; check the spelling."),
-        (["bad.wav"], 1, "The data is no audio file"),
+        (["bad.wav"], 1, "The format of the file is not supported"),
         (["--clients", "0"], 2, "0 is not numbers from 1 to 256 with commas"),
         (["--clients", "1,x"], 2, "1,x is not numbers from 1 to 256 with commas"),
         (["--seconds", "9999"], 2, "9999 is no number from 1 to 3600"),

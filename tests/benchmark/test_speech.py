@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import MediaPolicy, open_reference
+from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.benchmark.speech import MINUTE, cut_clips, looped, read_speech, wav
 from asr_api.pcm import SAMPLE_RATE_HZ
 from tests.engines.scripted import say
@@ -40,13 +41,13 @@ def test_wav_is_read_back() -> None:
 async def test_the_recording_of_the_package_makes_files_of_any_length() -> None:
     decoder = Decoder()
     try:
-        with await open_reference(str(MINUTE), MediaPolicy(), is_local_client=True) as recording:
+        async with await open_reference(str(MINUTE), MediaPolicy(), is_local_client=True) as recording:
             speech = await read_speech(recording, decoder)
-            async with decoder.open(await speech.long_file(200)) as stream:
+            async with decoder.decode(await speech.long_file(200)) as stream:
                 assert (stream.duration_hint_ms or 0) == pytest.approx(200_000, abs=46_000)
                 block = await stream.__anext__()
             assert block.size
-            speech.close()
+            await speech.aclose()
     finally:
         await decoder.aclose()
 

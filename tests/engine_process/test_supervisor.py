@@ -1,4 +1,4 @@
-"""The engine's process is killed, hung, refused and abandoned; what remains must be an engine, or nothing at all."""
+"""Supervisor: an engine process that is killed, hangs, refuses or cannot be started."""
 
 from __future__ import annotations
 
@@ -17,31 +17,35 @@ import numpy as np
 import psutil
 import pytest
 
-from asr_api.engine_process.supervisor import EngineProcess, EngineState
+from asr_api.engine_process.child_process import ChildProcess
+from asr_api.engine_process.messages import Ready
+from asr_api.engine_process.ports import EngineState
+from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import Engine, FinishedJob, WindowJob
-from asr_api.errors import AsrError, CheckpointError, InvalidParameter, ModelLoading, StartupError
+from asr_api.errors import AsrError, CheckpointError, InvalidParameter, ModelLoading, ServerDraining, StartupError
 from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
-from tests.engine_factories import TellingEngine, broken, scripted
+from tests.engine_factories import ImportReportingEngine, broken, scripted
 from tests.engines.scripted import CRASH, FAIL, FAIL_EARLY, HANG, Script, hear, say
-from tests.service import num_open_things, reading
+from tests.service import MODEL, metric_value, num_open_things
 
 pytestmark = pytest.mark.anyio
 
 
 class Listener:
-    """Writes down what it is told."""
+    """Records every report."""
 
     def __init__(self) -> None:
         self.finished: asyncio.Queue[FinishedJob] = asyncio.Queue()
         self.lost: asyncio.Queue[list[int]] = asyncio.Queue()
         self.refused: asyncio.Queue[tuple[int, AsrError]] = asyncio.Queue()
-        self.room = asyncio.Event()
+        self.capacity = asyncio.Event()
         self.failure: AsrError | None = None
+        self.metrics = Metrics()
 
-    def on_room(self) -> None:
-        self.room.set()
+    def on_capacity(self) -> None:
+        self.capacity.set()
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None:
         for job in finished:
@@ -62,9 +66,9 @@ class Listener:
     async def next_lost(self) -> list[int]:
         return await asyncio.wait_for(self.lost.get(), 10)
 
-    async def next_room(self) -> None:
-        self.room.clear()
-        await asyncio.wait_for(self.room.wait(), 10)
+    async def next_capacity(self) -> None:
+        self.capacity.clear()
+        await asyncio.wait_for(self.capacity.wait(), 10)
 
 
 @pytest.fixture(autouse=True)
@@ -82,9 +86,13 @@ async def _nothing_is_left_behind() -> AsyncIterator[None]:
 async def running(
     script: Script | None = None, factory: Callable[[], Engine] | None = None, heartbeat_timeout_s: float = 60.0
 ) -> AsyncIterator[tuple[EngineProcess, Listener]]:
-    engine = EngineProcess(factory or scripted(script), metrics=Metrics(), heartbeat_timeout_s=heartbeat_timeout_s)
     listener = Listener()
-    engine.subscribe(listener)
+    engine = EngineProcess(
+        factory or scripted(script),
+        metrics=listener.metrics.for_model(MODEL),
+        heartbeat_timeout_s=heartbeat_timeout_s,
+    )
+    engine.report_to(listener)
     try:
         await engine.start()
         yield engine, listener
@@ -93,10 +101,10 @@ async def running(
 
 
 def job(job_id: int, pcm: Pcm, language: str | None = None) -> WindowJob:
-    return WindowJob(job_id, pcm, TranscribeOptions(language=language))
+    return WindowJob(job_id, pcm, DecodeOptions(language=language))
 
 
-async def test_windows_go_over_and_their_transcripts_come_back() -> None:
+async def test_windows_are_transcribed() -> None:
     async with running(Script(n_slots=3)) as (engine, listener):
         pcms = [say(range(1, 31)), say([7]), say(range(200, 230))]
         for _ in range(3):
@@ -116,13 +124,13 @@ async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
         assert list(done.transcript.segments) == hear(pcm)
 
 
-async def test_long_prompts_for_an_engine_within_a_step_hold_nobody_up() -> None:
+async def test_long_prompts_do_not_block_the_loop_while_the_engine_works() -> None:
     async with running(Script(n_slots=16, step_s=1.0)) as (engine, listener):
         engine.admit([job(0, say([1]))])
         await asyncio.sleep(0.1)  # the step has begun
         started_s = time.monotonic()
         for number in range(1, 16):
-            options = TranscribeOptions(prompt="語" * 4096, hotwords="名" * 4095 + str(number % 10))
+            options = DecodeOptions(prompt="語" * 4096, hotwords="名" * 4095 + str(number % 10))
             engine.admit([WindowJob(number, say([number]), options)])
         assert time.monotonic() - started_s < 0.5
         assert {done.job_id for done in await listener.next_finished(16)} == set(range(16))
@@ -150,29 +158,29 @@ async def test_cancelling_frees_the_slot_within_a_step() -> None:
         engine.admit([job(1, say([1]))])
         engine.cancel([1, 99])
         assert engine.free_slots == 0  # its PCM is still being read
-        await listener.next_room()
+        await listener.next_capacity()
         assert engine.free_slots == 1
 
 
-async def test_a_killed_engine_reports_its_windows_and_is_back_soon() -> None:
+async def test_a_killed_engine_reports_its_windows_and_restarts_soon() -> None:
     async with running(Script(steps_per_window=10_000, step_s=0.001)) as (engine, listener):
         engine.admit([job(n, say([n])) for n in (1, 2, 3)])
-        for deaths in (1, 2, 3):
+        for num_exits in (1, 2, 3):
             pid = engine.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             killed_s = time.monotonic()
-            assert await listener.next_lost() == ([1, 2, 3] if deaths == 1 else [])
+            assert await listener.next_lost() == ([1, 2, 3] if num_exits == 1 else [])
             assert engine.state is EngineState.RESTARTING
             assert engine.free_slots == 0
-            await listener.next_room()
+            await listener.next_capacity()
             assert time.monotonic() - killed_s < 2
             assert engine.pid != pid
-            assert reading(engine._metrics, "asr_engine_restarts_total") == deaths
-            assert reading(engine._metrics, "asr_engine_ready") == 1
+            assert metric_value(listener.metrics, "asr_engine_restarts_total") == num_exits
+            assert metric_value(listener.metrics, "asr_engine_ready") == 1
 
 
-async def test_a_machine_without_descriptors_recovers_alone(
+async def test_a_machine_without_descriptors_recovers_by_itself(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.05)
@@ -180,16 +188,16 @@ async def test_a_machine_without_descriptors_recovers_alone(
     async with running() as (engine, listener):
         assert engine.pid is not None
         try:
-            with socket.socket() as lowest:  # after the engine has died, only its own four descriptors are free
+            with socket.socket() as lowest:  # after the engine has ended, only its own four descriptors are free
                 resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() - 4, usual[1]))
             os.kill(engine.pid, signal.SIGKILL)
             await listener.next_lost()
             await asyncio.sleep(0.2)
-            assert "can't be started" in caplog.text
+            assert "cannot be started" in caplog.text
             assert engine.state is EngineState.RESTARTING
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, usual)
-        await listener.next_room()
+        await listener.next_capacity()
         assert engine.state is EngineState.READY
 
 
@@ -197,19 +205,19 @@ async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:
     async with running() as (engine, listener):
         engine.admit([job(1, say([1], mark=CRASH))])
         assert await listener.next_lost() == [1]
-        await listener.next_room()
+        await listener.next_capacity()
         engine.admit([job(2, say([2]))])
         assert [done.job_id for done in await listener.next_finished()] == [2]
 
 
-async def test_the_next_life_starts_afresh() -> None:
+async def test_a_restarted_engine_starts_afresh() -> None:
     async with running(Script(n_slots=1, crash_at_window=3)) as (engine, listener):
         for job_id in (1, 2):
             engine.admit([job(job_id, say([job_id]))])
             await listener.next_finished()
         engine.admit([job(3, say([3]))])
         assert await listener.next_lost() == [3]
-        await listener.next_room()
+        await listener.next_capacity()
         engine.admit([job(3, say([3]))])
         (done,) = await listener.next_finished()
         assert done.transcript.segments[0].text == " 3"
@@ -221,12 +229,12 @@ async def test_a_hung_engine_is_killed_and_restarted() -> None:
         hung_s = time.monotonic()
         assert await listener.next_lost() == [1]
         assert 0.3 < time.monotonic() - hung_s < 3
-        await listener.next_room()
+        await listener.next_capacity()
         engine.admit([job(2, say([2]))])
         await listener.next_finished()
 
 
-async def test_an_idle_engine_is_left_alone() -> None:
+async def test_an_idle_engine_is_not_killed() -> None:
     async with running(heartbeat_timeout_s=0.1) as (engine, _):
         pid = engine.pid
         await asyncio.sleep(0.5)
@@ -238,10 +246,10 @@ async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
     async with running(script, heartbeat_timeout_s=0.2) as (engine, listener):
         engine.admit([job(1, say([1]))])
         assert [done.job_id for done in await listener.next_finished()] == [1]
-        assert reading(engine._metrics, "asr_engine_restarts_total") == 0
+        assert metric_value(listener.metrics, "asr_engine_restarts_total") == 0
 
 
-async def test_an_exception_costs_the_windows_a_run_and_twice_in_a_row_the_process() -> None:
+async def test_an_exception_loses_the_windows_and_twice_in_a_row_the_process() -> None:
     async with running() as (engine, listener):
         pid = engine.pid
         engine.admit([job(1, say([1], mark=FAIL)), job(2, say([2]))])
@@ -253,7 +261,7 @@ async def test_an_exception_costs_the_windows_a_run_and_twice_in_a_row_the_proce
         for _ in range(2):
             engine.admit([job(1, say([1], mark=FAIL))])
             assert await listener.next_lost() == [1]
-        await listener.next_room()
+        await listener.next_capacity()
         assert engine.pid != pid
 
 
@@ -264,7 +272,7 @@ async def test_an_exception_on_admission_loses_track_of_no_window() -> None:
         assert engine.free_slots == 4
 
 
-async def test_a_checkpoint_error_reaches_whoever_starts() -> None:
+async def test_a_checkpoint_error_is_raised_by_start() -> None:
     started_s = time.monotonic()
     with pytest.raises(CheckpointError, match="model 'x' is not here; try builtin"):
         async with running(Script(load_error="model 'x' is not here; try builtin.")):
@@ -273,12 +281,12 @@ async def test_a_checkpoint_error_reaches_whoever_starts() -> None:
 
 
 @pytest.mark.parametrize("factory", [scripted(Script(crashes_on_load=True)), broken], ids=["crash", "exception"])
-async def test_an_engine_that_dies_while_loading_is_given_up_with_one_clear_line(
+async def test_an_engine_that_crashes_while_loading_fails_with_one_clear_line(
     factory: Callable[[], Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.01)
-    engine, listener = EngineProcess(factory, metrics=Metrics()), Listener()
-    engine.subscribe(listener)
+    engine, listener = EngineProcess(factory, metrics=Metrics().for_model(MODEL)), Listener()
+    engine.report_to(listener)
     with pytest.raises(StartupError, match="ended 3 times in a row while loading"):
         await engine.start()
     assert engine.state is EngineState.FAILED
@@ -288,10 +296,10 @@ async def test_an_engine_that_dies_while_loading_is_given_up_with_one_clear_line
     await engine.close()
 
 
-async def test_a_load_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_load_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr_api.engine_process.supervisor.MAX_FAILED_LOADS", 1)
     engine = EngineProcess(
-        scripted(Script(load_s=3600)), metrics=Metrics(), load_timeout_s=0.3, heartbeat_timeout_s=0.2
+        scripted(Script(load_s=3600)), metrics=Metrics().for_model(MODEL), load_timeout_s=0.3, heartbeat_timeout_s=0.2
     )
     with pytest.raises(StartupError):
         await asyncio.wait_for(engine.start(), 10)
@@ -299,9 +307,9 @@ async def test_a_load_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("script", [Script(load_s=3600), Script()], ids=["loading", "hung"])
-async def test_closing_never_waits_for_a_busy_engine_for_long(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_does_not_wait_long_for_a_busy_engine(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr_api.engine_process.supervisor.STOP_TIMEOUT_S", 0.2)
-    engine = EngineProcess(scripted(script), metrics=Metrics())
+    engine = EngineProcess(scripted(script), metrics=Metrics().for_model(MODEL))
     starting = asyncio.create_task(engine.start())
     if script.load_s:
         await asyncio.sleep(0.1)
@@ -315,8 +323,51 @@ async def test_closing_never_waits_for_a_busy_engine_for_long(script: Script, mo
     assert engine.state is EngineState.CLOSED
 
 
-async def test_the_process_loads_nothing_that_is_not_its_business() -> None:
-    async with running(factory=TellingEngine) as (engine, _):
+async def test_shared_buffers_that_cannot_be_mapped_count_as_a_failed_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: ChildProcess, ready: Ready) -> None:
+        raise OSError("no address space left")
+
+    monkeypatch.setattr(ChildProcess, "map_shared_buffers", refuse)
+    monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.01)
+    engine = EngineProcess(scripted(), metrics=Metrics().for_model(MODEL))
+    with pytest.raises(StartupError, match="ended 3 times in a row while loading"):
+        await asyncio.wait_for(engine.start(), 20)
+    assert engine.state is EngineState.FAILED
+    assert "no address space left" in caplog.text
+    await engine.close()
+
+
+async def test_a_listener_that_raises_restarts_the_engine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running() as (engine, listener):
+
+        def fail(_: object) -> None:
+            monkeypatch.undo()
+            raise RuntimeError("a bug above")
+
+        pid = engine.pid
+        monkeypatch.setattr(listener, "on_finished", fail)
+        engine.admit([job(1, say([1]))])
+        assert await listener.next_lost() == [1]
+        await listener.next_capacity()
+        assert engine.pid != pid
+        assert "a bug above" in caplog.text
+
+
+async def test_a_start_that_is_closed_meanwhile_does_not_look_ready() -> None:
+    engine = EngineProcess(scripted(Script(load_s=3600)), metrics=Metrics().for_model(MODEL))
+    starting = asyncio.create_task(engine.start())
+    await asyncio.sleep(0.1)
+    await engine.close()
+    with pytest.raises(ServerDraining):
+        await asyncio.wait_for(starting, 5)
+
+
+async def test_the_engine_process_loads_no_foreign_library() -> None:
+    async with running(factory=ImportReportingEngine) as (engine, _):
         assert engine.info.notes == ()
 
 
@@ -336,22 +387,22 @@ from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import WindowJob
 from tests.engines.scripted import HANG, say
 from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from tests.engine_factories import scripted
 
-async def live():
-    engine = EngineProcess(scripted(), metrics=Metrics())
+async def run():
+    engine = EngineProcess(scripted(), metrics=Metrics().for_model("scripted"))
     await engine.start()
-    engine.admit([WindowJob(1, say([1], mark=HANG), TranscribeOptions())])  # it will not notice anything any more
+    engine.admit([WindowJob(1, say([1], mark=HANG), DecodeOptions())])  # hangs for ever
     await asyncio.sleep(0.2)
     print(engine.pid, flush=True)
     await asyncio.sleep(60)
 
-asyncio.run(live())  # unguarded: the engine's process must not run it again
+asyncio.run(run())  # unguarded: the engine's process must not run it again
 """
 
 
-async def test_a_killed_parent_takes_its_engine_along(tmp_path: Path) -> None:
+async def test_a_killed_parent_ends_its_engine_process(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     root = Path(__file__).parents[2]
@@ -366,7 +417,7 @@ async def test_a_killed_parent_takes_its_engine_along(tmp_path: Path) -> None:
     parent.kill()
     await parent.wait()
     for _ in range(250):
-        # Where nobody reaps orphans it stays as a zombie, which holds nothing.
+        # Without an init process that reaps orphans it stays a zombie, which holds nothing.
         if not child.is_running() or child.status() == psutil.STATUS_ZOMBIE:
             return
         await asyncio.sleep(0.02)

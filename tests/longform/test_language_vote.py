@@ -1,4 +1,4 @@
-"""Which language a recording speaks, and which of its windows follow."""
+"""Language vote: which language wins, and which windows follow it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ def guesses(text: str) -> tuple[LanguageGuess, ...]:
 MUSIC, ENGLISH, SPANISH = guesses("nn .35 en .1 ja .05"), guesses("en .97 cy .02"), guesses("es .95 pt .03 en .01")
 
 
-def test_the_first_three_windows_with_speech_decide_in_whatever_order_they_are_heard() -> None:
-    ballots = [(), MUSIC, ENGLISH, (), SPANISH, SPANISH, SPANISH]
+def test_the_first_three_windows_with_speech_decide_in_any_order_of_decoding() -> None:
+    votes = [(), MUSIC, ENGLISH, (), SPANISH, SPANISH, SPANISH]
     winners = set()
-    for order in permutations(range(len(ballots))):
-        vote, cast = LanguageVote(), set[int]()
+    for order in permutations(range(len(votes))):
+        vote, added = LanguageVote(), set[int]()
         for index in order:
             if not vote.is_closed:
-                first = next(i for i in range(len(ballots)) if i not in cast)
-                assert sum(map(bool, ballots[:first])) < 3
-            vote.cast(index, ballots[index])
-            cast.add(index)
+                first = next(i for i in range(len(votes)) if i not in added)
+                assert sum(map(bool, votes[:first])) < 3
+            vote.add(index, votes[index])
+            added.add(index)
         assert vote.is_closed
         winners.add(vote.winner)
     assert winners == {"en"}
 
 
-def test_a_short_recording_is_decided_by_what_there_is() -> None:
+def test_a_short_recording_is_decided_by_its_windows() -> None:
     vote = LanguageVote()
     vote.end(2)
-    vote.cast(1, SPANISH)
+    vote.add(1, SPANISH)
     assert not vote.is_closed
-    vote.cast(0, MUSIC)
+    vote.add(0, MUSIC)
     assert vote.is_closed
     assert vote.winner == "es"
     empty = LanguageVote()
@@ -49,19 +49,19 @@ def test_a_short_recording_is_decided_by_what_there_is() -> None:
     assert empty.winner is None
 
 
-def test_a_long_silence_is_not_waited_for() -> None:
+def test_a_long_silence_does_not_delay_the_vote() -> None:
     vote = LanguageVote()
     for index in range(MAX_VOTING_WINDOWS):
         assert not vote.is_closed
-        vote.cast(index, MUSIC if index == 0 else ())
+        vote.add(index, MUSIC if index == 0 else ())
     assert vote.is_closed
     assert vote.winner == "nn"
-    vote.cast(MAX_VOTING_WINDOWS, ENGLISH)
-    assert vote.winner == "nn", "what was decided stays"
+    vote.add(MAX_VOTING_WINDOWS, ENGLISH)
+    assert vote.winner == "nn", "the decision stays"
 
 
 @pytest.mark.parametrize(
-    ("heard", "winner", "follows"),
+    ("own", "winner", "follows"),
     [
         (MUSIC, "en", True),
         (guesses("nn .2 ja .1"), "en", True),  # hardly knows, and the winner is not even among its guesses
@@ -72,6 +72,6 @@ def test_a_long_silence_is_not_waited_for() -> None:
         ((), "en", False),
     ],
 )
-def test_a_window_follows_where_it_doubts(heard: tuple[LanguageGuess, ...], winner: str, follows: bool) -> None:
-    assert should_follow(heard, winner) is follows
-    assert not (is_confident(heard) and follows)
+def test_an_unsure_window_follows_the_winner(own: tuple[LanguageGuess, ...], winner: str, follows: bool) -> None:
+    assert should_follow(own, winner) is follows
+    assert not (is_confident(own) and follows)

@@ -1,4 +1,4 @@
-"""The policy, step by step: no process, no time, no audio longer than it must be."""
+"""Scheduler: admission, fairness, retries after a crash; without processes, and on a fake clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from asr_api.engine_process.supervisor import EngineState
+from asr_api.engine_process.ports import EngineState
 from asr_api.errors import (
     EngineRestarting,
     InvalidParameter,
@@ -19,14 +19,13 @@ from asr_api.errors import (
     ServerOverloaded,
     StartupError,
 )
-from asr_api.metrics import Metrics
-from asr_api.options import TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.scheduler import RequestQueue, Scheduler
-from asr_api.scheduler.fair_queue import RECENT_ARRIVAL_WINDOWS
-from asr_api.transcript import WindowTranscript
+from asr_api.request import RequestScope
+from asr_api.scheduler.fair_queue import RECENT_ARRIVAL_WINDOWS, RequestQueue
+from asr_api.transcript import StageTimes, WindowTranscript
 from tests.engines.scripted import Script, say
-from tests.service import FakeClock, InProcessEngine, reading
+from tests.service import ServiceHarness
 
 pytestmark = pytest.mark.anyio
 
@@ -35,111 +34,87 @@ def silence(duration_s: float) -> Pcm:
     return np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.int16)
 
 
-class House:
-    """A scheduler with everything that a test wants to look at."""
-
-    def __init__(self, n_slots: int = 4, max_requests: int = 64, steps_per_window: int = 1) -> None:
-        self.engine = InProcessEngine(Script(n_slots=n_slots, steps_per_window=steps_per_window))
-        self.clock = FakeClock()
-        self.metrics = Metrics()
-        self.scheduler = Scheduler(self.engine, metrics=self.metrics, max_requests=max_requests, clock=self.clock)
-        self.open = contextlib.ExitStack()
-
-    def queue(self) -> RequestQueue:
-        return self.open.enter_context(self.scheduler.open_queue())
-
-    def submit(self, queue: RequestQueue, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
-        return [self.scheduler.submit(queue, pcm, TranscribeOptions()) for _ in range(num_windows)]
-
-    def count(self, name: str) -> float:
-        return reading(self.metrics, name)
-
-    def step(self, seconds: float = 1.0) -> None:
-        self.clock.now_s += seconds
-        self.engine.step()
-
-
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    with house.open:
-        yield house
+def service() -> Iterator[ServiceHarness]:
+    service = ServiceHarness()
+    with service.open:
+        yield service
 
 
-def words(heard: asyncio.Future[WindowTranscript]) -> str:
-    return "".join(segment.text for segment in heard.result().segments)
+def words(result: asyncio.Future[WindowTranscript]) -> str:
+    return "".join(segment.text for segment in result.result().segments)
 
 
-async def test_windows_of_different_requests_share_a_batch_and_get_their_own_words(house: House) -> None:
-    heard = [house.submit(house.queue(), say([number]))[0] for number in (11, 22, 33)]
-    house.step()
-    assert [words(future) for future in heard] == [" 11", " 22", " 33"]
-    assert house.count("asr_shared_batches_total") == 2  # the first window entered alone
-    assert house.count("asr_windows_total") == 3
-    assert house.count("asr_tokens_total") == 3
+async def test_windows_of_different_requests_share_a_batch_and_get_their_own_words(service: ServiceHarness) -> None:
+    results = [service.submit(service.queue(), say([number]))[0] for number in (11, 22, 33)]
+    service.step()
+    assert [words(future) for future in results] == [" 11", " 22", " 33"]
+    assert service.count("asr_shared_batches_total") == 2  # the first window entered alone
+    assert service.count("asr_windows_total") == 3
+    assert service.count("asr_tokens_total") == 3
 
 
-async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(house: House) -> None:
-    file, late = house.queue(), house.queue()
-    of_file = house.submit(file, silence(30), num_windows=40)
-    house.step()
-    clip = house.submit(late, silence(5))[0]
-    house.step()  # the slots that the file held
-    house.step()
+async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(service: ServiceHarness) -> None:
+    file, late = service.queue(), service.queue()
+    of_file = service.submit(file, silence(30), num_windows=40)
+    service.step()
+    clip = service.submit(late, silence(5))[0]
+    service.step()  # the slots that the file held
+    service.step()
     assert clip.done()
     assert sum(future.done() for future in of_file) <= 12
 
 
-async def test_a_lone_file_fills_all_slots_but_those_kept_for_newcomers_who_enter_at_once() -> None:
-    house = House(n_slots=16, steps_per_window=10)
-    with house.open:
-        house.submit(house.queue(), silence(30), num_windows=40)
-        assert house.engine.free_slots == 3
-        house.submit(house.queue(), silence(30), num_windows=2)
-        assert house.engine.free_slots == 2  # a newcomer is one who has nothing in the engine
-        house.submit(house.queue(), silence(5))
-        house.submit(house.queue(), silence(5))
-        assert house.engine.free_slots == 0
+async def test_one_file_fills_all_slots_except_those_reserved_for_new_requests() -> None:
+    service = ServiceHarness(Script(n_slots=16, steps_per_window=10))
+    with service.open:
+        service.submit(service.queue(), silence(30), num_windows=40)
+        assert service.in_process.free_slots == 3
+        service.submit(service.queue(), silence(30), num_windows=2)
+        assert service.in_process.free_slots == 2  # a newcomer is one who has nothing in the engine
+        service.submit(service.queue(), silence(5))
+        service.submit(service.queue(), silence(5))
+        assert service.in_process.free_slots == 0
 
 
-async def test_a_file_beside_which_somebody_came_leaves_most_slots_free_for_a_while() -> None:
-    house = House(n_slots=16)
-    with house.open:
-        house.submit(house.queue(), silence(30), num_windows=300)
+async def test_after_an_arrival_a_file_leaves_most_slots_free_for_a_while() -> None:
+    service = ServiceHarness(Script(n_slots=16))
+    with service.open:
+        service.submit(service.queue(), silence(30), num_windows=300)
         for _ in range(2):
-            with house.scheduler.open_queue() as clip:
-                house.submit(clip, silence(5))
-                house.step()
+            with service.scheduler.open_queue(RequestScope()) as clip:
+                service.submit(clip, silence(5))
+                service.step()
             for _ in range(RECENT_ARRIVAL_WINDOWS // 4 - 1):
-                assert len(house.engine.inside) == 4
-                house.step()
-            house.step()
-            assert len(house.engine.inside) == 13
+                assert len(service.in_process.inside) == 4
+                service.step()
+            service.step()
+            assert len(service.in_process.inside) == 13
 
 
-async def test_files_come_to_share_the_slots() -> None:
-    house = House(n_slots=16)
-    with house.open:
+async def test_files_share_the_slots() -> None:
+    service = ServiceHarness(Script(n_slots=16))
+    with service.open:
         pcm = silence(30)
-        house.submit(house.queue(), pcm, num_windows=40)
-        others = house.submit(house.queue(), pcm, num_windows=40)
+        service.submit(service.queue(), pcm, num_windows=40)
+        others = service.submit(service.queue(), pcm, num_windows=40)
         for _ in range(3):
-            house.step(10)
-        assert len(house.engine.inside) == 4 + 4
+            service.step(10)
+        assert len(service.in_process.inside) == 4 + 4
         assert sum(future.done() for future in others) == 1 + 4 + 4
 
 
-async def test_clips_without_end_do_not_keep_a_file_from_its_share(house: House) -> None:
-    of_file = house.submit(house.queue(), silence(30), num_windows=100)
+async def test_an_endless_stream_of_clips_leaves_a_file_its_share(service: ServiceHarness) -> None:
+    of_file = service.submit(service.queue(), silence(30), num_windows=100)
     clips: list[tuple[RequestQueue, contextlib.ExitStack]] = []
     num_clips = 0
     for _ in range(200):
         while len(clips) < 8:
             opened = contextlib.ExitStack()
-            queue = opened.enter_context(house.scheduler.open_queue())
-            house.submit(queue, silence(10))
+            queue = opened.enter_context(service.scheduler.open_queue(RequestScope()))
+            service.submit(queue, silence(10))
             clips.append((queue, opened))
-        house.step()
+        service.step()
         for queue, opened in [clip for clip in clips if not clip[0].held]:
             opened.close()
             clips.remove((queue, opened))
@@ -150,284 +125,307 @@ async def test_clips_without_end_do_not_keep_a_file_from_its_share(house: House)
     )  # of eight at a time each gets as much; those inside count as served
 
 
-async def test_beside_others_a_request_is_urgent_until_a_window_of_it_was_submitted() -> None:
-    house = House(n_slots=16)
-    with house.open:
-        alone = house.queue()
-        house.submit(alone, silence(12), num_windows=1)
-        house.submit(house.queue(), silence(30), num_windows=2)
-        house.submit(alone, silence(12), num_windows=3)
-        jobs = [job for jobs in house.engine.admissions for job in jobs]
+async def test_beside_others_a_request_is_urgent_until_30_s_were_submitted() -> None:
+    service = ServiceHarness(Script(n_slots=16))
+    with service.open:
+        alone = service.queue()
+        service.submit(alone, silence(12), num_windows=1)
+        service.submit(service.queue(), silence(30), num_windows=2)
+        service.submit(alone, silence(12), num_windows=3)
+        jobs = [job for jobs in service.in_process.admissions for job in jobs]
         assert [job.is_urgent for job in jobs] == [False, True, False, True, True, False]
 
 
-async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(house: House) -> None:
-    short, long = house.queue(), house.queue()
-    of_short = house.submit(short, silence(10), num_windows=300)
-    of_long = house.submit(long, silence(30), num_windows=100)
+async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(service: ServiceHarness) -> None:
+    short, long = service.queue(), service.queue()
+    of_short = service.submit(short, silence(10), num_windows=300)
+    of_long = service.submit(long, silence(30), num_windows=100)
     for _ in range(60):
-        house.step()
+        service.step()
     served_s = [10 * sum(future.done() for future in of_short), 30 * sum(future.done() for future in of_long)]
     assert abs(served_s[0] - served_s[1]) <= 4 * 30
 
 
-async def test_a_lane_that_was_idle_gets_no_credit_for_it(house: House) -> None:
-    idle, busy = house.queue(), house.queue()
-    house.submit(busy, silence(30), num_windows=40)
+async def test_an_idle_request_gets_no_credit(service: ServiceHarness) -> None:
+    idle, busy = service.queue(), service.queue()
+    service.submit(busy, silence(30), num_windows=40)
     for _ in range(5):
-        house.step()
-    late = house.submit(idle, silence(30), num_windows=40)
-    before = house.count("asr_windows_total")
+        service.step()
+    late = service.submit(idle, silence(30), num_windows=40)
+    before = service.count("asr_windows_total")
     for _ in range(5):
-        house.step()
+        service.step()
     num_late = sum(future.done() for future in late)
-    assert 0.3 < num_late / (house.count("asr_windows_total") - before) < 0.7
+    assert 0.3 < num_late / (service.count("asr_windows_total") - before) < 0.7
 
 
-async def test_tiny_windows_are_not_free(house: House) -> None:
-    tiny, normal = house.queue(), house.queue()
-    of_tiny = house.submit(tiny, silence(0.01), num_windows=200)
-    of_normal = house.submit(normal, silence(10), num_windows=50)
+async def test_tiny_windows_have_a_minimum_cost(service: ServiceHarness) -> None:
+    tiny, normal = service.queue(), service.queue()
+    of_tiny = service.submit(tiny, silence(0.01), num_windows=200)
+    of_normal = service.submit(normal, silence(10), num_windows=50)
     for _ in range(11):
-        house.step()
+        service.step()
     assert sum(future.done() for future in of_normal) >= 3
     assert sum(future.done() for future in of_tiny) <= 41
 
 
-async def test_leaving_a_lane_frees_its_queue_and_its_slots_at_once(house: House) -> None:
-    stays = house.queue()
-    with house.scheduler.open_queue() as leaves:
-        gone = house.submit(leaves, say([1]), num_windows=20)
-        waiting = house.submit(stays, say([2]))[0]
-        assert house.engine.free_slots == 0
+async def test_closing_a_request_frees_its_queue_and_slots_at_once(service: ServiceHarness) -> None:
+    stays = service.queue()
+    with service.scheduler.open_queue(RequestScope()) as leaves:
+        gone = service.submit(leaves, say([1]), num_windows=20)
+        waiting = service.submit(stays, say([2]))[0]
+        assert service.in_process.free_slots == 0
     assert all(future.cancelled() for future in gone)
-    assert len(house.engine.inside) == 1  # the other request's window took a freed slot
-    assert house.count("asr_queued_windows") == 0
-    assert house.count("asr_busy_slots") == 1
-    assert house.scheduler.backlog_s == pytest.approx(1.0)
-    house.step()
+    assert len(service.in_process.inside) == 1  # the other request's window took a freed slot
+    assert service.count("asr_queued_windows") == 0
+    assert service.count("asr_busy_slots") == 1
+    assert service.scheduler.backlog_s == pytest.approx(1.0)
+    service.step()
     assert words(waiting) == " 2"
 
 
-async def test_the_result_of_a_cancelled_window_is_ignored(house: House) -> None:
-    with house.scheduler.open_queue() as queue:
-        house.submit(queue, say([1]))
-        inside = dict(house.engine.inside)
-    house.engine.engine.admit(list(inside.values()))  # as if the cancellation came too late
-    house.engine.inside |= inside
-    house.step()
-    assert house.count("asr_windows_total") == 0
+async def test_the_result_of_a_cancelled_window_is_ignored(service: ServiceHarness) -> None:
+    with service.scheduler.open_queue(RequestScope()) as queue:
+        service.submit(queue, say([1]))
+        inside = dict(service.in_process.inside)
+    service.in_process.engine.admit(list(inside.values()))  # as if the cancellation came too late
+    service.in_process.inside |= inside
+    service.step()
+    assert service.count("asr_windows_total") == 0
 
 
-async def test_full_means_refused_with_a_time_that_grows_with_the_backlog() -> None:
+async def test_retry_after_grows_with_the_backlog() -> None:
     waits_s = []
     for backlog_windows in (1, 10):
-        house = House(max_requests=2)
-        with house.open:
-            for queue in (house.queue(), house.queue()):
-                house.submit(queue, silence(30), num_windows=backlog_windows)
+        service = ServiceHarness(max_requests=2)
+        with service.open:
+            for queue in (service.queue(), service.queue()):
+                service.submit(queue, silence(30), num_windows=backlog_windows)
             with pytest.raises(ServerOverloaded) as refused:
-                house.scheduler.check_capacity()
-            with pytest.raises(ServerOverloaded), house.scheduler.open_queue():
+                service.scheduler.check_capacity()
+            with pytest.raises(ServerOverloaded), service.scheduler.open_queue(RequestScope()):
                 pass
             assert refused.value.retry_after_s is not None
             waits_s.append(refused.value.retry_after_s)
     assert waits_s == [6, 60]  # audio seconds at the guessed speed of 10
 
 
-async def test_the_time_to_come_back_follows_the_measured_speed() -> None:
-    house = House(n_slots=1, max_requests=1)
-    with house.open:
-        queue = house.queue()
-        house.submit(queue, silence(30), num_windows=100)
+async def test_retry_after_follows_the_measured_speed() -> None:
+    service = ServiceHarness(Script(n_slots=1), max_requests=1)
+    with service.open:
+        queue = service.queue()
+        service.submit(queue, silence(30), num_windows=100)
         for _ in range(40):
-            house.step(seconds=15)  # twice real time
+            service.step(seconds=15)  # twice real time
         with pytest.raises(ServerOverloaded) as refused:
-            house.scheduler.check_capacity()
+            service.scheduler.check_capacity()
         assert refused.value.retry_after_s == 120  # never more than clients believe
         for _ in range(55):
-            house.step(seconds=1)  # thirty times real time
+            service.step(seconds=1)  # thirty times real time
         with pytest.raises(ServerOverloaded) as refused:
-            house.scheduler.check_capacity()
+            service.scheduler.check_capacity()
         assert refused.value.retry_after_s is not None
         assert 5 <= refused.value.retry_after_s <= 50  # 150 s of audio are left
 
 
-async def test_an_idle_hour_after_a_client_has_left_is_no_work() -> None:
-    house = House(n_slots=1, max_requests=1)
-    for ending in (house.engine.cancel, lambda job_ids: house.scheduler.on_refused(job_ids[0], InvalidParameter("no"))):
-        with house.scheduler.open_queue() as queue:
-            (heard,) = house.submit(queue, silence(30))
-            ending(list(house.engine.inside))
-            heard.exception() if heard.done() else heard.cancel()
-        house.clock.now_s += 3600
-        with house.scheduler.open_queue() as queue:
-            house.submit(queue, silence(30), num_windows=10)
+async def test_idle_time_does_not_count_as_work() -> None:
+    service = ServiceHarness(Script(n_slots=1), max_requests=1)
+    for ending in (
+        service.in_process.cancel,
+        lambda job_ids: service.scheduler.on_refused(job_ids[0], InvalidParameter("no")),
+    ):
+        with service.scheduler.open_queue(RequestScope()) as queue:
+            (results,) = service.submit(queue, silence(30))
+            ending(list(service.in_process.inside))
+            results.exception() if results.done() else results.cancel()
+        service.clock.now_s += 3600
+        with service.scheduler.open_queue(RequestScope()) as queue:
+            service.submit(queue, silence(30), num_windows=10)
             with pytest.raises(ServerOverloaded) as refused:
-                house.scheduler.check_capacity()
+                service.scheduler.check_capacity()
         assert refused.value.retry_after_s == 30  # at the guessed speed of 10
 
 
-async def test_who_has_just_come_does_not_make_the_time_to_come_back_short() -> None:
-    house = House(max_requests=2)
-    with house.open:
-        house.submit(house.queue(), silence(30), num_windows=10)
-        house.queue().unsubmitted_s = 0.0  # nothing is known of it yet
+async def test_a_request_of_unknown_length_does_not_shorten_retry_after() -> None:
+    service = ServiceHarness(max_requests=2)
+    with service.open:
+        service.submit(service.queue(), silence(30), num_windows=10)
+        service.queue().unsubmitted_s = 0.0  # nothing is known of it yet
         with pytest.raises(ServerOverloaded) as refused:
-            house.scheduler.check_capacity()
+            service.scheduler.check_capacity()
         assert refused.value.retry_after_s == 60
 
 
-async def test_expected_audio_counts_as_backlog(house: House) -> None:
-    queue = house.queue()
+async def test_expected_audio_counts_as_backlog(service: ServiceHarness) -> None:
+    queue = service.queue()
     queue.unsubmitted_s = 3600
-    house.submit(queue, silence(30))
-    assert house.scheduler.backlog_s == pytest.approx(3630)
+    service.submit(queue, silence(30))
+    assert service.scheduler.backlog_s == pytest.approx(3630)
 
 
-async def test_the_rest_of_a_window_goes_before_the_windows_that_follow_it(house: House) -> None:
-    queue = house.queue()
-    followers = house.submit(queue, silence(30), num_windows=40)
-    house.step()
-    rest = house.scheduler.submit(queue, silence(10), TranscribeOptions(), is_continuation=True)
-    house.step()
-    house.step()
+async def test_a_continuation_goes_before_the_windows_after_it(service: ServiceHarness) -> None:
+    queue = service.queue()
+    followers = service.submit(queue, silence(30), num_windows=40)
+    service.step()
+    rest = service.scheduler.submit(queue, silence(10), DecodeOptions(), is_continuation=True)
+    service.step()
+    service.step()
     assert rest.done()
     assert sum(future.done() for future in followers) == 11
 
 
-async def test_what_the_engine_cannot_do_fails_one_window(house: House) -> None:
-    queue = house.queue()
-    refused, fine = house.submit(queue, silence(1), num_windows=2)
-    house.scheduler.on_refused(next(iter(house.engine.inside)), InvalidParameter("no such language"))
-    house.step()
+async def test_a_refused_window_fails_alone(service: ServiceHarness) -> None:
+    queue = service.queue()
+    refused, fine = service.submit(queue, silence(1), num_windows=2)
+    service.scheduler.on_refused(next(iter(service.in_process.inside)), InvalidParameter("no such language"))
+    service.step()
     with pytest.raises(InvalidParameter):
         refused.result()
     assert fine.done()
 
 
-async def test_a_request_holds_no_more_windows_than_its_share(house: House) -> None:
-    queue = house.queue()
+async def test_a_request_holds_a_bounded_number_of_windows(service: ServiceHarness) -> None:
+    queue = service.queue()
     for _ in range(2 * 4):
-        await asyncio.wait_for(house.scheduler.acquire_window(queue), 1)
-    waiting = asyncio.create_task(house.scheduler.acquire_window(queue))
+        await asyncio.wait_for(service.scheduler.acquire_window(queue), 1)
+    waiting = asyncio.create_task(service.scheduler.acquire_window(queue))
     await asyncio.sleep(0)
     assert not waiting.done()
-    house.scheduler.release_window(queue)
+    service.scheduler.release_window(queue)
     await asyncio.wait_for(waiting, 1)
     assert queue.num_windows == 8
 
 
-async def test_shares_shrink_and_grow_with_the_number_of_requests(house: House) -> None:
-    queue = house.queue()
+async def test_that_bound_depends_on_the_number_of_requests(service: ServiceHarness) -> None:
+    queue = service.queue()
     with contextlib.ExitStack() as others:
         for _ in range(7):
-            others.enter_context(house.scheduler.open_queue())
+            others.enter_context(service.scheduler.open_queue(RequestScope()))
         for _ in range(2):
-            await asyncio.wait_for(house.scheduler.acquire_window(queue), 1)
-        waiting = asyncio.create_task(house.scheduler.acquire_window(queue))
+            await asyncio.wait_for(service.scheduler.acquire_window(queue), 1)
+        waiting = asyncio.create_task(service.scheduler.acquire_window(queue))
         await asyncio.sleep(0)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_a_death_costs_the_innocent_only_time(house: House) -> None:
-    heard = [house.submit(house.queue(), say([number]))[0] for number in range(1, 7)]
-    house.engine.die()
-    assert house.engine.free_slots == 0
+async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) -> None:
+    results = [service.submit(service.queue(), say([number]))[0] for number in range(1, 7)]
+    service.in_process.crash()
+    assert service.in_process.free_slots == 0
     with pytest.raises(EngineRestarting):
-        house.scheduler.check_capacity()
-    late = house.submit(house.queue(), say([7]))[0]  # was let in before the engine died
-    house.engine.come_back()
-    assert len(house.engine.inside) == 4  # those it lost go first
-    house.step()
-    house.step()
-    assert [words(future) for future in [*heard, late]] == [f" {number}" for number in range(1, 8)]
+        service.scheduler.check_capacity()
+    late = service.submit(service.queue(), say([7]))[0]  # was let in before the engine died
+    service.in_process.restart()
+    assert len(service.in_process.inside) == 4  # those it lost go first
+    service.step()
+    service.step()
+    assert [words(future) for future in [*results, late]] == [f" {number}" for number in range(1, 8)]
 
 
-async def test_the_window_that_kills_the_engine_is_found_and_only_its_request_fails(house: House) -> None:
-    queues = [house.queue() for _ in range(6)]
+async def test_a_window_that_crashes_the_engine_fails_only_its_request(service: ServiceHarness) -> None:
+    queues = [service.queue() for _ in range(6)]
     numbers = [1, 2, 66, 4, 5, 6]
-    heard = [house.submit(queue, say([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
-    num_deaths = 0
+    results = [service.submit(queue, say([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
+    num_crashes = 0
     for _ in range(20):
-        poisoned = [job for job in house.engine.inside.values() if np.max(job.pcm) == 6600]
+        poisoned = [job for job in service.in_process.inside.values() if np.max(job.pcm) == 6600]
         if poisoned:
-            house.engine.die()
-            num_deaths += 1
-            house.engine.come_back()
+            service.in_process.crash()
+            num_crashes += 1
+            service.in_process.restart()
         else:
-            house.step()
-    assert num_deaths == 3
+            service.step()
+    assert num_crashes == 3
     with pytest.raises(RequestCrashedWorker):
-        heard.pop(2).result()
-    assert [words(future) for future in heard] == [" 1", " 2", " 4", " 5", " 6"]
-    assert len(house.engine.admissions[-1]) >= 1
-    assert house.scheduler.run_once() == 0
+        results.pop(2).result()
+    assert [words(future) for future in results] == [" 1", " 2", " 4", " 5", " 6"]
+    assert len(service.in_process.admissions[-1]) >= 1
+    assert service.scheduler.run_once() == 0
 
 
-async def test_a_suspect_runs_alone(house: House) -> None:
-    house.submit(house.queue(), silence(1), num_windows=2)
+async def test_a_suspect_window_runs_alone(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(1), num_windows=2)
     for _ in range(2):
-        house.engine.die()
-        house.engine.come_back()
-    house.submit(house.queue(), silence(1), num_windows=5)
+        service.in_process.crash()
+        service.in_process.restart()
+    service.submit(service.queue(), silence(1), num_windows=5)
     for num_inside in (1, 1, 4):
-        assert len(house.engine.inside) == num_inside
-        house.step()
+        assert len(service.in_process.inside) == num_inside
+        service.step()
 
 
-async def test_a_suspect_waits_until_the_engine_is_empty(house: House) -> None:
-    suspect, other = house.queue(), house.queue()
-    house.submit(suspect, silence(1))
+async def test_a_suspect_window_waits_until_the_engine_is_empty(service: ServiceHarness) -> None:
+    suspect, other = service.queue(), service.queue()
+    service.submit(suspect, silence(1))
     for _ in range(2):
-        job_id = min(house.engine.inside)
-        house.engine.cancel([job_id])
-        if len(house.engine.inside) == 0:
-            house.submit(other, silence(1))
-        house.scheduler.on_lost([job_id])  # the engine gave up on this one and works on
-    assert len(house.engine.inside) == 1
-    house.step()
-    assert [len(job.pcm) for job in house.engine.inside.values()] == [SAMPLE_RATE_HZ]
-    assert house.scheduler.backlog_s == 1
+        job_id = min(service.in_process.inside)
+        service.in_process.cancel([job_id])
+        if len(service.in_process.inside) == 0:
+            service.submit(other, silence(1))
+        service.scheduler.on_lost([job_id])  # the engine gave up on this one and works on
+    assert len(service.in_process.inside) == 1
+    service.step()
+    assert [len(job.pcm) for job in service.in_process.inside.values()] == [SAMPLE_RATE_HZ]
+    assert service.scheduler.backlog_s == 1
 
 
-async def test_a_lane_that_leaves_during_a_restart_is_forgotten(house: House) -> None:
-    with house.scheduler.open_queue() as queue:
-        house.submit(queue, silence(1), num_windows=3)
-        house.engine.die()
-    house.engine.come_back()
-    assert not house.engine.inside
-    assert house.count("asr_queued_windows") == 0
+async def test_a_request_closed_during_a_restart_leaves_nothing(service: ServiceHarness) -> None:
+    with service.scheduler.open_queue(RequestScope()) as queue:
+        service.submit(queue, silence(1), num_windows=3)
+        service.in_process.crash()
+    service.in_process.restart()
+    assert not service.in_process.inside
+    assert service.count("asr_queued_windows") == 0
 
 
-async def test_draining_refuses_newcomers_and_waits_for_the_rest(house: House) -> None:
-    with house.scheduler.open_queue() as queue:
-        heard = house.submit(queue, say([7]))[0]
-        draining = asyncio.create_task(house.scheduler.drain())
-        await asyncio.sleep(0)
+async def test_draining_refuses_new_requests_and_waits_for_open_ones(service: ServiceHarness) -> None:
+    with service.scheduler.open_queue(RequestScope()) as queue:
+        results = service.submit(queue, say([7]))[0]
+        service.scheduler.refuse_new()
+        draining = asyncio.create_task(service.scheduler.wait_until_idle())
         with pytest.raises(ServerDraining):
-            house.scheduler.check_ready()
-        house.step()
-        assert words(heard) == " 7"
+            service.scheduler.check_ready()
+        service.step()
+        assert words(results) == " 7"
         assert not draining.done()
     await asyncio.wait_for(draining, 1)
 
 
-async def test_loading_is_said_as_such(house: House) -> None:
-    house.engine.state = EngineState.LOADING
+async def test_a_loading_model_is_reported(service: ServiceHarness) -> None:
+    service.in_process.state = EngineState.LOADING
     with pytest.raises(ModelLoading):
-        house.scheduler.check_ready()
+        service.scheduler.check_ready()
 
 
-async def test_a_lost_engine_fails_what_is_open_and_what_comes(house: House) -> None:
-    queue = house.queue()
-    before = house.submit(queue, silence(1))[0]
-    house.engine.state = EngineState.FAILED
-    house.scheduler.on_failed(StartupError("gone"))
-    after = house.submit(queue, silence(1))[0]
+async def test_a_failed_engine_fails_open_and_later_windows(service: ServiceHarness) -> None:
+    queue = service.queue()
+    before = service.submit(queue, silence(1))[0]
+    service.in_process.state = EngineState.FAILED
+    service.scheduler.on_failed(StartupError("gone"))
+    after = service.submit(queue, silence(1))[0]
     for future in (before, after):
         with pytest.raises(ServerDraining):
             future.result()
     with pytest.raises(ServerDraining):
-        house.scheduler.check_ready()
+        service.scheduler.check_ready()
+
+
+async def test_a_higher_priority_goes_first(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(30), num_windows=4)
+    low, high = service.queue(), service.queue(priority=1)
+    of_low, of_high = service.submit(low, silence(5))[0], service.submit(high, silence(30), num_windows=4)
+    service.step()
+    service.step()
+    assert all(result.done() for result in of_high)
+    assert not of_low.done()
+
+
+async def test_jobs_carry_the_id_of_their_request_and_results_their_times(service: ServiceHarness) -> None:
+    with service.scheduler.open_queue(RequestScope(request_id="abc")) as queue:
+        first, *_, last = service.submit(queue, silence(30), num_windows=5)
+        service.step(2)
+        service.step(3)
+        assert {job.request_id for job in service.jobs} == {"abc"}
+        assert first.result().times == StageTimes(queue_s=0, engine_s=2)
+        assert (last.result().times.queue_s, last.result().times.engine_s) == (2, 3)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from asr_api.audio.sources.open_reference import Spool
+from asr_api.audio.sources.spool import Spool
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError
 from asr_api.metrics import Metrics

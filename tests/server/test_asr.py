@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.errors import InvalidAudio, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from asr_api.audio.sources.open_reference import MediaPolicy
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.metrics import Metrics
 from asr_api.server import http_protocol as protocol
 from asr_api.server import request_limits as exchange

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.sources.open_reference import Spool
+from asr_api.audio.sources.spool import Spool
 from asr_api.errors import RequestError
 from asr_api.server.request_body import MAX_JSON_BYTES, AudioReference, parse_reference, read_body
 
@@ -31,7 +31,7 @@ async def read(body: bytes, content_type: str, piece_bytes: int) -> bytes | Audi
     if isinstance(result, AudioReference):
         return result
     assert isinstance(result, Spool)
-    with result:
+    async with result:
         return os.pread(result.fd, 2**20, 0)
 
 

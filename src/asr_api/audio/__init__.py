@@ -1,1 +1,1 @@
-"""Floor 1: from a source to windows of PCM. Knows nothing about models or text."""
+"""Audio: from a source (upload, link, local path) to decoded PCM and windows of it. Floor 1."""

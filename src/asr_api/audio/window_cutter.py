@@ -1,8 +1,8 @@
-"""PCM blocks of any size → windows of at most `window_s`, cut where nobody speaks.
+"""Window cutter: PCM blocks of any size to windows of at most `window_s`, cut in pauses between words.
 
-A cut is looked for in the last `stride_s` of a full window. Only where no pause can be told from speech, the window
-runs its full length and the next one starts `stride_s` earlier, so that text/stitch.py can place the seam by what both
-heard. Every sample is in at least one window. Knows nothing about models; holds one window and one stride of PCM.
+A cut is searched for in the last `stride_s` of a full window. Where no pause can be told from speech, the window has
+its full length and the next one starts `stride_s` earlier, so that longform/stitch.py can place the seam by the words
+that both windows contain. Every sample is in at least one window. Holds one window and one stride of PCM.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ QUIETEST_DB = 3.0  # above the quietest CALM_FRAMES
 QUIET_DB = -55.0  # of full scale, RMS: no need to be quieter than this
 CALM_FRAMES = 15  # the stretch around a cut that has to be quiet
 DEEP_DB, DEEP_FRAMES = 14.0, 15
-DEEPEST_DB = 20.0  # deep enough even where it could be quieter, as where somebody breathes in
+DEEPEST_DB = 20.0  # deep enough even where it could be quieter, as in an audible breath
 SHALLOW_DB, SHALLOW_FRAMES = 10.0, 30
-SILENCE_DB = -60.0  # quiet, whatever is around it
+SILENCE_DB = -60.0  # always quiet, however quiet the audio around it
 FLAT_DB = 8.0  # speech, however soft, rises and falls by more than this within a few seconds
 AROUND_FRAMES = 200  # how far around the stride the level of speech is taken: a loud jingle before it must not count
 LONG_PAUSE_FRAMES = 60  # pauses beyond this are equally good: then the latest wins, for fuller windows
-LEAD_IN_FRAMES = 30  # of a long pause, what is left before the next word
+LEAD_IN_FRAMES = 30  # the part of a long pause that is left before the next word
 
 SILENT_PEAK_TO_PEAK = 32  # of 65,536: a peak of -66 dBFS around any offset
 
@@ -52,14 +52,14 @@ class Window:
 class WindowCutter:
     """Windows in order, as soon as they are certain; the same windows however the PCM is split into blocks.
 
-    A window is cut one stride of audio after it is full, so that a short rest can still be shared between the last two.
+    A window is cut one stride of audio after it is full, so that a short remainder can still be shared by the last two.
     """
 
     def __init__(self, window_s: float = 30.0, stride_s: float = 5.0) -> None:
         self._window_samples = _whole_frames(window_s)
         self._stride_samples = _whole_frames(stride_s)
         if not 0 < 2 * stride_s <= window_s:
-            raise ValueError(f"the stride ({stride_s} s) must be positive and at most half the window ({window_s} s)")
+            raise ValueError(f"The stride ({stride_s} s) must be positive and at most half the window ({window_s} s).")
         self._buffer = np.empty(self._window_samples + self._stride_samples, dtype=np.int16)
         self._num_buffered = 0
         self._start_ms = 0
@@ -77,27 +77,31 @@ class WindowCutter:
                 windows.append(self._cut((self._window_samples - self._stride_samples, self._window_samples)))
         return windows
 
+    def is_due(self, num_samples: int) -> bool:
+        """Whether pushing so many samples cuts a window, which is much more work than buffering them."""
+        return self._num_buffered + num_samples >= len(self._buffer)
+
     def finish(self) -> list[Window]:
-        """The rest: nothing, one window, or two of fair lengths."""
+        """The remaining audio: no window, one window, or two of similar lengths."""
         windows = []
         if self._num_buffered > self._window_samples:
-            rest_samples, third = self._num_buffered - self._window_samples, self._num_buffered // 3
-            windows.append(self._cut((max(rest_samples, third), 2 * third), (rest_samples, self._window_samples)))
+            excess_samples, third = self._num_buffered - self._window_samples, self._num_buffered // 3
+            windows.append(self._cut((max(excess_samples, third), 2 * third), (excess_samples, self._window_samples)))
         if self._num_buffered:
-            windows.append(self._take(self._num_buffered, 0))
+            windows.append(self._pop_window(self._num_buffered, 0))
         return windows
 
     def _cut(self, *ranges: tuple[int, int]) -> Window:
         """The next window, cut in the first range of samples that has a pause."""
-        heard = self._buffer[: self._num_buffered]
+        pcm = self._buffer[: self._num_buffered]
         for earliest, latest in ranges:
-            cut = find_pause(heard, earliest, latest)
+            cut = find_pause(pcm, earliest, latest)
             if cut is not None:
-                return self._take(cut, 0)
-        return self._take(self._window_samples, self._stride_samples)
+                return self._pop_window(cut, 0)
+        return self._pop_window(self._window_samples, self._stride_samples)
 
-    def _take(self, num_samples: int, overlap_samples: int) -> Window:
-        """Moves the buffer's first samples into a window, of which the last `overlap_samples` also stay."""
+    def _pop_window(self, num_samples: int, overlap_samples: int) -> Window:
+        """Moves the first samples of the buffer into a window; the last `overlap_samples` of them also stay."""
         end_ms = self._start_ms - (-num_samples // SAMPLES_PER_MS)  # rounded up: only the last one can be uneven
         overlap_ms = overlap_samples // SAMPLES_PER_MS
         span = WindowSpan(self._index, self._start_ms, end_ms, self._overlap_before_ms, overlap_ms)
@@ -115,14 +119,16 @@ class WindowCutter:
 def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
     """The sample at which to cut, a multiple of a frame in [earliest, latest]; None where there is no pause.
 
-    pcm goes on after `latest` where possible, so that a pause is seen whole.
+    pcm should extend beyond `latest`, so that the whole pause can be measured.
     """
     level_db = frame_levels_db(pcm)
     first, last = -(-earliest // FRAME_SAMPLES), latest // FRAME_SAMPLES
     calm_db = _mean_over(level_db, CALM_FRAMES)
     quiet_db = max(QUIET_DB, float(calm_db[first : last + 1].min())) + QUIETEST_DB
     around_db = level_db[max(0, first - AROUND_FRAMES) : last + AROUND_FRAMES]
-    is_flat = float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB  # nobody speaks: compare with the whole window
+    is_flat = (
+        float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
+    )  # no speech around: compare with the whole window
     speech_db = _speech_level_db(level_db if is_flat else around_db)
     attempts = (
         (quiet_db, DEEP_DB, DEEP_FRAMES),
@@ -131,7 +137,7 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
     )
     for threshold_db, depth_db, min_frames in attempts:
         runs = _runs(_mean_over(level_db, 3) <= threshold_db) if threshold_db <= speech_db - depth_db else []
-        pauses = [run for run in runs if run[1] - run[0] >= min_frames and _room(run, first, last)]
+        pauses = [run for run in runs if run[1] - run[0] >= min_frames and _allowed_range(run, first, last)]
         if pauses:
             best = max(pauses, key=lambda run: (min(run[1] - run[0], LONG_PAUSE_FRAMES), run[0]))
             return _quietest(calm_db, best, first, last) * FRAME_SAMPLES
@@ -139,7 +145,7 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
 
 
 def frame_levels_db(pcm: Pcm) -> NDArray[np.float64]:
-    """(n_frames,) RMS of each whole frame of 10 ms, dB of full scale, at least -100; a constant offset is no sound."""
+    """(n_frames,) RMS of each whole frame of 10 ms, dB of full scale, at least -100; a constant offset is ignored."""
     n_frames = len(pcm) // FRAME_SAMPLES
     frames = pcm[: n_frames * FRAME_SAMPLES].reshape(n_frames, FRAME_SAMPLES).astype(np.float64)
     sums, squares = frames.sum(axis=1), np.einsum("ij,ij->i", frames, frames)  # exact: integers below 2^53
@@ -149,19 +155,19 @@ def frame_levels_db(pcm: Pcm) -> NDArray[np.float64]:
 
 
 def is_silent(pcm: Pcm) -> bool:
-    """Whether there is nothing to hear: digital silence, dither, a constant offset. A whisper is heard."""
+    """Whether the PCM is digital silence, dither or a constant offset. Whispered speech is not silent."""
     return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
 
 
 def speech_after(pcm: Pcm, after: int) -> int | None:
-    """Where it is again as loud, for more than a moment in all, as the speech that ended at the sample `after`."""
+    """The first sample that is again as loud as the speech before the sample `after`, if 0.6 s in total are."""
     level_db = frame_levels_db(pcm)
-    before, rest = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
-    if not len(before):
+    before_db, rest_db = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
+    if not len(before_db):
         return None
-    is_loud = rest >= max(_speech_level_db(before) - LOUD_DB, SILENCE_DB)
+    is_loud = rest_db >= max(_speech_level_db(before_db) - LOUD_DB, SILENCE_DB)
     has_more = int(is_loud.sum()) >= MORE_SPEECH_FRAMES
-    return max(after, (len(before) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
+    return max(after, (len(before_db) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
 
 
 def _whole_frames(length_s: float) -> int:
@@ -187,7 +193,7 @@ def _runs(is_quiet: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def _room(pause: tuple[int, int], first: int, last: int) -> tuple[int, int] | None:
+def _allowed_range(pause: tuple[int, int], first: int, last: int) -> tuple[int, int] | None:
     """The frames of the pause, bounds included, where a cut is allowed and has quiet on both sides."""
     low, high = max(first, pause[0] + DEEP_FRAMES // 2), min(last, pause[1] - DEEP_FRAMES // 2)
     return (low, high) if low <= high else None
@@ -195,7 +201,7 @@ def _room(pause: tuple[int, int], first: int, last: int) -> tuple[int, int] | No
 
 def _quietest(calm_db: NDArray[np.float64], pause: tuple[int, int], first: int, last: int) -> int:
     """Of the quietest frames of the pause, the one nearest to its middle, or to the end of a long one."""
-    low, high = _room(pause, first, last) or pause
+    low, high = _allowed_range(pause, first, last) or pause
     start, stop = pause
     wanted = max((start + stop) // 2, stop - LEAD_IN_FRAMES)
     allowed_db = calm_db[low : high + 1]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
-from asr_api.audio.sources.open_reference import Spool
+from asr_api.audio.sources.spool import Spool
 from asr_api.benchmark.figures import Done
 from asr_api.options import TranscribeOptions
 from asr_api.transcriber import Transcriber, collect

@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 
 from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import Spool, spool_chunks
+from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.audio.window_cutter import find_pause
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
@@ -44,10 +44,10 @@ class Speech:
         self.windows_s = 0.0
         self._recording = recording
         self._pcm = pcm
-        self._files = contextlib.ExitStack()
+        self._files = contextlib.AsyncExitStack()
 
-    def close(self) -> None:
-        self._files.close()
+    async def aclose(self) -> None:
+        await self._files.aclose()
 
     async def cut(self) -> None:
         clips = cut_clips(self._pcm, NUM_CLIPS, CLIP_LENGTHS_S)
@@ -77,7 +77,7 @@ class Speech:
         async def chunks() -> AsyncIterator[bytes]:
             yield body
 
-        return self._files.enter_context(await spool_chunks(chunks(), sys.maxsize))
+        return await self._files.enter_async_context(await spool_chunks(chunks(), sys.maxsize))
 
 
 async def read_speech(recording: Spool, decoder: Decoder) -> Speech:
@@ -91,8 +91,8 @@ async def read_pcm(decoder: Decoder, spool: Spool, max_s: float = math.inf) -> P
     """A recording, or its first part. Raises what the decoder raises."""
     blocks: list[Pcm] = []
     num_samples = 0
-    async with decoder.open(spool) as stream:
-        async for block in stream:
+    async with decoder.decode(spool) as source:
+        async for block in source:
             blocks.append(block)
             num_samples += len(block)
             if num_samples >= max_s * SAMPLE_RATE_HZ:

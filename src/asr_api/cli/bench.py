@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
-from asr_api.audio.sources.open_reference import LocalPaths, Spool, open_reference
+from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.policy import LocalPaths
+from asr_api.audio.sources.spool import Spool
 from asr_api.benchmark.figures import ClipFigures, FileFigures, SlotFigures
 from asr_api.benchmark.measure import Plan, measure
 from asr_api.benchmark.report import HEADER, closing, opening, row, to_json
@@ -57,14 +59,14 @@ async def bench(settings: Settings, wanted: Wanted, wishes: Sequence[RawParamete
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s))
     table = _Table()
     try:
-        with await _open(wanted.recording, settings) as spool:
+        async with await _open(wanted.recording, settings) as spool:
             table.on_step("reading the recording")
             speech = await read_speech(spool, decoder)
             await decoder.aclose()
             try:
                 findings = await measure(settings, speech, options, wanted.plan, table)
             finally:
-                speech.close()
+                await speech.aclose()
     finally:
         table.clear()
         await decoder.aclose()

@@ -59,6 +59,7 @@ class EngineProcess:
         self._has_failed = asyncio.Event()
         self._free_buffers: list[int] = []
         self._buffer_of: dict[int, int] = {}  # by job id, until the child reports that the job is gone
+        self._unhandled: list[int] = []  # jobs whose report could not be handled
 
     async def start(self) -> None:
         """Returns when the engine is loaded and warm. Raises StartupError when it cannot be, and ServerDraining when
@@ -201,10 +202,11 @@ class EngineProcess:
         """After an unexpected exit: the jobs in the process are lost, and it will be started again."""
         if self._state is EngineState.READY:
             self._set_state(EngineState.RESTARTING)
-        lost = list(self._buffer_of)
+        lost = [*self._buffer_of, *(job_id for job_id in self._unhandled if job_id not in self._buffer_of)]
         logger.error("The engine process ended with %s and %d windows; restarting.", _exit_text(code), len(lost))
         self._free_buffers.clear()
         self._buffer_of.clear()
+        self._unhandled.clear()
         if self._listener is not None:
             self._listener.on_lost(lost)
 
@@ -225,6 +227,7 @@ class EngineProcess:
                     self._on_jobs_ended(message)
         except Exception:
             logger.exception("A message of the engine process could not be handled; killing the process.")
+            self._unhandled += _job_ids(message)
             child.kill()
 
     def _on_jobs_ended(self, message: object) -> None:
@@ -272,6 +275,17 @@ class EngineProcess:
     def _set_state(self, state: EngineState) -> None:
         self._state = state
         self._metrics.engine_ready.set(state is EngineState.READY)
+
+
+def _job_ids(message: object) -> list[int]:
+    match message:
+        case JobsFinished(jobs):
+            return [job.job_id for job in jobs]
+        case JobRefused(job_id, _):
+            return [job_id]
+        case JobsCancelled(job_ids) | JobsFailed(job_ids):
+            return list(job_ids)
+    return []
 
 
 def _exit_text(code: int) -> str:

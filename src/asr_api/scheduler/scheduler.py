@@ -92,9 +92,12 @@ class Scheduler:
             message = f"The server is full with {self._max_requests} requests (MAX_REQUESTS); try again in {wait_s} s."
             raise ServerOverloaded(message, retry_after_s=wait_s)
 
-    async def drain(self) -> None:
-        """Refuses new requests and returns when none is open; one that was admitted before may still open a queue."""
+    def refuse_new(self) -> None:
+        """From now on; a request that was admitted before may still open a queue."""
         self._is_draining = True
+
+    async def wait_until_idle(self) -> None:
+        """Returns when no request is open."""
         await self._is_idle.wait()
 
     def stop(self) -> None:

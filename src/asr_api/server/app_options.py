@@ -1,16 +1,16 @@
-"""What the HTTP app is told by its settings; plain data."""
+"""`AppOptions`: the settings of the HTTP app, as plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from asr_api.audio.sources.open_reference import MediaPolicy
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.options import TranscribeOptions
 
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """media also bounds uploads; the ids are those of the machine in SaladCloud; defaults: of plain requests."""
+    """media: bounds uploads, too; salad_…: ids of the machine in SaladCloud; defaults: of requests without parameters"""
 
     media: MediaPolicy
     salad_machine_id: str = ""

@@ -1,4 +1,4 @@
-"""Which addresses may be dialled: a table, and what the table cannot list."""
+"""IP address classifier: a table of addresses, and properties that no table can list."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def test_public_addresses_are_dialled(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", BLOCKED)
-def test_others_are_not(address: str) -> None:
+def test_other_addresses_are_not_dialled(address: str) -> None:
     assert not is_dialable(address, ())
 
 
 @pytest.mark.parametrize("address", ["", "host", "127.1", "0x7f000001", "1.2.3", "1.2.3.4:80", "[::1]", "8.8.8.8 "])
-def test_what_is_no_address_is_not_dialled(address: str) -> None:
+def test_text_that_is_no_address_is_not_dialled(address: str) -> None:
     assert not is_dialable(address, ())
 
 
 @given(st.ip_addresses(v=4).map(str))
-def test_an_address_inside_another_is_judged_alike(inner: str) -> None:
+def test_an_address_inside_another_has_the_same_class(inner: str) -> None:
     value = int(IPv4Address(inner))
     forms = [
         IPv6Address(0xFFFF << 32 | value),  # mapped

@@ -1,7 +1,8 @@
-"""Which local files a client may name, and that the rule holds for the file that is really opened."""
+"""Local paths: which files a client may name, and that the policy holds for the file that is opened."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asr_api.audio.sources.open_reference import LocalPaths, MediaPolicy, open_local
+from asr_api.audio.sources.local_path import open_local_path
+from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.errors import (
     AsrError,
     InvalidPath,
@@ -29,7 +31,7 @@ ANYONE = MediaPolicy()
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with one file, and beside it a secret and ways that lead there."""
+    """A folder with one file; beside it a secret file, and links that lead there."""
     (tmp_path / "secret.wav").write_bytes(b"secret")
     (tmp_path / "root-of-others").mkdir()
     (tmp_path / "root-of-others" / "secret.wav").write_bytes(b"secret")
@@ -50,12 +52,12 @@ def below(root: Path) -> MediaPolicy:
 
 
 def read(path: str, policy: MediaPolicy, *, is_local_client: bool = False) -> bytes:
-    with open_local(path, policy, is_local_client=is_local_client) as spool:
+    with contextlib.closing(open_local_path(path, policy, is_local_client=is_local_client)) as spool:
         assert spool.size_bytes == os.fstat(spool.fd).st_size
         return os.pread(spool.fd, 100, 0)
 
 
-def refusal(path: str, policy: MediaPolicy) -> AsrError:
+def open_error(path: str, policy: MediaPolicy) -> AsrError:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(AsrError) as caught:
         read(path, policy, is_local_client=True)
@@ -75,14 +77,14 @@ def test_by_default_a_relative_path_starts_where_the_server_does(root: Path, mon
     assert read("root/a.wav", ANYONE, is_local_client=True) == b"audio"
 
 
-def test_switched_off_is_off_for_everyone(root: Path) -> None:
-    off = MediaPolicy(local_paths=LocalPaths(is_enabled=False))
+def test_disabled_paths_are_disabled_for_all_clients(root: Path) -> None:
+    disabled = MediaPolicy(local_paths=LocalPaths(is_enabled=False))
     with pytest.raises(LocalPathDisabled):
-        read(str(root / "a.wav"), off, is_local_client=True)
+        read(str(root / "a.wav"), disabled, is_local_client=True)
 
 
 @pytest.mark.parametrize("is_local_client", [True, False])
-def test_below_a_root_everyone_names_paths(root: Path, is_local_client: bool) -> None:
+def test_below_a_root_all_clients_name_paths(root: Path, is_local_client: bool) -> None:
     for path in (str(root / "a.wav"), "a.wav", "folder/../a.wav", "inside", "./a.wav"):
         assert read(path, below(root), is_local_client=is_local_client) == b"audio"
 
@@ -103,49 +105,47 @@ def test_a_root_may_be_a_link(root: Path) -> None:
     ],
 )  # fmt: skip
 def test_outside_of_the_root_every_answer_is_the_same(root: Path, path: str) -> None:
-    error = refusal(path, below(root))
+    error = open_error(path, below(root))
     assert type(error) is PathNotAllowed
-    assert str(error) == str(refusal("../secret.wav", below(root)))
+    assert str(error) == str(open_error("../secret.wav", below(root)))
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero", "/dev/fd/0", "/proc/self/fd/1", "/sys/kernel/mm"])
 def test_devices_and_processes_are_closed_even_to_this_machine(path: str) -> None:
-    assert type(refusal(path, ANYONE)) is PathNotAllowed
+    assert type(open_error(path, ANYONE)) is PathNotAllowed
 
 
-def test_only_who_may_name_any_file_is_told_that_it_may_not_be_read(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_client_that_may_name_any_file_gets_the_reason(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    assert "user that asr-api runs as may not read that path" in str(refusal(str(root / "a.wav"), ANYONE))
-    assert "outside of what this server may open" in str(refusal("a.wav", below(root)))
+    assert "user that asr-api runs as may not read that path" in str(open_error(str(root / "a.wav"), ANYONE))
+    assert "outside of the folder that this server opens" in str(open_error("a.wav", below(root)))
 
 
-def test_what_is_no_regular_file_is_refused_without_waiting_for_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_than_regular_files_are_refused_without_blocking(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)  # a socket's name must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         for path in ("folder", "fifo", "socket", "."):
-            assert type(refusal(path, below(root))) is PathNotFile, path
+            assert type(open_error(path, below(root))) is PathNotFile, path
     for path in ("nope", "folder/nope", "a.wav/x", "loop"):
-        assert type(refusal(path, below(root))) is PathNotFound, path
+        assert type(open_error(path, below(root))) is PathNotFound, path
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "x" * 5000, "x" * 300, "\ud800"])
-def test_paths_that_cannot_be(root: Path, path: str) -> None:
-    assert type(refusal(path, below(root))) is InvalidPath
+def test_invalid_paths(root: Path, path: str) -> None:
+    assert type(open_error(path, below(root))) is InvalidPath
 
 
 def test_a_file_may_not_be_larger_than_the_limit(root: Path) -> None:
     policy = MediaPolicy(local_paths=LocalPaths(root), max_media_bytes=4)
-    assert type(refusal("a.wav", policy)) is MediaTooLarge
+    assert type(open_error("a.wav", policy)) is MediaTooLarge
 
 
-def test_a_hole_in_time_leads_nowhere(root: Path) -> None:
-    """A link that changes its target all the time: what is read is the file inside, or nothing."""
+def test_a_link_that_is_swapped_meanwhile_leads_nowhere(root: Path) -> None:
+    """The target of the link changes all the time: only the file inside is ever read."""
     link, is_done = root / "swapped", threading.Event()
 
     def swap() -> None:

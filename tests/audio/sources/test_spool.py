@@ -1,17 +1,19 @@
-"""Chunks of any size arrive whole, in an unnamed file, within bounds, without holding up the event loop."""
+"""Spool: chunks of any size are written to an unnamed file, within bounds, without blocking the event loop."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 
 from asr_api.audio.sources import spool as spool_module
-from asr_api.audio.sources.spool import FLUSH_BYTES, spool_chunks
+from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, spool_chunks
 from asr_api.errors import BodyTooLarge, MediaTooLarge, ServerOverloaded, SpoolFull
 
 if TYPE_CHECKING:
@@ -27,27 +29,27 @@ async def stream(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [5] * 100, [FLUSH_BYTES], [FLUSH_BYTES - 1, 2], [3 * FLUSH_BYTES + 7]])
-async def test_what_comes_in_is_in_the_file(sizes: list[int], tmp_path: Path) -> None:
+async def test_the_file_has_all_chunks(sizes: list[int], tmp_path: Path) -> None:
     chunks = [os.urandom(size) for size in sizes]
-    with await spool_chunks(stream(chunks), sum(sizes), directory=tmp_path) as spool:
+    async with await spool_chunks(stream(chunks), sum(sizes), directory=tmp_path) as spool:
         assert spool.size_bytes == sum(sizes)
         assert os.pread(spool.fd, sum(sizes) + 1, 0) == b"".join(chunks)
         assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
-@pytest.mark.parametrize("kind", [BodyTooLarge, MediaTooLarge])
-async def test_one_byte_too_many_is_refused_at_once(kind: type[BodyTooLarge | MediaTooLarge]) -> None:
-    num_asked = 0
+@pytest.mark.parametrize("error", [BodyTooLarge, MediaTooLarge])
+async def test_one_byte_too_many_is_refused_at_once(error: type[BodyTooLarge | MediaTooLarge]) -> None:
+    num_chunks = 0
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal num_asked
+        nonlocal num_chunks
         while True:
-            num_asked += 1
+            num_chunks += 1
             yield bytes(1000)
 
-    with pytest.raises(kind, match="4,999"):
-        await spool_chunks(endless(), 4_999, too_large=kind)
-    assert num_asked == 5
+    with pytest.raises(error, match="4,999"):
+        await spool_chunks(endless(), 4_999, too_large=error)
+    assert num_chunks == 5
 
 
 async def test_a_source_that_fails_leaves_nothing_open() -> None:
@@ -81,17 +83,17 @@ asyncio.run(main())
     return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.strip()
 
 
-def test_a_full_disk_is_a_matter_of_time() -> None:
+def test_a_full_disk_is_temporary() -> None:
     result = run_limited("RLIMIT_FSIZE, (2**20, 2**20)", "await spool_chunks(megabytes(), 2**30)")
     assert result == f"{SpoolFull.__name__} 30"
 
 
-def test_so_is_a_lack_of_descriptors() -> None:
+def test_a_lack_of_descriptors_is_temporary() -> None:
     body = "files = []\n        while True: files.append(await spool_chunks(megabytes(), 2**30))"
     assert run_limited("RLIMIT_NOFILE, (20, 20)", body) == f"{ServerOverloaded.__name__} 30"
 
 
-async def test_the_event_loop_never_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_writing_does_not_run_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     writers: list[threading.Thread] = []
 
     def write(file: BinaryIO, data: bytearray) -> None:
@@ -99,6 +101,64 @@ async def test_the_event_loop_never_writes(monkeypatch: pytest.MonkeyPatch) -> N
         file.write(data)
 
     monkeypatch.setattr(spool_module, "_write", write)
-    with await spool_chunks(stream(bytes(64 * 2**10) for _ in range(100)), 2**27):
+    async with await spool_chunks(stream(bytes(64 * 2**10) for _ in range(100)), 2**27):
         assert len(writers) == 100 // 16 + 1
         assert threading.current_thread() not in writers
+
+
+class SlowFile:
+    """Closing blocks until `release` is set; writing fails if `is_full`."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.release = threading.Event()
+        self.is_closed = threading.Event()
+        self._is_full = is_full
+
+    def write(self, data: bytearray) -> int:
+        if self._is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None:
+        assert self.release.wait(5), "the event loop is blocked"
+        self.is_closed.set()
+
+    def release_soon(self) -> None:
+        """By the event loop, which must run for it."""
+        asyncio.get_running_loop().call_later(0.05, self.release.set)
+
+
+async def test_closing_does_not_block_the_event_loop() -> None:
+    file = SlowFile()
+    file.release_soon()
+    async with Spool(cast("BinaryIO", file), 0):
+        pass
+    assert file.is_closed.is_set()
+
+
+async def test_closing_after_an_error_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = SlowFile(is_full=True)
+    monkeypatch.setattr(spool_module, "_open_unnamed", lambda _directory: file)
+    file.release_soon()
+    with pytest.raises(SpoolFull):
+        await spool_chunks(stream([b"x"]), 100)
+    assert file.is_closed.is_set()
+
+
+async def test_a_cancelled_request_closes_its_file_all_the_same() -> None:
+    file = SlowFile()
+
+    async def request() -> None:
+        async with Spool(cast("BinaryIO", file), 0):
+            task.cancel()
+            await asyncio.sleep(1)
+
+    task = asyncio.create_task(request())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    file.release.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert await asyncio.to_thread(file.is_closed.wait, 5)

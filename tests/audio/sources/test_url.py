@@ -1,4 +1,4 @@
-"""Links over loopback: a media server on 127.0.0.2, which is allowed, and a canary on 127.0.0.3, which is not."""
+"""Links, over loopback: a media server on 127.0.0.2, which is allowed, and a canary on 127.0.0.3, which is not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.sources import url as link
-from asr_api.audio.sources.open_reference import MediaPolicy, names_link, open_reference
+from asr_api.audio.sources import name_resolution
+from asr_api.audio.sources import url as url_module
+from asr_api.audio.sources.open_reference import names_link, open_reference
+from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.url import fetch_url, host_pattern, parse_url
 from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed
 
@@ -44,7 +46,7 @@ POLICY = MediaPolicy(
 
 @dataclass
 class Servers:
-    """Two servers on one port, and a resolver that knows their names."""
+    """Two servers on one port, and a resolver with their names."""
 
     port: int = 0
     answers: dict[str, bytes] = field(default_factory=dict)  # path → raw response; "{port}" is filled in
@@ -54,20 +56,20 @@ class Servers:
     lookups: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[list[str]]] = field(default_factory=dict)  # host → what each lookup answers; the last stays
 
-    async def resolve(self, host: str, port: int) -> list[str]:
+    async def resolve(self, host: str, timeout_s: float) -> list[str]:
         self.lookups[host] += 1
         answers = self.names.get(host)
         if answers is None:
-            return await link._resolve(host, port)
+            return await name_resolution.resolve(host, timeout_s)
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     async def fetch(self, url: str, policy: MediaPolicy = POLICY) -> bytes | str:
-        """What was downloaded, or the code of the error."""
+        """The downloaded bytes, or the code of the error."""
         try:
             spool = await fetch_url(url.replace("{port}", str(self.port)), policy, resolve=self.resolve)
         except AsrError as error:
             return error.code
-        with spool:
+        async with spool:
             return os.pread(spool.fd, spool.size_bytes + 1, 0)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,7 +116,7 @@ def redirect(location: str, status: int = 302) -> bytes:
     return f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
-async def test_a_link_is_downloaded_with_its_own_host_name_and_no_more(servers: Servers) -> None:
+async def test_a_request_has_the_host_name_of_the_link_and_no_credentials(servers: Servers) -> None:
     servers.answers["/a%20b.mp3?q=%C3%BC"] = ok()
     assert await servers.fetch("http://good.test:{port}/a%20b.mp3?q=ü#t=3") == BODY
     (head,) = servers.requests
@@ -158,7 +160,7 @@ async def test_chunked_and_endless_bodies(servers: Servers) -> None:
         "long by header", "endless", "gzip", "drips", "no headers", "huge header",
     ],
 )  # fmt: skip
-async def test_what_a_server_may_answer(servers: Servers, answer: bytes, code: str) -> None:
+async def test_answers_of_the_server(servers: Servers, answer: bytes, code: str) -> None:
     servers.answers["/x"] = answer
     assert await servers.fetch("http://good.test:{port}/x") == code
 
@@ -169,7 +171,7 @@ async def test_unknown_and_unreachable_hosts(servers: Servers) -> None:
     assert await servers.fetch("http://closed.test:1/x") == "url_upstream_error"
 
 
-async def test_of_several_addresses_the_first_that_answers_is_taken(servers: Servers) -> None:
+async def test_the_first_of_several_addresses_that_answers_is_used(servers: Servers) -> None:
     servers.answers["/x"] = ok()
     servers.names["two.test"] = [["127.0.0.4", MEDIA]]
     policy = replace(POLICY, allow_private_cidrs=(ip_network("127.0.0.2/32"), ip_network("127.0.0.4/32")))
@@ -201,12 +203,12 @@ async def test_redirects_are_followed(servers: Servers, status: int) -> None:
         ("http://good.test:{port}/loop", "url_too_many_redirects"),
     ],
 )
-async def test_where_redirects_must_not_lead(servers: Servers, location: str, code: str) -> None:
+async def test_forbidden_redirects(servers: Servers, location: str, code: str) -> None:
     servers.answers["/loop"] = redirect(location)
     assert await servers.fetch("http://good.test:{port}/loop") == code
 
 
-async def test_five_redirects_are_enough(servers: Servers) -> None:
+async def test_at_most_five_redirects_are_followed(servers: Servers) -> None:
     servers.answers |= {f"/{hop}": redirect(f"/{hop + 1}") for hop in range(6)}
     servers.answers["/5"] = ok()
     assert await servers.fetch("http://good.test:{port}/0") == BODY
@@ -230,16 +232,16 @@ async def test_blocked_targets_all_get_the_same_answer(servers: Servers, host: s
     with pytest.raises(AsrError) as caught:
         await fetch_url(f"http://{host}:{servers.port}/", POLICY, resolve=servers.resolve)
     assert caught.value.code == "url_not_allowed"
-    assert str(caught.value) == str(link._not_allowed())
+    assert str(caught.value) == str(url_module._not_allowed())
 
 
-async def test_one_bad_address_among_several_is_enough(servers: Servers) -> None:
+async def test_one_blocked_address_among_several_blocks_the_link(servers: Servers) -> None:
     for answer in ([MEDIA, CANARY], [CANARY, MEDIA], [MEDIA, "::1"]):
         servers.names["mixed.test"] = [answer]
         assert await servers.fetch("http://mixed.test:{port}/") == "url_not_allowed"
 
 
-async def test_a_name_that_changes_its_mind_is_looked_up_once(servers: Servers) -> None:
+async def test_a_name_whose_address_changes_is_looked_up_once(servers: Servers) -> None:
     servers.names["rebind.test"] = [[MEDIA], [CANARY]]
     servers.answers["/x"] = ok()
     assert await servers.fetch("http://rebind.test:{port}/x") == BODY
@@ -272,7 +274,7 @@ async def test_allowed_domains(servers: Servers, host: str, is_allowed: bool) ->
     assert bool(servers.lookups) == is_allowed
 
 
-async def test_a_host_that_is_not_allowed_is_told_to_the_client_and_to_the_log(
+async def test_a_host_that_is_not_allowed_is_reported_and_logged(
     servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -284,7 +286,7 @@ async def test_a_host_that_is_not_allowed_is_told_to_the_client_and_to_the_log(
     assert f"refused a link to 'evil.test', which resolves to {CANARY}" in caplog.messages
 
 
-async def test_a_name_that_only_looks_encoded_is_an_unknown_host(servers: Servers) -> None:
+async def test_an_invalid_punycode_name_is_an_unknown_host(servers: Servers) -> None:
     assert await servers.fetch("http://xn--0/") == "url_fetch_failed"
 
 
@@ -309,7 +311,7 @@ async def test_an_allowed_domain_does_not_open_private_addresses(servers: Server
         (" http://h/", "invalid_url"),
     ],
 )
-async def test_urls_that_are_refused_unread(url: str, code: str) -> None:
+async def test_urls_that_are_refused_without_a_request(url: str, code: str) -> None:
     with pytest.raises(AsrError) as caught:
         await open_reference(url, POLICY, is_local_client=True)
     assert caught.value.code == code
@@ -317,7 +319,7 @@ async def test_urls_that_are_refused_unread(url: str, code: str) -> None:
 
 @settings(max_examples=300)
 @given(st.text(st.sampled_from("ab.:/@\\#?[]%0１①。 \t\x00é-_~"), max_size=20))
-def test_what_is_judged_is_what_is_dialled(rest: str) -> None:
+def test_the_checked_host_is_the_dialled_host(rest: str) -> None:
     try:
         parsed = parse_url(f"http://{rest}")
     except InvalidUrl:
@@ -333,7 +335,7 @@ def test_what_is_judged_is_what_is_dialled(rest: str) -> None:
     ("name", "is_link"),
     [("http://h/", True), ("HTTP:x", True), ("data:,", True), (" ftp://h", True), ("/a:b", False), ("a.wav", False)],
 )
-def test_links_and_paths_are_told_apart(name: str, is_link: bool) -> None:
+def test_links_and_paths_are_distinguished(name: str, is_link: bool) -> None:
     assert names_link(name) is is_link
 
 
@@ -341,7 +343,7 @@ def test_links_and_paths_are_told_apart(name: str, is_link: bool) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-async def test_tls_is_spoken_to_the_name_and_never_given_up(
+async def test_tls_is_verified_for_the_name_and_never_downgraded(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -357,13 +359,15 @@ async def test_tls_is_spoken_to_the_name_and_never_given_up(
     tls_port = tls.sockets[0].getsockname()[1]
     servers.names["other.test"] = [[MEDIA]]
     servers.answers |= {"/x": ok(), "/down": redirect("http://good.test:{port}/x")}
-    assert await servers.fetch(f"https://good.test:{tls_port}/x") == "url_upstream_error"  # signed by nobody we know
+    assert await servers.fetch(f"https://good.test:{tls_port}/x") == "url_upstream_error"  # self-signed
 
     trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(link, "_tls", lambda: trusting)
+    monkeypatch.setattr(url_module, "_tls", lambda: trusting)
     assert await servers.fetch(f"https://good.test:{tls_port}/x") == BODY
     assert named[-1] == "good.test"
-    assert await servers.fetch(f"https://other.test:{tls_port}/x") == "url_upstream_error"  # not the name it is for
+    assert (
+        await servers.fetch(f"https://other.test:{tls_port}/x") == "url_upstream_error"
+    )  # not the name in the certificate
     assert await servers.fetch(f"https://good.test:{tls_port}/down") == "url_not_allowed"
     tls.close()
     await tls.wait_closed()

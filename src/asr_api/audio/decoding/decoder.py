@@ -1,24 +1,26 @@
-"""A spool → a stream of PCM blocks, decoded by a sandboxed process that lives for one file.
+"""Decoder: media files to 16 kHz PCM, each in its own sandboxed worker process. `Decoder.decode` gives a `PcmSource`.
 
-`Decoder` owns the processes: it keeps one spare started, so that a short clip does not wait for a start, and lets
-only so many work at once. Reads no faster than its caller: a file of any length costs the memory of a few seconds.
-The program of the process is in decode_worker/; PyAV is loaded there and nowhere else.
+`Decoder` owns the processes: it keeps one spare worker started, so that a short clip does not wait for a fork, and
+bounds how many work at once. A worker decodes no faster than its PCM is read: a file of any length costs the memory of
+a few seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
-import struct
+import wave
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 
 from asr_api.audio.decoding.fork_server_client import DecoderProcess, ForkServerClient, unavailable
-from asr_api.audio.decoding.protocol import Job
+from asr_api.audio.decoding.protocol import ERROR, PCM, Job
 from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.errors import (
     AsrError,
@@ -31,25 +33,18 @@ from asr_api.errors import (
     RequestError,
     UnsupportedFormat,
 )
-from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
+from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioEnd, Pcm
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-
-_SAMPLE_BYTES = 2
-_SILENCE_BYTES = SAMPLE_RATE_HZ * _SAMPLE_BYTES
-_WAV_HEADER = struct.pack(
-    "<4sI8sIHHIIHH4sI",
-    *(b"RIFF", 36 + _SILENCE_BYTES, b"WAVEfmt ", 16, 1, 1, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ * _SAMPLE_BYTES),
-    *(_SAMPLE_BYTES, 8 * _SAMPLE_BYTES, b"data", _SILENCE_BYTES),
-)
+OpenWorker = Callable[[], contextlib.AbstractAsyncContextManager[DecoderProcess]]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """Bounds of one decoding, and how many run at once.
 
-    max_stall_s: how long a worker may keep us waiting beyond real time; our own pauses do not count
+    max_stall_s: how long a worker may lag behind real time; time in which the PCM is not read does not count
     max_workers: a paused one costs little but its memory (some 40 MB, most of it shared), so this is generous
     """
 
@@ -62,104 +57,116 @@ class DecodeLimits:
     max_rate_hz: int = 384_000
     max_channels: int = 8
 
+    def to_job(self) -> Job:
+        return Job(
+            max_audio_s=self.max_audio_s,
+            min_audio_s=self.min_audio_s,
+            min_rate_hz=self.min_rate_hz,
+            max_rate_hz=self.max_rate_hz,
+            max_channels=self.max_channels,
+            max_memory_bytes=self.max_memory_bytes,
+            max_cpu_s=60 + int(self.max_audio_s / 20),  # the slowest codecs run at 200 times real time
+        )
 
-class PcmStream:
-    """Yields (n_samples,) int16 blocks of about two seconds, 16 kHz mono, timed by the clock of the file: silence is
-    where nothing was recorded.
 
-    duration_hint_ms: declared by the file, or measured where it declares none; None if neither is possible
-    is_truncated:     known after the last block: the file broke off, and this was the part that could be decoded
-    is_damaged:       likewise: on the way there was something that could not be decoded
-    Errors while iterating: InvalidAudio, EmptyAudio, AudioTooShort, AudioTooLong, DecodeTimeout.
+class DecodedFile:
+    """The `PcmSource` of a media file: blocks of about two seconds, with silence where nothing was recorded.
+
+    Entering waits for a worker, hands it the file and reads the headers. Leaving ends the worker, in every case.
+    Errors on entering: UnsupportedFormat, NoAudioStream, InvalidAudio, EmptyAudio, AudioTooLong, DecodeTimeout,
+    DecoderUnavailable. Errors while iterating: these, and AudioTooShort.
     """
 
-    def __init__(self, worker: DecoderProcess, limits: DecodeLimits) -> None:
+    def __init__(self, spool: Spool, limits: DecodeLimits, open_worker: OpenWorker) -> None:
         self.duration_hint_ms: int | None = None
-        self.is_truncated = self.is_damaged = False
-        self._worker = worker
+        self.end = AudioEnd()
+        self._spool = spool
         self._limits = limits
+        self._open_worker = open_worker
+        self._resources = contextlib.AsyncExitStack()
+        self._worker: DecoderProcess | None = None
         self._num_samples = 0
         self._is_finished = False
 
-    def __aiter__(self) -> PcmStream:
+    async def __aenter__(self) -> DecodedFile:
+        if self._spool.size_bytes == 0:
+            raise _error("empty_audio", "", 0, self._limits)
+        async with contextlib.AsyncExitStack() as resources:
+            self._worker = await resources.enter_async_context(self._open_worker())
+            self._worker.begin(self._spool.fd, self._limits.to_job())
+            _, payload = await self._next_frame()
+            duration_ms = json.loads(payload)["duration_ms"]
+            self.duration_hint_ms = None if duration_ms is None else int(duration_ms)
+            self._resources = resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_finished = True
+        await self._resources.aclose()
+
+    def __aiter__(self) -> DecodedFile:
         return self
 
     async def __anext__(self) -> Pcm:
         if self._is_finished:
             raise StopAsyncIteration
         kind, payload = await self._next_frame()
-        if kind != b"P":
+        if kind != PCM:
             self._is_finished = True
-            ending = json.loads(payload)
-            self.is_truncated, self.is_damaged = bool(ending["is_truncated"]), bool(ending["is_damaged"])
+            end = json.loads(payload)
+            self.end = AudioEnd(bool(end["is_truncated"]), bool(end["is_damaged"]))
             raise StopAsyncIteration
         pcm: Pcm = np.frombuffer(payload, dtype="<i2")
         self._num_samples += len(pcm)
-        if self._num_samples > self._limits.max_audio_s * SAMPLE_RATE_HZ + SAMPLE_RATE_HZ:
-            raise _error("audio_too_long", "", 0, self._limits)  # the worker should have said so
+        # The worker checks the limit too; this check holds even if the worker is compromised.
+        if self._num_samples > (self._limits.max_audio_s + 1) * SAMPLE_RATE_HZ:
+            raise _error("audio_too_long", "", 0, self._limits)
         return pcm
 
-    async def open(self) -> None:
-        """Waits until the worker has read the headers. Errors: UnsupportedFormat, NoAudioStream, InvalidAudio, …"""
-        _, payload = await self._next_frame()
-        duration_ms = json.loads(payload)["duration_ms"]
-        self.duration_hint_ms = None if duration_ms is None else int(duration_ms)
-
     async def _next_frame(self) -> tuple[bytes, bytes]:
-        """The next frame that is no error. A worker slower than real time for `max_stall_s` is taken for stuck."""
-        patience_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - self._worker.waited_s
-        kind, payload = await self._worker.receive(patience_s)
-        if kind == b"E" and "code" in (report := json.loads(payload)):
+        """The next frame; an ERROR is raised. A worker that lags behind real time by `max_stall_s` counts as stuck."""
+        assert self._worker is not None, "enter the source first; this is a bug"  # noqa: S101
+        timeout_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - self._worker.waited_s
+        kind, payload = await self._worker.receive(timeout_s)
+        if kind == ERROR:
             self._is_finished = True
+            report = json.loads(payload)
             raise _error(report["code"], report.get("reason", ""), report.get("value", 0), self._limits)
         return kind, payload
 
 
 class Decoder:
-    """Start it once, open any number of spools at a time, close it once; all on one event loop."""
+    """Start it once, decode any number of files at a time, close it once; all on one event loop."""
 
     def __init__(self, limits: DecodeLimits | None = None) -> None:
         self.limits = limits or DecodeLimits()
         self._permits = asyncio.Semaphore(self.limits.max_workers)
-        self._nursery = ForkServerClient()
+        self._fork_server = ForkServerClient()
         self._spare: asyncio.Task[DecoderProcess] | None = None
         self._is_closed = False
 
     async def start(self) -> None:
-        """Decodes a moment of silence, and leaves a spare ready.
+        """Decodes one second of silence, and leaves a spare worker ready.
 
-        Errors: DecoderUnavailable, so that an installation that cannot decode is known at start, and not taken for bad
-        audio later.
+        Raises DecoderUnavailable, so that an installation that cannot decode is noticed at start, and its errors are
+        not taken for damaged audio later.
         """
+        silence = _silent_wav(SAMPLE_RATE_HZ)
         try:
-            with await spool_chunks(_silence(), len(_WAV_HEADER) + _SILENCE_BYTES) as spool:
-                async with self.open(spool) as stream:
-                    num_samples = sum([len(block) async for block in stream])
+            async with await spool_chunks(_single_chunk(silence), len(silence)) as spool, self.decode(spool) as source:
+                num_samples = sum([len(block) async for block in source])
         except RequestError as error:
             raise unavailable() from error
-        if num_samples * _SAMPLE_BYTES != _SILENCE_BYTES:
+        if num_samples != SAMPLE_RATE_HZ:
             raise unavailable()
         if self._spare is not None:
             await asyncio.shield(self._spare)
 
-    @contextlib.asynccontextmanager
-    async def open(self, spool: Spool) -> AsyncIterator[PcmStream]:
-        """PCM of the spool, which stays the caller's. Waits in line where `max_workers` are at work.
-
-        Errors: UnsupportedFormat, NoAudioStream, InvalidAudio, AudioTooLong, DecodeTimeout, DecoderUnavailable, and
-        those of PcmStream. The process is gone when the block is left, however it is left.
-        """
-        if spool.size_bytes == 0:
-            raise _error("empty_audio", "", 0, self.limits)
-        async with self._permits:
-            worker = await self._take_worker()
-            try:
-                worker.begin(spool.fd, _job(self.limits))
-                stream = PcmStream(worker, self.limits)
-                await stream.open()
-                yield stream
-            finally:
-                await worker.close()
+    def decode(self, spool: Spool) -> DecodedFile:
+        """The PCM of the file; the caller closes the spool. Entering it waits while `max_workers` are at work."""
+        return DecodedFile(spool, self.limits, self._open_worker)
 
     async def aclose(self) -> None:
         self._is_closed = True
@@ -168,13 +175,22 @@ class Decoder:
             spare.cancel()
             with contextlib.suppress(asyncio.CancelledError, DecoderUnavailable):
                 await (await spare).close()
-        await self._nursery.aclose()
+        await self._fork_server.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _open_worker(self) -> AsyncIterator[DecoderProcess]:
+        async with self._permits:
+            worker = await self._take_worker()
+            try:
+                yield worker
+            finally:
+                await worker.close()
 
     async def _take_worker(self) -> DecoderProcess:
-        """The spare, or a new one where the spare is lost; the next spare is started meanwhile."""
+        """The spare worker, or a new one where the spare is lost; starts the next spare."""
         if self._is_closed:
             raise unavailable()
-        spare, self._spare = self._spare, asyncio.create_task(self._nursery.start_process())
+        spare, self._spare = self._spare, asyncio.create_task(self._fork_server.start_worker())
         if spare is not None:
             try:
                 worker = await asyncio.shield(spare)
@@ -185,58 +201,57 @@ class Decoder:
                 spare.add_done_callback(_discard)
                 raise
             except DecoderUnavailable:
-                log.warning("the spare decoder did not start; starting another")
-        return await self._nursery.start_process()
+                logger.warning("the spare decoder did not start; starting another")
+        return await self._fork_server.start_worker()
 
 
-async def _silence() -> AsyncIterator[bytes]:
-    """A WAV file of one second."""
-    yield _WAV_HEADER + bytes(_SILENCE_BYTES)
+async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _silent_wav(num_samples: int) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, SAMPLE_BYTES, SAMPLE_RATE_HZ, num_samples, "NONE", ""))
+        writer.writeframes(bytes(num_samples * SAMPLE_BYTES))
+    return file.getvalue()
 
 
 def _discard(spare: asyncio.Task[DecoderProcess]) -> None:
-    """Its taker was cancelled while it started."""
+    """Ends a worker whose request was cancelled while it started."""
     if not spare.cancelled() and spare.exception() is None:
         spare.result().kill()
 
 
-def _job(limits: DecodeLimits) -> Job:
-    return Job(
-        max_audio_s=limits.max_audio_s,
-        min_audio_s=limits.min_audio_s,
-        min_rate_hz=limits.min_rate_hz,
-        max_rate_hz=limits.max_rate_hz,
-        max_channels=limits.max_channels,
-        max_memory_bytes=limits.max_memory_bytes,
-        max_cpu_s=60 + int(limits.max_audio_s / 20),  # the slowest codecs run at 200 times real time
-    )
-
-
 def _error(code: str, reason: str, value: float, limits: DecodeLimits) -> AsrError:
-    """The error that a worker reports, in a sentence; anything unknown is taken for damage."""
+    """The error that a worker reports, as a sentence; an unknown one is taken for damage."""
     if code == "audio_too_long":
-        return AudioTooLong(f"The audio is longer than {limits.max_audio_s:g} s, the limit here; split it.")
+        return AudioTooLong(f"The audio is longer than {limits.max_audio_s:g} s, the limit; split it.")
     if code == "audio_too_short":
         return AudioTooShort(f"The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.")
     if code == "empty_audio":
-        return EmptyAudio("The file holds no sound; record it again.")
+        return EmptyAudio("The file contains no audio; record it again.")
     if code == "no_audio_stream":
-        return NoAudioStream("The file has no audio track; send one that has.")
+        return NoAudioStream("The file has no audio track; send a file with one.")
     if code == "unsupported_format":
         return UnsupportedFormat(
-            "The data is no audio file that can be read here; send WAV, FLAC, MP3, M4A/MP4, Ogg, WebM, AIFF or similar."
+            "The format of the file is not supported; send WAV, FLAC, MP3, M4A/MP4, Ogg, WebM, AIFF or similar audio."
         )
-    return InvalidAudio(_DAMAGE.get(reason, _DAMAGE["damaged"])(value, limits))
+    return InvalidAudio(_INVALID_AUDIO.get(reason, _INVALID_AUDIO["damaged"])(value, limits))
 
 
-_DAMAGE: dict[str, Callable[[float, DecodeLimits], str]] = {
+_INVALID_AUDIO: dict[str, Callable[[float, DecodeLimits], str]] = {
     "damaged": lambda _value, _limits: (
-        "The audio cannot be decoded: it is damaged, incomplete or encrypted; send all of it, or re-encode it."
+        "The audio cannot be decoded: it is damaged, incomplete or encrypted; send the whole file or re-encode it."
     ),
-    "codec": lambda _value, _limits: "The audio is encoded in a way that this server does not read; re-encode it.",
-    "memory": lambda _value, _limits: "The audio needs more memory to decode than is allowed; re-encode it.",
+    "codec": lambda _value, _limits: "The codec of the audio is not supported; re-encode it as FLAC.",
+    "memory": lambda _value, limits: (
+        f"Decoding the audio takes more memory than {limits.max_memory_bytes // 2**20:,} MiB, the limit; re-encode it."
+    ),
     "rate": lambda value, limits: (
-        f"The audio claims a sample rate of {value:g} Hz; {limits.min_rate_hz} to {limits.max_rate_hz} are accepted."
+        f"The sample rate is {value:g} Hz; resample the audio to {limits.min_rate_hz} to {limits.max_rate_hz} Hz."
     ),
-    "channels": lambda value, limits: f"The audio has {value:g} channels; 1 to {limits.max_channels} are accepted.",
+    "channels": lambda value, limits: (
+        f"The audio has {value:g} channels; mix it down to 1 to {limits.max_channels} channels."
+    ),
 }

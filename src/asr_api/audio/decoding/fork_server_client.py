@@ -1,8 +1,7 @@
-"""Decoder processes and the sockets to them: start, hand over a file, receive frames, end, whatever happens meanwhile.
+"""Client of the fork server: starts decoder workers, hands each a job, receives its frames, and ends it.
 
-In: a descriptor and bounds. Out: frames of (kind, payload), or an error of ours where the process died or hangs. All
-are forks of one, the nursery, which is started once, and again should it be lost. Knows nothing about what the frames
-say; decode.py does.
+`ForkServerClient` starts the fork server with the first worker, and again if it exits. `DecoderProcess` is the parent's
+side of one worker. A worker that crashes, is killed or hangs is reported as an error of errors.py.
 """
 
 from __future__ import annotations
@@ -14,47 +13,44 @@ import logging
 import os
 import signal
 import socket
-import struct
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from dataclasses import asdict
 from pathlib import Path
 
-from asr_api.audio.decoding.protocol import Job
+from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, Job
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-# Isolated from the user's site and environment, but with our own ways to find modules, however we were started.
+# Isolated from the user's site and environment, but with the module search path of this process.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker.fork_server import main; main()"
 START_TIMEOUT_S = 20.0
 RETRY_AFTER_S = 5
-DEATH_S = 1.0  # from the end of its socket to the end of a process
-_FRAME_HEADER = struct.Struct("<cI")
-_STATUS = struct.Struct("<i")
-_MAX_FRAME_BYTES = 2**22  # a worker that was taken over must not fill our memory
-_STDERR_BYTES = 8 * 2**10
+EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
+STDERR_BYTES = 8 * 2**10
 
 
 class DecoderProcess:
-    """Made by `ForkServerClient.start_process`; whoever has one closes it.
+    """Made by `ForkServerClient.start_worker`; the caller closes it.
 
-    waited_s: how long it has kept us waiting since `begin`, all calls of `receive` together
+    waited_s: how long all calls of `receive` since `begin` have waited
     """
 
-    def __init__(self, channel: socket.socket, lifeline: socket.socket, stderr_fd: int) -> None:
+    def __init__(self, channel: socket.socket, status_socket: socket.socket, stderr_fd: int) -> None:
         self.waited_s = 0.0
         self._channel = channel
-        self._lifeline = lifeline
+        self._status_socket = status_socket
         self._stderr_fd = stderr_fd
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()  # None: nobody knows
-        asyncio.get_running_loop().add_reader(lifeline, self._note_end)
+        # The exit status; None when the fork server exited and took the worker along.
+        self._exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(status_socket, self._on_exit)
 
     @property
     def is_alive(self) -> bool:
-        return not self._ended.done()
+        return not self._exited.done()
 
     async def connect(self) -> None:
         """Waits until the process is ready to work."""
@@ -62,56 +58,57 @@ class DecoderProcess:
         await self.receive(START_TIMEOUT_S)
 
     def begin(self, fd: int, job: Job) -> None:
-        self.waited_s = 0.0  # the start was not the media's fault
+        self.waited_s = 0.0  # without the start, which does not depend on the media
         try:
             socket.send_fds(self._channel, [json.dumps(asdict(job)).encode()], [fd])
         except OSError as error:
             raise unavailable() from error
 
-    async def receive(self, patience_s: float) -> tuple[bytes, bytes]:
-        """The next frame.
+    async def receive(self, timeout_s: float) -> tuple[bytes, bytes]:
+        """The next frame: (kind, payload).
 
-        Errors: DecodeTimeout; InvalidAudio where the process died, of its media as a rule; DecoderUnavailable where
-        the system ended it, or never let it begin
+        Errors: DecodeTimeout; InvalidAudio when the process crashed, as a rule because of its media; DecoderUnavailable
+        when the system killed it or could not start it
         """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         reading = asyncio.ensure_future(self._read_frame())
         try:
-            await asyncio.wait([reading], timeout=patience_s)  # wait_for of Python 3.11 may swallow a cancellation
+            await asyncio.wait([reading], timeout=timeout_s)  # wait_for of Python 3.11 may swallow a cancellation
             if not reading.done():
                 raise _timeout()
             return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise await self._post_mortem() from error
+            raise await self._exit_error() from error
         finally:
             self.waited_s += loop.time() - started_s
             if not reading.cancel():
-                reading.exception()  # looked at, should nobody wait for it any longer
+                reading.exception()  # marks it as retrieved, for a cancelled call
 
     async def _read_frame(self) -> tuple[bytes, bytes]:
         assert self._reader is not None, "connect() comes first; this is a bug"  # noqa: S101
-        kind, num_bytes = _FRAME_HEADER.unpack(await self._reader.readexactly(_FRAME_HEADER.size))
-        if num_bytes > _MAX_FRAME_BYTES:
+        kind, num_bytes = FRAME_HEADER.unpack(await self._reader.readexactly(FRAME_HEADER.size))
+        if num_bytes > MAX_FRAME_BYTES:
             raise ConnectionError
         return kind, await self._reader.readexactly(num_bytes)
 
-    async def _post_mortem(self) -> AsrError:
-        await asyncio.wait([self._ended], timeout=DEATH_S)
-        was_ended = self._ended.done()
-        self._signal_kill()
-        status = await asyncio.shield(self._ended)
+    async def _exit_error(self) -> AsrError:
+        """The error for a process that closed its channel, by its exit status; the cause goes to the log."""
+        await asyncio.wait([self._exited], timeout=EXIT_TIMEOUT_S)
+        has_exited = self._exited.done()
+        self._kill_process()
+        status = await asyncio.shield(self._exited)
         with contextlib.suppress(OSError):
-            last_words = os.read(self._stderr_fd, _STDERR_BYTES).decode(errors="replace").strip()
-            log.warning("a decoder ended with status %s: %s", status, last_words or "no message")
+            message = os.read(self._stderr_fd, STDERR_BYTES).decode(errors="replace").strip()
+            logger.warning("a decoder exited with status %s: %s", status, message or "no message")
         if status == -signal.SIGXCPU:
             return _timeout()
-        if status is None or (was_ended and status == -signal.SIGKILL):  # by the system, when memory runs out
+        if status is None or (has_exited and status == -signal.SIGKILL):  # by the system, when memory runs out
             return unavailable()
-        return InvalidAudio("The audio is damaged so badly that the decoder failed; re-encode it.")
+        return InvalidAudio("The decoder crashed because the audio is badly damaged; re-encode it.")
 
     def kill(self) -> None:
-        self._signal_kill()
+        self._kill_process()
         if self._writer is not None:
             self._writer.close()
         self._channel.close()
@@ -120,43 +117,44 @@ class DecoderProcess:
             self._stderr_fd = -1
 
     async def close(self) -> None:
-        """Kills the process and waits until it is gone; a cancellation ends the waiting alone."""
+        """Kills the process and waits until it has exited; a cancellation ends the waiting alone."""
         self.kill()
-        await asyncio.shield(self._ended)
+        await asyncio.shield(self._exited)
 
-    def _signal_kill(self) -> None:
+    def _kill_process(self) -> None:
+        """Shutting the status socket down makes the fork server kill the worker."""
         if self.is_alive:
             with contextlib.suppress(OSError):
-                self._lifeline.shutdown(socket.SHUT_WR)
+                self._status_socket.shutdown(socket.SHUT_WR)
 
-    def _note_end(self) -> None:
-        """The exit status, or the end of the nursery and so of all its workers."""
+    def _on_exit(self) -> None:
+        """Reads the exit status; the socket ends without one when the fork failed or the fork server exited."""
         try:
-            status = self._lifeline.recv(_STATUS.size)
+            status = self._status_socket.recv(EXIT_STATUS.size)
         except OSError:
             status = b""
-        asyncio.get_running_loop().remove_reader(self._lifeline)
-        self._lifeline.close()
-        self._ended.set_result(_STATUS.unpack(status)[0] if len(status) == _STATUS.size else None)
+        asyncio.get_running_loop().remove_reader(self._status_socket)
+        self._status_socket.close()
+        self._exited.set_result(EXIT_STATUS.unpack(status)[0] if len(status) == EXIT_STATUS.size else None)
 
 
 class ForkServerClient:
-    """Starts processes, as many as wanted; the first one costs a tenth of a second, the others a millisecond."""
+    """Starts any number of workers; the first one costs a tenth of a second, the others a millisecond."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._process: Process | None = None
         self._control: socket.socket | None = None
 
-    async def start_process(self) -> DecoderProcess:
-        """Starts a process and waits until it is ready. Errors: DecoderUnavailable, the cause in the log."""
+    async def start_worker(self) -> DecoderProcess:
+        """Starts a worker and waits until it is ready. Raises DecoderUnavailable, with the cause in the log."""
         try:
             try:
                 worker = await self._start()
-            except ConnectionError:  # it has just died; in another life it may work
+            except ConnectionError:  # the fork server has just exited; a new one may work
                 worker = await self._start()
-        except (TimeoutError, OSError) as error:  # no memory, no descriptor, no process left
-            log.warning("no decoder could be started: %s", error)
+        except (TimeoutError, OSError) as error:  # no memory, descriptor or process left
+            logger.warning("no decoder could be started: %s", error)
             raise unavailable() from error
         try:
             await worker.connect()
@@ -168,7 +166,7 @@ class ForkServerClient:
         return worker
 
     async def aclose(self) -> None:
-        """Ends the nursery, and all workers with it."""
+        """Ends the fork server, and all workers with it."""
         if self._control is not None:
             self._control.close()
         if self._process is not None:
@@ -183,64 +181,67 @@ class ForkServerClient:
                     self._control.close()
                 self._control, self._process = await _spawn()
             try:
-                return self._fork()
+                return self._request_fork()
             except ConnectionError:
                 await self._process.wait()
                 raise
 
-    def _fork(self) -> DecoderProcess:
-        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as if_it_fails:
+    def _request_fork(self) -> DecoderProcess:
+        with contextlib.ExitStack() as workers_ends, contextlib.ExitStack() as on_error:
             ends: list[socket.socket] = []
             for _ in range(2):
-                our_end, their_end = socket.socketpair()
-                theirs.callback(their_end.close)
-                if_it_fails.callback(our_end.close)
+                our_end, workers_end = socket.socketpair()
+                workers_ends.callback(workers_end.close)
+                on_error.callback(our_end.close)
                 our_end.setblocking(False)
-                ends += [our_end, their_end]
-            stderr_fd, their_stderr_fd = os.pipe()
-            theirs.callback(os.close, their_stderr_fd)
-            if_it_fails.callback(os.close, stderr_fd)
+                ends += [our_end, workers_end]
+            stderr_fd, workers_stderr_fd = os.pipe()
+            workers_ends.callback(os.close, workers_stderr_fd)
+            on_error.callback(os.close, stderr_fd)
             os.set_blocking(stderr_fd, False)
-            os.set_blocking(their_stderr_fd, False)  # a flood of messages is cut off and blocks nobody
-            channel, their_channel, lifeline, their_lifeline = ends
+            os.set_blocking(workers_stderr_fd, False)  # a flood of messages is cut off and does not block the worker
+            channel, workers_channel, status_socket, workers_status_socket = ends
             if self._control is None:
-                raise OSError("the nursery is closed")
-            socket.send_fds(self._control, [b"F"], [their_channel.fileno(), their_stderr_fd, their_lifeline.fileno()])
-            if_it_fails.pop_all()
-        return DecoderProcess(channel, lifeline, stderr_fd)
+                raise OSError("the fork server is closed")
+            fds = [workers_channel.fileno(), workers_stderr_fd, workers_status_socket.fileno()]
+            socket.send_fds(self._control, [b"F"], fds)
+            on_error.pop_all()
+        return DecoderProcess(channel, status_socket, stderr_fd)
 
 
 async def _spawn() -> tuple[socket.socket, Process]:
-    """The nursery, ready, and the socket to it. Raises OSError."""
-    ours, theirs = socket.socketpair()
-    with contextlib.ExitStack() as if_it_fails, theirs:
-        if_it_fails.callback(ours.close)
-        ours.setblocking(False)
+    """A fork server that is ready, and its control socket. Raises OSError."""
+    control, servers_end = socket.socketpair()
+    with contextlib.ExitStack() as on_error, servers_end:
+        on_error.callback(control.close)
+        control.setblocking(False)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", PROGRAM),
             *(path for path in sys.path if Path(path).is_absolute()),
-            stdin=theirs.fileno(),
+            stdin=servers_end.fileno(),
             stdout=DEVNULL,
             env={},
             start_new_session=True,
         )
-        theirs.close()
+        servers_end.close()
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                is_ready = await asyncio.get_running_loop().sock_recv(ours, 1)
+                is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
             raise
         if not is_ready:
-            raise OSError(f"the parent of the decoders ended with {await process.wait()}")
-        if_it_fails.pop_all()
-    return ours, process
+            raise OSError(f"the fork server exited with status {await process.wait()}")
+        on_error.pop_all()
+    return control, process
 
 
 def unavailable() -> DecoderUnavailable:
-    return DecoderUnavailable("The server has no working audio decoder now; try again.", retry_after_s=RETRY_AFTER_S)
+    return DecoderUnavailable(
+        "The server has no working audio decoder now; try again later.", retry_after_s=RETRY_AFTER_S
+    )
 
 
 def _timeout() -> DecodeTimeout:

@@ -1,6 +1,7 @@
-"""IP address → may it be dialled? Our own classifier, because `ipaddress.is_global` calls NAT64 of 127.0.0.1 global.
+"""Classifier of IP addresses that downloads may connect to: global unicast, and private networks that are allowed.
 
-Only global unicast passes. IPv6 forms that carry an IPv4 address are judged by the address inside.
+IPv6 forms that carry an IPv4 address are classified by the address inside. `ipaddress.is_global` is not enough:
+it calls the NAT64 form of 127.0.0.1 global.
 Sources: IANA special-purpose registries for IPv4 and IPv6; RFC 4291, 6052, 8215, 3056, 4380, 5214.
 """
 
@@ -15,23 +16,23 @@ Address = IPv4Address | IPv6Address
 
 
 def is_dialable(address: str, private_cidrs: Iterable[Network]) -> bool:
-    """True for global unicast and for what `private_cidrs` opens; False for all else, and for what is no address."""
+    """True for global unicast and for addresses in `private_cidrs`; False for others and for other text."""
     try:
         outer = ip_address(address)
     except ValueError:
         return False
     networks = tuple(private_cidrs)
-    return all(_may_dial(inner, networks) for inner in _unwrapped(outer))
+    return all(_is_dialable(inner, networks) for inner in _unwrapped(outer))
 
 
-def _may_dial(address: Address, private_cidrs: tuple[Network, ...]) -> bool:
-    if any(address in network for network in _NEVER):
+def _is_dialable(address: Address, private_cidrs: tuple[Network, ...]) -> bool:
+    if any(address in network for network in NEVER_DIALABLE):
         return False
     if any(address in network for network in private_cidrs):
         return True
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST_6:
+    if isinstance(address, IPv6Address) and address not in GLOBAL_UNICAST_V6:
         return False
-    return not any(address in network for network in _NOT_PUBLIC)
+    return not any(address in network for network in NOT_PUBLIC)
 
 
 def _unwrapped(address: Address) -> list[Address]:
@@ -41,11 +42,11 @@ def _unwrapped(address: Address) -> list[Address]:
     plain = IPv6Address(int(address))  # without a scope, which would defeat comparisons
     value = int(plain)
     low = IPv4Address(value & 0xFFFFFFFF)
-    if plain in _TEREDO:
+    if plain in TEREDO:
         return [IPv4Address(value >> 64 & 0xFFFFFFFF), IPv4Address(~value & 0xFFFFFFFF)]
-    if plain in _6TO4:
+    if plain in SIX_TO_FOUR:
         return [IPv4Address(value >> 80 & 0xFFFFFFFF)]
-    if any(plain in network for network in _LOW_32_BITS) and value > 1:  # :: and ::1 are themselves
+    if any(plain in network for network in IPV4_IN_LOW_32_BITS) and value > 1:  # :: and ::1 are themselves
         return [low]
     if value >> 32 & 0xFCFFFFFF == 0x00005EFE:  # ISATAP: an interface id 0000:5efe or 0200:5efe, on any prefix
         return [plain, low]
@@ -57,7 +58,7 @@ def _networks(*texts: str) -> tuple[Network, ...]:
 
 
 # Not even `allow_private_cidrs` opens these: link-local addresses and the metadata services of clouds outside of them.
-_NEVER = _networks(
+NEVER_DIALABLE = _networks(
     "169.254.0.0/16",
     "fe80::/10",
     "100.100.100.200/32",
@@ -66,7 +67,7 @@ _NEVER = _networks(
     "fd00:ec2::254/128",
     "fd20:ce::254/128",
 )
-_NOT_PUBLIC = _networks(
+NOT_PUBLIC = _networks(
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -85,9 +86,9 @@ _NOT_PUBLIC = _networks(
     "2001:db8::/32",
     "3fff::/20",
 )
-_GLOBAL_UNICAST_6 = ip_network("2000::/3")
-_TEREDO = ip_network("2001::/32")
-_6TO4 = ip_network("2002::/16")
-_LOW_32_BITS = _networks(
+GLOBAL_UNICAST_V6 = ip_network("2000::/3")
+TEREDO = ip_network("2001::/32")
+SIX_TO_FOUR = ip_network("2002::/16")
+IPV4_IN_LOW_32_BITS = _networks(
     "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96"
 )  # the last but one: SIIT, RFC 2765

@@ -1,8 +1,4 @@
-"""What a client may have us open: sizes, hosts, addresses, paths and patience, as plain data.
-
-In: settings. Out: `MediaPolicy`, which link.py and local.py obey. Knows nothing about sockets, files or
-the environment.
-"""
+"""Media policy: bounds of links and local paths (sizes, hosts, addresses, paths, timeouts), as plain data."""
 
 from __future__ import annotations
 
@@ -17,8 +13,8 @@ Network = IPv4Network | IPv6Network
 class LocalPaths:
     """Which server-side paths a client may name.
 
-    By default a client on this machine may name any file and nobody else may; with a `root` every client may name the
-    files below it (and nothing else, on this machine or not); `is_enabled=False` switches the form off for everyone.
+    By default a client on this machine may name any file, and other clients may name none. With a `root` every client,
+    on this machine or not, may name the files below it and no others. `is_enabled=False` disables paths altogether.
     """
 
     root: Path | None = None
@@ -30,11 +26,12 @@ class MediaPolicy:
     """The bounds of links and local files.
 
     allowed_media_domains: empty allows every host; else exactly these hosts, and with "*.example.org" its sub-domains;
-                           each as `link.host_pattern` writes it
-    allow_private_cidrs:   networks that may be dialled although they are not public; never opens link-local addresses
-                           nor the metadata services of clouds
-    min_rate_bytes_s:      a download that stays below this rate for `rate_window_s` is given up
-    spool_dir:             where unnamed temporary files live; None takes the system's choice
+                           each in the form of `url.host_pattern`
+    allow_private_cidrs:   networks that may be dialled although they are not public; never link-local addresses nor the
+                           metadata services of clouds
+    connect_timeout_s:     for the name resolution, and again for each connection
+    min_rate_bytes_s:      a download that stays below this rate for `rate_window_s` is ended
+    spool_dir:             the folder of unnamed temporary files; None takes the system's choice
     """
 
     max_media_bytes: int = 512 * 2**20

@@ -1,8 +1,8 @@
-"""The parent of all workers: it has loaded everything, so that a worker is a fork of it and ready at once.
+"""Fork server: a process that has loaded PyAV and forks one worker for each request of the server.
 
-In come bytes on the socket that is standard input, each with three descriptors: a worker's channel, its standard error,
-and its lifeline. On that one goes its exit status, four bytes, when it has ended; it is killed when the other side
-shuts the lifeline down. Sees no media and no PCM; ends with the server, and all workers end with it.
+A request is one byte on the control socket (standard input) with three descriptors: the worker's channel, its standard
+error, and its status socket. When the worker has exited, its exit status is sent on the status socket. The server shuts
+the status socket down to kill the worker. The fork server exits with the server, and all workers exit with it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from asr_api.audio.decoding.protocol import EXIT_STATUS, READY
 from asr_api.audio.decoding.worker import main as worker_main
 from asr_api.audio.decoding.worker.sandbox import confine_process
 
-STATUS = struct.Struct("<i")
-NUM_FDS = 3
+N_FDS = 3  # channel, standard error, status socket
 
 Work = Callable[[socket.socket], None]
 
@@ -33,76 +32,76 @@ def main() -> None:
 
 
 def serve(work: Work) -> None:
-    """Returns when the server is gone, and in a worker never."""
-    _Nursery(work).run()
+    """Forks workers that run `work`. Returns when the server has closed the control socket; in a worker never."""
+    ForkServer(work).run()
 
 
-class _Nursery:
+class ForkServer:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._control = socket.socket(fileno=0)
-        self._bell, bell_in = os.pipe()  # rings when a worker has ended
-        os.set_blocking(bell_in, False)
+        self._wakeup_fd, signal_fd = os.pipe()  # readable after SIGCHLD
+        os.set_blocking(signal_fd, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(bell_in)
-        self._lifelines: dict[int, socket.socket] = {}  # by process id
+        signal.set_wakeup_fd(signal_fd)
+        self._status_sockets: dict[int, socket.socket] = {}  # by process id
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._control, selectors.EVENT_READ, self._bear)
-        self._selector.register(self._bell, selectors.EVENT_READ, self._bury)
-        self._is_wanted = True
+        self._selector.register(self._control, selectors.EVENT_READ, self._on_request)
+        self._selector.register(self._wakeup_fd, selectors.EVENT_READ, self._reap)
+        self._is_running = True
 
     def run(self) -> None:
-        self._control.sendall(b"R")
-        while self._is_wanted:
+        self._control.sendall(READY)
+        while self._is_running:
             for key, _ in self._selector.select():
                 key.data()
 
-    def _bear(self) -> None:
-        message, fds, _, _ = socket.recv_fds(self._control, 1, NUM_FDS)
+    def _on_request(self) -> None:
+        message, fds, _, _ = socket.recv_fds(self._control, 1, N_FDS)
         if not message:
-            self._is_wanted = False
+            self._is_running = False
             return
-        pid = self._fork(fds) if len(fds) == NUM_FDS else None
-        for fd in fds if pid is None else fds[:2]:  # with its lifeline closed, the other side knows that it is not born
+        pid = self._fork_worker(fds) if len(fds) == N_FDS else None
+        for fd in fds if pid is None else fds[:2]:  # closing the status socket tells the server that the fork failed
             os.close(fd)
         if pid is None:
             return
-        self._lifelines[pid] = socket.socket(fileno=fds[2])
-        self._selector.register(self._lifelines[pid], selectors.EVENT_READ, partial(self._kill, pid))
+        self._status_sockets[pid] = socket.socket(fileno=fds[2])
+        self._selector.register(self._status_sockets[pid], selectors.EVENT_READ, partial(self._kill, pid))
 
-    def _fork(self, fds: Sequence[int]) -> int | None:
-        """The worker's process id; None when the machine allows no more processes, and then the others go on."""
-        last_fd = max([*fds, *(each.fileno() for each in self._lifelines.values())])
+    def _fork_worker(self, fds: Sequence[int]) -> int | None:
+        """The worker's process id; None when the system allows no more processes. Other workers are not affected."""
+        last_fd = max([*fds, *(status.fileno() for status in self._status_sockets.values())])
         try:
             pid = os.fork()
         except OSError as error:
-            os.write(fds[1], f"it was not born: {error}".encode())
+            os.write(fds[1], f"fork failed: {error}".encode())
             return None
         if pid == 0:
-            _live(self._work, fds, last_fd)
+            _run_worker(self._work, fds, last_fd)
         return pid
 
     def _kill(self, pid: int) -> None:
-        """Nothing is said on a lifeline, so the other side has shut it down."""
-        if pid in self._lifelines:
-            self._selector.unregister(self._lifelines[pid])
-            os.kill(pid, signal.SIGKILL)  # it was not buried yet, so the number is still its own
+        """The server never sends on a status socket, so a readable one was shut down."""
+        if pid in self._status_sockets:
+            self._selector.unregister(self._status_sockets[pid])
+            os.kill(pid, signal.SIGKILL)  # it is not reaped yet, so the process id is still its own
 
-    def _bury(self) -> None:
-        os.read(self._bell, 4096)
-        for pid, code in _ended():
-            with contextlib.suppress(KeyError):  # it was killed
-                self._selector.unregister(self._lifelines[pid])
-            with self._lifelines.pop(pid) as lifeline, contextlib.suppress(OSError):
-                lifeline.sendall(STATUS.pack(code))
+    def _reap(self) -> None:
+        os.read(self._wakeup_fd, 4096)
+        for pid, exit_code in _exited_workers():
+            with contextlib.suppress(KeyError):  # already unregistered by `_kill`
+                self._selector.unregister(self._status_sockets[pid])
+            with self._status_sockets.pop(pid) as status_socket, contextlib.suppress(OSError):
+                status_socket.sendall(EXIT_STATUS.pack(exit_code))
 
 
-def _live(work: Work, fds: Sequence[int], last_fd: int) -> None:
-    """The worker. All that belongs to the nursery and to others is closed. Does not return.
+def _run_worker(work: Work, fds: Sequence[int], last_fd: int) -> None:
+    """Runs in the fork; does not return. Closes all descriptors of the fork server and of other workers.
 
-    fds: channel, standard error, lifeline; no descriptor is higher than the last
+    fds: channel, standard error, status socket; no open descriptor is higher than `last_fd`
     """
-    code = 1
+    exit_code = 1
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -111,17 +110,17 @@ def _live(work: Work, fds: Sequence[int], last_fd: int) -> None:
         os.closerange(3, last_fd + 1)
         os.setsid()
         work(socket.socket(fileno=0))
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001  # told on standard error, whatever it is
+        exit_code = 0
+    except SystemExit as error:
+        exit_code = error.code if isinstance(error.code, int) else 1
+    except BaseException:  # noqa: BLE001  # reported on standard error, whatever it is
         traceback.print_exc()
     finally:
-        os._exit(code)
+        os._exit(exit_code)
 
 
-def _ended() -> Iterator[tuple[int, int]]:
-    """(process id, exit code) of the workers that have ended since the last call."""
+def _exited_workers() -> Iterator[tuple[int, int]]:
+    """(process id, exit code) of the workers that have exited since the last call."""
     with contextlib.suppress(ChildProcessError):
-        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            yield ended[0], os.waitstatus_to_exitcode(ended[1])
+        while (exited := os.waitpid(-1, os.WNOHANG))[0]:
+            yield exited[0], os.waitstatus_to_exitcode(exited[1])

@@ -1,7 +1,7 @@
-"""One media file: what it is, whether it may be decoded, where its clock begins, how long it claims or turns out to be.
+"""One media file: its format, whether it may be decoded, its clock, and its declared or measured length.
 
-In: a descriptor. Out: an open container with one bounded audio stream, or `Refused`. Only containers and codecs on the
-lists below exist for FFmpeg here, so a playlist or a picture cannot even be recognised.
+Opens a descriptor as a container with one bounded audio stream, or raises `Refused`. FFmpeg is given only the
+containers and codecs of the lists below, so a playlist or a picture cannot even be recognised.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -16,7 +17,7 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from asr_api.audio.decoding.protocol import Job
-from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_following_stamps
+from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_next_pts
 
 ID3_HEADER_BYTES = 10
 
@@ -25,7 +26,7 @@ DEMUXERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,"
     "nistsphere,ogg,tta,voc,w64,wav,wv"
 )
-# Decoders by name, all of sound, so pictures and subtitles are never decoded, not even to probe them.
+# Decoders by name, audio only, so pictures and subtitles are never decoded, not even to probe them.
 DECODERS = ",".join((
     *("aac", "aac_latm", "ac3", "alac", "amrnb", "amrwb", "dca", "eac3", "flac", "g726", "gsm", "gsm_ms", "libopus"),
     *("libopencore_amrnb", "libopencore_amrwb", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "nellymoser"),
@@ -41,17 +42,17 @@ OPEN_OPTIONS = {
     "protocol_whitelist": "none",
     "max_streams": "64",
 }
-# For files whose sound begins so late that nothing of it was seen: the formats that list no streams, at high bit rates.
+# For files whose audio begins too late for the first probe: formats that list no streams, at high bit rates.
 PATIENT_OPTIONS = OPEN_OPTIONS | {"probesize": str(2**26), "analyzeduration": str(600 * av.time_base)}
 BUFFER_BYTES = 2**16
-MAX_PACKET_S = 60.0  # one that claims more is damaged; should it be true, the next one's stamp tells
-AV_MAJOR = int(av.__version__.split(".")[0])
-LENIENT_AV_MAJOR = 19  # before it, PyAV had to be told to accept tags that are not UTF-8
+MAX_PACKET_S = 60.0  # a longer one is damaged; if it is not, the next timestamp makes up for it
+# PyAV 18, the last for Python 3.11, has to be told to accept tags that are not UTF-8; PyAV 19 always accepts them.
+TAG_OPTIONS: Any = {"metadata_errors": "ignore"} if hasattr(InputContainer, "metadata_errors") else {}
 # Where the declared length is a count of samples and not an estimate from the bit rate.
 MATROSKA, MOV = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
 EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta", "w64", "wav"}
 PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # of which a stream's length begins where the stream does
-COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each stamped as a full one
+COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each with the duration of a full one
 MAGIC = {
     0: (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff", b"#!AMR", b"riff",
         b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
@@ -89,8 +90,8 @@ class Media:
     def tell(self) -> int:
         return self.position
 
-    def blame(self) -> Refused:
-        """Why it cannot be decoded: what begins like a file that we read is damaged, anything else is none."""
+    def decoding_error(self) -> Refused:
+        """Why it cannot be decoded: a file with the magic number of a known format is damaged; others are no audio."""
         head = os.pread(self.fd, 16, 0)
         is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
         is_known |= head[:1] == b"\x47" and os.pread(self.fd, 1, 188) == b"\x47"  # MPEG transport stream
@@ -99,7 +100,7 @@ class Media:
 
 
 def open_media(media: Media) -> InputContainer:
-    """A second look, at more of it, finds sound that begins late. Raises Refused."""
+    """A second probe, of more of the file, finds audio that begins late. Raises Refused."""
     container = _open(media, OPEN_OPTIONS)
     if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
         return container
@@ -110,11 +111,10 @@ def open_media(media: Media) -> InputContainer:
 def _open(media: Media, options: dict[str, str]) -> InputContainer:
     media.seek(0)
     try:
-        if AV_MAJOR < LENIENT_AV_MAJOR:
-            return av.open(media, mode="r", metadata_errors="ignore", buffer_size=BUFFER_BYTES, options=options)
-        return av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options)
-    except (av.FFmpegError, ValueError, UnicodeError) as error:
-        raise media.blame() from error
+        container: InputContainer = av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options, **TAG_OPTIONS)
+    except (av.FFmpegError, ValueError) as error:
+        raise media.decoding_error() from error
+    return container
 
 
 def audio_stream(container: InputContainer, job: Job) -> AudioStream:
@@ -138,7 +138,7 @@ def check_bounds(rate_hz: int, num_channels: int, job: Job) -> None:
 
 
 def timeline(container: InputContainer, stream: AudioStream) -> Timeline:
-    """The clock of a file begins with the first of its streams, or at zero where its headers tell that it does."""
+    """The clock of a file begins with the first of its streams, or at zero where its headers say so."""
     is_counting = container.format.name in COUNTING_DEMUXERS or not stream.time_base
     tick_s = None if is_counting else float(stream.time_base or 0)
     start_s = (container.start_time or 0) / av.time_base
@@ -151,7 +151,7 @@ def timeline(container: InputContainer, stream: AudioStream) -> Timeline:
 
 
 def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) -> float:
-    """What the headers say, from the start of the file's clock; 0 where they are silent."""
+    """The length in the headers, from the start of the file's clock; 0 where they have none."""
     if stream.duration and stream.time_base:
         is_per_track = container.format.name in PER_TRACK_DEMUXERS
         begins_s = float((stream.start_time or 0) * stream.time_base) - clock.start_s if is_per_track else 0.0
@@ -162,8 +162,8 @@ def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) 
 
 
 def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
-    """Those of one stream; the last one is empty. Where reading fails, FFmpegError."""
-    # Where streams turn up on the way, PyAV asks for the end of some that it has no object for; ours has ended before.
+    """Packets of one stream; the last one is empty. Raises FFmpegError where reading fails."""
+    # Where streams are added during reading, PyAV flushes some that it has no object for; ours has ended before.
     with contextlib.suppress(IndexError):
         yield from container.demux(stream)
 
@@ -174,8 +174,8 @@ def measured_s(media: Media, job: Job) -> float:
     with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
         stream = audio_stream(container, job)
         clock = Clock(timeline(container, stream))
-        for packet, following in with_following_stamps(packets(container, stream)):
-            clock.place(packet.pts, duration_s(packet), following)
+        for packet, next_pts in with_next_pts(packets(container, stream)):
+            clock.place(packet.pts, duration_s(packet), next_pts)
             length_s = clock.length_s
             if length_s > job.max_audio_s:
                 raise Refused("audio_too_long")
@@ -188,10 +188,10 @@ def duration_s(packet: Packet[AudioStream]) -> float:
 
 
 def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
-    """Whether the declared length is that of the sound, in samples, and not an estimate or that of a film."""
+    """Whether the declared length is that of the audio, in samples, and not an estimate or that of a video."""
     if container.format.name == "mp3":
         return counts_frames(media)
-    if container.format.name == MATROSKA:  # knows the length of the file alone
+    if container.format.name == MATROSKA:  # declares the length of the file alone
         return len(container.streams) == 1
     if container.format.name == MOV and not stream.frames and container.start_time:  # cut out of a longer stream
         return False
@@ -199,7 +199,7 @@ def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bo
 
 
 def counts_frames(media: Media) -> bool:
-    """Whether an MP3 says how many frames it has, in a Xing or VBRI header in its first frame."""
+    """Whether an MP3 has the number of its frames in a Xing or VBRI header in its first frame."""
     head = os.pread(media.fd, ID3_HEADER_BYTES, 0)
     tag_bytes = 0
     if head.startswith(b"ID3") and len(head) == ID3_HEADER_BYTES:  # sizes in ID3 are written in bytes of 7 bits

@@ -1,7 +1,5 @@
-"""Where sound lies on the clock of its file, so that a pause that was not recorded does not move what follows it.
-
-In: what is stamped on frames or packets, one after the other, and how long they last. Out: how much silence belongs
-before each. Knows nothing about formats, samples or decoding.
+"""Timestamps of frames and packets, turned into the silence before each, so that a pause that was not recorded does not
+shift the audio after it.
 """
 
 from __future__ import annotations
@@ -12,33 +10,33 @@ from typing import Protocol, TypeVar
 
 # Longer than the delays of encoders, and than the first packets of WMA, which decode to nothing (128 ms).
 MIN_START_S = 0.15
-# How much sound may be early: muxers round stamps to milliseconds, recorders stamp packets when they arrive, and one
+# How much audio may be early: muxers round timestamps to milliseconds, recorders set them when packets arrive, and one
 # piece of silence is better than many slivers. Late packets of a recorder add up to no more than the latest of them.
 TOLERANCE_S = 0.2
-# Less than a packet that was lost, more than rounding: a clock that merely runs faster than the sound tears no word.
+# Less than a lost packet, more than rounding: a clock that merely runs faster than the audio must not split words.
 MIN_BREAK_S = 0.01
-MAX_GAP_S = 600.0  # what jumps further has another clock: a wrap, a splice, a damaged stamp
-MAX_OVERLAP_S = 1.0  # likewise backwards, and from a stamp to the one that goes on from it
-SLACK_S = 1.0  # headers may forget the last packet
+MAX_GAP_S = 600.0  # a longer jump is another clock: a wrap, a splice, a damaged timestamp
+MAX_OVERLAP_S = 1.0  # likewise backwards, and between a timestamp and the one that should continue it
+SLACK_S = 1.0  # headers may leave out the last packet
 
 
-class Stamped(Protocol):
+class HasPts(Protocol):
     """A frame or a packet."""
 
     @property
     def pts(self) -> int | None: ...
 
 
-S = TypeVar("S", bound=Stamped)
+T = TypeVar("T", bound=HasPts)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What a file says about its clock.
+    """The clock of a file, from its headers.
 
-    tick_s:  the unit of its stamps; None where they only count packets, and say nothing when some are damaged
-    start_s: the stamp at which the file begins, with whatever it holds
-    end_s:   the stamp that no sound goes beyond; None where the headers do not tell
+    tick_s:  the unit of pts; None where pts only count packets, which tells nothing when some are damaged
+    start_s: the time at which the first of all streams begins
+    end_s:   the time at which all audio has ended; None where the headers do not tell
     """
 
     tick_s: float | None
@@ -47,29 +45,29 @@ class Timeline:
 
 
 class Clock:
-    """Places one frame, or packet, after the other.
+    """Places frames, or packets, one after the other.
 
-    Silence only ever makes up for what is missing between the beginning and a stamp, overlaps before it included: sound
-    is never dropped, and whatever the stamps in between said, it does not add up.
+    Silence only makes up for what is missing between the beginning and a timestamp, overlaps before it included: audio
+    is never dropped, and errors of the timestamps in between do not add up.
     """
 
     def __init__(self, timeline: Timeline) -> None:
         self.length_s = 0.0  # of all that was placed, silence included
-        self.gaps_s = 0.0  # thereof silence, but for that at the beginning
+        self.gaps_s = 0.0  # silence in length_s, without that at the beginning
         self._timeline = timeline
-        self._origin_s = timeline.start_s  # the stamp of the beginning
-        self._next_s: float | None = None  # the stamp that goes on without a break; None before the first
+        self._origin_s = timeline.start_s  # the timestamp of the beginning
+        self._next_s: float | None = None  # the timestamp that continues without a break; None before the first
 
-    def place(self, stamp: int | None, length_s: float, following: int | None = None) -> float:
+    def place(self, pts: int | None, length_s: float, next_pts: int | None = None) -> float:
         """Counts a frame; returns the silence before it, in seconds.
 
-        A frame without a stamp follows the one before. So does one whose stamp is damaged: the `following` one, where
-        it is known, does not go on from it.
+        A frame without a pts follows the one before. So does a frame whose pts is damaged, which is assumed when
+        `next_pts` is known and does not continue it.
         """
         silence_s, tick_s = 0.0, self._timeline.tick_s
-        if stamp is not None and tick_s is not None:
-            at_s = stamp * tick_s
-            if following is None or abs(following * tick_s - at_s - length_s) <= MAX_OVERLAP_S:
+        if pts is not None and tick_s is not None:
+            at_s = pts * tick_s
+            if next_pts is None or abs(next_pts * tick_s - at_s - length_s) <= MAX_OVERLAP_S:
                 silence_s = self._silence_s(at_s, length_s)
                 self.gaps_s += 0.0 if self._next_s is None else silence_s
                 self._next_s = at_s
@@ -95,10 +93,10 @@ class Clock:
         return end_s > self._timeline.end_s + SLACK_S
 
 
-def with_following_stamps(source: Iterator[S]) -> Iterator[tuple[S, int | None]]:
-    """Each with the stamp of the one after it, which tells whether its own can be believed."""
-    one = next(source, None)
-    while one is not None:
+def with_next_pts(source: Iterator[T]) -> Iterator[tuple[T, int | None]]:
+    """Each frame or packet with the pts of the next one, which tells whether its own pts is plausible."""
+    current = next(source, None)
+    while current is not None:
         following = next(source, None)
-        yield one, None if following is None else following.pts
-        one = following
+        yield current, None if following is None else following.pts
+        current = following

@@ -1,7 +1,4 @@
-"""Decoded frames of any format → PCM blocks of about GROUP_S: s16le, 16 kHz, mono, with silence where the clock has it.
-
-Knows nothing about files or packets, nor who takes the blocks.
-"""
+"""Resampling of decoded frames of any format to 16 kHz mono s16le blocks, with silence for gaps in the file."""
 
 from __future__ import annotations
 
@@ -13,25 +10,24 @@ from av.audio.resampler import AudioResampler
 
 from asr_api.audio.decoding.protocol import Job
 from asr_api.audio.decoding.worker.media import check_bounds
-from asr_api.audio.decoding.worker.media_clock import Clock, with_following_stamps
+from asr_api.audio.decoding.worker.media_clock import Clock, with_next_pts
+from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
-RATE_HZ = 16_000
-SAMPLE_BYTES = 2
-GROUP_S = 2.0  # frames are resampled in groups: crossings and frames of 26 ms each are most of the cost
-QUIET_LEVEL = 256  # of 32,768, on average; what is below for a whole group gets a second look
-CANCELLED_SHARE = 1 / 8  # of a channel, where noises of their own on both would leave two thirds
-LEVEL_STEP_SAMPLES = 17  # a sample in so many is enough to tell loud from quiet
+GROUP_S = 2.0  # frames are resampled in groups: calls into FFmpeg for frames of 26 ms each are most of the cost
+QUIET_LEVEL = 256  # of 32,768, on average; a whole group below it is checked for channels that cancel out
+CANCELLED_SHARE = 1 / 8  # of a channel; with independent noise on both channels two thirds would remain
+LEVEL_STEP_SAMPLES = 17  # one sample in this many is enough to tell loud from quiet
 
 
 def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[bytes]:
-    """Starts afresh where the format of the stream changes, and after a gap."""
+    """Blocks of about GROUP_S. The resampler is reset where the format of the stream changes, and after a gap."""
     signature: tuple[str, str, int] | None = None
     group, mixer = AudioFifo(), Mixer()
-    for frame, following in with_following_stamps(source):
+    for frame, next_pts in with_next_pts(source):
         current = (frame.format.name, frame.layout.name, frame.sample_rate)
         if current != signature:
             check_bounds(frame.sample_rate, len(frame.layout.channels), job)
-        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate, following)
+        silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate, next_pts)
         if current != signature or silence_s:
             yield from drained(group, mixer)
             yield from silent(silence_s)
@@ -44,7 +40,7 @@ def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[
 
 
 def silent(length_s: float) -> Iterator[bytes]:
-    left, most = round(length_s * RATE_HZ), round(GROUP_S * RATE_HZ)
+    left, most = round(length_s * SAMPLE_RATE_HZ), round(GROUP_S * SAMPLE_RATE_HZ)
     while left > 0:
         yield bytes(min(left, most) * SAMPLE_BYTES)
         left -= most
@@ -59,27 +55,27 @@ def drained(group: AudioFifo, mixer: Mixer) -> Iterator[bytes]:
 class Mixer:
     """Mixes down with weights that add up to one, so that nothing clips; libswresample's default filter.
 
-    Channels that cancel each other out, as when one is wired the wrong way round, give way to the first of them.
+    Where channels cancel each other out, as when one is wired with reversed polarity, the first channel is used alone.
     """
 
     def __init__(self) -> None:
-        self._whole = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-        self._split: AudioResampler | None = None  # while it is what is heard
+        self._whole = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
+        self._split: AudioResampler | None = None  # set while the first channel is used
 
     def convert(self, frame: AudioFrame | None) -> bytes:
-        """PCM of the next frame, all of one format; None gives what is left."""
+        """PCM of the next frame, all of one format; None flushes the resampler."""
         pcm = _first_channel(self._whole, frame)
         if frame is None:
             return _first_channel(self._split, None) if self._split else pcm
         split, self._split = self._split, None
         if len(frame.layout.channels) == 1 or _level(pcm) > QUIET_LEVEL:
             return pcm
-        split = split or AudioResampler(format="s16p", layout=frame.layout, rate=RATE_HZ)
+        split = split or AudioResampler(format="s16p", layout=frame.layout, rate=SAMPLE_RATE_HZ)
         first = _first_channel(split, frame)
         if _level(pcm) >= _level(first) * CANCELLED_SHARE:
             return pcm
         self._split = split
-        return first.rjust(len(pcm), b"\0")  # one that has just begun is a filter's length behind
+        return first.rjust(len(pcm), b"\0")  # a new resampler is behind by the length of its filter
 
 
 def _first_channel(resampler: AudioResampler, frame: AudioFrame | None) -> bytes:

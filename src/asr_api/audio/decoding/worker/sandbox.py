@@ -1,6 +1,6 @@
-"""Confines the process that it runs in, for good: the nursery, then each worker, then all that a job does not need.
+"""Sandbox of the decoder processes: the fork server, each worker, and the resource limits of a job. Irreversible.
 
-What a platform lacks is left out; Linux lacks nothing but, in some containers, a network of one's own.
+Some containers forbid user and network namespaces; then those two measures have no effect.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import ctypes
 import os
 import resource
 import signal
-import sys
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -17,23 +16,21 @@ CPU_GRACE_S = 5
 
 
 def confine_process() -> None:
-    """Dies with the server, gains no privilege, sees no network where that is permitted."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # containers often forbid it; no socket can be opened anyway
+    """Exits with its parent, gains no privileges, and has no network where a network namespace is permitted."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # containers often forbid it; no socket can be opened anyway
     os.chdir("/")
 
 
 def confine_worker() -> None:
-    """Dies with its parent, which it does not inherit, and is a stranger to the other workers: a user namespace of its
-    own, where permitted, so that none can look into another.
+    """Exits with its parent (a fork does not inherit that), and runs in its own user namespace, where permitted, so
+    that workers cannot inspect each other.
     """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.unshare(CLONE_NEWUSER)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.unshare(CLONE_NEWUSER)
 
 
 def confine_resources(max_memory_bytes: int, max_cpu_s: int) -> None:
@@ -41,17 +38,13 @@ def confine_resources(max_memory_bytes: int, max_cpu_s: int) -> None:
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         resource.setrlimit(kind, (0, 0))
     _limit(resource.RLIMIT_AS, max_memory_bytes, max_memory_bytes)
-    # The soft limit tells by its signal what happened; the hard one would kill like anything else.
+    # The soft limit sends SIGXCPU, which tells the cause; the hard limit sends SIGKILL, which does not.
     _limit(resource.RLIMIT_CPU, max_cpu_s, max_cpu_s + CPU_GRACE_S)
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:
-    """Tightens a limit; one that is tighter already stays."""
+    """Tightens a limit; a limit that is tighter already stays."""
     _, present = resource.getrlimit(kind)
     if present != resource.RLIM_INFINITY:
         soft, hard = min(soft, present), min(hard, present)
-    try:
-        resource.setrlimit(kind, (soft, hard))
-    except (OSError, ValueError):
-        if sys.platform == "linux":  # macOS has no such limit on memory
-            raise
+    resource.setrlimit(kind, (soft, hard))

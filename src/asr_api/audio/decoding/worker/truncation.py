@@ -1,6 +1,6 @@
-"""Where a media file ends: whether it lacks its end, and whether its writer knew where that would be.
+"""Truncation of media files: whether the end is missing, and whether the length was unknown when it was written.
 
-In: the file and the name of its format. Out: claims, read from its own bytes, of formats in which they can be seen.
+Both are read from the bytes of the file, for the formats in which they can be seen.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ CHUNKS = {"wav": (12, struct.Struct("<4sI"), 2), "caf": (8, struct.Struct(">4sq"
 
 
 def breaks_off(media: Media, format_name: str) -> bool:
-    """Whether the file lacks its end, for formats of which that can be seen."""
+    """Whether the end of the file is missing, for formats in which that can be seen."""
     return {"wav": _wav_breaks_off, "ogg": _ogg_breaks_off}.get(format_name, lambda _: False)(media)
 
 
-def _wav_breaks_off(media: Media) -> bool:
-    """Whether the data chunk promises more bytes than there are."""
-    at, length_bytes = _sound(media, "wav")
-    return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
-
-
 def has_open_end(media: Media, format_name: str) -> bool:
-    """Whether the writer did not know how long the sound would be, as into a pipe: it ends where the file does."""
+    """Whether the length was unknown when the file was written, as into a pipe: the sound ends where the file does."""
     if format_name not in CHUNKS or os.pread(media.fd, 4, 0) == b"RF64":
         return False
-    at, length_bytes = _sound(media, format_name)
+    at, length_bytes = _data_chunk(media, format_name)
     is_placeholder = length_bytes <= 0 or (
         length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
     )
     return is_placeholder and at < media.size_bytes
 
 
-def _sound(media: Media, format_name: str) -> tuple[int, int]:
-    """Where it begins in a file of chunks, and the length that is promised, in bytes; the file's end without any."""
+def _wav_breaks_off(media: Media) -> bool:
+    """Whether the data chunk declares more bytes than there are."""
+    at, length_bytes = _data_chunk(media, "wav")
+    return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+
+
+def _data_chunk(media: Media, format_name: str) -> tuple[int, int]:
+    """(start, declared length) of the sound, in bytes; (end of the file, 0) without a data chunk."""
     at, head, step = CHUNKS[format_name]
     for _ in range(MAX_CHUNKS):
         begin = os.pread(media.fd, head.size, at) if 0 <= at < media.size_bytes else b""
@@ -56,7 +56,7 @@ def _sound(media: Media, format_name: str) -> tuple[int, int]:
 
 
 def _ogg_breaks_off(media: Media) -> bool:
-    """Whether the last page lacks its end, or the mark that it is the last (RFC 3533)."""
+    """Whether the last page is incomplete or has no end-of-stream flag (RFC 3533)."""
     start = max(0, media.size_bytes - TAIL_BYTES)
     tail = os.pread(media.fd, TAIL_BYTES, start)
     page = tail[tail.rfind(b"OggS") :]

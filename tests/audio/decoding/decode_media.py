@@ -1,4 +1,4 @@
-"""Runs decoders over media for tests: what each file becomes, and how like that is to what it should be."""
+"""Runs decoders over media for tests, and compares the PCM with its reference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import psutil
 from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError
-from tests.audio.media import twin
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
+from tests.audio.media_files import reference_pcm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 class Decoded:
     pcm: Pcm
     duration_hint_ms: int | None
-    is_truncated: bool
-    is_damaged: bool
+    end: AudioEnd
+
+    @property
+    def length_s(self) -> float:
+        return len(self.pcm) / SAMPLE_RATE_HZ
 
     @property
     def is_whole(self) -> bool:
-        return not (self.is_truncated or self.is_damaged)
+        return self.end == AudioEnd()
 
 
 def spool_of(data: bytes) -> Spool:
@@ -64,24 +68,29 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
 
 
 def are_gone(processes: Sequence[psutil.Process]) -> bool:
-    return not any(each.is_running() for each in processes)
+    return not any(process.is_running() for process in processes)
 
 
-def are_over(processes: Sequence[psutil.Process]) -> bool:
-    """Gone, or waiting for their parent to take note."""
-    return all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in processes)
+def have_exited(processes: Sequence[psutil.Process]) -> bool:
+    """Whether each is gone, or a zombie."""
+    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
 
 
 async def decode(decoder: Decoder, data: bytes) -> Decoded:
-    with spool_of(data) as spool:
-        async with decoder.open(spool) as stream:
-            blocks = [block async for block in stream]
-            pcm = np.concatenate(blocks)
-            return Decoded(pcm, stream.duration_hint_ms, stream.is_truncated, stream.is_damaged)
+    async with spool_of(data) as spool, decoder.decode(spool) as source:
+        blocks = [block async for block in source]
+        return Decoded(np.concatenate(blocks), source.duration_hint_ms, source.end)
+
+
+async def decode_whole(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded]:
+    """As decode_all, for media without errors."""
+    results = await decode_all(media, limits)
+    assert {name: result for name, result in results.items() if isinstance(result, str)} == {}
+    return {name: result for name, result in results.items() if isinstance(result, Decoded)}
 
 
 async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded | str]:
-    """What each becomes: PCM, or the code of an error. Four at a time, by one decoder."""
+    """The PCM of each file, or the code of its error. Decodes four at a time."""
     messages: list[str] = []
 
     async def outcome(decoder: Decoder, data: bytes) -> Decoded | str:
@@ -97,8 +106,8 @@ async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = N
     return dict(zip(media, outcomes, strict=True))
 
 
-def likeness(pcm: Pcm, reference: Pcm) -> float:
-    """Correlation at the best shift, as encoders delay; 0 where that is over 60 ms or lengths differ by 100 ms."""
+def correlation(pcm: Pcm, reference: Pcm) -> float:
+    """At the best shift, for delays of encoders; 0 where lengths differ by 100 ms. Shifts above 60 ms are not tried."""
     if abs(len(pcm) - len(reference)) > 1600:
         return 0.0
     size = 2 ** (len(pcm) + len(reference)).bit_length()
@@ -108,6 +117,6 @@ def likeness(pcm: Pcm, reference: Pcm) -> float:
     return float(best / np.sqrt(np.square(pcm.astype(float)).sum() * np.square(reference.astype(float)).sum()))
 
 
-def loudness(pcm: Pcm) -> float:
-    """Against the twin's."""
-    return float(np.abs(pcm).max() / np.abs(twin()).max())
+def relative_peak(pcm: Pcm) -> float:
+    """The peak, relative to that of the reference."""
+    return float(np.abs(pcm).max() / np.abs(reference_pcm()).max())

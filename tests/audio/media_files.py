@@ -1,4 +1,7 @@
-"""Media files for tests, made on the fly: one speech-like signal in every container that users send."""
+"""Media files for tests, encoded on the fly: one speech-like signal in every container that users send.
+
+Builds of FFmpeg differ: a test that needs an encoder or a muxer which this build lacks is skipped, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Final
 
 import av
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float64]  # (n_samples, n_channels) in [-1, 1]
@@ -30,28 +35,28 @@ def signal(length_s: float = 3.0, rate_hz: int = 16_000, num_channels: int = 1) 
     return np.repeat(mono[:, None], num_channels, axis=1)
 
 
-def twin(length_s: float = 3.0) -> NDArray[np.int16]:
-    """What every container of `signal` should decode to."""
+def reference_pcm(length_s: float = 3.0) -> NDArray[np.int16]:
+    """The PCM that every container of `signal` should decode to."""
     return np.round(signal(length_s)[:, 0] * 32767).astype(np.int16)
 
 
-def wav(samples: Samples, rate_hz: int, kind: str = "s16") -> bytes:
-    """kind: u8, s16, s24, s32, f32 or f64."""
-    bits = int(kind[1:])
-    if kind == "u8":
+def wav(samples: Samples, rate_hz: int, sample_format: str = "s16") -> bytes:
+    """sample_format: u8, s16, s24, s32, f32 or f64."""
+    bits = int(sample_format[1:])
+    if sample_format == "u8":
         data = (np.round(samples * 127) + 128).astype(np.uint8).tobytes()
-    elif kind == "s24":
+    elif sample_format == "s24":
         data = np.round(samples * (2**31 - 2**8)).astype("<i4").reshape(-1, 1).view(np.uint8)[:, 1:].tobytes()
-    elif kind[0] == "s":
+    elif sample_format[0] == "s":
         data = np.round(samples * (2 ** (bits - 1) - 1)).astype(f"<i{bits // 8}").tobytes()
     else:
         data = samples.astype(f"<f{bits // 8}").tobytes()
-    tag = 3 if kind[0] == "f" else 1
+    tag = 3 if sample_format[0] == "f" else 1
     return wav_header(len(data), rate_hz, samples.shape[1], bits, tag) + data
 
 
 def wav_header(data_bytes: int, rate_hz: int, num_channels: int = 1, bits: int = 16, tag: int = 1) -> bytes:
-    """Says whatever it is told, true or not."""
+    """A header with these claims, true or not; the `wave` module writes only true ones, and no float formats."""
     frame_bytes = num_channels * bits // 8 & 0xFFFF
     rate_bytes = rate_hz * frame_bytes & 0xFFFFFFFF
     form = struct.pack("<HHIIHH", tag, num_channels, rate_hz, rate_bytes, frame_bytes, bits)
@@ -69,10 +74,10 @@ def wav_header(data_bytes: int, rate_hz: int, num_channels: int = 1, bits: int =
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to write a container: demuxer and codec names of FFmpeg, and what goes beside the sound."""
+    """How to write a container: muxer and encoder names of FFmpeg, and the streams beside the audio."""
 
-    container: str
-    codec: str
+    muxer: str
+    encoder: str
     rate_hz: int = 44_100
     layout: str = "stereo"
     sample_format: str = "s16"
@@ -131,19 +136,51 @@ RECIPES = {
 }
 
 
-def _can_encode(recipe: Recipe) -> bool:
+VIDEO_ENCODER: Final = "mpeg4"
+COVER_ENCODER: Final = "png"
+
+
+def missing_in_ffmpeg(muxer: str, *encoders: str) -> list[str]:
+    """Those of them that this build of FFmpeg lacks."""
+    missing = []
     try:
-        av.codec.Codec(recipe.codec, "w")
+        av.format.ContainerFormat(muxer, "w")
     except ValueError:
-        return False
-    return True
+        missing.append(f"muxer {muxer}")
+    for encoder in encoders:
+        try:
+            av.codec.Codec(encoder, "w")
+        except ValueError:
+            missing.append(f"encoder {encoder}")
+    return missing
 
 
-RECIPES = {name: recipe for name, recipe in RECIPES.items() if _can_encode(recipe)}  # builds of FFmpeg differ
+def need_ffmpeg(muxer: str, *encoders: str) -> None:
+    """Skips the test if this build of FFmpeg lacks one of them."""
+    if missing := missing_in_ffmpeg(muxer, *encoders):
+        pytest.skip(f"this build of FFmpeg has no {', '.join(missing)}")
+
+
+def encoders_of(recipe: Recipe, *, video: bool) -> list[str]:
+    video_encoders = [VIDEO_ENCODER] if video or recipe.video else []
+    return [recipe.encoder, *video_encoders, *([COVER_ENCODER] if recipe.cover else [])]
+
+
+def encodable(*names: str, video: bool = False) -> list[str]:
+    """Those recipes, of `names` or of all, that this build of FFmpeg can write; skips the test if there are none."""
+    recipes = {name: RECIPES[name] for name in names or RECIPES}
+    found = [
+        name
+        for name, recipe in recipes.items()
+        if not missing_in_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
+    ]
+    if not found:
+        pytest.skip(f"this build of FFmpeg cannot write any of {', '.join(recipes)}")
+    return found
 
 
 class _Pipe(io.RawIOBase):
-    """Cannot seek: a container written here never learns its own length, as in a browser's recorder."""
+    """Cannot seek, so the length is not written into the headers afterwards, as in a browser's recorder."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -158,7 +195,7 @@ class _Pipe(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Pause:
-    """Time in which nothing was recorded: what comes from `at_s` on is stamped `length_s` later."""
+    """Time in which nothing was recorded: timestamps from `at_s` on are `length_s` later."""
 
     at_s: float
     length_s: float
@@ -166,17 +203,20 @@ class Pause:
 
 @cache
 def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, video: bool = False) -> bytes:
-    """The signal in one of RECIPES; with a picture, which knows no pause, where the recipe or `video` wants it."""
+    """The signal in one of RECIPES; with video, which has no pause, if the recipe or `video` asks for it."""
     recipe = RECIPES[name]
+    need_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
     sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
-    with av.open(sink, "w", format=recipe.container, options=dict(recipe.options)) as container:
-        options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.codec == "aac" else {})
-        stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=options)
+    with av.open(sink, "w", format=recipe.muxer, options=dict(recipe.options)) as container:
+        options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.encoder == "aac" else {})
+        stream = container.add_stream(recipe.encoder, rate=recipe.rate_hz, options=options)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = recipe.layout
         stream.codec_context.bit_rate = recipe.bit_rate
-        film = container.add_stream("mpeg4", rate=5, width=320, height=240) if recipe.video or video else None
-        cover = container.add_stream("png", rate=1, width=1000, height=1000) if recipe.cover else None
+        video_stream = (
+            container.add_stream(VIDEO_ENCODER, rate=5, width=320, height=240) if recipe.video or video else None
+        )
+        cover = container.add_stream(COVER_ENCODER, rate=1, width=1000, height=1000) if recipe.cover else None
         if cover is not None:
             cover.pix_fmt = "rgb24"
             cover.disposition = av.stream.Disposition.attached_pic
@@ -184,27 +224,27 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
             picture = av.VideoFrame.from_ndarray(noise, format="rgb24")
             container.mux(cover.encode(picture) + cover.encode(None))
         for frame in [*_frames(recipe, length_s, stream.codec_context.frame_size), None]:
-            container.mux([_moved(packet, pause) for packet in stream.encode(frame)])
-        if film is not None:
-            container.mux(_pictures(film, length_s + (pause.length_s if pause else 0)))
+            container.mux([_delayed(packet, pause) for packet in stream.encode(frame)])
+        if video_stream is not None:
+            container.mux(_pictures(video_stream, length_s + (pause.length_s if pause else 0)))
     return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
 
 
-def _moved(packet: av.Packet[av.AudioStream], pause: Pause | None) -> av.Packet[av.AudioStream]:
+def _delayed(packet: av.Packet[av.AudioStream], pause: Pause | None) -> av.Packet[av.AudioStream]:
     assert packet.pts is not None
-    if pause is not None and packet.pts * packet.time_base >= pause.at_s - 0.03:  # priming is stamped before zero
+    if pause is not None and packet.pts * packet.time_base >= pause.at_s - 0.03:  # priming has timestamps before zero
         packet.pts += round(pause.length_s / packet.time_base)
         packet.dts = packet.pts
     return packet
 
 
-def _pictures(film: av.video.stream.VideoStream, length_s: float) -> list[av.Packet[av.VideoStream]]:
+def _pictures(video_stream: av.video.stream.VideoStream, length_s: float) -> list[av.Packet[av.VideoStream]]:
     packets = []
     for index in range(round(length_s * 5)):
         picture = av.VideoFrame.from_ndarray(np.full((240, 320, 3), index, np.uint8), format="rgb24")
         picture.pts, picture.time_base = index, Fraction(1, 5)
-        packets += film.encode(picture)
-    return packets + film.encode(None)
+        packets += video_stream.encode(picture)
+    return packets + video_stream.encode(None)
 
 
 def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFrame]:
@@ -227,6 +267,7 @@ def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFr
 
 
 def silent_flac(length_s: int) -> bytes:
+    need_ffmpeg("flac", "flac")
     sink = io.BytesIO()
     with av.open(sink, "w", format="flac") as container:
         stream = container.add_stream("flac", rate=16_000, layout="mono")
@@ -237,3 +278,14 @@ def silent_flac(length_s: int) -> bytes:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return sink.getvalue()
+
+
+AMR_FRAME_S = 0.02
+
+
+def amr(length_s: float = 3.0) -> bytes:
+    """AMR-NB at 12.2 kbit/s (RFC 4867), with random bits for speech: no encoder is needed."""
+    frame_type, is_good = 7, 1
+    header = bytes([frame_type << 3 | is_good << 2])
+    rng = np.random.default_rng(5)
+    return b"#!AMR\n" + b"".join(header + rng.bytes(31) for _ in range(round(length_s / AMR_FRAME_S)))

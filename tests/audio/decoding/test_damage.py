@@ -1,0 +1,151 @@
+"""Truncated, damaged and hostile media: the part that can be decoded, or the right error."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from asr_api.audio.decoding.worker.media import Media
+from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
+from tests.audio.decoding.decode_media import Decoded, decode_all
+from tests.audio.media_files import encodable, encoded, wav, wav_header
+from tests.audio.media_files import signal as speech
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+# Cut in half, these lose their index or have not reached their audio yet.
+USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
+NOT_DETECTED_AS_CUT = {"ts", "flv", "mpeg"}  # made to be cut anywhere
+
+
+def truncated(results: dict[str, Decoded | str]) -> dict[str, bool]:
+    """Whether each file is truncated, or has an error."""
+    return {name: isinstance(result, str) or result.end.is_truncated for name, result in results.items()}
+
+
+def no_audio() -> dict[str, bytes]:
+    rng = np.random.default_rng(3)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("a.wav", wav(speech(1.0), 16_000))
+    return {
+        "random": rng.bytes(1024),
+        "text": b"the quick brown fox " * 100,
+        "html": b"<!doctype html><html><body>not found</body></html>",
+        "zip": archive.getvalue(),
+        "pdf": b"%PDF-1.7\n" + rng.bytes(2000),
+        "png": b"\x89PNG\r\n\x1a\n" + rng.bytes(2000),
+        "hls": b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/hostname\n",
+        "ffconcat": b"ffconcat version 1.0\nfile /etc/hostname\n",
+        "dash": b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>',
+        "sdp": b"v=0\r\no=- 0 0 IN IP4 127.0.0.3\r\ns=x\r\nc=IN IP4 127.0.0.3\r\nm=audio 9 RTP/AVP 0\r\n",
+    }
+
+
+def invalid_audio() -> dict[str, bytes]:
+    rng = np.random.default_rng(3)
+    second, flac, m4a = wav(speech(1.0), 16_000), encoded("flac"), encoded("m4a-index-last")
+    rates = {f"{rate_hz} Hz": wav_header(32_000, rate_hz) + bytes(32_000) for rate_hz in (0, 1, 0xFFFFFFFF)}
+    channels = {f"{n} channels": wav_header(32_000, 16_000, n) + bytes(32_000) for n in (0, 9, 64, 255, 65535)}
+    return {
+        **rates,
+        **channels,
+        "flac header damaged": flac[:4] + bytes(byte ^ 0xFF for byte in flac[4:200]) + bytes(3000),
+        "m4a without index": m4a[: len(m4a) // 2],
+        "wav format unknown": second[:20] + b"\x77\x77" + second[22:],
+        "webm header only": encoded("webm-recorder")[:40],
+        **{f"{name} damaged": encoded(name)[:16] + rng.bytes(3000) for name in encodable("mpeg", "tta", "voc", "loas")},
+        "nist damaged": b"NIST_1A\n   1024\n" + rng.bytes(3000),
+        "dts damaged": b"\x7f\xfe\x80\x01" + rng.bytes(3000),
+    }
+
+
+async def test_hostile_media_have_their_error_codes() -> None:
+    expected = dict.fromkeys(no_audio(), "unsupported_format") | dict.fromkeys(invalid_audio(), "invalid_audio")
+    media = no_audio() | invalid_audio()
+    for name, code, data in (
+        ("empty", "empty_audio", b""),
+        ("header only", "empty_audio", wav_header(0, 16_000)),
+        ("one sample", "audio_too_short", wav(speech(1.0)[:1], 16_000)),
+        ("99 ms", "audio_too_short", wav(speech(1.0)[:1584], 16_000)),
+    ):
+        media[name], expected[name] = data, code
+    results = await decode_all(media)
+    assert {name: result if isinstance(result, str) else "decoded" for name, result in results.items()} == expected
+
+
+async def test_truncated_media_are_decoded_as_far_as_possible_and_marked() -> None:
+    names = set(encodable()) - USELESS_WHEN_CUT
+    results = await decode_all({name: encoded(name)[: len(encoded(name)) * 2 // 3] for name in names})
+    wrong = {
+        name: result
+        for name, result in results.items()
+        if isinstance(result, str)
+        or not 0.9 <= result.length_s <= 2.1
+        or (not result.end.is_truncated and name not in NOT_DETECTED_AS_CUT)
+    }
+    assert wrong == {}
+
+
+async def test_a_wav_that_breaks_off_between_two_samples_is_truncated() -> None:
+    data = encoded("wav-alaw")
+    results = await decode_all({str(cut): data[:-cut] for cut in (2, 4, 20_000, 20_002)})
+    assert truncated(results) == dict.fromkeys(results, True)
+
+
+async def test_a_file_written_into_a_pipe_is_whole() -> None:
+    """Its length was not known when the header was written."""
+    piped = {}
+    for name in encodable("wav-alaw", "wav"):
+        data = encoded(name)
+        at = data.index(b"data") + 4
+        for length in (0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
+            piped[f"{name}, {length:x}"] = data[:at] + length.to_bytes(4, "little") + data[at + 4 :]
+    data = encoded("caf")
+    at = data.index(b"data") + 4
+    piped["caf"] = data[:at] + b"\xff" * 8 + data[at + 8 :]
+    results = await decode_all(piped)
+    assert truncated(results) == dict.fromkeys(results, False)
+
+
+def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open(tmp_path: Path) -> None:
+    (tmp_path / "odd.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000))
+    with (tmp_path / "odd.wav").open("rb") as file:
+        media = Media(file.fileno())
+        assert not breaks_off(media, "wav")
+        assert not has_open_end(media, "wav")
+
+
+async def test_damaged_frames_in_the_middle_are_skipped_and_marked() -> None:
+    min_lengths_s = {
+        "mp3": 2.7,
+        "flac": 2.3,
+        "m4a-index-first": 2.7,
+        "ogg-opus": 1.9,
+        "mka": 1.4,
+    }  # without a lost unit
+    damaged = {}
+    for name in encodable(*min_lengths_s):
+        data = bytearray(encoded(name))
+        middle = len(data) // 2
+        data[middle : middle + 1500] = b"\x55" * 1500
+        damaged[name] = bytes(data)
+    results = await decode_all(damaged)
+    assert {name for name, result in results.items() if isinstance(result, str) or result.is_whole} == set()
+    lengths_s = {name: 0.0 if isinstance(result, str) else result.length_s for name, result in results.items()}
+    assert {name: length_s for name, length_s in lengths_s.items() if length_s < min_lengths_s[name]} == {}
+
+
+async def test_false_lengths_in_headers_are_ignored() -> None:
+    second = wav(speech(1.0), 16_000)[44:]
+    endless = wav_header(0xFFFFFFFF, 16_000) + second
+    results = await decode_all({"endless": endless, "2 GiB": wav_header(2**31, 16_000) + second})
+    lengths = {name: result if isinstance(result, str) else len(result.pcm) for name, result in results.items()}
+    assert lengths == {"endless": 16_000, "2 GiB": 16_000}

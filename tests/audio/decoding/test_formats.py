@@ -1,0 +1,123 @@
+"""Formats: every container, sample format, rate and channel layout gives the PCM of the reference."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import av
+import numpy as np
+import pytest
+
+from asr_api.pcm import SAMPLE_RATE_HZ
+from tests.audio.decoding.decode_media import Decoded, correlation, decode_all, decode_whole, relative_peak
+from tests.audio.media_files import amr, encodable, encoded, need_ffmpeg, reference_pcm, wav
+from tests.audio.media_files import signal as speech
+
+pytestmark = pytest.mark.anyio
+
+MIN_CORRELATION = {"amr": 0.5}  # models a voice, which our signal is not
+
+
+async def test_every_container_gives_the_reference_pcm() -> None:
+    results = await decode_all({name: encoded(name) for name in encodable()})
+    unlike = {
+        name: result if isinstance(result, str) else (correlation(result.pcm, reference_pcm()), result)
+        for name, result in results.items()
+        if isinstance(result, str)
+        or not result.is_whole
+        or correlation(result.pcm, reference_pcm()) < MIN_CORRELATION.get(name, 0.99)
+    }
+    assert unlike == {}
+    hints = {name: result.duration_hint_ms for name, result in results.items() if isinstance(result, Decoded)}
+    assert {name: hint for name, hint in hints.items() if hint is None or abs(hint - 3000) > 120} == {}
+
+
+async def test_every_sample_format_rate_and_channel_count_of_wav_gives_the_same_pcm() -> None:
+    media = {kind: wav(speech(3.0, 44_100), 44_100, kind) for kind in ("u8", "s16", "s24", "s32", "f32", "f64")}
+    media |= {f"{rate} Hz": wav(speech(3.0, rate), rate) for rate in (8_000, 11_025, 16_000, 48_000, 96_000, 192_000)}
+    media |= {f"{n} channels": wav(speech(3.0, 16_000, n), 16_000) for n in range(1, 9)}
+    results = await decode_all(media)
+    wrong = {
+        name: result
+        for name, result in results.items()
+        if isinstance(result, str)
+        or correlation(result.pcm, reference_pcm()) < 0.99
+        or not 0.9 < relative_peak(result.pcm) < 1.1
+    }
+    assert wrong == {}
+
+
+async def test_nist_sphere() -> None:
+    fields = ("channel_count -i 1", "sample_rate -i 16000", "sample_n_bytes -i 2", "sample_count -i 48000")
+    header = "\n".join(
+        ("NIST_1A", "   1024", *fields, "sample_byte_format -s2 01", "sample_coding -s3 pcm", "end_head\n")
+    )
+    data = header.encode().ljust(1024) + reference_pcm().astype("<i2").tobytes()
+    results = await decode_whole({"whole": data, "cut": data[:-32_000]})
+    whole, cut = results["whole"], results["cut"]
+    assert np.array_equal(whole.pcm, reference_pcm())
+    assert (whole.end.is_truncated, cut.end.is_truncated, len(cut.pcm)) == (False, True, 32_000)
+
+
+async def test_amr_without_an_encoder() -> None:
+    assert (await decode_whole({"amr": amr(3.0)}))["amr"].length_s == pytest.approx(3.0)
+
+
+async def test_tags_that_are_not_utf_8_are_ignored() -> None:
+    title = "Übung".encode("latin-1") + b"\xff\xfe"
+    tag = b"LIST" + struct.pack("<I", 4 + 8 + 8) + b"INFOINAM" + struct.pack("<I", 8) + title.ljust(8, b"\0")
+    data = wav(speech(1.0), 16_000)
+    result = (await decode_whole({"tagged": data[:36] + tag + data[36:]}))["tagged"]
+    assert len(result.pcm) == SAMPLE_RATE_HZ
+
+
+async def test_mixing_down_does_not_clip() -> None:
+    loud = np.sign(speech(1.0, 16_000, 6)) * 0.99
+    result = (await decode_whole({"loud": wav(loud, 16_000)}))["loud"]
+    assert np.mean(np.abs(result.pcm.astype(int)) >= 32_767) < 0.01
+
+
+async def test_channels_that_cancel_each_other_out_are_not_lost() -> None:
+    left = speech(9.0, 44_100)
+    right = left.copy()
+    right[3 * 44_100 : 7 * 44_100] *= -1  # the second group, and halves of others
+    media = {"all": wav(np.hstack([left, -left]), 44_100), "some": wav(np.hstack([left, right]), 44_100)}
+    noise = np.random.default_rng(7).standard_normal((len(left), 2)) * 0.006
+    media["nearly"] = wav(np.clip(np.hstack([left, -0.95 * left]) + noise, -1, 1), 44_100)
+    results = await decode_whole(media)
+    reference = reference_pcm(9.0)
+    assert {len(results[name].pcm) for name in ("all", "some")} == {9 * 16_000}
+    assert correlation(results["nearly"].pcm, reference) > 0.98
+    assert correlation(results["all"].pcm, reference) > 0.98
+    assert correlation(results["some"].pcm[64_000:96_000], reference[64_000:96_000]) > 0.98
+
+
+async def test_nan_and_infinity_in_float_audio_are_harmless() -> None:
+    samples = speech(1.0).copy()
+    samples[4000:8000] = np.nan
+    samples[8000:9000] = np.inf
+    result = (await decode_whole({"nan": wav(samples, 16_000, "f32")}))["nan"]
+    assert len(result.pcm) == 16_000
+    assert np.corrcoef(result.pcm[9000:], reference_pcm(1.0)[9000:])[0, 1] > 0.99
+
+
+async def test_the_format_may_change_within_the_file() -> None:
+    both = encoded("mp3") + mono_mp3()
+    result = (await decode_whole({"both": both}))["both"]
+    assert 5.9 < result.length_s < 6.2
+    assert correlation(result.pcm[-48_000:], reference_pcm()) > 0.95
+
+
+def mono_mp3() -> bytes:
+    need_ffmpeg("mp3", "libmp3lame")
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=48_000, layout="mono")
+        data = np.round(speech(3.0, 48_000)[:, 0] * 32767).astype(np.int16)
+        for start in range(0, len(data), 1152):
+            frame = av.AudioFrame.from_ndarray(data[None, start : start + 1152], format="s16p", layout="mono")
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return sink.getvalue()

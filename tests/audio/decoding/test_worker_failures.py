@@ -1,0 +1,199 @@
+"""Failures of decoder workers and of the fork server: each costs at most one request and leaves no process."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from functools import partial
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from asr_api.audio.decoding import fork_server_client
+from asr_api.audio.decoding.decoder import DecodedFile, DecodeLimits, Decoder
+from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
+from tests.audio.decoding.decode_media import Decoded, are_gone, decode, decoding, spool_of, wait_until
+from tests.audio.media_files import encoded, wav
+from tests.audio.media_files import signal as speech
+
+if TYPE_CHECKING:
+    from asr_api.audio.sources.spool import Spool
+
+pytestmark = pytest.mark.anyio
+
+
+def replace_worker(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """A worker that gets ready, takes a job and then runs `body`."""
+    program = (
+        "import ctypes, os, resource, signal, socket, struct, sys, time; sys.path[:] = sys.argv[1:]\n"
+        "from asr_api.audio.decoding.worker import fork_server\n"
+        "def work(channel):\n"
+        "  def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
+        "  send(b'R', b'')\n"
+        "  if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n"
+        f"  exec({body!r}, globals(), {{'channel': channel, 'send': send}})\n"
+        "fork_server.serve(work)\n"
+    )
+    monkeypatch.setattr(fork_server_client, "PROGRAM", program)
+
+
+async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
+    try:
+        async with decoder.decode(spool) as pcm:
+            return sum([len(block) async for block in pcm])
+    except AsrError as error:
+        return error.code
+
+
+async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuses_the_third = (
+        "import os, sys; sys.path[:] = sys.argv[1:]\n"
+        "from asr_api.audio.decoding.worker import fork_server\n"
+        "fork, calls = os.fork, []\n"
+        "def fork_or_fail():\n"
+        "  calls.append(1)\n"
+        "  if len(calls) == 3: raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "  return fork()\n"
+        "os.fork = fork_or_fail\n"
+        "fork_server.main()\n"
+    )
+    monkeypatch.setattr(fork_server_client, "PROGRAM", refuses_the_third)
+    data = wav(speech(60.0), 16_000)
+    async with (
+        spool_of(data) as spool,
+        decoding(DecodeLimits(max_workers=4), is_started=False) as decoder,
+        decoder.decode(spool) as first,
+    ):
+        num_samples = len(await anext(first))
+        outcomes = [await samples_or_code(decoder, spool) for _ in range(3)]
+        async for block in first:
+            num_samples += len(block)
+    assert num_samples == 60 * 16_000
+    assert outcomes.count("decoder_unavailable") <= 1
+    assert outcomes[-1] == 60 * 16_000
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        pytest.param("ctypes.string_at(0)", InvalidAudio, id="segfault"),
+        pytest.param("os.abort()", InvalidAudio, id="abort"),
+        pytest.param("sys.exit(3)", InvalidAudio, id="exit"),
+        pytest.param(
+            "sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio, id="flood on stderr"
+        ),
+        pytest.param(
+            "channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio, id="oversized frame"
+        ),
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable, id="killed by the system"),
+        pytest.param("time.sleep(60)", DecodeTimeout, id="hangs"),
+        pytest.param(
+            "resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout, id="CPU limit"
+        ),
+        pytest.param('send(b"H", b\'{"duration_ms": null}\')\ntime.sleep(60)', DecodeTimeout, id="hangs later"),
+    ],
+)
+async def test_a_worker_that_fails_costs_one_request(
+    monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
+) -> None:
+    replace_worker(monkeypatch, body)
+    is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
+    async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:
+        with pytest.raises(error):
+            await decode(decoder, b"x")
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import av_is_not_installed",
+        "from asr_api.audio.decoding.worker import fork_server, media; del media.av; fork_server.main()",
+        "from asr_api.audio.decoding.worker import fork_server, main; main.send_pcm = lambda *_: 7; fork_server.main()",
+    ],
+    ids=["missing", "another PyAV", "wrong result"],
+)
+async def test_an_installation_that_cannot_decode_is_noticed_at_start(
+    monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(fork_server_client, "PROGRAM", f"import sys; sys.path[:] = sys.argv[1:]; {program}")
+    async with decoding(is_started=False) as decoder:
+        with pytest.raises(DecoderUnavailable):
+            await decoder.start()
+
+
+async def test_a_lack_of_descriptors_is_temporary() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with spool_of(encoded("flac")) as spool:
+        async with decoding() as decoder:
+            async with decoder.decode(spool):  # has taken the spare
+                resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+                try:
+                    await _run_out_of_descriptors(decoder, spool)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert await samples_or_code(decoder, spool) == 48_000
+        assert await samples_or_code(decoder, spool) == "decoder_unavailable"  # closed
+
+
+async def _run_out_of_descriptors(decoder: Decoder, spool: Spool) -> None:
+    async with decoder.decode(spool):  # the next spare had its descriptors already
+        pass
+    for _ in range(2):
+        with pytest.raises(DecoderUnavailable) as caught:
+            await decoder.decode(spool).__aenter__()
+        assert caught.value.retry_after_s
+
+
+async def test_a_fork_server_that_is_killed_takes_its_workers_along_and_is_replaced() -> None:
+    async with decoding() as decoder:
+        data = encoded("flac")
+        for _ in range(2):
+            (fork_server,) = psutil.Process().children()
+            workers = fork_server.children()
+            fork_server.kill()
+            await wait_until(partial(are_gone, workers))
+            assert isinstance(await decode(decoder, data), Decoded)
+
+
+async def test_a_cancelled_request_leaves_no_process() -> None:
+    async with decoding() as decoder:
+        data = encoded("mp3")
+        for delay_s in (0.0, 0.005, 0.02, 0.1):
+            task = asyncio.create_task(decode(decoder, data))
+            await asyncio.sleep(delay_s)
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def test_a_cancellation_while_the_process_exits_still_ends_it_and_frees_its_permit() -> None:
+    opened: asyncio.Future[DecodedFile] = asyncio.get_running_loop().create_future()
+
+    async def open_and_leave(spool: Spool) -> None:
+        async with decoder.decode(spool) as pcm:
+            opened.set_result(pcm)
+
+    async with decoding(DecodeLimits(max_workers=1)) as decoder, spool_of(encoded("mp3")) as spool:
+        task = asyncio.create_task(open_and_leave(spool))
+        worker = (await opened)._worker
+        assert worker is not None
+        assert worker.is_alive
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        await wait_until(lambda: not worker.is_alive)
+        assert await samples_or_code(decoder, spool) == pytest.approx(48_000, abs=2_000)
+
+
+async def test_a_cancellation_takes_effect_although_the_next_block_has_arrived() -> None:
+    data = wav(speech(60.0), 16_000)
+    async with decoding() as decoder, spool_of(data) as spool, decoder.decode(spool) as pcm:
+        await anext(pcm)
+        await asyncio.sleep(0.2)
+        task = asyncio.ensure_future(anext(pcm))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
