@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from asr_api.errors import PathNotFound, StartupError
 
 STDIN = "-"
-AUDIO_EXTENSIONS = frozenset(
+_EXTENSIONS = (
     "3g2 3gp aac ac3 aif aifc aiff amr asf au avi caf dts eac3 ec3 f4v flac flv latm loas m2ts m4a m4b m4v mka mkv mov "
-    "mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qt snd sph ts tta voc vob w64 wav weba webm wma wmv wv".split()
+    "mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qt snd sph ts tta voc vob w64 wav weba webm wma wmv wv"
 )
+AUDIO_EXTENSIONS = frozenset(_EXTENSIONS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,11 @@ def _sources_in(folder: Path) -> list[Source]:
     if not files:
         raise PathNotFound(f"{folder} contains no audio file; name its files one by one if their extensions differ.")
     return [
-        Source(str(file), str(file.absolute()), Path(folder.absolute().name) if file == folder else file.relative_to(folder))
+        Source(
+            str(file),
+            str(file.absolute()),
+            Path(folder.absolute().name) if file == folder else file.relative_to(folder),
+        )
         for file in files
     ]
 

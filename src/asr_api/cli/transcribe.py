@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -50,7 +50,8 @@ async def transcribe(
         model = service.pool.get()
         check_parameters(options, model.info)
         with Progress(len(sources), lambda: model.scheduler.backlog_s) as progress:
-            batch = Batch(SourceTranscriber(service, policy, options, progress), output, progress)
+            transcriber = SourceTranscriber(service, policy, options, progress)
+            batch = Batch(transcriber.transcribe, output, progress)
             return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
 
@@ -77,9 +78,7 @@ class SourceTranscriber:
         try:
             return await open_reference(source.reference, policy, is_local_client=True)
         except PathNotFound:
-            if Path(source.reference).is_symlink():
-                raise PathNotFound("It is a broken link; repair or remove it.") from None
-            raise PathNotFound("There is no such file; check the spelling.") from None
+            raise _not_found(source.reference) from None
 
     async def _count(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
         done_ms = 0
@@ -91,11 +90,17 @@ class SourceTranscriber:
                 yield event
 
 
+def _not_found(path: str) -> PathNotFound:
+    if Path(path).is_symlink():
+        return PathNotFound("It is a broken link; repair or remove it.")
+    return PathNotFound("There is no such file; check the spelling.")
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Many sources, transcribed concurrently and written in their order."""
 
-    transcriber: SourceTranscriber
+    transcribe: Callable[[Source], Coroutine[None, None, Transcript]]
     output: Output
     progress: Progress
 
@@ -107,7 +112,7 @@ class Batch:
         try:
             while True:
                 for source in islice(waiting, max_at_once - len(started)):
-                    started.append((source, asyncio.create_task(self.transcriber.transcribe(source))))
+                    started.append((source, asyncio.create_task(self.transcribe(source))))
                 if not started:
                     break
                 codes.add(await self._write(*started[0]))
@@ -138,7 +143,7 @@ class Batch:
         is_incomplete = transcript.end.is_truncated or transcript.end.is_damaged
         return ExitCode.SOURCE_INCOMPLETE if is_incomplete else ExitCode.OK
 
-    def _print(self, source: Source, sentences: Iterator[str] | list[str]) -> None:
+    def _print(self, source: Source, sentences: Iterable[str]) -> None:
         with self.progress.paused():
             sys.stderr.writelines(f"asr-api: {source.name}: {sentence}\n" for sentence in sentences)
 
