@@ -10,11 +10,9 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from asr_api.events import TranscriptEvent
@@ -22,6 +20,7 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import PcmSource
 from asr_api.request import RequestScope
 from asr_api.transcriber import Transcriber
+from tests.cli.processes import wait_for_engine
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
 from tests.server.running import ROOT, command, environment, wav
@@ -143,13 +142,6 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path, recordings: Path) -> No
     assert [line.rpartition(": ")[2] for line in stdout.splitlines()] == ["1 11", "2 22", "3"]
     assert b"s of audio, 2 of 3 done" in shown
     assert b"100%" in shown
-
-
-def wait_for_engine(pid: int, timeout_s: float = 20) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while "asr-api-engine" not in {child.name() for child in psutil.Process(pid).children()}:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
 
 
 def test_an_interrupt_exits_with_130_and_leaves_no_process(tmp_path: Path, recordings: Path) -> None:

@@ -12,18 +12,14 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Itera
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
-from asr_api.audio.sources.open_reference import names_link, open_reference
-from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
-from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.cli.exit_codes import ExitCode
+from asr_api.cli.open_source import open_source
 from asr_api.cli.output import Output
 from asr_api.cli.progress import Progress
-from asr_api.cli.sources import STDIN, Source, list_sources
-from asr_api.cli.stdin import read_stdin
-from asr_api.compose import Service, default_options, media_policy, open_service
-from asr_api.errors import AsrError, PathNotFound, StartupError
+from asr_api.cli.sources import Source, list_sources
+from asr_api.compose import Service, default_options, open_service
+from asr_api.errors import AsrError, StartupError
 from asr_api.events import FinalSegments, TranscriptEvent, fold
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
@@ -45,12 +41,11 @@ async def transcribe(
     output = replace(output, names_sources=len(sources) > 1)
     if options.decode.words and output.format.name == "text":
         raise StartupError("--words asks for times, and --format text has none; add --format json, srt or vtt.")
-    policy = replace(media_policy(settings), local_paths=LocalPaths())
     async with open_service(settings, Metrics()) as service:
         model = service.pool.get()
         check_parameters(options, model.info)
         with Progress(len(sources), lambda: model.scheduler.backlog_s) as progress:
-            transcriber = SourceTranscriber(service, policy, options, progress)
+            transcriber = SourceTranscriber(service, settings, options, progress)
             batch = Batch(transcriber.transcribe, output, progress)
             return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
@@ -60,25 +55,14 @@ class SourceTranscriber:
     """Opens and transcribes one source at a time, any number concurrently."""
 
     service: Service
-    policy: MediaPolicy
+    settings: Settings
     options: TranscribeOptions
     progress: Progress
 
     async def transcribe(self, source: Source) -> Transcript:
-        async with await self._open(source) as spool:
+        async with await open_source(source, self.settings) as spool:
             request = RequestScope(request_id=source.name)
             return await fold(self._count(self.service.transcribe(spool, self.options, request)))
-
-    async def _open(self, source: Source) -> Spool:
-        if source.reference == STDIN:
-            return await spool_chunks(read_stdin(), sys.maxsize)
-        policy = self.policy
-        if not names_link(source.reference):
-            policy = replace(policy, max_media_bytes=sys.maxsize)  # only what comes over the network is bounded
-        try:
-            return await open_reference(source.reference, policy, is_local_client=True)
-        except PathNotFound:
-            raise _not_found(source.reference) from None
 
     async def _count(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
         done_ms = 0
@@ -88,12 +72,6 @@ class SourceTranscriber:
                     self.progress.advance((event.audio_ms - done_ms) / 1000)
                     done_ms = event.audio_ms
                 yield event
-
-
-def _not_found(path: str) -> PathNotFound:
-    if Path(path).is_symlink():
-        return PathNotFound("It is a broken link; repair or remove it.")
-    return PathNotFound("There is no such file; check the spelling.")
 
 
 @dataclass(frozen=True, slots=True)
