@@ -1,12 +1,12 @@
-"""Is the CUDA engine right, and how fast is it? One script for a machine with a card and no network.
+"""Correctness checks and speed of the CUDA engine on a GPU; needs no network.
 
     PYTHONPATH=src:. python benchmarks/gpu.py --stages checks,kernels,engine,reference --shapes large-v3,turbo
 
-Checkpoints have random weights and real shapes; how much a window says is forced (mean 110 tokens, deviation 35, at
-most 224), by logits that name the next token. Ends with one line of JSON. On a processor: --shapes small.
+Checkpoints have random weights and real shapes. The number of tokens of a window is forced (mean 110, deviation 35, at
+most 224), by logits that determine the next token. The last line is JSON. On a CPU: --shapes small.
 """
 
-# ruff: noqa: B023, SLF001, T201 – a script: lambdas run at once, helpers of tests are borrowed, a table is printed
+# ruff: noqa: B023, SLF001, T201 – a script: lambdas run immediately, private helpers of tests are used, it prints
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from asr_api.engines.checkpoints.safetensors import Weights
-from asr_api.engines.cuda import reference_ops
-from asr_api.engines.cuda import step_graphs as bursts
-from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_rows
+from asr_api.engines.checkpoints.open import open_checkpoint
+from asr_api.engines.checkpoints.safetensors import SafetensorsReader
+from asr_api.engines.cuda import reference_ops, step_graphs
+from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_decode_state
 from asr_api.engines.cuda.engine import CudaEngine
+from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.model import Encoder
+from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.options import DecodeOptions
@@ -54,31 +56,32 @@ SHAPES = {
     "small": SMALL,
 }
 FILE_S, CLIP_S, ADVANCE_S, PIPELINE_ADVANCE_S = 19 * 60 + 51, 10.0, 28.5, 20.0
-PEAK_FLOPS, PEAK_BYTES_S = 790e12, 4.3e12  # measured on an H200: bf16 product, copy
+PEAK_FLOPS, PEAK_BYTES_S = 790e12, 4.3e12  # measured on an H200: bf16 matrix product, copy
 Report = dict[str, float]
-TOLD = [0, 0]  # tokens and windows so far
+TOTALS = [0, 0]  # tokens and windows so far
 
 
 def seconds(work: Callable[[], object], repeats: int = 10) -> float:
-    """Median."""
+    """Median time of a call."""
     if DEVICE.type == "cpu":
         repeats = 2
     times = []
     for _ in range(repeats + 2):
-        settle()
+        synchronize()
         start = time.perf_counter()
         work()
-        settle()
+        synchronize()
         times.append(time.perf_counter() - start)
     return float(np.median(times[2:]))
 
 
-def settle() -> None:
+def synchronize() -> None:
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
 
 
-def lengths(num: int, limit: int) -> np.ndarray:
+def text_lengths(num: int, limit: int) -> np.ndarray:
+    """Numbers of tokens."""
     return np.clip(np.random.default_rng(6).normal(110, 35, num).round(), 1, min(224, limit)).astype(np.int64)
 
 
@@ -86,12 +89,12 @@ def random(*dims: int) -> Tensor:
     return torch.randn(*dims, device=DEVICE).to(DTYPE)
 
 
-def relative(ours: Tensor, theirs: Tensor) -> float:
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
     return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
 
 
 def check(shape: Shape, report: Report) -> None:
-    """Each function of the engine against its twin in float32, at true shapes, many rows, some not active."""
+    """Each kernel against its reference op in float32, at real shapes, with many rows, some of them inactive."""
     n_rows, n_slots, n_head, d_head = 24, 16, shape.n_head, shape.n_state // shape.n_head
     slots = (torch.arange(n_rows, device=DEVICE) % n_slots).int()
     is_active = torch.arange(n_rows, device=DEVICE) % 5 != 3
@@ -99,13 +102,15 @@ def check(shape: Shape, report: Report) -> None:
     for n_q in (1, 4, 16):
         query = random(n_rows, n_q, n_head, d_head).transpose(1, 2)
         expected = reference_ops.cross_attention(query.float(), keys.float(), values.float(), slots, is_active)
-        report[f"error cross n_q={n_q}"] = relative(cross_attention(query, keys, values, slots, is_active), expected)
-    alone = random(n_slots, 1, n_head, d_head).transpose(1, 2)
-    ours = cross_attention(alone, keys, values, slots[:n_slots], is_active[:n_slots], is_shared=False)
+        report[f"error cross n_q={n_q}"] = relative_error(
+            cross_attention(query, keys, values, slots, is_active), expected
+        )
+    single = random(n_slots, 1, n_head, d_head).transpose(1, 2)
+    ours = cross_attention(single, keys, values, slots[:n_slots], is_active[:n_slots], is_shared=False)
     expected = reference_ops.cross_attention(
-        alone.float(), keys.float(), values.float(), slots[:n_slots], is_active[:n_slots]
+        single.float(), keys.float(), values.float(), slots[:n_slots], is_active[:n_slots]
     )
-    report["error cross alone"] = relative(ours, expected)
+    report["error cross alone"] = relative_error(ours, expected)
     query, key, value = random(n_rows, 3, n_head, d_head).unbind(1)
     cached = tuple(random(n_rows, n_head, shape.n_text_ctx, d_head) for _ in range(2))
     positions = (torch.arange(n_rows, device=DEVICE) * 13 % shape.n_text_ctx).int()
@@ -114,29 +119,29 @@ def check(shape: Shape, report: Report) -> None:
         is_active
     ]
     ours = self_attention(query, key, value, (cached[0], cached[1]), positions, is_active)[is_active]
-    report["error self"] = relative(ours, expected)
-    x, added, weight, bias = (random(*dims) for dims in ((n_rows, shape.n_state),) * 2 + ((shape.n_state,),) * 2)
-    total, normed = add_layer_norm(x, added, weight, bias)
+    report["error self"] = relative_error(ours, expected)
+    x, residual, weight, bias = (random(*dims) for dims in ((n_rows, shape.n_state),) * 2 + ((shape.n_state,),) * 2)
+    total, normed = add_layer_norm(x, residual, weight, bias)
     expected = reference_ops.add_layer_norm(
         total.float(), torch.zeros_like(total).float(), weight.float(), bias.float()
     )[1]
-    report["error norm"] = relative(normed, expected)
-    report["sample differs"] = check_choose(shape)
+    report["error norm"] = relative_error(normed, expected)
+    report["sample differs"] = check_sample(shape)
 
 
-def check_choose(shape: Shape) -> float:
-    """Tokens that differ from the twin's in 30 steps of 24 rows, half of them drawn."""
+def check_sample(shape: Shape) -> float:
+    """Number of tokens that differ from the reference op's in 30 steps of 24 rows, half of them sampled."""
     begin = shape.special("notimestamps") + 1
     nothing = torch.zeros(shape.n_vocab, dtype=torch.bool, device=DEVICE)
-    rules = reference_ops.FilterTables(nothing, nothing, shape.end, begin, begin + 50)
+    tables = FilterTables(nothing, nothing, shape.end, begin, begin + 50)
     rng = np.random.default_rng(6)
-    states = [open_rows(24, shape.n_text_ctx, DEVICE) for _ in range(2)]
-    starts = [RowInit(row, row, 5, 3, row % 3 > 0, row % 2 * 0.8, rng.random(shape.n_text_ctx)) for row in range(24)]
-    for rows, pick in zip(states, (sample, reference_ops.sample), strict=True):
+    states = [open_decode_state(24, shape.n_text_ctx, DEVICE) for _ in range(2)]
+    inits = [RowInit(row, row, 5, 3, row % 3 > 0, row % 2 * 0.8, rng.random(shape.n_text_ctx)) for row in range(24)]
+    for state, sampler in zip(states, (sample, reference_ops.sample), strict=True):
         torch.manual_seed(6)
-        rows.begin(starts, begin)
+        state.start_rows(inits, begin)
         for _ in range(30):
-            pick(random(24, shape.n_vocab) * 2, rows, rules)
+            sampler(random(24, shape.n_vocab) * 2, state, tables)
     return float((states[0].out_tokens != states[1].out_tokens).sum())
 
 
@@ -149,7 +154,7 @@ def attend_in_layers(
 
 
 def measure_kernels(shape: Shape, report: Report) -> None:
-    """Cross-attention's bytes over its time, layer by layer as in a step, so that no cache holds them."""
+    """Bytes per second of cross-attention, layer by layer as in a decode step, so that they are in no cache."""
     n_head, d_head = shape.n_head, shape.n_state // shape.n_head
     for n_rows in (1, 8, 64):
         n_layers = max(2, min(shape.n_text_layer, 8))
@@ -159,16 +164,17 @@ def measure_kernels(shape: Shape, report: Report) -> None:
             is_active = torch.arange(n_rows, device=DEVICE) < max(1, n_rows * active)
 
             step = partial(attend_in_layers, query, keys, values, slots, is_active, is_shared=is_shared)
-            moved = 2 * n_layers * int(is_active.sum()) * keys[0, 0].numel() * keys.element_size()
+            num_bytes = 2 * n_layers * int(is_active.sum()) * keys[0, 0].numel() * keys.element_size()
             name = f"GB/s rows={n_rows} active={active} {'tiles' if is_shared else 'alone'}"
-            report[name] = moved / seconds(captured(step)) / 1e9
+            report[name] = num_bytes / seconds(captured(step)) / 1e9
 
 
 def captured(step: Callable[[], object]) -> Callable[[], object]:
+    """The step as a CUDA graph; unchanged on a CPU."""
     if DEVICE.type == "cpu":
         return step
     step()
-    settle()
+    synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
@@ -176,10 +182,10 @@ def captured(step: Callable[[], object]) -> Callable[[], object]:
 
 
 def write_checkpoint(folder: Path, shape: Shape) -> Path:
-    """Random weights by transformers, on the device; the rest as our tests write it."""
+    """Random weights from transformers on the device; tokenizer and configuration as the tests write them."""
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
-    with tempfile.TemporaryDirectory() as small:  # a checkpoint of the same words, but few weights
+    with tempfile.TemporaryDirectory() as small:  # the same vocabulary, but few weights
         checkpoints.write_checkpoint(Path(small), Shape(**{**asdict(shape), "n_state": 8, "n_head": 1,
             "n_audio_layer": 1, "n_text_layer": 1, "dtype": "float32"}))  # fmt: skip
         tokenizer = {path.name: path.read_bytes() for path in Path(small).iterdir() if "safetensors" not in path.name}
@@ -197,23 +203,23 @@ def write_checkpoint(folder: Path, shape: Shape) -> Path:
 
 
 def force_lengths(n_rows: int, shape: Shape) -> None:
-    """What each row says is random text of a drawn length: no loops, no early end. Holds in graphs, too."""
+    """Each row gets random text of a random length: no loops, no early end. CUDA graphs capture this, too."""
     rng = np.random.default_rng(7)
-    limits = torch.from_numpy(lengths(n_rows, shape.n_text_ctx - 8)).to(DEVICE)
+    limits = torch.from_numpy(text_lengths(n_rows, shape.n_text_ctx - 8)).to(DEVICE)
     text = torch.from_numpy(rng.integers(0, shape.end, (n_rows, shape.n_text_ctx))).to(DEVICE)
 
-    def forced(logits: Tensor, rows: DecodeState, rules: reference_ops.FilterTables) -> None:
-        num = rows.num_sampled.long()[:, None]
+    def sample_forced(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:
+        num = state.num_sampled.long()[:, None]
         token = text[: len(logits)].gather(1, num.clamp_max(text.shape[1] - 1))
-        token = torch.where(num >= limits[: len(logits), None], rules.end, token)
+        token = torch.where(num >= limits[: len(logits), None], tables.end, token)
         logits.scatter_(1, token, 3e4)
-        sample(logits, rows, rules)
+        sample(logits, state, tables)
 
-    bursts.sample = forced  # type: ignore[attr-defined]
+    step_graphs.sample = sample_forced  # type: ignore[attr-defined]
 
 
 def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
-    config = read_whisper_config(folder)
+    config = read_whisper_config(open_checkpoint(folder))
     slots = 64 if DEVICE.type == "cuda" else 4
     force_lengths(4 * slots, shape)
     options = EngineOptions(
@@ -221,7 +227,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
         num_threads=1, beam_size=1,
     )  # fmt: skip
     start = time.perf_counter()
-    engine = CudaEngine(options, device=DEVICE.type, dtype=DTYPE)
+    engine = open_cuda_engine(options, device=DEVICE.type, dtype=DTYPE)
     engine.warm_up()
     report["start s"] = time.perf_counter() - start
     num_windows = int(-(-FILE_S // ADVANCE_S)) if DEVICE.type == "cuda" else 1
@@ -234,9 +240,9 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
         ("16 files", [window] * (16 * num_windows if DEVICE.type == "cuda" else 2), 16 * FILE_S),
     ):
         taken = float(np.median([transcribe(engine, pcms) for _ in range(3 if DEVICE.type == "cuda" else 1)]))
-        heard_s = audio_s if DEVICE.type == "cuda" else len(pcms) * config.window_s  # a processor hears fewer windows
-        report[f"{name} s"], report[f"{name} RTFx"] = taken, heard_s / taken
-    report["tokens a window"] = TOLD[0] / TOLD[1]
+        transcribed_s = audio_s if DEVICE.type == "cuda" else len(pcms) * config.window_s  # a CPU gets fewer windows
+        report[f"{name} s"], report[f"{name} RTFx"] = taken, transcribed_s / taken
+    report["tokens a window"] = TOTALS[0] / TOTALS[1]
     if DEVICE.type == "cuda":
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
             transcribe(engine, [window] * num_windows)
@@ -246,7 +252,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
 
 
 def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
-    settle()
+    synchronize()
     start, num_done, options = time.perf_counter(), 0, DecodeOptions(language="en", temperatures=(0.0,))
     jobs = [WindowJob(index, pcm, options) for index, pcm in enumerate(pcms)]
     while num_done < len(pcms):
@@ -254,13 +260,15 @@ def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
         engine.admit(admitted)
         for finished in engine.step():
             num_done += 1
-            TOLD[:] = TOLD[0] + finished.transcript.num_tokens, TOLD[1] + 1
+            TOTALS[:] = TOTALS[0] + finished.transcript.num_tokens, TOTALS[1] + 1
     return time.perf_counter() - start
 
 
 def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
     with torch.inference_mode():
-        encoder = Encoder(read_whisper_config(folder), Loader(Weights(folder), DEVICE, DTYPE))
+        encoder = Encoder(
+            read_whisper_config(open_checkpoint(folder)), Loader(SafetensorsReader(folder), DEVICE, DTYPE)
+        )
         batch, n_ctx, n_state = 11 if DEVICE.type == "cuda" else 1, shape.n_audio_ctx, shape.n_state
         log_mel = random(batch, shape.n_mels, 2 * n_ctx)
         flops = batch * shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
@@ -270,39 +278,39 @@ def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
 
 
 def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
-    """transformers as its pipeline does it: windows that advance by 20 s, 16 at a time, as long as the longest."""
+    """transformers as in its pipeline: windows advance by 20 s; a batch of 16 runs until the longest text ends."""
     from transformers import WhisperForConditionalGeneration
 
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=DTYPE, attn_implementation="sdpa").to(DEVICE)
     num, batch = (int(-(-FILE_S // PIPELINE_ADVANCE_S)), 16) if DEVICE.type == "cuda" else (2, 2)
-    said = lengths(num, shape.n_text_ctx - 8)
+    num_tokens = text_lengths(num, shape.n_text_ctx - 8)
     features = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
-    settle()
+    synchronize()
     start = time.perf_counter()
     with torch.inference_mode():
         for first in range(0, num, batch):
-            longest = int(said[first : first + batch].max())
-            heard = features[: len(said[first : first + batch])]
-            model.generate(heard, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
-    settle()
+            longest = int(num_tokens[first : first + batch].max())
+            inputs = features[: len(num_tokens[first : first + batch])]
+            model.generate(inputs, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
+    synchronize()
     report["transformers one file s"] = time.perf_counter() - start
     audio_s = FILE_S if DEVICE.type == "cuda" else num * shape.n_audio_ctx * 0.02
     report["transformers one file RTFx"] = audio_s / report["transformers one file s"]
 
 
 def roofline(shape: Shape, report: Report) -> None:
-    """One file at peak rates, 64 rows: encoder and cross projections, weights a step, keys and values a token."""
+    """Time of one file at peak rates with 64 rows: encoder, cross projection, weights per step, KV cache per token."""
     n_ctx, n_state, element = shape.n_audio_ctx, shape.n_state, 2
-    heard = shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
-    heard += shape.n_text_layer * 4 * n_state**2 * n_ctx
-    weights = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
-    listened = 2 * shape.n_text_layer * n_ctx * n_state * element
-    window_s = heard / PEAK_FLOPS + 110 * (weights + listened) / PEAK_BYTES_S
+    flops = shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
+    flops += shape.n_text_layer * 4 * n_state**2 * n_ctx
+    weight_bytes = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
+    cross_bytes = 2 * shape.n_text_layer * n_ctx * n_state * element
+    window_s = flops / PEAK_FLOPS + 110 * (weight_bytes + cross_bytes) / PEAK_BYTES_S
     report["roofline RTFx"] = shape.n_audio_ctx * 0.02 / window_s
 
 
 def main() -> None:
-    torch.set_num_threads(1)  # barriers of threads are slow beside other programs
+    torch.set_num_threads(1)  # thread barriers are slow beside other programs
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default="checks,kernels,engine,reference")
     parser.add_argument("--shapes", default="large-v3,turbo,distil-large-v2")

@@ -1,7 +1,7 @@
-"""Whisper checkpoints of true size that always say the same: so many tokens, whatever they hear.
+"""Rigged Whisper checkpoints of real size: every window gets the same number of tokens, whatever the audio.
 
-The weights are random, but for the decoder's position embeddings: each is a large multiple of the embedding of the
-token that shall follow there. So every engine writes the same text with all of its own rules, and none needs a hook.
+The weights are random except for the decoder's position embeddings: each is a large multiple of the embedding of the
+token that is to follow it. So every engine decodes the same text with its own logit filters, without any hook.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.engines.whisper_checkpoints import TINY, Shape, write_checkpoint
 BASE = replace(TINY, n_state=512, n_head=8, n_audio_layer=6, n_text_layer=6)
 SMALL = replace(TINY, n_state=768, n_head=12, n_audio_layer=12, n_text_layer=12)
 SHAPES = {"tiny": TINY, "base": BASE, "small": SMALL}
-LOUDNESS = 40  # of a position embedding, in multiples of what the layers add: they have no say
+POSITION_GAIN = 40  # norm of a position embedding, in multiples of what the layers add, so that it alone decides
 POSITIONS = "model.decoder.embed_positions.weight"
 
 
 def write_rigged(folder: Path, shape: Shape, num_tokens: int) -> Path:
-    """A checkpoint that says `num_tokens` tokens a window: a timestamp, text without repetitions, a timestamp."""
+    """A checkpoint with `num_tokens` tokens per window: a timestamp, text without repetitions, a timestamp."""
     write_checkpoint(folder, shape)
     path = folder / "model.safetensors"
     with path.open("rb") as file:
@@ -34,16 +34,18 @@ def write_rigged(folder: Path, shape: Shape, num_tokens: int) -> Path:
         return np.memmap(path, np.float32, "r+", 8 + header_bytes + start, tuple(header[name]["shape"]))
 
     embedding, positions = tensor("model.decoder.embed_tokens.weight"), tensor(POSITIONS)
-    said = embedding[said_tokens(shape, num_tokens)]
-    positions[: len(said)] = LOUDNESS * np.sqrt(shape.n_state) * said / np.linalg.norm(said, axis=1, keepdims=True)
-    positions[len(said) :] = positions[len(said) - 1]
+    targets = embedding[tokens_by_position(shape, num_tokens)]
+    positions[: len(targets)] = (
+        POSITION_GAIN * np.sqrt(shape.n_state) * targets / np.linalg.norm(targets, axis=1, keepdims=True)
+    )
+    positions[len(targets) :] = positions[len(targets) - 1]
     positions.flush()
     return folder
 
 
-def said_tokens(shape: Shape, num_tokens: int) -> list[int]:
-    """What follows each position: language and task are the prompt's, so the text begins after the third."""
-    first_stamp = shape.special("notimestamps") + 1
+def tokens_by_position(shape: Shape, num_tokens: int) -> list[int]:
+    """The token after each position. Language and task are in the prompt, so the text begins after the third."""
+    first_timestamp = shape.special("notimestamps") + 1
     text = np.random.default_rng(6).choice(np.arange(1000, shape.end), num_tokens - 2, replace=False).tolist()
     prompt = [shape.special("en"), shape.special("transcribe")]
-    return [*prompt, first_stamp, *text, first_stamp + shape.n_audio_ctx, shape.end]
+    return [*prompt, first_timestamp, *text, first_timestamp + shape.n_audio_ctx, shape.end]

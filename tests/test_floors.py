@@ -56,7 +56,7 @@ QUARANTINE = {
     "onnxruntime": {"engines/onnx"},
     "openvino": {"engines/onnx/openvino_encoder"},
     "tokenizers": {"engines/whisper/tokenizer"},
-    "huggingface_hub": {"engines/checkpoints/resolve"},
+    "huggingface_hub": {"engines/checkpoints/hub", "engines/checkpoints/download_failures"},
     "torch": {"engines/cuda", "engines/hf"},
     "transformers": {"engines/hf"},
     "triton": {"engines/cuda/kernels"},
@@ -71,6 +71,20 @@ QUARANTINE = {
     "tqdm": {"cli"},
     "psutil": {"benchmark/machine"},
 }
+
+# Inside engines/: what the modules of a wing may import besides their own wing and the floors below.
+ENGINE_WINGS = {
+    "protocol": set[str](),
+    "cpu": set[str](),
+    "checkpoints": set[str](),
+    "whisper": {"checkpoints", "protocol"},
+    "onnx": {"checkpoints", "cpu", "protocol", "whisper"},
+    "cuda": {"checkpoints", "cpu", "protocol", "whisper"},
+    "hf": {"checkpoints", "cpu", "protocol"},
+    "select": {"checkpoints", "cuda", "hf", "onnx", "protocol"},
+}
+# These wings know less than their floor: floor 0 only.
+LOW_WINGS = {"protocol", "cpu", "checkpoints"}
 
 MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 
@@ -99,6 +113,21 @@ def test_a_module_imports_only_what_its_floor_allows(module: str) -> None:
         other = parts[1]
         is_allowed = other == room or FLOORS[other] < FLOORS[room] or (room, other) in NEIGHBOURS
         assert is_allowed, f"{module} (floor {FLOORS[room]}) must not import {name} (floor {FLOORS[other]})"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("engines/")])
+def test_a_module_of_the_engines_imports_only_what_its_wing_allows(module: str) -> None:
+    wing = module.split("/")[1]
+    if wing == "__init__":
+        return
+    assert wing in ENGINE_WINGS, f"{module} is in no wing of the engines; add it to ENGINE_WINGS"
+    allowed = {wing, *ENGINE_WINGS[wing]}
+    for name in imported_names(module):
+        parts = name.split(".")
+        if parts[:2] == ["asr_api", "engines"]:
+            assert parts[2] in allowed, f"{module} must not import {name}; it may import {sorted(allowed)}"
+        elif parts[0] == "asr_api" and wing in LOW_WINGS:
+            assert FLOORS[parts[1]] == 0, f"{module} must not import {name}; it may import floor 0 only"
 
 
 @pytest.mark.parametrize("module", MODULES)

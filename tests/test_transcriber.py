@@ -22,7 +22,7 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
 from asr_api.transcript import Transcript, Usage
 from tests.engine_factories import scripted
-from tests.engines.scripted import HANG, MARKS, Script, say
+from tests.engines.scripted import HANG, MARKS, Script, number_pcm
 from tests.service import MODEL, FakeSource, ServiceHarness, num_open_things, settle
 
 pytestmark = pytest.mark.anyio
@@ -86,7 +86,7 @@ def finals(events: Sequence[object]) -> list[FinalSegments]:
 async def test_a_long_recording_is_transcribed_completely_and_in_order() -> None:
     numbers = range(1, 201)
     async with running() as service:
-        events = [event async for event in service.events(say(numbers))]
+        events = [event async for event in service.events(number_pcm(numbers))]
         segments = [segment for event in finals(events) for segment in event.segments]
         assert [segment.text for segment in segments] == [f" {number}" for number in numbers]
         assert [segment.start_ms for segment in segments] == [1000 * n for n in range(200)]
@@ -102,7 +102,7 @@ async def test_a_long_recording_is_transcribed_completely_and_in_order() -> None
 
 async def test_the_last_event_tells_language_usage_and_how_the_audio_ended() -> None:
     async with running() as service:
-        source = FakeSource(say(range(1, 61)), last_end=AudioEnd(is_damaged=True))
+        source = FakeSource(number_pcm(range(1, 61)), last_end=AudioEnd(is_damaged=True))
         events = [event async for event in service.events(source)]
         end = events[-1]
         assert isinstance(end, TranscriptEnd)
@@ -119,7 +119,7 @@ async def test_the_last_event_tells_language_usage_and_how_the_audio_ended() -> 
 async def test_partial_segments_are_replaced_and_become_final() -> None:
     numbers = range(1, 241)
     async with running() as service:
-        pcm = say(numbers, word_s=0.44, pause_s=0.06)  # without a pause to cut at, windows overlap
+        pcm = number_pcm(numbers, word_s=0.44, pause_s=0.06)  # without a pause to cut at, windows overlap
         pending: tuple[str, ...] = ()
         num_partial = 0
         async for event in service.events(pcm):
@@ -136,14 +136,14 @@ async def test_partial_segments_are_replaced_and_become_final() -> None:
 async def test_overlapping_windows_lose_no_word() -> None:
     numbers = range(1, 241)
     async with running() as service:
-        pcm = say(numbers, word_s=0.44, pause_s=0.06)  # shorter than anything that counts as a pause
+        pcm = number_pcm(numbers, word_s=0.44, pause_s=0.06)  # shorter than anything that counts as a pause
         transcript = await service.transcript(pcm)
         assert transcript.text == text_of(numbers)
 
 
 async def test_concurrent_requests_share_batches_and_keep_their_words() -> None:
     async with running(Script(n_slots=4, step_s=0.005)) as service:
-        sources = {first: say(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
+        sources = {first: number_pcm(range(first, first + 45)) for first in (1, 51, 101, 151, 201)}
         texts = await asyncio.gather(*(service.text(pcm) for pcm in sources.values()))
         assert texts == [text_of(range(first, first + 45)) for first in sources]
         assert service.count("asr_shared_batches_total") > 0
@@ -152,7 +152,7 @@ async def test_concurrent_requests_share_batches_and_keep_their_words() -> None:
 async def test_a_window_that_needs_more_tokens_is_continued_to_its_end() -> None:
     numbers = range(1, 71)
     async with running(Script(max_words=4)) as service:
-        transcript = await service.transcript(say(numbers))
+        transcript = await service.transcript(number_pcm(numbers))
         assert transcript.text == text_of(numbers)
         assert [segment.start_ms for segment in transcript.segments] == [1000 * n for n in range(70)]
         assert service.count("asr_windows_total") >= 70 / 4
@@ -161,11 +161,11 @@ async def test_a_window_that_needs_more_tokens_is_continued_to_its_end() -> None
 async def test_speech_after_the_last_segment_is_transcribed_again() -> None:
     numbers = range(100, 170)
     async with running(Script(max_words=4, stops_silently=True)) as service:
-        transcript = await service.transcript(say(numbers))
+        transcript = await service.transcript(number_pcm(numbers))
         assert transcript.text == text_of(numbers)
         resumed = service.count("asr_resumed_windows_total")
         assert resumed > 0
-        await service.text(say([100], pause_s=20))
+        await service.text(number_pcm([100], pause_s=20))
         assert service.count("asr_resumed_windows_total") == resumed, "a pause is not speech"
 
 
@@ -179,16 +179,18 @@ async def test_silence_skips_the_engine() -> None:
 
 async def test_the_language_reaches_the_engine_and_is_reported() -> None:
     async with running() as service:
-        assert (await service.transcript(say([1]), TranscribeOptions(DecodeOptions(language="de")))).language == "de"
-        assert (await service.transcript(say([1]))).language == "en"
+        assert (
+            await service.transcript(number_pcm([1]), TranscribeOptions(DecodeOptions(language="de")))
+        ).language == "de"
+        assert (await service.transcript(number_pcm([1]))).language == "en"
         with pytest.raises(InvalidParameter):
-            await service.transcript(say([1]), TranscribeOptions(DecodeOptions(language="tlh")))
+            await service.transcript(number_pcm([1]), TranscribeOptions(DecodeOptions(language="tlh")))
 
 
 @pytest.mark.parametrize("flaw", ["is_truncated", "is_damaged"])
 async def test_a_truncated_or_damaged_recording_is_transcribed_as_far_as_possible(flaw: str) -> None:
     async with running() as service:
-        source = FakeSource(say(range(1, 41)), last_end=AudioEnd(**{flaw: True}))
+        source = FakeSource(number_pcm(range(1, 41)), last_end=AudioEnd(**{flaw: True}))
         transcript = await service.transcript(source)
         assert transcript.end == AudioEnd(**{flaw: True})
         assert transcript.text == text_of(range(1, 41))
@@ -196,7 +198,7 @@ async def test_a_truncated_or_damaged_recording_is_transcribed_as_far_as_possibl
 
 async def test_a_decoding_error_comes_after_the_segments_before_it() -> None:
     async with running() as service:
-        source = FakeSource(say(range(1, 101)), error=InvalidAudio("broken"))
+        source = FakeSource(number_pcm(range(1, 101)), error=InvalidAudio("broken"))
         texts: list[str] = []
 
         async def listen() -> None:
@@ -212,7 +214,7 @@ async def test_a_decoding_error_comes_after_the_segments_before_it() -> None:
 
 async def test_the_source_is_read_only_as_far_as_the_engine_needs() -> None:
     service = ServiceHarness(Script(n_slots=2))
-    source = FakeSource(np.tile(say(range(1, 31)), 30))  # a quarter of an hour
+    source = FakeSource(np.tile(number_pcm(range(1, 31)), 30))  # a quarter of an hour
     request = service.start(source)
     for num_windows in range(0, 20, 2):
         await settle()
@@ -228,7 +230,7 @@ async def test_the_source_is_read_only_as_far_as_the_engine_needs() -> None:
 
 async def test_killing_the_engine_during_four_requests_loses_no_word() -> None:
     async with running(Script(n_slots=4, step_s=0.01)) as service:
-        requests = [service.start(say(range(first, first + 90))) for first in (1, 101, 151, 201)]
+        requests = [service.start(number_pcm(range(first, first + 90))) for first in (1, 101, 151, 201)]
         for num_windows in (2, 6):
             await service.until("asr_windows_total", num_windows)
             assert service.engine.pid is not None
@@ -245,8 +247,8 @@ async def test_killing_the_engine_during_four_requests_loses_no_word() -> None:
 @pytest.mark.parametrize("mark", MARKS, ids=["crash", "hang", "exception", "early exception"])
 async def test_a_window_that_breaks_the_engine_fails_only_its_request(mark: int) -> None:
     async with running(Script(n_slots=4), heartbeat_timeout_s=0.5 if mark == HANG else 60) as service:
-        healthy = [service.start(say(range(first, first + 70))) for first in (1, 101, 201)]
-        poisoned = service.start(np.concatenate((say(range(1, 26)), say([66], mark=mark))))
+        healthy = [service.start(number_pcm(range(first, first + 70))) for first in (1, 101, 201)]
+        poisoned = service.start(np.concatenate((number_pcm(range(1, 26)), number_pcm([66], mark=mark))))
         with pytest.raises(RequestCrashedWorker):
             await asyncio.wait_for(poisoned, 20)
         texts = [transcript.text for transcript in await asyncio.wait_for(asyncio.gather(*healthy), 20)]
@@ -258,7 +260,7 @@ async def test_a_window_that_breaks_the_engine_fails_only_its_request(mark: int)
 @pytest.mark.parametrize("num_wanted", [0, 1, 3])
 async def test_a_closed_request_frees_everything_within_a_step(num_wanted: int) -> None:
     async with running(Script(n_slots=2, step_s=0.005)) as service:
-        source = FakeSource(np.tile(say(range(1, 31)), 40))  # twenty minutes
+        source = FakeSource(np.tile(number_pcm(range(1, 31)), 40))  # twenty minutes
 
         async def listen() -> None:
             num_events = 0
@@ -281,21 +283,21 @@ async def test_a_closed_request_frees_everything_within_a_step(num_wanted: int) 
 
 async def test_a_full_server_refuses_at_once_and_admits_again_later() -> None:
     async with running(Script(n_slots=1, step_s=0.01, steps_per_window=20), max_requests=1) as service:
-        first = service.start(say([1]))
+        first = service.start(number_pcm([1]))
         await service.until("asr_busy_slots", 1)
         with pytest.raises(ServerOverloaded) as refused:
-            await service.text(say([2]))
+            await service.text(number_pcm([2]))
         assert refused.value.retry_after_s == 1
         with pytest.raises(ServerOverloaded):
             service.model.check_capacity()
         assert (await first).text == " 1"
-        assert await service.text(say([3])) == " 3"
+        assert await service.text(number_pcm([3])) == " 3"
         assert service.outcomes() == {"completed": 2, "refused": 2}  # before and after admission
 
 
 async def test_draining_finishes_open_requests_and_refuses_new_ones() -> None:
     async with running(Script(step_s=0.01)) as service:
-        requests = [service.start(say(range(first, first + 50))) for first in (1, 101)]
+        requests = [service.start(number_pcm(range(first, first + 50))) for first in (1, 101)]
         await service.until("asr_busy_slots", 2)
         draining = asyncio.create_task(service.pool.drain())
         await asyncio.sleep(0)
@@ -308,7 +310,7 @@ async def test_draining_finishes_open_requests_and_refuses_new_ones() -> None:
 
 async def test_stopping_fails_open_requests_with_a_clear_error() -> None:
     async with running(Script(step_s=0.01, steps_per_window=1000)) as service:
-        request = service.start(say([1]))
+        request = service.start(number_pcm([1]))
         await service.until("asr_busy_slots", 1)
         service.scheduler.stop()
         with pytest.raises(ServerDraining):
@@ -327,7 +329,9 @@ async def test_crashes_and_cancellations_together_lose_no_request() -> None:
             first = random.randint(1, 150)
             numbers = range(first, first + random.randint(3, 80))
             error = InvalidAudio("broken") if kind == "broken" else None
-            source = FakeSource(say(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error)
+            source = FakeSource(
+                number_pcm(numbers, mark=random.choice(MARKS) if kind == "poison" else None), error=error
+            )
             request = service.start(source)
             if kind == "leaver":
                 await asyncio.sleep(random.random() / 4)

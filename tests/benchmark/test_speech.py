@@ -10,7 +10,7 @@ import numpy as np
 
 from asr_api.benchmark.speech import MINUTE, PAUSE_SAMPLES, cut_clips
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from tests.engines.scripted import say
+from tests.engines.scripted import number_pcm
 
 
 def read_wav(data: bytes) -> Pcm:
@@ -20,7 +20,7 @@ def read_wav(data: bytes) -> Pcm:
 
 
 def test_clips_are_the_repeated_recording_in_order() -> None:
-    recording = say(range(1, 40))
+    recording = number_pcm(range(1, 40))
     clips = [read_wav(clip) for clip in cut_clips(recording, 7, 9.5)]
     assert {len(clip) for clip in clips} == {round(9.5 * SAMPLE_RATE_HZ)}
     with_pause = np.concatenate([recording, np.zeros(PAUSE_SAMPLES, np.int16)])

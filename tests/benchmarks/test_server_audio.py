@@ -10,11 +10,11 @@ import pytest
 
 from asr_api.pcm import SAMPLE_RATE_HZ
 from benchmarks.server.audio import cut_clips, repeat, stream_wav
-from tests.engines.scripted import say
+from tests.engines.scripted import number_pcm
 
 
 def test_clips_have_lengths_in_the_range_end_in_pauses_and_lose_nothing() -> None:
-    pcm = say(range(1, 40), word_s=0.7, pause_s=0.6)
+    pcm = number_pcm(range(1, 40), word_s=0.7, pause_s=0.6)
     clips = cut_clips(pcm, 20, (5, 15))
     lengths_s = [len(clip) / SAMPLE_RATE_HZ for clip in clips]
     assert all(5 <= length_s <= 15 for length_s in lengths_s)
@@ -27,7 +27,7 @@ def test_clips_have_lengths_in_the_range_end_in_pauses_and_lose_nothing() -> Non
 
 @pytest.mark.anyio
 async def test_a_streamed_file_has_the_length_of_its_header() -> None:
-    pcm = say([1, 2, 3])
+    pcm = number_pcm([1, 2, 3])
     data = b"".join([block async for block in stream_wav(pcm, 100)])
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (

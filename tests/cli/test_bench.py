@@ -39,7 +39,7 @@ def test_figures_are_a_table_on_stderr_and_one_line_of_json_on_stdout(cli: Cli) 
 def test_notes_say_what_there_was_no_time_for_and_that_the_model_found_no_words(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "music.wav").write_bytes(wav(1, pause_s=3))
     arguments = ("music.wav", "--quick", "--seconds", "12", "--clients", "1,200")
-    ended = cli.run("bench", *arguments, script=Script(step_s=0.2, unheard=(1,)))
+    ended = cli.run("bench", *arguments, script=Script(step_s=0.2, ignored=(1,)))
     assert ended.code == 0, ended.stderr
     findings = json.loads(ended.stdout)
     assert [row["number"] for row in findings["rows"][1:]] == [1]

@@ -27,7 +27,7 @@ from asr_api.metrics import Metrics
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engine_factories import ImportReportingEngine, broken, scripted
-from tests.engines.scripted import CRASH, FAIL, FAIL_EARLY, HANG, Script, hear, say
+from tests.engines.scripted import CRASH, FAIL, FAIL_EARLY, HANG, Script, number_pcm, read_numbers
 from tests.service import MODEL, metric_value, num_open_things
 
 pytestmark = pytest.mark.anyio
@@ -106,14 +106,14 @@ def job(job_id: int, pcm: Pcm, language: str | None = None) -> WindowJob:
 
 async def test_windows_are_transcribed() -> None:
     async with running(Script(n_slots=3)) as (engine, listener):
-        pcms = [say(range(1, 31)), say([7]), say(range(200, 230))]
+        pcms = [number_pcm(range(1, 31)), number_pcm([7]), number_pcm(range(200, 230))]
         for _ in range(3):
             engine.admit([job(n, pcm) for n, pcm in enumerate(pcms)])
             assert engine.free_slots == 0
             finished = await listener.next_finished(3)
             assert engine.free_slots == 3
             for done in finished:
-                assert list(done.transcript.segments) == hear(pcms[done.job_id])
+                assert list(done.transcript.segments) == read_numbers(pcms[done.job_id])
 
 
 async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
@@ -121,17 +121,17 @@ async def test_a_full_window_of_every_value_arrives_sample_by_sample() -> None:
     async with running() as (engine, listener):
         engine.admit([job(1, pcm)])
         (done,) = await listener.next_finished()
-        assert list(done.transcript.segments) == hear(pcm)
+        assert list(done.transcript.segments) == read_numbers(pcm)
 
 
 async def test_long_prompts_do_not_block_the_loop_while_the_engine_works() -> None:
     async with running(Script(n_slots=16, step_s=1.0)) as (engine, listener):
-        engine.admit([job(0, say([1]))])
+        engine.admit([job(0, number_pcm([1]))])
         await asyncio.sleep(0.1)  # the step has begun
         started_s = time.monotonic()
         for number in range(1, 16):
             options = DecodeOptions(prompt="語" * 4096, hotwords="名" * 4095 + str(number % 10))
-            engine.admit([WindowJob(number, say([number]), options)])
+            engine.admit([WindowJob(number, number_pcm([number]), options)])
         assert time.monotonic() - started_s < 0.5
         assert {done.job_id for done in await listener.next_finished(16)} == set(range(16))
 
@@ -139,12 +139,12 @@ async def test_long_prompts_do_not_block_the_loop_while_the_engine_works() -> No
 async def test_more_jobs_than_slots_are_a_bug() -> None:
     async with running(Script(n_slots=1)) as (engine, _):
         with pytest.raises(ValueError, match="1 free slots"):
-            engine.admit([job(1, say([1])), job(2, say([2]))])
+            engine.admit([job(1, number_pcm([1])), job(2, number_pcm([2]))])
 
 
 async def test_a_job_that_the_engine_refuses_fails_alone() -> None:
     async with running(Script(n_slots=2)) as (engine, listener):
-        engine.admit([job(1, say([1]), language="tlh"), job(2, say([2]), language="de")])
+        engine.admit([job(1, number_pcm([1]), language="tlh"), job(2, number_pcm([2]), language="de")])
         job_id, error = await asyncio.wait_for(listener.refused.get(), 10)
         assert job_id == 1
         assert isinstance(error, InvalidParameter)
@@ -155,7 +155,7 @@ async def test_a_job_that_the_engine_refuses_fails_alone() -> None:
 
 async def test_cancelling_frees_the_slot_within_a_step() -> None:
     async with running(Script(n_slots=1, step_s=0.01, steps_per_window=10_000)) as (engine, listener):
-        engine.admit([job(1, say([1]))])
+        engine.admit([job(1, number_pcm([1]))])
         engine.cancel([1, 99])
         assert engine.free_slots == 0  # its PCM is still being read
         await listener.next_capacity()
@@ -164,7 +164,7 @@ async def test_cancelling_frees_the_slot_within_a_step() -> None:
 
 async def test_a_killed_engine_reports_its_windows_and_restarts_soon() -> None:
     async with running(Script(steps_per_window=10_000, step_s=0.001)) as (engine, listener):
-        engine.admit([job(n, say([n])) for n in (1, 2, 3)])
+        engine.admit([job(n, number_pcm([n])) for n in (1, 2, 3)])
         for num_exits in (1, 2, 3):
             pid = engine.pid
             assert pid is not None
@@ -203,34 +203,34 @@ async def test_a_machine_without_descriptors_recovers_by_itself(
 
 async def test_a_window_that_crashes_the_engine_is_reported_as_lost() -> None:
     async with running() as (engine, listener):
-        engine.admit([job(1, say([1], mark=CRASH))])
+        engine.admit([job(1, number_pcm([1], mark=CRASH))])
         assert await listener.next_lost() == [1]
         await listener.next_capacity()
-        engine.admit([job(2, say([2]))])
+        engine.admit([job(2, number_pcm([2]))])
         assert [done.job_id for done in await listener.next_finished()] == [2]
 
 
 async def test_a_restarted_engine_starts_afresh() -> None:
     async with running(Script(n_slots=1, crash_at_window=3)) as (engine, listener):
         for job_id in (1, 2):
-            engine.admit([job(job_id, say([job_id]))])
+            engine.admit([job(job_id, number_pcm([job_id]))])
             await listener.next_finished()
-        engine.admit([job(3, say([3]))])
+        engine.admit([job(3, number_pcm([3]))])
         assert await listener.next_lost() == [3]
         await listener.next_capacity()
-        engine.admit([job(3, say([3]))])
+        engine.admit([job(3, number_pcm([3]))])
         (done,) = await listener.next_finished()
         assert done.transcript.segments[0].text == " 3"
 
 
 async def test_a_hung_engine_is_killed_and_restarted() -> None:
     async with running(heartbeat_timeout_s=0.4) as (engine, listener):
-        engine.admit([job(1, say([1], mark=HANG))])
+        engine.admit([job(1, number_pcm([1], mark=HANG))])
         hung_s = time.monotonic()
         assert await listener.next_lost() == [1]
         assert 0.3 < time.monotonic() - hung_s < 3
         await listener.next_capacity()
-        engine.admit([job(2, say([2]))])
+        engine.admit([job(2, number_pcm([2]))])
         await listener.next_finished()
 
 
@@ -244,7 +244,7 @@ async def test_an_idle_engine_is_not_killed() -> None:
 async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
     script = Script(n_slots=4, warm_up_s=0.3, step_s=1.0)
     async with running(script, heartbeat_timeout_s=0.2) as (engine, listener):
-        engine.admit([job(1, say([1]))])
+        engine.admit([job(1, number_pcm([1]))])
         assert [done.job_id for done in await listener.next_finished()] == [1]
         assert metric_value(listener.metrics, "asr_engine_restarts_total") == 0
 
@@ -252,14 +252,14 @@ async def test_a_slow_engine_is_not_taken_for_a_hung_one() -> None:
 async def test_an_exception_loses_the_windows_and_twice_in_a_row_the_process() -> None:
     async with running() as (engine, listener):
         pid = engine.pid
-        engine.admit([job(1, say([1], mark=FAIL)), job(2, say([2]))])
+        engine.admit([job(1, number_pcm([1], mark=FAIL)), job(2, number_pcm([2]))])
         assert sorted(await listener.next_lost()) == [1, 2]
         assert engine.free_slots == 4
-        engine.admit([job(2, say([2]))])
+        engine.admit([job(2, number_pcm([2]))])
         await listener.next_finished()
         assert engine.pid == pid
         for _ in range(2):
-            engine.admit([job(1, say([1], mark=FAIL))])
+            engine.admit([job(1, number_pcm([1], mark=FAIL))])
             assert await listener.next_lost() == [1]
         await listener.next_capacity()
         assert engine.pid != pid
@@ -267,7 +267,14 @@ async def test_an_exception_loses_the_windows_and_twice_in_a_row_the_process() -
 
 async def test_an_exception_on_admission_loses_track_of_no_window() -> None:
     async with running() as (engine, listener):
-        engine.admit([job(1, say([1])), job(2, say([2], mark=FAIL_EARLY)), job(3, say([3])), job(4, say([4]))])
+        engine.admit(
+            [
+                job(1, number_pcm([1])),
+                job(2, number_pcm([2], mark=FAIL_EARLY)),
+                job(3, number_pcm([3])),
+                job(4, number_pcm([4])),
+            ]
+        )
         assert sorted(await listener.next_lost()) == [1, 2, 3, 4]
         assert engine.free_slots == 4
 
@@ -316,7 +323,7 @@ async def test_closing_does_not_wait_long_for_a_busy_engine(script: Script, monk
         starting.cancel()
     else:
         await starting
-        engine.admit([job(1, say([1], mark=HANG))])
+        engine.admit([job(1, number_pcm([1], mark=HANG))])
     started_s = time.monotonic()
     await engine.close()
     assert time.monotonic() - started_s < 2
@@ -350,7 +357,7 @@ async def test_a_listener_that_raises_restarts_the_engine(
 
         pid = engine.pid
         monkeypatch.setattr(listener, "on_finished", fail)
-        engine.admit([job(1, say([1]))])
+        engine.admit([job(1, number_pcm([1]))])
         assert await listener.next_lost() == [1]
         await listener.next_capacity()
         assert engine.pid != pid
@@ -377,7 +384,7 @@ async def test_signals_for_the_parent_do_not_reach_the_engine() -> None:
         assert os.getpgid(engine.pid) != os.getpgid(0)
         for signum in (signal.SIGINT, signal.SIGTERM):
             os.kill(engine.pid, signum)
-        engine.admit([job(1, say([1]))])
+        engine.admit([job(1, number_pcm([1]))])
         await listener.next_finished()
 
 
@@ -385,7 +392,7 @@ PARENT = """
 import asyncio
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import WindowJob
-from tests.engines.scripted import HANG, say
+from tests.engines.scripted import HANG, number_pcm
 from asr_api.metrics import Metrics
 from asr_api.options import DecodeOptions
 from tests.engine_factories import scripted
@@ -393,7 +400,7 @@ from tests.engine_factories import scripted
 async def run():
     engine = EngineProcess(scripted(), metrics=Metrics().for_model("scripted"))
     await engine.start()
-    engine.admit([WindowJob(1, say([1], mark=HANG), DecodeOptions())])  # hangs for ever
+    engine.admit([WindowJob(1, number_pcm([1], mark=HANG), DecodeOptions())])  # hangs for ever
     await asyncio.sleep(0.2)
     print(engine.pid, flush=True)
     await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""What the service relies on in any engine; bind it by subclassing with an `engine` fixture that opens a fresh one.
+"""The engine contract: tests that every engine passes. Subclass it with an `engine` fixture that opens a fresh engine.
 
 class TestScripted(EngineContract):
     @pytest.fixture
@@ -8,6 +8,7 @@ class TestScripted(EngineContract):
 from __future__ import annotations
 
 import dataclasses
+import mmap
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,18 +16,18 @@ import pytest
 
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.options import DecodeOptions
-from asr_api.pcm import Pcm
+from asr_api.pcm import SAMPLES_PER_MS, Pcm
 from asr_api.transcript import WindowTranscript
 from tests.engines.sounds import sound
 
 
 class EngineContract:
-    """Override `pcm` where an engine hears something else than sound in its windows.
+    """Override `pcm` for an engine that needs another kind of audio.
 
-    wishes: that neighbours may have
+    mixed_options: of windows that are decoded side by side
     """
 
-    wishes: tuple[DecodeOptions, ...] = (DecodeOptions(),)
+    mixed_options: tuple[DecodeOptions, ...] = (DecodeOptions(),)
 
     def pcm(self, engine: Engine, index: int) -> Pcm:
         """Windows that differ; every other one is shorter than the model's."""
@@ -46,7 +47,7 @@ class EngineContract:
                 return finished
         pytest.fail(f"{sorted(finished)} finished, {expected} were expected")
 
-    def test_info_is_complete_and_all_slots_are_free(self, engine: Engine) -> None:
+    def test_info(self, engine: Engine) -> None:
         info = engine.info
         assert info.model_id
         assert info.engine
@@ -54,10 +55,10 @@ class EngineContract:
         assert info.window_s > 0
         assert engine.free_slots == info.n_slots >= 1
 
-    def test_a_step_with_nothing_to_do_returns_nothing(self, engine: Engine) -> None:
+    def test_idle_step(self, engine: Engine) -> None:
         assert engine.step() == []
 
-    def test_every_job_finishes_once_and_gives_its_slot_back(self, engine: Engine) -> None:
+    def test_every_job_finishes_once(self, engine: Engine) -> None:
         slots = engine.info.n_slots
         engine.admit(self.jobs(engine, range(slots)))
         assert engine.free_slots == 0
@@ -65,18 +66,18 @@ class EngineContract:
         assert engine.free_slots == slots
         assert engine.step() == []
 
-    def test_transcripts_lie_inside_the_audio(self, engine: Engine) -> None:
+    def test_times_are_inside_the_audio(self, engine: Engine) -> None:
         jobs = self.jobs(engine, range(engine.info.n_slots))
         engine.admit(jobs)
         finished = self.finish(engine, len(jobs))
         for job in jobs:
             transcript = finished[job.job_id]
-            audio_ms = len(job.pcm) // 16
+            audio_ms = len(job.pcm) // SAMPLES_PER_MS
             assert all(segment.end_ms <= audio_ms for segment in transcript.segments)
             assert all(segment.text for segment in transcript.segments)
             assert transcript.resume_ms is None or 0 < transcript.resume_ms < audio_ms
 
-    def test_a_job_may_join_while_others_run(self, engine: Engine) -> None:
+    def test_job_joins_running_ones(self, engine: Engine) -> None:
         first, *rest = self.jobs(engine, range(engine.info.n_slots))
         engine.admit([first])
         early = {done.job_id for done in engine.step()}
@@ -84,7 +85,7 @@ class EngineContract:
         late = set(self.finish(engine, engine.info.n_slots - len(early)))
         assert early | late == set(range(engine.info.n_slots))
 
-    def test_what_a_window_says_does_not_depend_on_its_neighbours(self, engine: Engine) -> None:
+    def test_transcript_is_independent_of_the_batch(self, engine: Engine) -> None:
         alone: dict[int, WindowTranscript] = {}
         for job in self.jobs(engine, range(engine.info.n_slots)):
             engine.admit([job])
@@ -96,10 +97,10 @@ class EngineContract:
                 assert together[index].segments == transcript.segments
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
 
-    def test_neighbours_with_other_wishes_in_any_order_change_nothing(self, engine: Engine) -> None:
+    def test_transcript_is_independent_of_mixed_options(self, engine: Engine) -> None:
         jobs = [
-            WindowJob(index, self.pcm(engine, index), wish)
-            for index, wish in enumerate(self.wishes * (1 + (len(self.wishes) < 3)))
+            WindowJob(index, self.pcm(engine, index), options)
+            for index, options in enumerate(self.mixed_options * (1 + (len(self.mixed_options) < 3)))
         ]
         alone: dict[int, WindowTranscript] = {}
         for job in jobs:
@@ -109,15 +110,15 @@ class EngineContract:
             waiting = [jobs[index] for index in np.random.RandomState(seed).permutation(len(jobs))]
             together: dict[int, WindowTranscript] = {}
             while len(together) < len(jobs):
-                room = engine.free_slots
-                engine.admit(waiting[:room])
-                del waiting[:room]
+                free = engine.free_slots
+                engine.admit(waiting[:free])
+                del waiting[:free]
                 together |= {done.job_id: done.transcript for done in engine.step()}
             for index, transcript in alone.items():
                 assert dataclasses.replace(together[index], guesses=()) == dataclasses.replace(transcript, guesses=())
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
 
-    def test_a_cancelled_job_frees_its_slot_at_once_and_is_never_reported(self, engine: Engine) -> None:
+    def test_cancel_frees_the_slot_at_once(self, engine: Engine) -> None:
         slots = engine.info.n_slots
         engine.admit(self.jobs(engine, range(slots)))
         done = {finished.job_id for finished in engine.step()}
@@ -129,7 +130,7 @@ class EngineContract:
         assert set(self.finish(engine, len(left))) == left
         assert engine.free_slots == slots
 
-    def test_cancelling_leaves_the_others_as_they_were(self, engine: Engine) -> None:
+    def test_cancel_leaves_other_jobs_unchanged(self, engine: Engine) -> None:
         last = engine.info.n_slots - 1
         engine.admit(self.jobs(engine, [last]))
         expected = self.finish(engine, 1)[last].segments
@@ -141,22 +142,31 @@ class EngineContract:
         assert done[last].segments == expected
         assert engine.free_slots == engine.info.n_slots
 
-    def test_cancelling_the_unknown_is_no_error(self, engine: Engine) -> None:
+    def test_cancel_ignores_unknown_ids(self, engine: Engine) -> None:
         engine.admit(self.jobs(engine, [0]))
         engine.cancel([7, 8])
         assert set(self.finish(engine, 1)) == {0}
         engine.cancel([0])
         assert engine.free_slots == engine.info.n_slots
 
-    def test_an_engine_keeps_no_hold_on_the_pcm(self, engine: Engine) -> None:
-        engine.admit(self.jobs(engine, [0]))
-        expected = self.finish(engine, 1)[0].segments
-        job = WindowJob(0, self.pcm(engine, 0).copy(), DecodeOptions())
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    def test_pcm_is_unchanged_and_released(self, engine: Engine, is_cancelled: bool) -> None:
+        """The PCM is a view of memory that the caller unmaps a step after the job; that fails while a view exists."""
+        original = self.pcm(engine, 0)
+        memory = mmap.mmap(-1, max(1, original.nbytes))
+        job = WindowJob(0, np.frombuffer(memory, np.int16, len(original)), DecodeOptions())
+        job.pcm[:] = original
         engine.admit([job])
-        job.pcm[:] = np.iinfo(np.int16).max
-        assert self.finish(engine, 1)[0].segments == expected
+        if is_cancelled:
+            engine.cancel([0])
+        else:
+            self.finish(engine, 1)
+        engine.step()
+        np.testing.assert_array_equal(job.pcm, original)
+        del job
+        memory.close()
 
-    def test_warming_up_leaves_no_trace(self, engine: Engine) -> None:
+    def test_warm_up_leaves_no_job(self, engine: Engine) -> None:
         engine.warm_up()
         assert engine.free_slots == engine.info.n_slots
         assert engine.step() == []

@@ -1,4 +1,4 @@
-"""The token ids that transformers' generate gave to sounds on small random checkpoints, as committed.
+"""Golden tokens: the token ids of transformers' generate for synthetic sounds on small random checkpoints.
 
 Written by `python -m tests.parity.write_golden`, which needs torch; read here without it.
 """
@@ -17,13 +17,13 @@ GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {"multilingual": SMALL, "english": SMALL_EN, "mels128": SMALL_128}
 SEED = 3
 
-File = Literal["tokens", "wishes"]
-"""Greedy with timestamps, or everything else that one may wish."""
+File = Literal["tokens", "options"]
+"""Greedy with timestamps; or all other options: tasks, languages, prompts, no timestamps, beam search."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenWindow:
-    """What was said to `sound(seconds, seed)`, with the language given or detected, after `text` if any."""
+    """Prompt and sampled tokens for `sound(seconds, seed)`. language: None if detected; text: of the prompt, if any"""
 
     shape: str
     seconds: float

@@ -1,7 +1,8 @@
-"""An engine without a model: it reads numbers from the loudness of bursts, and misbehaves when its script says so.
+"""An engine without a model: it reads numbers from the amplitude of bursts, and fails when its script says so.
 
-`say([3, 14])` makes PCM with two bursts; the engine answers " 3 14" with the times at which it heard them, so a test
-can tell a lost, doubled or misplaced word. Everything else is as a real engine does it: slots, steps, resumption.
+`number_pcm([3, 14])` makes PCM with two bursts; the engine answers " 3 14" with the times of the bursts, so a test
+can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption, options and
+capabilities are those of a real engine.
 """
 
 from __future__ import annotations
@@ -14,34 +15,44 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob
+from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob, check_jobs
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
-from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
+from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript, Word
 
-LEVEL = 100  # one more in the number is this much more in amplitude
+LEVEL = 100  # a number is so many times this amplitude
 MAX_NUMBER = 299
-LANGUAGES = ("en", "de", "fr")
-MAX_GAP_SAMPLES = 50 * SAMPLES_PER_MS  # shorter pauses are inside a word
+MAX_GAP_SAMPLES = 50 * SAMPLES_PER_MS  # shorter pauses are inside a burst
 
-# A window that contains one sample of this value makes the engine ...
+# A window with one sample of this value makes the engine ...
 CRASH = 31_001  # ... kill its own process
 HANG = 31_002  # ... stand still
-FAIL = 31_003  # ... raise an exception while it works on it
-FAIL_EARLY = 31_004  # ... raise an exception when it is given it
+FAIL = 31_003  # ... raise an exception in a step
+FAIL_EARLY = 31_004  # ... raise an exception when it is admitted
 MARKS = (CRASH, HANG, FAIL, FAIL_EARLY)
-
-DOUBTFUL = Quality(temperature=1.0, doubts=("low_confidence",))
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """A window that begins with a number in [first, last] is heard in the best guess, when it may choose."""
+class LanguageRule:
+    """A window that begins with a number in [first, last] has the language of the best guess, when it is detected."""
 
     first: int
     last: int
     guesses: tuple[LanguageGuess, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """See `EngineInfo`; the engine refuses options that it does not support, as real engines do."""
+
+    languages: tuple[str, ...] = ("en", "de", "fr")
+    default_language: str | None = None
+    can_detect_language: bool = True
+    can_translate: bool = True
+    can_prompt: bool = True
+    can_sample: bool = True
+    has_word_timestamps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +65,13 @@ class Script:
     crashes_on_load:  loading kills the process
     step_s:           time that one step takes, however many windows are in it
     steps_per_window: steps until a window is finished
-    max_words:        words per pass over a window, as MAX_NEW_TOKENS limits a real engine
-    stops_silently:   does not say that words are left, as a model that ends in the middle of speech
-    crash_at_window:  kills the process when it is given its nth window, counted from 1 in each process
-    dialects:         languages of windows; the first that fits counts, and what fits none is surely English
-    doubted:          numbers whose segments are doubtful
-    invented:         numbers that are omitted as inventions
-    unheard:          numbers that it takes for music
+    max_words:        words per decoding of a window, as MAX_NEW_TOKENS limits a real engine
+    stops_silently:   does not report that words are left, like a model that ends in the middle of speech
+    crash_at_window:  kills the process when its nth window is admitted, counted from 1 in each process
+    language_rules:   languages of windows; the first rule that fits counts, otherwise the language is surely English
+    doubtful:         numbers whose segments are doubtful
+    hallucinated:     numbers whose segments are omitted
+    ignored:          numbers without a segment, as if they were music
     """
 
     n_slots: int = 4
@@ -74,30 +85,29 @@ class Script:
     max_words: int | None = None
     stops_silently: bool = False
     crash_at_window: int | None = None
-    dialects: tuple[Dialect, ...] = ()
-    doubted: tuple[int, ...] = ()
-    invented: tuple[int, ...] = ()
-    unheard: tuple[int, ...] = ()
+    language_rules: tuple[LanguageRule, ...] = ()
+    doubtful: tuple[int, ...] = ()
+    hallucinated: tuple[int, ...] = ()
+    ignored: tuple[int, ...] = ()
+    capabilities: Capabilities = Capabilities()
 
 
 @dataclass(slots=True, eq=False)
-class _Live:
+class RunningWindow:
     """One occupied slot."""
 
-    job_id: int
-    pcm: Pcm
-    options: DecodeOptions
+    job: WindowJob
     marks: tuple[int, ...]
     steps_left: int
 
 
 @dataclass(slots=True, eq=False)
 class ScriptedEngine:
-    """Implements `Engine`."""
+    """Implements `Engine`. running: by job id"""
 
     script: Script = field(default_factory=Script)
     num_admitted: int = field(default=0, init=False)
-    _live: dict[int, _Live] = field(default_factory=dict, init=False)
+    running: dict[int, RunningWindow] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         time.sleep(self.script.load_s)
@@ -108,72 +118,83 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
+        capabilities = self.script.capabilities
         return EngineInfo(
             model_id="scripted",
             engine="scripted",
             device_name="none",
             window_s=self.script.window_s,
             n_slots=self.script.n_slots,
-            languages=LANGUAGES,
+            languages=capabilities.languages,
+            default_language=capabilities.default_language,
+            can_detect_language=capabilities.can_detect_language,
+            can_translate=capabilities.can_translate,
+            can_prompt=capabilities.can_prompt,
+            can_sample=capabilities.can_sample,
+            has_word_timestamps=capabilities.has_word_timestamps,
         )
 
     @property
     def free_slots(self) -> int:
-        return self.script.n_slots - len(self._live)
+        return self.script.n_slots - len(self.running)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
-        if len(jobs) > self.free_slots:
-            raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
+        check_jobs(jobs, self.free_slots, self.script.window_s)
         for job in jobs:
             self.num_admitted += 1
             if self.num_admitted == self.script.crash_at_window:
                 _crash()
-            language = job.options.language
-            if language not in {None, *LANGUAGES}:
-                raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
+            _check_options(job.options, self.script.capabilities)
             marks = tuple(mark for mark in MARKS if mark in job.pcm)
             if FAIL_EARLY in marks:
                 raise RuntimeError("the script says that this window can't be admitted")
-            live = _Live(job.job_id, job.pcm.copy(), job.options, marks, self.script.steps_per_window)
-            self._live[job.job_id] = live
+            self.running[job.job_id] = RunningWindow(job, marks, self.script.steps_per_window)
 
     def step(self) -> list[FinishedJob]:
         time.sleep(self.script.step_s)
-        for live in self._live.values():
-            _obey(live.marks)
-            live.steps_left -= 1
-        done = [live for live in self._live.values() if live.steps_left <= 0]
-        self.cancel([live.job_id for live in done])
-        return [FinishedJob(live.job_id, self._hear(live)) for live in done]
+        for window in self.running.values():
+            _act_on_marks(window.marks)
+            window.steps_left -= 1
+        done = [window for window in self.running.values() if window.steps_left <= 0]
+        self.cancel([window.job.job_id for window in done])
+        return [FinishedJob(window.job.job_id, self._transcribe(window.job)) for window in done]
 
     def cancel(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
-            self._live.pop(job_id, None)
+            self.running.pop(job_id, None)
 
     def warm_up(self) -> None:
         time.sleep(self.script.warm_up_s)
 
     def close(self) -> None:
-        self._live.clear()
+        self.running.clear()
 
-    def _hear(self, live: _Live) -> WindowTranscript:
-        words = [word for word in hear(live.pcm) if int(word.text) not in self.script.unheard]
-        num_words = len(words) if self.script.max_words is None else self.script.max_words
-        rest = words[num_words:]
-        guesses = self._guess(words, live.options) if live.options.language is None else ()
+    def _transcribe(self, job: WindowJob) -> WindowTranscript:
+        script, options = self.script, job.options
+        numbers = [segment for segment in read_numbers(job.pcm) if segment.tokens[0] not in script.ignored]
+        num_read = len(numbers) if script.max_words is None else script.max_words
+        read, rest = numbers[:num_read], numbers[num_read:]
+        guesses = self._guess(read, options) if options.language is None else ()
+        segments = [self._segment(segment, options) for segment in read]
+        spoken = [segment for segment in segments if segment.tokens[0] not in script.hallucinated]
+        if not options.timestamps and spoken:
+            spoken = [_joined(spoken, len(job.pcm) // SAMPLES_PER_MS)]
         return WindowTranscript(
-            segments=tuple(self._judge(word) for word in words[:num_words] if not self._is_invented(word)),
-            language=guesses[0].code if guesses else live.options.language,
+            segments=tuple(spoken),
+            language=guesses[0].code if guesses else options.language,
             guesses=guesses,
-            num_tokens=len(words[:num_words]),
-            resume_ms=rest[0].start_ms if rest and not self.script.stops_silently else None,
-            omitted=tuple(word for word in words[:num_words] if self._is_invented(word)),
+            num_tokens=len(read),
+            resume_ms=rest[0].start_ms if rest and not script.stops_silently else None,
+            omitted=tuple(segment for segment in segments if segment.tokens[0] in script.hallucinated),
         )
 
-    def _guess(self, words: Sequence[Segment], options: DecodeOptions) -> tuple[LanguageGuess, ...]:
-        number = int(words[0].text) if words else 0
-        fitting = [dialect.guesses for dialect in self.script.dialects if dialect.first <= number <= dialect.last]
-        guesses = fitting[0] if fitting else (LanguageGuess(LANGUAGES[0], 1.0),)
+    def _guess(self, read: Sequence[Segment], options: DecodeOptions) -> tuple[LanguageGuess, ...]:
+        capabilities = self.script.capabilities
+        if not capabilities.can_detect_language:
+            return (LanguageGuess(capabilities.default_language, 1.0),) if capabilities.default_language else ()
+        number = read[0].tokens[0] if read else 0
+        fitting = [rule.guesses for rule in self.script.language_rules if rule.first <= number <= rule.last]
+        guesses = fitting[0] if fitting else (LanguageGuess("en", 1.0),)
         if options.languages:
             guesses = tuple(guess for guess in guesses if guess.code in options.languages)
             guesses = guesses or (LanguageGuess(options.languages[0], 1.0),)
@@ -181,15 +202,19 @@ class ScriptedEngine:
             guesses = tuple(replace(guess, probability=guess.probability / total) for guess in guesses)
         return guesses
 
-    def _judge(self, word: Segment) -> Segment:
-        return replace(word, quality=DOUBTFUL) if int(word.text) in self.script.doubted else word
+    def _segment(self, segment: Segment, options: DecodeOptions) -> Segment:
+        """A number as the options ask for it: translated, with words, at the last temperature if it is doubtful."""
+        text = f"{segment.text}e" if options.task == "translate" else segment.text
+        words = (Word(segment.start_ms, segment.end_ms, text),) if options.words else ()
+        quality = None
+        if segment.tokens[0] in self.script.doubtful:
+            temperature = max(options.temperatures, default=0.0) if self.script.capabilities.can_sample else 0.0
+            quality = Quality(temperature=temperature, doubts=("low_confidence",))
+        return replace(segment, text=text, words=words, quality=quality)
 
-    def _is_invented(self, word: Segment) -> bool:
-        return int(word.text) in self.script.invented
 
-
-def say(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, mark: int | None = None) -> Pcm:
-    """PCM in which the scripted engine hears these numbers, each a burst followed by a pause.
+def number_pcm(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, mark: int | None = None) -> Pcm:
+    """PCM from which the scripted engine reads these numbers, each a burst followed by a pause.
 
     numbers: in [1, MAX_NUMBER]
     mark:    one of MARKS, hidden in the first burst
@@ -208,23 +233,58 @@ def say(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, ma
     return pcm
 
 
-def hear(pcm: Pcm) -> list[Segment]:
-    """The numbers in this PCM with their times; the inverse of `say`."""
+def read_numbers(pcm: Pcm) -> list[Segment]:
+    """The numbers in this PCM with their times, tokens and log-probabilities; the inverse of `number_pcm`."""
     loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) >= LEVEL // 2)
     if loud.size == 0:
         return []
     breaks = np.flatnonzero(np.diff(loud) > MAX_GAP_SAMPLES)
     starts = loud[np.concatenate(([0], breaks + 1))]
     ends = loud[np.concatenate((breaks, [loud.size - 1]))] + 1
-    words: list[Segment] = []
+    segments: list[Segment] = []
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        # The median, since one marked sample or an encoder's overshoot must not change the word.
+        # The median, because one marked sample or an encoder's overshoot must not change the number.
         number = round(float(np.median(np.abs(pcm[start:end].astype(np.int32)))) / LEVEL)
-        words.append(Segment(round(start / SAMPLES_PER_MS), round(end / SAMPLES_PER_MS), f" {number}"))
-    return words
+        start_ms, end_ms = round(start / SAMPLES_PER_MS), round(end / SAMPLES_PER_MS)
+        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(logprob_of(number),)))
+    return segments
 
 
-def _obey(marks: tuple[int, ...]) -> None:
+def logprob_of(number: int) -> float:
+    """The log-probability of a number's token: another one for each number."""
+    return -number / 1000
+
+
+def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
+    """One segment for the whole window, as without timestamps."""
+    return Segment(
+        0,
+        audio_ms,
+        "".join(segment.text for segment in segments),
+        tuple(word for segment in segments for word in segment.words),
+        next((segment.quality for segment in segments if segment.quality), None),
+        tuple(token for segment in segments for token in segment.tokens),
+        tuple(logprob for segment in segments for logprob in segment.logprobs),
+    )
+
+
+def _check_options(options: DecodeOptions, capabilities: Capabilities) -> None:
+    """Raises InvalidParameter for options that the engine does not support."""
+    for language in (options.language, *options.languages):
+        if language is not None and language not in capabilities.languages:
+            codes = ", ".join(capabilities.languages)
+            raise InvalidParameter(f"language {language!r} is none of {codes}; use one of them.")
+    if options.task == "translate" and not capabilities.can_translate:
+        raise InvalidParameter("task is translate, and this engine only transcribes; leave task out.")
+    if (options.prompt or options.hotwords) and not capabilities.can_prompt:
+        raise InvalidParameter("prompt and hotwords have no effect here; leave them out.")
+    if options.temperatures and min(options.temperatures) > 0 and not capabilities.can_sample:
+        raise InvalidParameter("temperature is above 0, and this engine only decodes at 0; leave temperature out.")
+    if options.words and not capabilities.has_word_timestamps:
+        raise InvalidParameter("words have no timestamps here; ask for segments only.")
+
+
+def _act_on_marks(marks: tuple[int, ...]) -> None:
     if CRASH in marks:
         _crash()
     if HANG in marks:

@@ -1,17 +1,16 @@
-"""Windows of sound that make a random model say different things: chirps, hum and noise that come and go."""
+"""Synthetic windows for which random models give different tokens: chirps, hum and noise of varying loudness."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-RATE_HZ = 16_000
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 
 
-def sound(seconds: float, seed: int) -> NDArray[np.int16]:
-    """A stable recording of nothing in particular, int16 at 16 kHz."""
+def sound(seconds: float, seed: int) -> Pcm:
+    """The same samples for the same arguments on every machine."""
     random = np.random.RandomState(seed)
-    time_s = np.arange(int(RATE_HZ * seconds)) / RATE_HZ
+    time_s = np.arange(int(SAMPLE_RATE_HZ * seconds)) / SAMPLE_RATE_HZ
     start_hz, end_hz = random.uniform(80, 600), random.uniform(300, 4000)
     phase = 2 * np.pi * time_s * (start_hz + (end_hz - start_hz) * time_s / (2 * seconds))
     chirp = np.sin(phase) * (0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(0.3, 4) * time_s + random.uniform(0, 6)))

@@ -1,8 +1,9 @@
-"""The scripted engine is believed by every other test, so its own promises are checked here."""
+"""The scripted engine itself, on which the tests of the service rely."""
 
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,45 +11,69 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.engines.protocol import Engine, WindowJob
-from asr_api.errors import CheckpointError
+from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
-from asr_api.pcm import Pcm
+from asr_api.pcm import SAMPLES_PER_MS, Pcm
+from asr_api.transcript import WindowTranscript, Word
 from tests.engines.contract import EngineContract
-from tests.engines.scripted import FAIL, MAX_NUMBER, Script, ScriptedEngine, hear, say
+from tests.engines.scripted import (
+    FAIL,
+    MAX_NUMBER,
+    Capabilities,
+    Script,
+    ScriptedEngine,
+    logprob_of,
+    number_pcm,
+    read_numbers,
+)
 
-numbers_lists = st.lists(st.integers(1, MAX_NUMBER), max_size=8)
+number_lists = st.lists(st.integers(1, MAX_NUMBER), max_size=8)
 
 
 class TestScripted(EngineContract):
+    mixed_options = (
+        DecodeOptions(language="fr", task="translate", words=True),
+        DecodeOptions(timestamps=False),
+        DecodeOptions(languages=("de",)),
+    )
+
     @pytest.fixture
     def engine(self) -> Engine:
         return ScriptedEngine(Script(steps_per_window=3))
 
     def pcm(self, engine: Engine, index: int) -> Pcm:
         num_words = int(engine.info.window_s) if index % 2 else 3
-        return say(range(index + 1, index + 1 + num_words))
+        return number_pcm(range(index + 1, index + 1 + num_words))
 
 
-def job(job_id: int, pcm: Pcm) -> WindowJob:
-    return WindowJob(job_id, pcm, DecodeOptions())
+def job(job_id: int, pcm: Pcm, options: DecodeOptions | None = None) -> WindowJob:
+    return WindowJob(job_id, pcm, options or DecodeOptions())
 
 
-@given(numbers_lists)
+def transcribe(pcm: Pcm, options: DecodeOptions, script: Script | None = None) -> WindowTranscript:
+    engine = ScriptedEngine(script or Script())
+    engine.admit([job(0, pcm, options)])
+    return engine.step()[0].transcript
+
+
+@given(number_lists)
 @settings(max_examples=30, deadline=None)
-def test_it_hears_what_was_said_and_when(numbers: list[int]) -> None:
-    segments = hear(say(numbers, word_s=0.2, pause_s=0.1))
+def test_numbers_are_read_with_their_times(numbers: list[int]) -> None:
+    segments = read_numbers(number_pcm(numbers, word_s=0.2, pause_s=0.1))
     assert [segment.text for segment in segments] == [f" {number}" for number in numbers]
+    assert [segment.tokens for segment in segments] == [(number,) for number in numbers]
+    assert [segment.logprobs for segment in segments] == [(logprob_of(number),) for number in numbers]
     assert [segment.start_ms for segment in segments] == [300 * n for n in range(len(numbers))]
     assert all(segment.end_ms - segment.start_ms == 200 for segment in segments)
 
 
-@given(numbers_lists, st.integers(1, 3))
+@given(number_lists, st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_passes_with_few_words_add_up_to_the_whole(numbers: list[int], max_words: int) -> None:
+def test_resumed_windows_lose_no_number(numbers: list[int], max_words: int) -> None:
     engine = ScriptedEngine(Script(max_words=max_words))
-    pcm, texts, resume_ms = say(numbers, word_s=0.1, pause_s=0.1), [], 0
+    pcm, texts, resume_ms = number_pcm(numbers, word_s=0.1, pause_s=0.1), [], 0
     for n in range(len(numbers) + 1):
-        engine.admit([job(n, pcm[resume_ms * 16 :])])
+        engine.admit([job(n, pcm[resume_ms * SAMPLES_PER_MS :])])
         transcript = engine.step()[0].transcript
         assert len(transcript.segments) <= max_words
         texts += [segment.text for segment in transcript.segments]
@@ -59,12 +84,12 @@ def test_passes_with_few_words_add_up_to_the_whole(numbers: list[int], max_words
     assert texts == [f" {number}" for number in numbers]
 
 
-def test_slots_are_taken_by_windows_and_freed_by_the_last_step_or_a_cancel() -> None:
+def test_slots() -> None:
     engine = ScriptedEngine(Script(n_slots=2, steps_per_window=2))
-    engine.admit([job(1, say([1])), job(2, say([2]))])
+    engine.admit([job(1, number_pcm([1])), job(2, number_pcm([2]))])
     assert engine.free_slots == 0
     with pytest.raises(ValueError, match="0 free slots"):
-        engine.admit([job(3, say([3]))])
+        engine.admit([job(3, number_pcm([3]))])
     assert engine.step() == []
     engine.cancel([2, 99])
     assert engine.free_slots == 1
@@ -72,23 +97,52 @@ def test_slots_are_taken_by_windows_and_freed_by_the_last_step_or_a_cancel() -> 
     assert engine.free_slots == 2
 
 
-def test_a_mark_makes_it_fail_and_does_not_change_the_word() -> None:
+def test_mark_fails_and_leaves_the_number() -> None:
     engine = ScriptedEngine(Script())
-    pcm = say([5], mark=FAIL)
-    assert [segment.text for segment in hear(pcm)] == [" 5"]
+    pcm = number_pcm([5], mark=FAIL)
+    assert [segment.text for segment in read_numbers(pcm)] == [" 5"]
     engine.admit([job(1, pcm)])
     with pytest.raises(RuntimeError):
         engine.step()
 
 
-def test_a_script_travels_and_can_refuse_to_load() -> None:
+def test_script_is_pickled_and_refuses_to_load() -> None:
     script = pickle.loads(pickle.dumps(Script(load_error="no such checkpoint")))
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         ScriptedEngine(script)
 
 
-def test_silence_is_no_speech() -> None:
-    engine = ScriptedEngine(Script())
-    engine.admit([job(1, np.zeros(16_000, np.int16))])
-    transcript = engine.step()[0].transcript
-    assert transcript.segments == ()
+def test_silence() -> None:
+    assert transcribe(np.zeros(16_000, np.int16), DecodeOptions()).segments == ()
+
+
+def test_options() -> None:
+    pcm = number_pcm([3, 14])
+    (translated, _) = transcribe(pcm, DecodeOptions(task="translate", words=True)).segments
+    assert (translated.text, translated.words) == (" 3e", (Word(0, 500, " 3e"),))
+    (joined,) = transcribe(pcm, DecodeOptions(timestamps=False)).segments
+    assert (joined.start_ms, joined.end_ms, joined.text, joined.tokens) == (0, 2000, " 3 14", (3, 14))
+    doubtful = transcribe(pcm, DecodeOptions(temperatures=(0.0, 0.4)), Script(doubtful=(14,))).segments[1]
+    assert doubtful.quality is not None
+    assert doubtful.quality.temperature == 0.4
+    assert transcribe(pcm, DecodeOptions(language="de")).language == "de"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "options"),
+    [
+        (Capabilities(can_translate=False), DecodeOptions(task="translate")),
+        (Capabilities(can_prompt=False), DecodeOptions(prompt="3")),
+        (Capabilities(can_prompt=False), DecodeOptions(hotwords="3")),
+        (Capabilities(can_sample=False), DecodeOptions(temperatures=(0.2,))),
+        (Capabilities(has_word_timestamps=False), DecodeOptions(words=True)),
+        (Capabilities(languages=("en",)), DecodeOptions(language="de")),
+    ],
+)
+def test_capabilities(capabilities: Capabilities, options: DecodeOptions) -> None:
+    pcm, script = number_pcm([3]), Script(capabilities=capabilities)
+    info = ScriptedEngine(script).info
+    assert all(getattr(info, field.name) == getattr(capabilities, field.name) for field in fields(capabilities))
+    assert transcribe(pcm, options).segments
+    with pytest.raises(InvalidParameter):
+        transcribe(pcm, options, script)

@@ -1,4 +1,4 @@
-"""A checkpoint's type chooses the engine; what cannot be chosen is refused in one line."""
+"""The model type of a checkpoint chooses the engine; a type without an engine is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write_config(folder: Path, config: dict[str, object]) -> Path:
     return folder
 
 
-def test_whisper_runs_on_onnx_without_torch(tmp_path: Path) -> None:
+def test_whisper_runs_on_onnx_and_imports_no_torch(tmp_path: Path) -> None:
     engine = open_engine(options(write_checkpoint(tmp_path / "whisper", SMALL_EN)))
     assert isinstance(engine, OnnxEngine)
     engine.close()
@@ -35,7 +35,7 @@ def test_whisper_runs_on_onnx_without_torch(tmp_path: Path) -> None:
     assert result.stdout.strip() == "False"
 
 
-def test_a_graphics_card_without_torch_is_told(
+def test_a_gpu_without_torch_is_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(select, "DRIVERS", (str(tmp_path),))
@@ -47,7 +47,7 @@ def test_a_graphics_card_without_torch_is_told(
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
-def test_a_missing_library_is_named_with_its_remedy(
+def test_a_missing_package_is_named_with_its_remedy(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "find_spec", lambda name: None if name == missing else object())
@@ -55,6 +55,6 @@ def test_a_missing_library_is_named_with_its_remedy(
         open_engine(options(write_config(tmp_path, {"model_type": "wav2vec2"})))
 
 
-def test_a_checkpoint_of_no_type_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="names no model_type"):
+def test_a_checkpoint_without_a_model_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not name a model_type"):
         open_engine(options(write_config(tmp_path, {})))

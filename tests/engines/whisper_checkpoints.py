@@ -1,7 +1,7 @@
-"""Random Whisper checkpoints of any shape, written as a hub folder is: configs, tokenizer, safetensors.
+"""Random Whisper checkpoints of any shape, with the files of a hub folder: configs, tokenizer, safetensors.
 
-The weights come from a stable generator, so that golden tokens stay golden. They are scaled so that what a model
-"hears" depends on the audio, on the position and on what it said before, and so that the best token leads clearly.
+The weights come from a stable generator, so that golden tokens stay valid. They are scaled so that the next token
+depends on the audio, on the position and on the tokens before it, and so that the best token leads clearly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from asr_api.text.languages import LANGUAGES
 
 Floats = NDArray[np.float32]
-NUM_BYTES, NUM_STAMPS, NUM_WAVES = 256, 1501, 8
+NUM_BYTES, NUM_TIMESTAMPS, NUM_WAVES = 256, 1501, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Shape:
     num_shards: int = 1
     logit_gain: float = 4.5
     end_gain: float = 1.0  # how strongly the end of text is preferred late in the window
-    stamp_gain: float = 1.0
-    stamp_noise: float = 0.3
+    timestamp_gain: float = 1.0
+    timestamp_noise: float = 0.3
     position_noise: float = 1.5
 
     @property
@@ -49,7 +49,7 @@ class Shape:
 
     @property
     def n_vocab(self) -> int:
-        return self.n_text_tokens + len(self.specials) + NUM_STAMPS
+        return self.n_text_tokens + len(self.specials) + NUM_TIMESTAMPS
 
     @property
     def specials(self) -> list[str]:
@@ -148,10 +148,10 @@ def _random_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Floats]]:
             values = 0.1 * values
         elif "embed_tokens" in name:
             values[shape.end] += shape.end_gain * towards_end
-            # Stamps are like their neighbours, and like the positions at which they are said.
-            progress = np.arange(NUM_STAMPS) / shape.n_audio_ctx
-            likeness = shape.stamp_gain * (progress <= 1)[:, None] * _waves(progress)
-            values[-NUM_STAMPS:] = shape.stamp_noise * values[-NUM_STAMPS:] + likeness @ waves
+            # Timestamps resemble their neighbours, and the positions at which they are sampled.
+            progress = np.arange(NUM_TIMESTAMPS) / shape.n_audio_ctx
+            likeness = shape.timestamp_gain * (progress <= 1)[:, None] * _waves(progress)
+            values[-NUM_TIMESTAMPS:] = shape.timestamp_noise * values[-NUM_TIMESTAMPS:] + likeness @ waves
             values *= shape.logit_gain / np.sqrt(shape.n_state)
         elif "decoder.embed_positions" in name:
             progress = np.linspace(0, 1, len(values))
@@ -276,11 +276,11 @@ def vocabulary(shape: Shape) -> tuple[dict[str, int], list[str]]:
 
 def write_tokenizer_json(folder: Path, shape: Shape) -> None:
     vocab, merges = vocabulary(shape)
-    stamps = [f"<|{0.02 * index:.2f}|>" for index in range(NUM_STAMPS)]
+    timestamps = [f"<|{0.02 * index:.2f}|>" for index in range(NUM_TIMESTAMPS)]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
-        {"id": shape.end + index, "content": content, "special": content not in stamps, **flags}
-        for index, content in enumerate(shape.specials + stamps)
+        {"id": shape.end + index, "content": content, "special": content not in timestamps, **flags}
+        for index, content in enumerate(shape.specials + timestamps)
     ]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     model = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}

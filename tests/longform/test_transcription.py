@@ -16,7 +16,7 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.request import RequestScope
 from asr_api.transcript import LanguageGuess, Quality, Transcript
-from tests.engines.scripted import Dialect, Script, hear, say
+from tests.engines.scripted import LanguageRule, Script, number_pcm, read_numbers
 from tests.service import FakeSource, ServiceHarness, settle
 from tests.test_transcriber import text_of
 
@@ -39,7 +39,7 @@ async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | No
     await service.finish(asyncio.create_task(collect()))
     finals = [event for event in events if isinstance(event, FinalSegments)]
     segments = [segment for event in finals for segment in event.segments]
-    assert [segment.text for segment in segments] == [segment.text for segment in hear(pcm)]
+    assert [segment.text for segment in segments] == [segment.text for segment in read_numbers(pcm)]
     return [event.language for event in finals[:-1]]
 
 
@@ -48,43 +48,47 @@ async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | No
 
 @pytest.mark.parametrize("slots", [1, 2, 4])
 async def test_an_unsure_window_is_decoded_again_in_the_language_of_the_others(slots: int) -> None:
-    script = Script(n_slots=slots, dialects=(Dialect(1, 1, MUSIC), Dialect(50, 70, UNSURE)))
-    languages = await languages_of(script, say(range(1, 151)))
+    script = Script(n_slots=slots, language_rules=(LanguageRule(1, 1, MUSIC), LanguageRule(50, 70, UNSURE)))
+    languages = await languages_of(script, number_pcm(range(1, 151)))
     assert len(languages) >= 5
     assert set(languages) == {"en"}
 
 
 async def test_a_confident_window_keeps_its_language_and_most_speech_decides_the_recordings() -> None:
-    script = Script(dialects=(Dialect(20, 35, GERMAN),))
-    assert (await languages_of(script, say(range(1, 101))))[:3] == ["en", "de", "en"]
+    script = Script(language_rules=(LanguageRule(20, 35, GERMAN),))
+    assert (await languages_of(script, number_pcm(range(1, 101))))[:3] == ["en", "de", "en"]
     service = ServiceHarness(script)
-    assert (await service.finish(service.start(say(range(1, 101))))).language == "en"
+    assert (await service.finish(service.start(number_pcm(range(1, 101))))).language == "en"
     assert all(job.options.language is None for job in service.jobs), "nothing had to be decoded again"
 
 
 async def test_a_single_window_decides_for_itself() -> None:
-    service = ServiceHarness(Script(dialects=(Dialect(1, 1, MUSIC),)))
-    assert (await service.finish(service.start(say([1, 2])))).language == "fr"
+    service = ServiceHarness(Script(language_rules=(LanguageRule(1, 1, MUSIC),)))
+    assert (await service.finish(service.start(number_pcm([1, 2])))).language == "fr"
     assert len(service.jobs) == 1
 
 
 async def test_languages_restrict_the_guesses() -> None:
-    script = Script(dialects=(Dialect(1, 299, MUSIC),))
+    script = Script(language_rules=(LanguageRule(1, 299, MUSIC),))
     assert set(
-        await languages_of(script, say(range(1, 80)), TranscribeOptions(DecodeOptions(languages=("en", "de"))))
+        await languages_of(script, number_pcm(range(1, 80)), TranscribeOptions(DecodeOptions(languages=("en", "de"))))
     ) == {"en"}
-    assert set(await languages_of(script, say(range(1, 80)), TranscribeOptions(DecodeOptions(language="de")))) == {"de"}
+    assert set(
+        await languages_of(script, number_pcm(range(1, 80)), TranscribeOptions(DecodeOptions(language="de")))
+    ) == {"de"}
 
 
 async def test_a_continuation_has_the_language_of_its_window() -> None:
-    service = ServiceHarness(Script(max_words=10, dialects=(Dialect(1, 1, GERMAN), Dialect(2, 99, MUSIC))))
-    assert (await service.finish(service.start(say(range(1, 26))))).text == text_of(range(1, 26))
+    service = ServiceHarness(
+        Script(max_words=10, language_rules=(LanguageRule(1, 1, GERMAN), LanguageRule(2, 99, MUSIC)))
+    )
+    assert (await service.finish(service.start(number_pcm(range(1, 26))))).text == text_of(range(1, 26))
     assert [job.options.language for job in service.jobs] == [None, "de", "de"]
 
 
 async def test_a_confident_window_does_not_wait_for_the_vote() -> None:
     service = ServiceHarness(Script(n_slots=1))
-    request = service.start(say(range(1, 151)))
+    request = service.start(number_pcm(range(1, 151)))
     spoken: list[int] = []
 
     def check() -> None:
@@ -95,8 +99,8 @@ async def test_a_confident_window_does_not_wait_for_the_vote() -> None:
 
 
 async def test_a_failed_window_does_not_block_the_vote() -> None:
-    service = ServiceHarness(Script(n_slots=1, dialects=(Dialect(1, 1, MUSIC),)))
-    request = service.start(say(range(1, 40)))
+    service = ServiceHarness(Script(n_slots=1, language_rules=(LanguageRule(1, 1, MUSIC),)))
+    request = service.start(number_pcm(range(1, 40)))
     await settle()
     service.in_process.step()
     for _ in range(3):
@@ -111,12 +115,12 @@ async def test_a_failed_window_does_not_block_the_vote() -> None:
 
 async def test_waiting_windows_release_their_permits_to_windows_that_have_to_vote() -> None:
     """The second and third window finish before the first, which is music, and then other requests arrive."""
-    unsure = Dialect(1, 99, UNSURE)
-    service = ServiceHarness(Script(n_slots=4, unheard=tuple(range(100, 130)), dialects=(unsure,)))
-    music, speech = say(range(100, 130)), say(range(1, 31))
+    unsure = LanguageRule(1, 99, UNSURE)
+    service = ServiceHarness(Script(n_slots=4, ignored=tuple(range(100, 130)), language_rules=(unsure,)))
+    music, speech = number_pcm(range(100, 130)), number_pcm(range(1, 31))
     request = service.start(np.concatenate([music, speech, speech, *[music] * 12, speech, speech]))
     await settle()
-    first = service.in_process.engine._live[min(service.in_process.inside)]
+    first = service.in_process.engine.running[min(service.in_process.inside)]
     first.steps_left = 2
     with contextlib.ExitStack() as others:
         for _ in range(3):
@@ -125,8 +129,10 @@ async def test_waiting_windows_release_their_permits_to_windows_that_have_to_vot
 
 
 async def test_silence_has_no_vote_and_a_long_silence_does_not_delay_it() -> None:
-    pcm = np.concatenate((say(range(1, 11)), np.zeros(400 * SAMPLE_RATE_HZ, np.int16), say(range(50, 60))))
-    assert (await languages_of(Script(dialects=(Dialect(1, 1, MUSIC),)), pcm))[0] == "fr"
+    pcm = np.concatenate(
+        (number_pcm(range(1, 11)), np.zeros(400 * SAMPLE_RATE_HZ, np.int16), number_pcm(range(50, 60)))
+    )
+    assert (await languages_of(Script(language_rules=(LanguageRule(1, 1, MUSIC),)), pcm))[0] == "fr"
 
 
 # -- previous-text conditioning --------------------------------------------------------------------------------------
@@ -135,7 +141,7 @@ async def test_silence_has_no_vote_and_a_long_silence_does_not_delay_it() -> Non
 async def test_each_file_is_conditioned_on_its_own_text() -> None:
     service = ServiceHarness(Script(n_slots=4))
     options = TranscribeOptions(DecodeOptions(prompt="Numbers:", hotwords="seven"), condition_on_previous_text=True)
-    spools = [FakeSource(say(range(first, first + 90))) for first in (1, 101)]
+    spools = [FakeSource(number_pcm(range(first, first + 90))) for first in (1, 101)]
     first, second = (service.start(spool, options) for spool in spools)
 
     def check() -> None:
@@ -153,7 +159,7 @@ async def test_each_file_is_conditioned_on_its_own_text() -> None:
         jobs = [
             job
             for job in service.jobs
-            if hear(job.pcm)[0].text.strip() == begin or begin in job.options.previous_text.split()
+            if read_numbers(job.pcm)[0].text.strip() == begin or begin in job.options.previous_text.split()
         ]
         previous = [job.options.previous_text for job in jobs]
         assert previous[0] == ""
@@ -163,15 +169,15 @@ async def test_each_file_is_conditioned_on_its_own_text() -> None:
 
 
 async def test_doubtful_text_is_dropped_and_the_text_is_bounded() -> None:
-    service = ServiceHarness(Script(doubted=(35,)))
+    service = ServiceHarness(Script(doubtful=(35,)))
     options = TranscribeOptions(DecodeOptions(prompt="Numbers:"), condition_on_previous_text=True)
-    await service.finish(service.start(say(range(1, 121)), options))
+    await service.finish(service.start(number_pcm(range(1, 121)), options))
     previous = [job.options.previous_text for job in service.jobs]
     assert previous[1].startswith(" 1 2")
     assert previous[2] == "", "the window before it had doubts"
     assert previous[3].split()[0] != "1"
     long = ServiceHarness()
-    await long.finish(long.start(np.tile(say(range(101, 131)), 15), options))
+    await long.finish(long.start(np.tile(number_pcm(range(101, 131)), 15), options))
     last = long.jobs[-1].options.previous_text
     assert MAX_CHARS - 5 < len(last) <= MAX_CHARS
     assert all(len(word) == 3 for word in last.split()), "cut between words"
@@ -180,18 +186,18 @@ async def test_doubtful_text_is_dropped_and_the_text_is_bounded() -> None:
 async def test_text_of_the_overlap_is_not_previous_text() -> None:
     service = ServiceHarness()
     options = TranscribeOptions(condition_on_previous_text=True)
-    pcm = say(range(1, 121), word_s=0.44, pause_s=0.06)  # nowhere a pause to cut at
+    pcm = number_pcm(range(1, 121), word_s=0.44, pause_s=0.06)  # nowhere a pause to cut at
     assert (await service.finish(service.start(pcm, options))).text == text_of(range(1, 121))
     for job in service.jobs[1:]:
-        assert not {segment.text for segment in hear(job.pcm)[1:]} & {
+        assert not {segment.text for segment in read_numbers(job.pcm)[1:]} & {
             f" {w}" for w in job.options.previous_text.split()
         }
 
 
 async def test_with_conditioning_the_earlier_windows_decide_on_the_language() -> None:
-    script = Script(dialects=(Dialect(1, 1, MUSIC), Dialect(50, 70, UNSURE)))
+    script = Script(language_rules=(LanguageRule(1, 1, MUSIC), LanguageRule(50, 70, UNSURE)))
     options = TranscribeOptions(condition_on_previous_text=True)
-    languages = await languages_of(script, say(range(1, 101)), options)
+    languages = await languages_of(script, number_pcm(range(1, 101)), options)
     assert languages == ["fr", *["en"] * (len(languages) - 1)]
 
 
@@ -199,15 +205,15 @@ async def test_with_conditioning_the_earlier_windows_decide_on_the_language() ->
 
 
 async def test_omitted_text_has_its_time() -> None:
-    service = ServiceHarness(Script(invented=(45,)))
-    transcript = await service.finish(service.start(say(range(1, 61))))
+    service = ServiceHarness(Script(hallucinated=(45,)))
+    transcript = await service.finish(service.start(number_pcm(range(1, 61))))
     assert [(segment.text, segment.start_ms) for segment in transcript.omitted] == [(" 45", 44_000)]
     assert " 45" not in transcript.text
 
 
 async def test_a_loud_rest_without_text_is_omitted_with_its_time() -> None:
-    service = ServiceHarness(Script(unheard=(9,)))
-    transcript = await service.finish(service.start(np.concatenate((say([7, 8]), say([9], word_s=4)))))
+    service = ServiceHarness(Script(ignored=(9,)))
+    transcript = await service.finish(service.start(np.concatenate((number_pcm([7, 8]), number_pcm([9], word_s=4)))))
     assert transcript.text == " 7 8"
     assert [(omitted.start_ms, omitted.end_ms, omitted.text) for omitted in transcript.omitted] == [(1500, 6500, "")]
     assert transcript.omitted[0].quality == Quality(doubts=("no_speech",))
@@ -215,7 +221,9 @@ async def test_a_loud_rest_without_text_is_omitted_with_its_time() -> None:
 
 async def test_leading_silence_is_cut_off() -> None:
     service = ServiceHarness()
-    transcript = await service.finish(service.start(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), say([7])))))
+    transcript = await service.finish(
+        service.start(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), number_pcm([7]))))
+    )
     assert [(segment.text, segment.start_ms) for segment in transcript.segments] == [(" 7", 9000)]
     assert len(service.jobs[0].pcm) == 1.2 * SAMPLE_RATE_HZ
     assert transcript.audio_ms == 10_000
@@ -224,7 +232,9 @@ async def test_leading_silence_is_cut_off() -> None:
 async def test_a_continuation_after_a_long_silence_begins_with_its_sound() -> None:
     service = ServiceHarness(Script(max_words=1, stops_silently=True))
     pause = np.zeros(10 * SAMPLE_RATE_HZ, np.int16)
-    transcript = await service.finish(service.start(np.concatenate((say([7], word_s=1), pause, say([8], word_s=1)))))
+    transcript = await service.finish(
+        service.start(np.concatenate((number_pcm([7], word_s=1), pause, number_pcm([8], word_s=1))))
+    )
     assert [(segment.text, segment.start_ms) for segment in transcript.segments] == [(" 7", 0), (" 8", 11_500)]
     assert len(service.jobs[1].pcm) == 2 * SAMPLE_RATE_HZ  # half a second of silence, the word, its pause
 
@@ -234,7 +244,7 @@ async def test_voice_activity_detection_mutes_and_keeps_times(monkeypatch: pytes
         return float(np.abs(np.frombuffer(chunk, np.int16)).max() >= 650)
 
     monkeypatch.setattr(vad, "open_detector", lambda: loudness)
-    jingle, speech = say([1] * 50), say(range(7, 17))
+    jingle, speech = number_pcm([1] * 50), number_pcm(range(7, 17))
     service = ServiceHarness()
     pcm = np.concatenate((jingle, speech, jingle))
     request = service.start(pcm, TranscribeOptions(vad=True))

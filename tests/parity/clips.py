@@ -1,6 +1,6 @@
-"""Fifty clips made of the samples: cut, faster or slower, louder, softer or noisy, one over another.
+"""Fifty clips made of the samples: cut, faster or slower, louder, softer or noisy, one mixed over another.
 
-Made by a stable generator; speech of the built-in model's own domain and beyond it.
+Made by a stable generator; speech inside and outside the domain of the built-in model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _clip(random: np.random.RandomState) -> Pcm:
     length = int(random.uniform(1.5, 30) * SAMPLE_RATE_HZ)
     mix = _speech(random, length)
     loudness = np.abs(mix).mean()
-    if random.rand() < 0.4:  # somebody else speaks in the background
+    if random.rand() < 0.4:  # another voice in the background
         mix += random.uniform(0.02, 0.4) * _speech(random, length)
     if random.rand() < 0.4:
         noise = sound(length / SAMPLE_RATE_HZ + 0.1, random.randint(1000))[:length].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Nothing here is collected without torch and transformers: the default tests need neither."""
+"""Skips these tests without torch and transformers: the default tests need neither."""
 
 from __future__ import annotations
 

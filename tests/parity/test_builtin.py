@@ -1,4 +1,4 @@
-"""The built-in model says to speech what transformers says with it, whatever its weights are."""
+"""The built-in model gives the same tokens as in transformers, whatever its weights are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.options import DecodeOptions
-from tests.engines.transcribing import listen, open_onnx
+from tests.engines.transcribing import open_onnx, transcribe
 from tests.parity.clips import NUM_CLIPS, clips
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
@@ -26,11 +26,11 @@ def test_fifty_clips() -> None:
     windows = clips()
     options = [GREEDY] * len(windows)
     theirs = ReferenceModel(BUILTIN_FOLDER)
-    heard = listen(open_onnx(BUILTIN_FOLDER, n_slots=AT_ONCE), windows, options)
+    transcripts = transcribe(open_onnx(BUILTIN_FOLDER, n_slots=AT_ONCE), windows, options)
     for begin in range(0, NUM_CLIPS, AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
-        assert_equal(theirs, windows[part], heard[part], theirs.listen(windows[part], options[part]))
-    assert len({each.tokens for each in heard}) > NUM_CLIPS / 2
+        assert_equal(theirs, windows[part], transcripts[part], theirs.generate(windows[part], options[part]))
+    assert len({transcript.tokens for transcript in transcripts}) > NUM_CLIPS / 2
 
 
 def test_beams() -> None:
@@ -38,5 +38,5 @@ def test_beams() -> None:
     options = [GREEDY] * len(windows)
     theirs = ReferenceModel(BUILTIN_FOLDER)
     for beam_size in (2, 5):
-        heard = listen(open_onnx(BUILTIN_FOLDER, beam_size=beam_size), windows, options)
-        assert_equal(theirs, windows, heard, theirs.listen(windows, options, beam_size))
+        transcripts = transcribe(open_onnx(BUILTIN_FOLDER, beam_size=beam_size), windows, options)
+        assert_equal(theirs, windows, transcripts, theirs.generate(windows, options, beam_size))

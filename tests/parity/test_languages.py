@@ -1,4 +1,4 @@
-"""The language is the one that transformers' detect_language finds, and as likely."""
+"""Language identification equals transformers' detect_language, with the same probabilities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from asr_api.options import DecodeOptions
 from tests.engines.sounds import sound
-from tests.engines.transcribing import listen, open_onnx
+from tests.engines.transcribing import open_onnx, transcribe
 from tests.engines.whisper_checkpoints import SMALL, SMALL_128, Shape, write_checkpoint
 from tests.parity.reference import ReferenceModel
 
@@ -24,12 +24,12 @@ def test_language(shape: Shape, prompt: str, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model", dataclasses.replace(shape, n_text_layer=2, n_text_ctx=40), seed=8)
     options = DecodeOptions(temperatures=(0.0,), prompt=prompt)
     theirs = ReferenceModel(folder)
-    heard = listen(open_onnx(folder), WINDOWS, [options] * len(WINDOWS))
+    transcripts = transcribe(open_onnx(folder), WINDOWS, [options] * len(WINDOWS))
     detected = theirs.detect_language(WINDOWS)
-    assert [each.transcript.language for each in heard] == [theirs.code_of(token) for token in detected]
+    assert [transcript.language for transcript in transcripts] == [theirs.code_of(token) for token in detected]
     assert len(set(detected)) > 1
-    for each, pcm in zip(heard, WINDOWS, strict=True):
+    for transcript, pcm in zip(transcripts, WINDOWS, strict=True):
         expected = theirs.language_probabilities(pcm)
-        assert each.transcript.guesses[0].code == each.transcript.language
-        for guess in each.transcript.guesses:
+        assert transcript.guesses[0].code == transcript.language
+        for guess in transcript.guesses:
             assert guess.probability == pytest.approx(expected[guess.code], abs=1e-4)

@@ -7,6 +7,7 @@ import pytest
 from transformers import WhisperFeatureExtractor
 
 from asr_api.engines.whisper.logmel import log_mel
+from asr_api.pcm import SAMPLE_RATE_HZ
 from tests.engines.sounds import sound
 from tests.parity.speech import recordings
 
@@ -21,6 +22,6 @@ def test_log_mel(n_mels: int) -> None:
         ours = log_mel(pcm, n_mels, 3000)
         padded = np.pad(pcm / 32_768.0, (0, 480_000 - len(pcm)))
         np.testing.assert_allclose(ours, extractor._np_extract_fbank_features(padded[None], "cpu")[0], atol=1e-6)
-        # Its torch twin, which it prefers, computes in float32: all of this difference is between the two.
-        features = extractor(pcm.astype(np.float32) / 32_768, sampling_rate=16_000, return_tensors="np")
+        # Its torch implementation, which it prefers, computes in float32: the difference is between its own two.
+        features = extractor(pcm.astype(np.float32) / 32_768, sampling_rate=SAMPLE_RATE_HZ, return_tensors="np")
         np.testing.assert_allclose(ours, features.input_features[0], atol=1e-4)

@@ -1,6 +1,6 @@
-"""Token for token what transformers' generate says, on checkpoints of every shape, in mixed batches.
+"""The tokens of transformers' generate, one by one, on checkpoints of every shape, in mixed batches.
 
-The weights are random, so the texts are nonsense, and no text passes a quality test: only temperature 0 is asked for.
+The weights are random, so the texts are nonsense and none passes a quality test: only temperature 0 is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.sounds import sound
-from tests.engines.transcribing import listen, open_onnx
+from tests.engines.transcribing import open_onnx, transcribe
 from tests.engines.whisper_checkpoints import TINY, Shape, write_checkpoint
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
 ]
 
-# True to the originals in form: bands, layers, languages, head count per state; narrow and short enough to wait for.
+# As the originals in mel bands, layers, languages and heads per state, but narrow and short, to be fast enough.
 NARROW = dataclasses.replace(
     TINY, n_state=128, n_head=2, n_audio_ctx=500, n_text_ctx=96, n_text_tokens=1000, end_gain=1.6
 )
@@ -58,8 +58,8 @@ class Case:
     beam_size: int = 1
 
 
-def case(languages: str = "", beam_size: int = 1, **wishes: Any) -> Case:
-    return Case(dataclasses.replace(BASE, **wishes), tuple(languages.split()), beam_size)
+def case(languages: str = "", beam_size: int = 1, **options: Any) -> Case:
+    return Case(dataclasses.replace(BASE, **options), tuple(languages.split()), beam_size)
 
 
 FIVE = "de fr ja hi en"
@@ -111,10 +111,12 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def assert_same_tokens(pair: Pair, windows: list[Pcm], case: Case) -> None:
     codes = (*case.languages, *len(windows) * (None,))[: len(windows)]
     options = [dataclasses.replace(case.options, language=code) for code in codes]
-    heard = listen(pair.ours(case.beam_size), windows, options)
-    expected = pair.theirs.listen(windows, options, case.beam_size)
-    assert_equal(pair.theirs, windows, heard, expected)
-    assert len({each.tokens for each in heard}) > len(windows) / 2  # equality means something: they differ
+    transcripts = transcribe(pair.ours(case.beam_size), windows, options)
+    expected = pair.theirs.generate(windows, options, case.beam_size)
+    assert_equal(pair.theirs, windows, transcripts, expected)
+    assert (
+        len({transcript.tokens for transcript in transcripts}) > len(windows) / 2
+    )  # equality means something: they differ
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -128,9 +130,9 @@ def test_sounds(pair: Pair, name: str) -> None:
     assert_same_tokens(pair, [sound(SECONDS[seed % 5], seed) for seed in range(num_windows)], case)
 
 
-def test_every_language_of_the_last_shape(pair: Pair) -> None:
+def test_languages_of_large_v3(pair: Pair) -> None:
     if pair.shape.num_languages < 100 or not pair.shape.is_multilingual:
-        pytest.skip("only v3 and its children know Cantonese")
+        pytest.skip("only large-v3 and models made from it support Cantonese")
     assert_same_tokens(pair, [sound(8, 21), sound(9, 22)], case("yue su"))
 
 
@@ -139,7 +141,7 @@ def test_16_bit_checkpoints(name: str, tmp_path: Path) -> None:
     assert_same_tokens(pair_of(tmp_path / name, STORED[name]), [sound(10, 7), sound(8, 8)], CASES["detected"])
 
 
-def test_the_true_sizes_of_tiny(tmp_path: Path) -> None:
+def test_size_of_tiny(tmp_path: Path) -> None:
     pair = pair_of(tmp_path / "tiny", TINY)
     assert_same_tokens(pair, [sound(30, 0), *recordings()[:1]], CASES["detected"])
     short = pair_of(tmp_path / "short", dataclasses.replace(TINY, n_text_ctx=64))  # 448 positions of beams take minutes

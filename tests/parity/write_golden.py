@@ -20,23 +20,23 @@ TEXT = "As was said: 1, 2, 3. "
 
 
 def main() -> None:
-    tokens, wishes, mels = [], [], {}
+    tokens, others, mels = [], [], {}
     for name, shape in SHAPES.items():
         with tempfile.TemporaryDirectory() as folder:
             model = ReferenceModel(write_checkpoint(Path(folder), shape, SEED))
         window_s = shape.n_audio_ctx / 50
         for index, (fill, language) in enumerate(zip(FILL, LANGUAGES, strict=True)):
             given = language if shape.is_multilingual else None
-            tokens.append(heard(model, GoldenWindow(name, window_s * fill, index, given)))
-        wishes += [heard(model, wish) for wish in wishes_of(name)]
+            tokens.append(decoded(model, GoldenWindow(name, window_s * fill, index, given)))
+        others += [decoded(model, window) for window in windows_of(name)]
         mel = model.log_mel(sound(window_s / 2, 0))[:, MEL_COLUMNS]
         mels[shape.n_mels] = {"columns": MEL_COLUMNS, "log_mel": mel.astype(float).round(5).tolist()}
     write_golden_windows("tokens", tokens)
-    write_golden_windows("wishes", wishes)
+    write_golden_windows("options", others)
     (GOLDEN / "log_mel.json").write_text(json.dumps(mels) + "\n", encoding="utf-8")
 
 
-def wishes_of(name: str) -> Iterator[GoldenWindow]:
+def windows_of(name: str) -> Iterator[GoldenWindow]:
     plain = GoldenWindow(name, 2.9, 10, None)
     yield replace(plain, timestamps=False)
     yield replace(plain, text=TEXT)
@@ -51,9 +51,9 @@ def wishes_of(name: str) -> Iterator[GoldenWindow]:
         yield replace(plain, language="yue", text=TEXT)
 
 
-def heard(model: ReferenceModel, wish: GoldenWindow) -> GoldenWindow:
-    (said,) = model.listen([sound(wish.seconds, wish.seed)], [wish.options], wish.beam_size)
-    return replace(wish, prompt=said.prompt, tokens=said.tokens)
+def decoded(model: ReferenceModel, window: GoldenWindow) -> GoldenWindow:
+    (reference,) = model.generate([sound(window.seconds, window.seed)], [window.options], window.beam_size)
+    return replace(window, prompt=reference.prompt, tokens=reference.tokens)
 
 
 if __name__ == "__main__":

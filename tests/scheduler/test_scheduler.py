@@ -24,7 +24,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.request import RequestScope
 from asr_api.scheduler.fair_queue import RECENT_ARRIVAL_WINDOWS, RequestQueue
 from asr_api.transcript import StageTimes, WindowTranscript
-from tests.engines.scripted import Script, say
+from tests.engines.scripted import Script, number_pcm
 from tests.service import ServiceHarness
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ def words(result: asyncio.Future[WindowTranscript]) -> str:
 
 
 async def test_windows_of_different_requests_share_a_batch_and_get_their_own_words(service: ServiceHarness) -> None:
-    results = [service.submit(service.queue(), say([number]))[0] for number in (11, 22, 33)]
+    results = [service.submit(service.queue(), number_pcm([number]))[0] for number in (11, 22, 33)]
     service.step()
     assert [words(future) for future in results] == [" 11", " 22", " 33"]
     assert service.count("asr_shared_batches_total") == 2  # the first window entered alone
@@ -172,8 +172,8 @@ async def test_tiny_windows_have_a_minimum_cost(service: ServiceHarness) -> None
 async def test_closing_a_request_frees_its_queue_and_slots_at_once(service: ServiceHarness) -> None:
     stays = service.queue()
     with service.scheduler.open_queue(RequestScope()) as leaves:
-        gone = service.submit(leaves, say([1]), num_windows=20)
-        waiting = service.submit(stays, say([2]))[0]
+        gone = service.submit(leaves, number_pcm([1]), num_windows=20)
+        waiting = service.submit(stays, number_pcm([2]))[0]
         assert service.in_process.free_slots == 0
     assert all(future.cancelled() for future in gone)
     assert len(service.in_process.inside) == 1  # the other request's window took a freed slot
@@ -186,7 +186,7 @@ async def test_closing_a_request_frees_its_queue_and_slots_at_once(service: Serv
 
 async def test_the_result_of_a_cancelled_window_is_ignored(service: ServiceHarness) -> None:
     with service.scheduler.open_queue(RequestScope()) as queue:
-        service.submit(queue, say([1]))
+        service.submit(queue, number_pcm([1]))
         inside = dict(service.in_process.inside)
     service.in_process.engine.admit(list(inside.values()))  # as if the cancellation came too late
     service.in_process.inside |= inside
@@ -310,12 +310,12 @@ async def test_that_bound_depends_on_the_number_of_requests(service: ServiceHarn
 
 
 async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) -> None:
-    results = [service.submit(service.queue(), say([number]))[0] for number in range(1, 7)]
+    results = [service.submit(service.queue(), number_pcm([number]))[0] for number in range(1, 7)]
     service.in_process.crash()
     assert service.in_process.free_slots == 0
     with pytest.raises(EngineRestarting):
         service.scheduler.check_capacity()
-    late = service.submit(service.queue(), say([7]))[0]  # was let in before the engine died
+    late = service.submit(service.queue(), number_pcm([7]))[0]  # was let in before the engine died
     service.in_process.restart()
     assert len(service.in_process.inside) == 4  # those it lost go first
     service.step()
@@ -326,7 +326,7 @@ async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) ->
 async def test_a_window_that_crashes_the_engine_fails_only_its_request(service: ServiceHarness) -> None:
     queues = [service.queue() for _ in range(6)]
     numbers = [1, 2, 66, 4, 5, 6]
-    results = [service.submit(queue, say([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
+    results = [service.submit(queue, number_pcm([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
     num_crashes = 0
     for _ in range(20):
         poisoned = [job for job in service.in_process.inside.values() if np.max(job.pcm) == 6600]
@@ -381,7 +381,7 @@ async def test_a_request_closed_during_a_restart_leaves_nothing(service: Service
 
 async def test_draining_refuses_new_requests_and_waits_for_open_ones(service: ServiceHarness) -> None:
     with service.scheduler.open_queue(RequestScope()) as queue:
-        results = service.submit(queue, say([7]))[0]
+        results = service.submit(queue, number_pcm([7]))[0]
         service.scheduler.refuse_new()
         draining = asyncio.create_task(service.scheduler.wait_until_idle())
         with pytest.raises(ServerDraining):

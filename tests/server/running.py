@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from asr_api.pcm import SAMPLE_RATE_HZ
-from tests.engines.scripted import say
+from tests.engines.scripted import number_pcm
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def wav(*numbers: int, word_s: float = 0.5, pause_s: float = 0.5) -> bytes:
     body = io.BytesIO()
     with wave.open(body, "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
-        file.writeframes(say(numbers, word_s=word_s, pause_s=pause_s).tobytes())
+        file.writeframes(number_pcm(numbers, word_s=word_s, pause_s=pause_s).tobytes())
     return body.getvalue()
 
 

@@ -1,20 +1,28 @@
-"""Health, metrics, docs, and what lies between the routes."""
+"""The HTTP app: health, metrics, docs, error shapes, and what it refuses."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from starlette.types import Message
 
 from asr_api import __version__
-from asr_api.errors import EngineRestarting
+from asr_api.audio.sources.policy import MediaPolicy
+from asr_api.errors import AsrError, EngineRestarting, NotFound
+from asr_api.metrics import Metrics
 from asr_api.parameters import PARAMETERS
-from tests.server.fakes import FakeTranscriber
+from asr_api.server.app import NO_TELEMETRY, create_app
+from asr_api.server.app_options import AppOptions
+from asr_api.server.error_responses import ErrorShapes
+from tests.server.fakes import FakeService
 from tests.server.test_asr import client
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_health_tells_the_truth() -> None:
-    async with client(fake := FakeTranscriber()) as http:
+async def test_health_follows_the_engine() -> None:
+    async with client(fake := FakeService()) as http:
         reply = await http.get("/hc")
         assert (reply.status_code, reply.json()) == (200, {"status": "ok", "version": __version__})
         assert (await http.head("/hc")).status_code == 200
@@ -29,8 +37,8 @@ async def test_health_tells_the_truth() -> None:
         assert (await http.post("/asr", content=b"x")).json()["code"] == "model_loading"
 
 
-async def test_unknown_addresses_and_methods_keep_the_shape() -> None:
-    async with client(FakeTranscriber()) as http:
+async def test_unknown_addresses_and_methods_have_the_error_shape() -> None:
+    async with client(FakeService()) as http:
         missing = await http.get("/nothing")
         wrong = await http.get("/asr")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
@@ -45,7 +53,7 @@ async def test_metrics_are_prometheus_text() -> None:
     async with client(None) as http:
         reply = await http.get("/metrics")
     assert reply.headers["content-type"].startswith("text/plain")
-    assert "\nasr_open_requests 0.0\n" in reply.text
+    assert "\nprocess_open_fds " in reply.text
 
 
 async def test_docs_work_without_a_network() -> None:
@@ -59,7 +67,7 @@ async def test_docs_work_without_a_network() -> None:
             assert (asset.status_code, asset.headers["x-content-type-options"]) == (200, "nosniff")
 
 
-async def test_the_schema_says_everything_that_can_be_answered() -> None:
+async def test_the_schema_lists_parameters_and_statuses() -> None:
     async with client(None) as http:
         schema = (await http.get("/openapi.json")).json()
     assert set(schema["paths"]) == {"/asr", "/hc", "/metrics"}
@@ -73,3 +81,35 @@ async def test_the_schema_says_everything_that_can_be_answered() -> None:
     assert set(operation["responses"]) == expected
     assert set(schema["paths"]["/hc"]["get"]["responses"]) == {"200", "503"}
     assert "x-gpu-name" in operation["responses"]["200"]["headers"]
+
+
+async def test_each_router_has_its_own_error_shape() -> None:
+    def other_shape(error: AsrError, request_id: str) -> dict[str, object]:
+        return {"error": {"message": str(error), "code": error.code, "request_id": request_id}}
+
+    shapes = ErrorShapes({"/v1": other_shape})
+    error = NotFound("Nothing is here; look elsewhere.")
+    for path, has_other_shape in (("/v1/models", True), ("/v1", True), ("/v10", False), ("/asr", False)):
+        body = json.loads(bytes(shapes.response(path, error, "abc").body))
+        assert isinstance(body["error"], dict) is has_other_shape, path
+
+
+async def test_websockets_are_refused() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    app = create_app(FakeService().handle(), Metrics(), AppOptions(MediaPolicy()))
+    await app({"type": "websocket", "path": "/asr", "headers": []}, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_fastapi_reports_to_nobody() -> None:
+    app = create_app(FakeService().handle(), Metrics(), AppOptions(MediaPolicy()))
+    assert dict.fromkeys(NO_TELEMETRY, False) == NO_TELEMETRY
+    assert {"tracing", "metrics", "logs", "operation_spans", "auto_configure"} == set(NO_TELEMETRY)
+    assert app.title == "asr-api"

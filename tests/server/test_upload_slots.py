@@ -1,14 +1,14 @@
-"""Who sends next to nothing keeps nobody out, and nobody who sends is sent away."""
+"""Upload slots: slow senders are dropped, fast ones and downloads are not."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
-from asr_api.server import upload_slots as receiving
+from asr_api.server import upload_slots
 from asr_api.server.upload_slots import UploadSlot, UploadSlots
 
 pytestmark = pytest.mark.anyio
@@ -16,62 +16,68 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "GRACE_S", 0.05)
+    monkeypatch.setattr(upload_slots, "EVICTION_GRACE_S", 0.05)
 
 
-async def send(places: UploadSlots, num_bytes: int) -> None:
+async def send(slots: UploadSlots, num_bytes: int) -> None:
     """So many bytes at once, and then nothing more for ever."""
 
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         yield bytes(num_bytes)
         await asyncio.Event().wait()
 
-    async with places.place() as place:
-        async for _ in place.counted(chunks()):
+    async with slots.slot() as slot:
+        async for _ in slot.measured(chunks()):
             pass
 
 
-async def test_when_every_place_is_taken_the_slowest_sender_gives_its_own() -> None:
-    places = UploadSlots(3)
-    senders = [asyncio.create_task(send(places, num_bytes)) for num_bytes in (10**6, 4, 10**6)]
+async def test_when_all_slots_are_taken_the_slowest_sender_is_dropped() -> None:
+    slots = UploadSlots(3)
+    senders = [asyncio.create_task(send(slots, num_bytes)) for num_bytes in (10**6, 4, 10**6)]
     await asyncio.sleep(0.1)
-    async with places.place():
-        with pytest.raises(RequestTimeout, match="slower than 16 KiB/s while others waited"):
+    async with slots.slot():
+        with pytest.raises(RequestTimeout, match="slower than 16 KiB/s while all 3 upload slots were taken"):
             await senders[1]
         with pytest.raises(ServerOverloaded, match="receiving 3 recordings"):
-            async with places.place():
+            async with slots.slot():
                 pass
     assert not senders[0].done()
     for sender in (senders[0], senders[2]):
         sender.cancel()
     await asyncio.wait(senders)
-    async with places.place(), places.place(), places.place():
+    async with slots.slot(), slots.slot(), slots.slot():
         pass
 
 
-async def test_at_first_nobody_is_slow_and_downloads_never_are() -> None:
-    places = UploadSlots(2)
-    sender = asyncio.create_task(send(places, 4))
-    async with places.place():  # as a download, which nobody counts
+async def test_a_new_sender_is_not_slow_yet_and_a_download_never_is() -> None:
+    slots = UploadSlots(2)
+    sender = asyncio.create_task(send(slots, 4))
+    async with slots.slot():  # a download, which is not measured
         await asyncio.sleep(0.01)
         with pytest.raises(ServerOverloaded):
-            async with places.place():
+            async with slots.slot():
                 pass
         await asyncio.sleep(0.1)
-        async with places.place() as place:
-            assert place.bytes_per_s == float("inf")
+        async with slots.slot() as slot:
+            assert slot.bytes_per_s == float("inf")
             with pytest.raises(ServerOverloaded):
-                async with places.place():
+                async with slots.slot():
                     pass
     with pytest.raises(RequestTimeout):
         await sender
 
 
-async def test_errors_of_what_comes_in_stay_what_they_are() -> None:
-    async def run_late(place: UploadSlot) -> None:
-        assert place.bytes_per_s == float("inf")
+async def test_a_sender_that_stalls_is_dropped_although_slots_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_slots, "GRACE_S", 0.1)
+    with pytest.raises(RequestTimeout, match="The body came slower than 16 KiB/s; use a faster connection"):
+        await asyncio.wait_for(send(UploadSlots(2), 4), 5)
+
+
+async def test_a_timeout_of_the_work_itself_stays_one() -> None:
+    async def fail(slot: UploadSlot) -> None:
+        assert slot.bytes_per_s == float("inf")
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        async with UploadSlots(1).place() as place:
-            await run_late(place)
+        async with UploadSlots(1).slot() as slot:
+            await fail(slot)

@@ -1,4 +1,4 @@
-"""Whatever a text is cut into, its words are the text again; and they are what a reader would call words."""
+"""Words join to the text, however it is tokenized, and are what a reader would call words."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from asr_api.text.word_splitting import SplitWord, split_words
 
 
 def words_of(tokens: Sequence[bytes]) -> tuple[SplitWord, ...]:
-    """Of tokens given as the bytes they stand for."""
+    """The words of tokens that are given as their bytes."""
     return split_words(range(len(tokens)), lambda ids: b"".join(tokens[i] for i in ids).decode(errors="replace"))
 
 
 def cut(text: str) -> list[bytes]:
-    """As a tokenizer does: blanks go with what follows, digits and punctuation are apart."""
+    """Split as by a tokenizer: blanks go with the next token, digits and punctuation are tokens of their own."""
     return [token.encode() for token in re.findall(r"\s?[^\W\d]{1,4}|\s?\d|\s?[^\w\s]+|\s", text)]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.binary(max_size=5), max_size=30))
-def test_words_of_any_bytes_are_the_text(tokens: list[bytes]) -> None:
+def test_words_join_to_the_text(tokens: list[bytes]) -> None:
     words = words_of(tokens)
     assert "".join(word.text for word in words) == b"".join(tokens).decode(errors="replace")
     assert all(word.text for word in words)
@@ -37,7 +37,7 @@ def test_words_of_any_bytes_are_the_text(tokens: list[bytes]) -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.text(alphabet="aé 今天ทำกั。“「!(-🎉", max_size=20), st.data())
-def test_a_character_is_never_cut(text: str, data: st.DataObject) -> None:
+def test_characters_are_never_cut(text: str, data: st.DataObject) -> None:
     whole = text.encode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=8)) | {0, len(whole)})
     words = words_of([whole[begin:end] for begin, end in pairwise(cuts)])
@@ -64,26 +64,28 @@ def test_a_character_is_never_cut(text: str, data: st.DataObject) -> None:
     ],
 )
 def test_words(text: str, words: list[str] | None) -> None:
-    """None: what stands between spaces."""
+    """words: None for the text split at spaces"""
     tokens = [character.encode() for character in text] if re.search("[東天]", text) else cut(text)
     found = [word.text for word in words_of(tokens)]
     if text == " กำลัง":
         assert "".join(found) == text
-        assert all(re.match(r"\s?[\u0e01-\u0e30\u0e32-\u0e33\u0e40-\u0e46]", word) for word in found)  # no sign alone
+        assert all(
+            re.match(r"\s?[\u0e01-\u0e30\u0e32-\u0e33\u0e40-\u0e46]", word) for word in found
+        )  # no vowel sign alone
     else:
         assert found == (re.findall(r"\s\S+", text) if words is None else words)
 
 
-def test_a_name_stays_whole_in_a_script_without_spaces() -> None:
+def test_name_in_a_script_without_spaces() -> None:
     assert [word.text for word in words_of(["我".encode(), b"li", b"ke", "月".encode()])] == ["我", "like", "月"]
 
 
-def test_punctuation_is_not_part_of_the_sound() -> None:
+def test_token_range_excludes_punctuation() -> None:
     words = words_of([b' "', b"well", b"-", b"known", b".", b'"', b" 3", b".", b"5", b" ?"])
     assert words == (SplitWord(' "well-known."', 1, 3), SplitWord(" 3.5 ?", 6, 8))
 
 
-def test_a_character_of_several_tokens_is_one_word() -> None:
+def test_character_of_several_tokens() -> None:
     euro, broken = "€".encode(), b"\xe2\x82"
     tokens = [b" ", euro[:1], euro[1:2], euro[2:], b"5", broken, b" x"]
     assert words_of(tokens) == (SplitWord(" €5�", 0, 5), SplitWord(" x", 6, 6))

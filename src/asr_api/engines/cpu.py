@@ -1,7 +1,4 @@
-"""How many cores this process may use, what the processor is called, and which products it is good at.
-
-Reads /proc and /sys, knows nothing else.
-"""
+"""The CPU as Linux describes it: usable cores, the processor's name, and the matrix products it is fast at."""
 
 from __future__ import annotations
 
@@ -10,13 +7,14 @@ import platform
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-EXACT_BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # as /proc/cpuinfo calls what brings them
+# The flags in /proc/cpuinfo of the instructions that sum 8-bit products in 32 bits.
+EXACT_BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
 def usable_cores() -> int:
     """The smaller of the scheduler's affinity and the container's CPU quota, at least 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_cores()
+    affinity = len(os.sched_getaffinity(0))
+    quota = _cgroup_quota()
     return affinity if quota is None else max(1, min(affinity, int(quota + 0.5)))
 
 
@@ -26,12 +24,10 @@ def processor_name() -> str:
 
 
 def has_exact_byte_products() -> bool:
-    """Whether sums of 8-bit products are kept in 32 bits. x86 processors without VNNI add pairs of them in 16, which
-    overflows where both factors use their whole range.
+    """Whether sums of 8-bit products are kept in 32 bits. x86 processors without VNNI add pairs of them in 16 bits,
+    which overflows where both factors use their whole range.
     """
-    if platform.machine().lower() not in {"x86_64", "amd64"}:
-        return True
-    return not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
+    return platform.machine() != "x86_64" or not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
 
 
 def has_bfloat16_products() -> bool:
@@ -40,24 +36,20 @@ def has_bfloat16_products() -> bool:
 
 
 def _cpuinfo(field: str) -> str:
-    """Of the first core; empty where it is not known."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return ""
+    """The field of the first core; empty where the kernel does not give it, as ARM's does not give a model name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
 
 
-def _cgroup_cores() -> float | None:
-    """The tightest quota on the way from this process's control group to the root; None without one."""
+def _cgroup_quota() -> float | None:
+    """In cores: the tightest quota on the way from the control group of this process to the root; None without one."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except FileNotFoundError:  # a kernel without control groups
         return None
     groups = [line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")]
-    folders = [CGROUPS / group for group in groups] or [CGROUPS]
-    quotas = [_read_quota(folder / "cpu.max") for top in folders for folder in (top, *top.parents)]
-    quotas.append(_read_quota_v1(CGROUPS / "cpu"))
+    folders = [folder for group in groups for folder in (CGROUPS / group, *(CGROUPS / group).parents)]
+    quotas = [_read_quota(folder / "cpu.max") for folder in folders]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
@@ -66,14 +58,5 @@ def _read_quota(path: Path) -> float | None:
     try:
         quota, period = path.read_text(encoding="ascii").split()
         return int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):  # no such group, or no limit
+    except (OSError, ValueError, ZeroDivisionError):  # the group has no such file, or no limit
         return None
-
-
-def _read_quota_v1(folder: Path) -> float | None:
-    try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="ascii"))
-        period = int((folder / "cpu.cfs_period_us").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return quota / period if quota > 0 and period > 0 else None

@@ -10,7 +10,7 @@ from asr_api.options import TranscribeOptions
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """media: bounds uploads, too; salad_…: ids of the machine in SaladCloud; defaults: of requests without parameters"""
+    """media: bounds uploads, too; salad_…: ids of the machine; defaults: of a request without parameters"""
 
     media: MediaPolicy
     salad_machine_id: str = ""

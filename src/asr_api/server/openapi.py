@@ -39,7 +39,7 @@ _TEXT_HEADERS = {
     "x-salad-container-group-id": "SALAD_CONTAINER_GROUP_ID of the server.",
     "x-request-id": "Taken from the request, or made.",
     "x-language": "Code of the language with the most time of speech; absent if the model has no languages.",
-    "x-transcript-doubts": "Number of segments that may be wrong or were omitted as no speech; absent if there are none.",
+    "x-transcript-doubts": "Number of segments that may be wrong or were omitted as no speech; absent if none.",
     "x-audio-truncated": "1 if the file broke off and this is the text of its good part; else absent.",
     "x-audio-damaged": "1 if parts of the file cannot be decoded: text is missing, and later times may be early.",
 }

@@ -1,1 +1,1 @@
-"""Floor 1: from token ids to a transcript. Knows nothing about audio or models."""
+"""Floor 1: languages and word splitting; no audio, no models."""

@@ -1,8 +1,7 @@
-"""Tokens of a segment → its words, each with the tokens in which it is spoken.
+"""Splits the tokens of a segment into words, each with the range of tokens that holds its letters.
 
-Words are what stands between spaces; in scripts without spaces they are characters, or what the tokenizer put in one
-token. Punctuation belongs to its word but is no part of its sound. Together the words are exactly the segment's text.
-Knows nothing about times.
+Words are separated by spaces; in scripts without spaces each token of whole characters is a word. Punctuation belongs
+to the text of its word but not to its token range. Together the words are exactly the segment's text.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Thai, Lao, Burmese, Khmer, kana and CJK. OpenAI asks for the language instead; the script also serves a name in
-# another script, and a language that was taken for another.
+# Thai, Lao, Burmese, Khmer, kana and CJK. OpenAI decides by the language instead; the script also covers names in
+# another script and misidentified languages.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
 # OpenAI's punctuation, with the brackets and marks of other scripts.
 OPENING = frozenset("\"'“‘«¿¡([{-–—「『（《〈【")
@@ -29,7 +28,7 @@ Decode = Callable[[Sequence[int]], str]
 
 @dataclass(frozen=True, slots=True)
 class SplitWord:
-    """text: with its space and punctuation; tokens first_token … last_token of the segment are its sound."""
+    """text: with its space and punctuation; first_token … last_token: the tokens of its letters"""
 
     text: str
     first_token: int
@@ -42,7 +41,7 @@ class SplitWord:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The shortest run of tokens that is text by itself: one token, or several that share a character."""
+    """The shortest run of tokens that decodes to whole characters: one token, or several that share a character."""
 
     text: str
     first_token: int
@@ -52,20 +51,20 @@ class _Piece:
 def split_words(tokens: Sequence[int], decode: Decode) -> tuple[SplitWord, ...]:
     """The words in order; none where there is no text.
 
-    decode: ids of text to text; cut between two characters, its results join to the text of the whole
+    decode: text tokens to text; results of tokens cut between two characters join to the text of the whole
     """
     words: list[SplitWord] = []
-    carried = ""  # opening punctuation and blanks that stand alone wait for their word
+    carried = ""  # opening punctuation and blanks that stand alone are prepended to the next word
     for group in _groups(_pieces(tokens, decode)):
         text = "".join(piece.text for piece in group)
-        is_silent = _is_only(OPENING | CLOSING, text)
-        if _is_opening(text) or (is_silent and not words):
+        is_punctuation = _is_only(OPENING | CLOSING, text)
+        if _is_opening(text) or (is_punctuation and not words):
             carried += text
-        elif is_silent:
+        elif is_punctuation:
             words[-1] = SplitWord(words[-1].text + carried + text, words[-1].first_token, words[-1].last_token)
             carried = ""
         else:
-            words.append(_spelled(carried + text, group))
+            words.append(_word(carried + text, group))
             carried = ""
     if carried and words:
         words[-1] = SplitWord(words[-1].text + carried, words[-1].first_token, words[-1].last_token)
@@ -81,9 +80,9 @@ def _pieces(tokens: Sequence[int], decode: Decode) -> list[_Piece]:
     for index in range(len(tokens)):
         text = decode(tokens[first : index + 1])
         if not whole.startswith(text, position):
-            continue  # its last character goes on in the next token
+            continue  # its last character continues in the next token
         if BROKEN in text and text + decode(tokens[index + 1 :]) != whole[position:]:
-            continue  # it looks like the broken character in the text, and is only a part of it
+            continue  # it decodes to U+FFFD as the text does here, but is only a part of that character
         pieces.append(_Piece(text, first, index))
         first, position = index + 1, position + len(text)
     return pieces if whole else []
@@ -95,8 +94,8 @@ def _groups(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     for piece in pieces:
         head = piece.text[:1]
         is_mark = bool(head) and unicodedata.category(head).startswith("M")  # a vowel sign, say
-        is_apart = head.isspace() or (bool(_IS_UNSPACED.match(letter) or _IS_UNSPACED.match(head)) and not is_mark)
-        if is_apart or not groups:
+        starts_word = head.isspace() or (bool(_IS_UNSPACED.match(letter) or _IS_UNSPACED.match(head)) and not is_mark)
+        if starts_word or not groups:
             groups.append([piece])
         else:
             groups[-1].append(piece)
@@ -104,8 +103,8 @@ def _groups(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return groups
 
 
-def _spelled(text: str, group: Sequence[_Piece]) -> SplitWord:
-    """Without the time of the punctuation at either end, which often is that of a pause."""
+def _word(text: str, group: Sequence[_Piece]) -> SplitWord:
+    """A word whose token range excludes the punctuation at either end, which often has the time of a pause."""
     first, last = 0, len(group) - 1
     while first < last and _is_only(OPENING, group[first].text):
         first += 1
@@ -119,5 +118,5 @@ def _is_only(marks: frozenset[str], text: str) -> bool:
 
 
 def _is_opening(text: str) -> bool:
-    """Blanks, too. A straight quote opens after a blank, and closes after a letter."""
+    """True for blanks, too. A straight quote opens after a blank and closes after a letter."""
     return not text.strip() or (_is_only(OPENING, text) and (text[0].isspace() or not _is_only(CLOSING, text)))

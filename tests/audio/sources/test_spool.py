@@ -149,16 +149,13 @@ async def test_closing_after_an_error_does_not_block_the_event_loop(monkeypatch:
 
 async def test_a_cancelled_request_closes_its_file_all_the_same() -> None:
     file = SlowFile()
+    file.release.set()
 
     async def request() -> None:
         async with Spool(cast("BinaryIO", file), 0):
-            task.cancel()
-            await asyncio.sleep(1)
+            asyncio.get_running_loop().call_soon(task.cancel)  # before the thread that closes the file is started
 
     task = asyncio.create_task(request())
-    await asyncio.sleep(0.01)
-    task.cancel()
-    file.release.set()
     await asyncio.wait([task])
     assert task.cancelled()
     assert await asyncio.to_thread(file.is_closed.wait, 5)

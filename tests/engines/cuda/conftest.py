@@ -1,4 +1,4 @@
-"""Nothing here is collected without torch: the default tests need none."""
+"""Collects no tests without torch, which the default tests do not need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the device computes beside the model equals what numpy says: log-mel, rules, sampling; sizes fit."""
+"""Log-mel, logit filters and sampling on the device equal the numpy implementations; memory plans fit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cuda import reference_ops
-from asr_api.engines.cuda.decode_state import RowInit, open_rows
+from asr_api.engines.cuda.decode_state import RowInit, open_decode_state
+from asr_api.engines.cuda.filter_tables import build_filter_tables
 from asr_api.engines.cuda.kv_cache import row_bytes, slot_bytes
 from asr_api.engines.cuda.logmel import LogMel
 from asr_api.engines.cuda.memory_plan import encoding_bytes, num_rows, plan_memory
-from asr_api.engines.cuda.reference_ops import filter_tables
 from asr_api.engines.whisper import sampling
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory
@@ -27,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])
-def test_log_mel_is_that_of_the_processor(n_mels: int) -> None:
+def test_log_mel_equals_the_numpy_implementation(n_mels: int) -> None:
     windows = [sound(3, 0), sound(1.234, 1), np.zeros(16_000, np.int16), np.full(7, 32_767, np.int16), sound(0.05, 2)]
     pcm = np.zeros((len(windows), 48_000), np.int16)
     for row, window in zip(pcm, windows, strict=True):
@@ -39,63 +40,65 @@ def test_log_mel_is_that_of_the_processor(n_mels: int) -> None:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
-    return read_whisper_config(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL))
+    return read_whisper_config(open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL)))
 
 
 @pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_tokens_are_chosen_as_by_the_rules_in_numpy(config: WhisperConfig, seed: int, spread: float) -> None:
-    """Six rows, greedy and sampled, with and without stamps, one of them not active, for some steps."""
-    random = np.random.default_rng(seed)
+def test_sampling_equals_the_numpy_filters_and_sampling(config: WhisperConfig, seed: int, spread: float) -> None:
+    """Six rows, greedy and sampled, with and without timestamps, one of them inactive, for some steps."""
+    rng = np.random.default_rng(seed)
     no_timestamps, n_rows, n_steps = SMALL.special("notimestamps"), 6, 8
-    rules = LogitFilters(config, end=SMALL.end, no_timestamps=no_timestamps)
-    tables = filter_tables(config, SMALL.end, no_timestamps, CPU)
-    rows = open_rows(n_rows, config.n_text_ctx, CPU)
+    filters = LogitFilters(config, end=SMALL.end, no_timestamps=no_timestamps)
+    tables = build_filter_tables(config, SMALL.end, no_timestamps, CPU)
+    state = open_decode_state(n_rows, config.n_text_ctx, CPU)
     has_timestamps = [True, True, False, True, True, False]
     temperatures = [0.0, 0.4, 0.0, 1.0, 0.0, 0.8]
-    uniforms = random.random((n_rows, config.n_text_ctx)).astype(np.float32)
-    starts = [
+    uniforms = rng.random((n_rows, config.n_text_ctx)).astype(np.float32)
+    inits = [
         RowInit(row, 0, 1, 3, has_timestamps[row], temperatures[row], uniforms[row])
         for row in range(n_rows)
         if row != 4
     ]
-    rows.begin(starts, no_timestamps + 1)
-    said: list[list[int]] = [[] for _ in range(n_rows)]
-    alive = [row for row in range(n_rows) if row != 4]
+    state.start_rows(inits, no_timestamps + 1)
+    sampled_tokens: list[list[int]] = [[] for _ in range(n_rows)]
+    active = [row for row in range(n_rows) if row != 4]
     for step in range(n_steps):
-        logits = (spread * random.standard_normal((n_rows, config.n_vocab))).astype(np.float32)
-        logits[:, no_timestamps + 1 :] -= random.choice([-4, 0, 4, 8])
-        logits[:, SMALL.end] += random.choice([-20, 4 * spread])
-        reference_ops.sample(torch.from_numpy(logits.copy()), rows, tables)
-        rules.mask(logits, TokenHistory.of(said, no_timestamps + 1, has_timestamps))
-        likeliest = sampling.greedy(logits)
-        sampled = sampling.sample(logits, [max(each, 0.1) for each in temperatures], uniforms[:, step].tolist())
-        for row in alive:
-            choice = sampled if temperatures[row] else likeliest
-            assert int(rows.out_tokens[row, step]) == choice.tokens[row]
-            assert float(rows.out_logprobs[row, step]) == pytest.approx(choice.logprobs[row], abs=1e-4)
-            said[row].append(int(choice.tokens[row]))
-        alive = [row for row in alive if said[row][-1] != SMALL.end]
-        assert rows.is_active.nonzero()[:, 0].tolist() == alive
-        assert rows.positions[alive].tolist() == [3 + step + 1] * len(alive)
-    assert int(rows.num_sampled[4]) == 0
+        logits = (spread * rng.standard_normal((n_rows, config.n_vocab))).astype(np.float32)
+        logits[:, no_timestamps + 1 :] -= rng.choice([-4, 0, 4, 8])
+        logits[:, SMALL.end] += rng.choice([-20, 4 * spread])
+        reference_ops.sample(torch.from_numpy(logits.copy()), state, tables)
+        filters.mask(logits, TokenHistory.of(sampled_tokens, no_timestamps + 1, has_timestamps))
+        greedy = sampling.greedy(logits)
+        sampled = sampling.sample(
+            logits, [max(temperature, 0.1) for temperature in temperatures], uniforms[:, step].tolist()
+        )
+        for row in active:
+            choice = sampled if temperatures[row] else greedy
+            assert int(state.out_tokens[row, step]) == choice.tokens[row]
+            assert float(state.out_logprobs[row, step]) == pytest.approx(choice.logprobs[row], abs=1e-4)
+            sampled_tokens[row].append(int(choice.tokens[row]))
+        active = [row for row in active if sampled_tokens[row][-1] != SMALL.end]
+        assert state.is_active.nonzero()[:, 0].tolist() == active
+        assert state.positions[active].tolist() == [3 + step + 1] * len(active)
+    assert int(state.num_sampled[4]) == 0
 
 
 def test_a_row_stops_at_the_decoders_last_position(config: WhisperConfig) -> None:
-    rows = open_rows(1, 10, CPU)
-    tables = filter_tables(config, SMALL.end, SMALL.special("notimestamps"), CPU)
-    rows.begin([RowInit(0, 0, 1, 5, has_timestamps=False)], tables.timestamp_begin)
+    state = open_decode_state(1, 10, CPU)
+    tables = build_filter_tables(config, SMALL.end, SMALL.special("notimestamps"), CPU)
+    state.start_rows([RowInit(0, 0, 1, 5, has_timestamps=False)], tables.timestamp_begin)
     logits = torch.zeros(1, config.n_vocab)
     logits[0, 5] = 9
     for _ in range(7):
-        reference_ops.sample(logits, rows, tables)
-    assert int(rows.num_sampled[0]) == 4  # six tokens of the prompt and four more
-    assert int(rows.positions[0]) == 9
+        reference_ops.sample(logits, state, tables)
+    assert int(state.num_sampled[0]) == 4  # after six tokens of the prompt
+    assert int(state.positions[0]) == 9
 
 
-def test_slots_are_as_many_as_fit(tmp_path: Path) -> None:
+def test_the_plan_has_as_many_slots_as_fit(tmp_path: Path) -> None:
     config = dataclasses.replace(
-        read_whisper_config(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))),
+        read_whisper_config(open_checkpoint(write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1)))),
         n_state=1280, n_text_layer=32, n_audio_hidden=5120,
     )  # fmt: skip
     half = torch.float16
@@ -105,8 +108,8 @@ def test_slots_are_as_many_as_fit(tmp_path: Path) -> None:
     assert small is not None
     assert large is not None
     assert 1 <= small.n_slots < 64 == large.n_slots
-    for sizes, room in ((small, 8 * 2**30), (large, 100 * 2**30)):
-        cached = sizes.n_slots * slot_bytes(config, half) + sizes.n_rows * row_bytes(config, half)
-        assert cached + sizes.max_batch * encoding_bytes(config, half) < room
-        assert sizes.n_rows == num_rows(sizes.n_slots, 1)
+    for plan, free_bytes in ((small, 8 * 2**30), (large, 100 * 2**30)):
+        cached = plan.n_slots * slot_bytes(config, half) + plan.n_rows * row_bytes(config, half)
+        assert cached + plan.max_batch * encoding_bytes(config, half) < free_bytes
+        assert plan.n_rows == num_rows(plan.n_slots, 1)
     assert plan_memory(config, half, 64, 1, 2**29) is None

@@ -1,4 +1,4 @@
-"""The CUDA engine says what the ONNX engine says: every try, every word, every limit. In float32."""
+"""The CUDA engine gives the transcripts of the ONNX engine in float32: temperature fallback, words, limits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import DecodeOptions
 from asr_api.transcript import Quality, WindowTranscript
-from tests.engines.cuda.cuda_transcribing import AUTO, listen, open_cuda
+from tests.engines.cuda.cuda_engines import open_cuda
 from tests.engines.golden_tokens import SEED
 from tests.engines.sounds import sound
 from tests.engines.whisper_checkpoints import SMALL_128, SMALL_EN, write_checkpoint
 
-pytest.importorskip("onnx")  # and with it ONNX Runtime, which is not to be loaded but by the engine
+pytest.importorskip("onnx")  # and with it ONNX Runtime, which only the engine may load
 
-from tests.engines.transcribing import finish_all, open_onnx
-from tests.engines.transcribing import listen as listen_onnx
+from tests.engines.transcribing import AT_ZERO, finish_all, open_onnx, transcribe
 from tests.parity.speech import recordings
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -32,62 +31,62 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write_checkpoint(root / name, shape, SEED) for name, shape in shapes.items()}
 
 
-LADDERS = {
+OPTIONS = {
     "all temperatures": DecodeOptions(),
-    "sampled at once": DecodeOptions(temperatures=(0.7,), language="de"),
+    "sampled from the start": DecodeOptions(temperatures=(0.7,), language="de"),
     "no timestamps": DecodeOptions(timestamps=False),
     "after a prompt": DecodeOptions(prompt="It was said before.", hotwords="Ada"),
 }
 
 
-@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_every_try_and_every_word_is_the_onnx_engines(name: str, beam_size: int, folders: dict[str, Path]) -> None:
-    """Random weights hardly pass a test of quality, so that many temperatures are tried."""
-    options = dataclasses.replace(LADDERS[name], words=True)
+def test_fallback_and_words_equal_those_of_the_onnx_engine(name: str, beam_size: int, folders: dict[str, Path]) -> None:
+    """Texts of random weights hardly pass a quality test, so many temperatures are used."""
+    options = dataclasses.replace(OPTIONS[name], words=True)
     windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
     folder = folders["mels128"]
-    ours = listen(open_cuda(folder, n_slots=3, beam_size=beam_size), windows, options)
-    theirs = listen_onnx(open_onnx(folder, n_slots=3, beam_size=beam_size), windows, options)
+    ours = transcribe(open_cuda(folder, n_slots=3, beam_size=beam_size), windows, options)
+    theirs = transcribe(open_onnx(folder, n_slots=3, beam_size=beam_size), windows, options)
     for our, their in zip(ours, theirs, strict=True):
         assert our.prompt == their.prompt
         assert our.tokens == their.tokens
-        assert_alike(our.transcript, their.transcript)
+        assert_equal(our, their)
     if name == "no timestamps" and beam_size == 1:
-        assert any(quality.temperature > 0 for each in ours for quality in qualities(each.transcript))
+        assert any(quality.temperature > 0 for result in ours for quality in qualities(result))
 
 
 def qualities(transcript: WindowTranscript) -> list[Quality]:
-    return [each.quality for each in (*transcript.segments, *transcript.omitted) if each.quality]
+    return [segment.quality for segment in (*transcript.segments, *transcript.omitted) if segment.quality]
 
 
-def assert_alike(ours: WindowTranscript, theirs: WindowTranscript) -> None:
+def assert_equal(ours: WindowTranscript, theirs: WindowTranscript) -> None:
     for name in ("segments", "omitted", "language", "num_tokens", "resume_ms"):
         assert getattr(ours, name) == getattr(theirs, name)
     for our, their in zip(qualities(ours), qualities(theirs), strict=True):
         assert dataclasses.astuple(our)[:-1] == pytest.approx(dataclasses.astuple(their)[:-1], abs=1e-3)
 
 
-def test_a_pass_that_reaches_its_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
+def test_a_pass_at_its_token_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
     transcripts = []
     for engine in (open_cuda(folders["english"], max_new_tokens=12), open_onnx(folders["english"], max_new_tokens=12)):
-        engine.admit([WindowJob(0, sound(3, 1), AUTO)])
+        engine.admit([WindowJob(0, sound(3, 1), AT_ZERO)])
         transcripts.append(finish_all(engine, 1)[0])
-    assert_alike(*transcripts)
+    assert_equal(*transcripts)
     assert transcripts[0].resume_ms
 
 
-def test_an_untied_output_projection_counts(tmp_path: Path) -> None:
+def test_an_untied_output_projection_is_used(tmp_path: Path) -> None:
     untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
     windows = [sound(3, 0)]
-    assert listen(open_cuda(untied), windows)[0].tokens == listen_onnx(open_onnx(untied), windows)[0].tokens
+    assert transcribe(open_cuda(untied), windows)[0].tokens == transcribe(open_onnx(untied), windows)[0].tokens
 
 
-def test_recordings_are_heard_as_by_the_onnx_engine() -> None:
-    """The built-in model, with the times of words."""
+def test_transcripts_of_recordings_equal_those_of_the_onnx_engine() -> None:
+    """The built-in model, with word timestamps."""
     options = DecodeOptions(words=True)
-    ours = listen(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
-    theirs = listen_onnx(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    ours = transcribe(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
+    theirs = transcribe(open_onnx(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)
     for our, their in zip(ours, theirs, strict=True):
-        assert_alike(our.transcript, their.transcript)
-        assert all(segment.words for segment in our.transcript.segments)
+        assert_equal(our, their)
+        assert all(segment.words for segment in our.segments)

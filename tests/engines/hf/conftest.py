@@ -1,4 +1,4 @@
-"""What needs torch and transformers is not collected without them; nothing here may reach the network."""
+"""Skips the tests that need torch and transformers where they are not installed, and forbids the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the library is imported
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> NoReturn:
-        raise AssertionError("something wants to use the network")
+        raise AssertionError("a test tried to use the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)

@@ -1,6 +1,6 @@
-"""Small random checkpoints of several architectures, written as a hub folder is: configs, vocabulary, safetensors.
+"""Writes small random checkpoints of several architectures as hub folders: configs, vocabulary, safetensors.
 
-The outputs are scaled so that what a model hears depends on the audio and the best token leads clearly.
+The outputs are scaled so that the tokens depend on the audio and the best token leads clearly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WAVES = SMALL | {
 
 
 def write_wav2vec2(folder: Path, *, norm: str, **config: object) -> Path:
-    """norm: "layer" for models that know a mask, "group" for those that do not"""
+    """norm: "layer" for models with a mask, "group" for those without"""
     settings = transformers.Wav2Vec2Config(
         **WAVES, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer", **config
     )
@@ -184,13 +184,13 @@ def _spread(weight: torch.Tensor, bias: torch.Tensor, *, gain: float) -> None:
 
 
 def _amplify(model: torch.nn.Module, gain: float) -> None:
-    """What is heard fades in layers whose weights are as small as at the start of a training."""
+    """The signal fades in layers whose weights are as small as at the start of a training."""
     for parameter in model.parameters():
         parameter.data *= gain if parameter.dim() > 1 else 1
 
 
 def _quiet_controls(bias: torch.Tensor) -> torch.Tensor:
-    """Trained models never say <s>; random ones would. And they make words."""
+    """Keeps random models from emitting control tokens, as trained ones do, and makes them emit the delimiter."""
     is_letters = len(bias) > len(WORDS) + 3
     bias[1 : 4 if is_letters else 3] = -1000
     bias[4] += 8 * is_letters

@@ -1,4 +1,4 @@
-"""Batches: the oldest goes first, its likes go with it, and the rest waits."""
+"""Batches: the oldest window goes first, similar windows go with it, and the others wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engines.hf.batching import MIN_LIKENESS, BatchRule, choose_batch
+from asr_api.engines.hf.batching import MIN_LENGTH_RATIO, BatchRule, choose_batch
 from asr_api.engines.protocol import WindowJob
 from asr_api.options import DecodeOptions
 
@@ -16,10 +16,10 @@ def job(job_id: int, num_samples: int, language: str = "en") -> WindowJob:
 
 
 def chosen(waiting: list[WindowJob], rule: BatchRule) -> list[int]:
-    return [each.job_id for each in choose_batch(waiting, rule, lambda each: each.options.language)]
+    return [job.job_id for job in choose_batch(waiting, rule, lambda job: job.options.language)]
 
 
-def test_the_oldest_takes_its_likes_along() -> None:
+def test_the_oldest_takes_similar_windows_along() -> None:
     waiting = [job(0, 100), job(1, 300), job(2, 90), job(3, 100)]
     assert chosen(waiting, BatchRule(may_pad=True, max_samples=1000)) == [0, 3, 2]
     assert chosen(waiting, BatchRule(may_pad=False, max_samples=1000)) == [0, 3]
@@ -34,10 +34,10 @@ def test_a_window_that_is_longer_than_a_batch_runs_alone() -> None:
 
 
 @given(st.lists(st.integers(1, 1000), max_size=20), st.booleans(), st.integers(1, 5000))
-def test_what_holds_for_every_batch(lengths: list[int], may_pad: bool, max_samples: int) -> None:
+def test_every_batch_keeps_the_rule(lengths: list[int], may_pad: bool, max_samples: int) -> None:
     batch = chosen([job(index, length) for index, length in enumerate(lengths)], BatchRule(may_pad, max_samples))
     assert batch[:1] == ([0] if lengths else [])
     assert len(set(batch)) == len(batch)
     taken = [lengths[index] for index in batch]
     assert len(taken) <= 1 or len(taken) * max(taken) <= max_samples
-    assert not taken or min(taken) >= (MIN_LIKENESS if may_pad else 1) * max(taken)
+    assert not taken or min(taken) >= (MIN_LENGTH_RATIO if may_pad else 1) * max(taken)

@@ -1,4 +1,4 @@
-"""Tokens become words and segments: nothing is lost, times are in order and inside the audio."""
+"""Tokens become words and segments: no text is lost, times are in order and inside the audio."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engines.hf.model_output import ModelOutput, TimedToken
-from asr_api.engines.hf.segments import MAX_SEGMENT_MS, PAUSE_MS, timed_segments, whole_segment
+from asr_api.engines.hf.segments import (
+    MAX_SEGMENT_MS,
+    PAUSE_MS,
+    ModelOutput,
+    TimedToken,
+    timed_segments,
+    whole_segment,
+)
 from asr_api.transcript import Quality
 
 
 class Characters:
-    """A vocabulary of characters; a space is the delimiter, a tab a control token that is no text."""
+    """A vocabulary of characters; a space is the delimiter, a tab a control token without text."""
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [chr(token) for token in tokens]
@@ -24,7 +30,7 @@ class Characters:
 
 
 class NoMarks(Characters):
-    """Its pieces do not say where words begin."""
+    """Its pieces do not mark where words begin."""
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         return [" ?"] * len(tokens)
@@ -33,13 +39,13 @@ class NoMarks(Characters):
         return "".join(chr(token) for token in tokens)[::-1]
 
 
-def spoken(text: str, *, start_ms: int = 0, step_ms: int = 20) -> list[TimedToken]:
+def timed(text: str, *, start_ms: int = 0, step_ms: int = 20) -> list[TimedToken]:
     times = [start_ms + step_ms * index for index in range(len(text))]
     return [TimedToken(ord(char), time, time + step_ms, 0.5) for char, time in zip(text, times, strict=True)]
 
 
 def test_words_have_the_times_of_their_letters() -> None:
-    (segment,) = timed_segments(spoken("hi you", start_ms=100), Characters(), 1000, with_words=True)
+    (segment,) = timed_segments(timed("hi you", start_ms=100), Characters(), 1000, with_words=True)
     assert (segment.start_ms, segment.end_ms, segment.text) == (100, 220, " hi you")
     assert [(word.start_ms, word.end_ms, word.text, word.probability) for word in segment.words] == [
         (100, 140, " hi", 0.5),
@@ -48,55 +54,55 @@ def test_words_have_the_times_of_their_letters() -> None:
 
 
 def test_words_are_given_only_when_asked_for() -> None:
-    (segment,) = timed_segments(spoken("hi"), Characters(), 1000)
+    (segment,) = timed_segments(timed("hi"), Characters(), 1000)
     assert segment.words == ()
 
 
 def test_a_segment_ends_with_a_sentence_and_at_a_pause() -> None:
-    late = spoken("b c", start_ms=2000 + PAUSE_MS)
-    texts = [s.text for s in timed_segments([*spoken("one. two"), *spoken(" "), *late], Characters(), 9000)]
+    late = timed("b c", start_ms=2000 + PAUSE_MS)
+    texts = [s.text for s in timed_segments([*timed("one. two"), *timed(" "), *late], Characters(), 9000)]
     assert texts == [" one.", " two", " b c"]
-    (whole,) = timed_segments([*spoken("one. two"), *spoken(" "), *late], Characters(), 9000, is_split=False)
+    (whole,) = timed_segments([*timed("one. two"), *timed(" "), *late], Characters(), 9000, is_split=False)
     assert whole.text == " one. two b c"
 
 
 def test_no_segment_is_too_long_to_read() -> None:
-    segments = timed_segments(spoken("word " * 60, step_ms=100), Characters(), 30_000)
+    segments = timed_segments(timed("word " * 60, step_ms=100), Characters(), 30_000)
     assert len(segments) == 3
     assert all(segment.end_ms - segment.start_ms <= MAX_SEGMENT_MS for segment in segments)
 
 
-def test_characters_are_words_where_no_spaces_are_written() -> None:
-    (segment,) = timed_segments(spoken("你好 ok吗"), Characters(), 1000, with_words=True)
+def test_characters_are_words_in_scripts_without_spaces() -> None:
+    (segment,) = timed_segments(timed("你好 ok吗"), Characters(), 1000, with_words=True)
     assert segment.text == "你好 ok吗"
     assert [word.text for word in segment.words] == ["你", "好", " ok", "吗"]
 
 
-def test_without_marks_of_words_the_text_is_one_segment() -> None:
-    (segment,) = timed_segments(spoken("abc"), NoMarks(), 1000, with_words=True)
+def test_a_vocabulary_without_word_marks_gives_one_segment() -> None:
+    (segment,) = timed_segments(timed("abc"), NoMarks(), 1000, with_words=True)
     assert (segment.text, segment.words, segment.end_ms) == (" cba", (), 60)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t", " \t "])
-def test_nothing_heard_is_no_segment(text: str) -> None:
-    assert timed_segments(spoken(text), Characters(), 1000) == ()
-    assert whole_segment(ModelOutput(spoken(text)), Characters(), 1000) == ()
+def test_no_text_gives_no_segment(text: str) -> None:
+    assert timed_segments(timed(text), Characters(), 1000) == ()
+    assert whole_segment(ModelOutput(timed(text)), Characters(), 1000) == ()
 
 
 def test_a_model_without_times_gives_the_whole_window() -> None:
-    (segment,) = whole_segment(ModelOutput(spoken("hi you")), Characters(), 777)
+    (segment,) = whole_segment(ModelOutput(timed("hi you")), Characters(), 777)
     assert (segment.start_ms, segment.end_ms, segment.text) == (0, 777, " hi you")
     assert segment.quality == Quality()
 
 
-def test_text_that_was_broken_off_is_doubtful() -> None:
-    (segment,) = whole_segment(ModelOutput(spoken("hi you"), is_whole=False), Characters(), 777)
+def test_incomplete_text_is_doubtful() -> None:
+    (segment,) = whole_segment(ModelOutput(timed("hi you"), is_whole=False), Characters(), 777)
     assert segment.quality == Quality(doubts=("low_confidence",))
 
 
 @given(st.text(alphabet="ab .\t你吗", max_size=60), st.integers(1, 3000), st.booleans())
-def test_what_holds_for_every_text(text: str, audio_ms: int, is_split: bool) -> None:
-    segments = timed_segments(spoken(text), Characters(), audio_ms, is_split=is_split, with_words=True)
+def test_every_text_is_kept_in_order_inside_the_audio(text: str, audio_ms: int, is_split: bool) -> None:
+    segments = timed_segments(timed(text), Characters(), audio_ms, is_split=is_split, with_words=True)
     assert "".join(segment.text for segment in segments).strip() == Characters().text([ord(char) for char in text])
     times = [time for segment in segments for word in segment.words for time in (word.start_ms, word.end_ms)]
     assert times == sorted(times)

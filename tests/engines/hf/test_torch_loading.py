@@ -1,4 +1,4 @@
-"""What cannot be served is refused at the start in one clear line; nothing is unpickled, no foreign code runs."""
+"""A checkpoint that cannot be served is refused with one sentence; no pickle is loaded, no foreign code runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from asr_api.engines.checkpoints.resolve import missing_files
+from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.loading import load_model
 from asr_api.errors import CheckpointError
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS, WAVES, write_wav2vec2
@@ -28,7 +28,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_what_is_written_like_a_hub_folder_is_complete(name: str, tmp_path: Path) -> None:
+def test_the_test_checkpoints_are_complete(name: str, tmp_path: Path) -> None:
     assert missing_files(CHECKPOINTS[name](tmp_path)) == []
 
 
@@ -41,7 +41,7 @@ def test_a_type_that_cannot_transcribe_is_refused_by_name(model_type: str, folde
 
 def test_a_checkpoint_without_a_head_for_transcription_is_refused(folder: Path) -> None:
     transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**WAVES)).save_pretrained(folder)
-    with pytest.raises(CheckpointError, match=r"not made for transcription: it lacks lm_head"):
+    with pytest.raises(CheckpointError, match=r"cannot transcribe: it lacks lm_head"):
         load_model(folder)
 
 
@@ -74,7 +74,7 @@ def test_code_of_a_checkpoint_never_runs(model_type: str, folder: Path, tmp_path
 
 def test_another_sampling_rate_is_refused(folder: Path) -> None:
     transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(folder)
-    with pytest.raises(CheckpointError, match="8000 samples a second"):
+    with pytest.raises(CheckpointError, match="audio of 8000 Hz"):
         load_model(folder)
 
 
@@ -95,7 +95,7 @@ def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: p
         load_model(folder)
 
 
-def test_a_language_model_beside_the_model_is_left_out_and_noted(folder: Path) -> None:
+def test_a_language_model_in_the_checkpoint_is_not_used_and_noted(folder: Path) -> None:
     (folder / "alphabet.json").write_text("{}", encoding="utf-8")
     (note,) = load_model(folder).notes
     assert "language model is not used" in note

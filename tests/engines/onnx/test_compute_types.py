@@ -1,4 +1,4 @@
-"""What COMPUTE_TYPE becomes on this and that processor, with and without OpenVINO."""
+"""Choice of the compute type by processor and installed packages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.engines.onnx import compute_types
-from asr_api.engines.onnx import openvino_encoder as bfloat16
-from asr_api.engines.onnx.compute_types import chosen_type, notes
+from asr_api.engines.onnx import compute_types, openvino_encoder
+from asr_api.engines.onnx.compute_types import choose_compute_type, notes
 from asr_api.engines.protocol import ComputeType, EngineOptions
 from asr_api.errors import SettingsError
 
@@ -17,7 +16,7 @@ from asr_api.errors import SettingsError
 def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     has_amx, is_installed = request.param
     monkeypatch.setattr(compute_types, "has_bfloat16_products", lambda: has_amx)
-    monkeypatch.setattr(bfloat16, "is_installed", lambda: is_installed)
+    monkeypatch.setattr(openvino_encoder, "is_installed", lambda: is_installed)
 
 
 @pytest.mark.parametrize(
@@ -26,23 +25,23 @@ def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     indirect=["machine"],
 )
 @pytest.mark.usefixtures("machine")
-def test_auto_is_the_quickest_that_is_there_and_others_are_what_they_say(auto: ComputeType) -> None:
-    assert chosen_type("auto") == auto
-    assert chosen_type("int8") == "int8"
-    assert chosen_type("float32") == "float32"
+def test_auto_is_the_fastest_available(auto: ComputeType) -> None:
+    assert choose_compute_type("auto") == auto
+    assert choose_compute_type("int8") == "int8"
+    assert choose_compute_type("float32") == "float32"
 
 
 @pytest.mark.parametrize("machine", [(False, True)], indirect=True)
 @pytest.mark.usefixtures("machine")
-def test_bfloat16_is_refused_without_amx() -> None:
+def test_bfloat16_needs_amx() -> None:
     with pytest.raises(SettingsError, match=r"no AMX; use auto or int8\."):
-        chosen_type("int8_bfloat16")
+        choose_compute_type("int8_bfloat16")
 
 
 @pytest.mark.parametrize("machine", [(True, False)], indirect=True)
 @pytest.mark.usefixtures("machine")
-def test_bfloat16_is_refused_without_openvino_and_auto_says_what_it_misses() -> None:
+def test_bfloat16_needs_openvino() -> None:
     with pytest.raises(SettingsError, match=r"needs pip install 'asr-api\[openvino\]'"):
-        chosen_type("int8_bfloat16")
+        choose_compute_type("int8_bfloat16")
     options = EngineOptions("model", Path())
     assert ["asr-api[openvino]" in note for note in notes(options)] == [True]

@@ -1,4 +1,4 @@
-"""Linear layers in 8 bits: close to the true product, each row for itself, within 16 bits where that is asked for."""
+"""Linear layers in 8 bits: close to the exact product, rows independent, and within 16 bits in the reduced range."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.safetensors import SafetensorsReader
 from asr_api.engines.cpu import has_exact_byte_products
 from asr_api.engines.onnx.graph_builder import floats
 from asr_api.engines.onnx.quantized_builder import LIMIT, REDUCED_LIMIT, QuantizedBuilder
@@ -21,16 +21,16 @@ BIAS = RANDOM.randint(-4, 5, N_OUT).astype(np.float32)  # the same in 16 bits
 
 
 @pytest.fixture(params=["float32", "float16", "bfloat16"])
-def weights(request: pytest.FixtureRequest, tmp_path: Path) -> Weights:
+def weights(request: pytest.FixtureRequest, tmp_path: Path) -> SafetensorsReader:
     write_safetensors(tmp_path / "model.safetensors", {"layer.weight": WEIGHT, "layer.bias": BIAS}, request.param)
-    return Weights(tmp_path)
+    return SafetensorsReader(tmp_path)
 
 
-def multiply(x: np.ndarray, weights: Weights, limit: int = LIMIT) -> np.ndarray:
-    build = QuantizedBuilder(weights, limit)
-    build.add("Identity", build.linear("x", "layer", N_IN, N_OUT), result="y")
-    graph = build.graph("one", [floats("x", "rows", N_IN)], [floats("y", "rows", N_OUT)])
-    integers = next(each.values for each in graph.weights if each.name == "layer.weight.int8")
+def multiply(x: np.ndarray, weights: SafetensorsReader, limit: int = LIMIT) -> np.ndarray:
+    builder = QuantizedBuilder(weights, limit)
+    builder.add("Identity", builder.linear("x", "layer", N_IN, N_OUT), result="y")
+    graph = builder.build("one", [floats("x", "rows", N_IN)], [floats("y", "rows", N_OUT)])
+    integers = next(weight.values for weight in graph.weights if weight.name == "layer.weight.int8")
     assert np.abs(integers.astype(int)).max() == limit
     y = np.full((len(x), N_OUT), np.nan, np.float32)
     Session(graph, 1).call({"x": x}, {"y": y}).run()
@@ -38,15 +38,16 @@ def multiply(x: np.ndarray, weights: Weights, limit: int = LIMIT) -> np.ndarray:
 
 
 SATURATES = pytest.mark.skipif(
-    not has_exact_byte_products(), reason="this processor adds pairs of products in 16 bits; the engine takes the other"
+    not has_exact_byte_products(),
+    reason="this processor adds pairs of products in 16 bits; the engine uses the reduced range",
 )
 
 
 @pytest.mark.parametrize(
     ("limit", "error"), [pytest.param(LIMIT, 0.015, marks=SATURATES), pytest.param(REDUCED_LIMIT, 0.025)]
 )
-def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
-    weights: Weights, limit: int, error: float
+def test_rows_of_any_magnitude_are_close_to_the_exact_product(
+    weights: SafetensorsReader, limit: int, error: float
 ) -> None:
     x = (RANDOM.standard_normal((7, N_IN)) * 10.0 ** np.arange(-3, 4)[:, None]).astype(np.float32)
     x[0] = 0
@@ -57,12 +58,12 @@ def test_each_row_is_close_to_the_true_product_however_loud_its_neighbours(
         assert share < error * np.linalg.norm(true / np.linalg.norm(WEIGHT, axis=1)) + 1e-4
 
 
-def test_a_row_is_the_same_alone_and_beside_others(weights: Weights) -> None:
+def test_row_is_independent_of_other_rows(weights: SafetensorsReader) -> None:
     x = RANDOM.standard_normal((17, N_IN)).astype(np.float32)
     together = multiply(x, weights)
     for index in range(len(x)):
         np.testing.assert_array_equal(multiply(x[index : index + 1], weights)[0], together[index])
 
 
-def test_the_reduced_range_keeps_pairs_of_products_in_16_bits() -> None:
+def test_reduced_range_fits_16_bits() -> None:
     assert 2 * 255 * REDUCED_LIMIT < 2**15 <= 2 * 255 * LIMIT

@@ -1,4 +1,4 @@
-"""The fast ways agree with the plain ones, cell by cell and value by value."""
+"""Median filter and dynamic time warping equal their plain implementations, value by value."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, Floats, alignment_weights, dtw_row_starts, median_filter
+from asr_api.engines.whisper.alignment import STEPS_PER_UNIT, alignment_weights, dtw_row_starts, median_filter
+from asr_api.engines.whisper.arrays import Floats
 
 
-def plain_path_starts(cost: Floats) -> list[int]:
-    """Dynamic time warping as it is taught: cell by cell, then back from the last corner."""
+def plain_row_starts(cost: Floats) -> list[int]:
+    """Textbook dynamic time warping: cell by cell, then back from the last corner."""
     n_rows, n_columns = cost.shape
     total = {(-1, -1): 0.0}
     for row in range(n_rows):
@@ -32,22 +33,22 @@ def plain_path_starts(cost: Floats) -> list[int]:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (40, 200), (30, 12)])
 @pytest.mark.parametrize("decimals", [0, 7], ids=["many ties", "no ties"])
-def test_the_path_is_that_of_the_plain_method(shape: tuple[int, int], decimals: int) -> None:
+def test_dtw_equals_the_textbook(shape: tuple[int, int], decimals: int) -> None:
     random = np.random.default_rng(shape[0])
     for _ in range(3):
         cost = np.round(random.standard_normal(shape), decimals).astype(np.float32)
-        assert dtw_row_starts(cost).tolist() == plain_path_starts(cost)
+        assert dtw_row_starts(cost).tolist() == plain_row_starts(cost)
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 12)), elements=st.integers(-3, 3)))
-def test_a_path_goes_on_and_on(cost: Floats) -> None:
-    assert dtw_row_starts(cost).tolist() == plain_path_starts(cost)
+def test_dtw_of_any_cost(cost: Floats) -> None:
+    assert dtw_row_starts(cost).tolist() == plain_row_starts(cost)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 30)), elements=st.floats(-9, 9, width=32)))
-def test_smoothing_takes_the_median_of_seven(rows: Floats) -> None:
+def test_median_filter(rows: Floats) -> None:
     expected = rows
     if rows.shape[1] > 3:
         padded = np.pad(rows, ((0, 0), (3, 3)), mode="reflect")
@@ -55,12 +56,12 @@ def test_smoothing_takes_the_median_of_seven(rows: Floats) -> None:
     assert np.array_equal(median_filter(rows), expected)
 
 
-def test_heads_that_say_nothing_do_no_harm() -> None:
-    """All alike, all at one place, or nothing at all (a masked head): the others decide."""
-    looking = np.full((6, 60), 0.001, np.float32)
+def test_uninformative_heads() -> None:
+    """Heads that are uniform, stuck at one position or zero (masked) leave the decision to the others."""
+    following = np.full((6, 60), 0.001, np.float32)
     for row in range(6):
-        looking[row, 10 * row : 10 * row + 10] = 0.1
+        following[row, 10 * row : 10 * row + 10] = 0.1
     constant, zero = np.full((6, 60), 1 / 60, np.float32), np.zeros((6, 60), np.float32)
     stuck = np.tile(np.eye(1, 60, 30, dtype=np.float32), (6, 1))
-    attention = np.stack([looking, constant, stuck, zero])
+    attention = np.stack([following, constant, stuck, zero])
     assert dtw_row_starts(-alignment_weights(attention, 1, 5)).tolist() == [0, 20, 30, 40, 50]

@@ -1,4 +1,4 @@
-"""Beam search against a search of everything, against a plain twin, and by hand. A "model" is a table of numbers."""
+"""Beam search against exhaustive search, a plain implementation and hand-made cases; a model is a table of numbers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from asr_api.engines.whisper.beam_search import BeamSearch, Hypothesis, top
+from asr_api.engines.whisper.arrays import Floats
+from asr_api.engines.whisper.beam_search import BeamSearch, Hypothesis, top_k
 
-Floats = NDArray[np.float32]
 Model = Callable[[list[int]], Floats]
 
 END = 0
 
 
 def random_model(seed: int, n_vocab: int, forbidden: float = 0.0) -> Model:
-    """Log-probabilities that depend on the whole text so far; a share of the words is forbidden."""
+    """Log-probabilities that depend on the whole text so far; a share of the tokens is forbidden."""
 
     def answer(tokens: list[int]) -> Floats:
         random = np.random.default_rng([seed, *tokens])
@@ -43,7 +42,7 @@ def search(model: Model, beam_size: int, max_tokens: int = 50) -> BeamSearch:
 
 
 def mean_logprob(hypothesis: Hypothesis) -> float:
-    return hypothesis.sum_logprob / (len(hypothesis.tokens) + hypothesis.is_ended)
+    return hypothesis.sum_logprobs / (len(hypothesis.tokens) + hypothesis.is_ended)
 
 
 def greedy(model: Model, max_tokens: int) -> tuple[int, ...]:
@@ -54,12 +53,14 @@ def greedy(model: Model, max_tokens: int) -> tuple[int, ...]:
 
 
 def plain_search(model: Model, beam_size: int, max_tokens: int) -> tuple[int, ...]:
-    """The same algorithm as one reads it, over Python's lists of texts."""
+    """The same algorithm over Python lists of texts."""
     running: list[tuple[np.float32, list[int]]] = [(np.float32(0), [])]
     finished: list[tuple[np.float32, list[int]]] = []
     for length in range(1, max_tokens + 1):
         continued = ((total, tokens, enumerate(model(tokens))) for total, tokens in running)
-        texts = [(total + each, [*tokens, token]) for total, tokens, words in continued for token, each in words]
+        texts = [
+            (total + logprob, [*tokens, token]) for total, tokens, logprobs in continued for token, logprob in logprobs
+        ]
         texts = sorted(texts, key=lambda text: -text[0])[: 2 * beam_size]
         finals = [text for text in texts[:beam_size] if text[1][-1] == END or length == max_tokens]
         finished = sorted(
@@ -80,7 +81,7 @@ def test_one_beam_is_greedy(seed: int) -> None:
 
 
 @pytest.mark.parametrize("beam_size", [2, 3, 5])
-def test_the_plain_twin_says_the_same(beam_size: int) -> None:
+def test_plain_search(beam_size: int) -> None:
     texts = set()
     for seed in range(60):
         model, max_tokens = random_model(seed, n_vocab=16), (4, 9, 40)[seed % 3]
@@ -91,7 +92,7 @@ def test_the_plain_twin_says_the_same(beam_size: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_with_room_for_every_text_it_finds_the_best_of_all(seed: int) -> None:
+def test_exhaustive_search(seed: int) -> None:
     model, max_tokens = random_model(seed, n_vocab=4), 3
     endings = itertools.product(range(4), repeat=max_tokens)
     texts = {ids[: ids.index(END) + 1] if END in ids else ids for ids in endings}
@@ -105,7 +106,7 @@ def test_with_room_for_every_text_it_finds_the_best_of_all(seed: int) -> None:
     assert mean_logprob(best) == pytest.approx(mean(expected), rel=1e-5)
 
 
-def test_states_reordered_by_parents_stay_with_their_texts() -> None:
+def test_parents_reorder_states() -> None:
     model = random_model(3, n_vocab=9)
     beams = BeamSearch(4, end=END, max_tokens=12)
     states: list[list[int]] = [[], [], [], []]
@@ -118,22 +119,22 @@ def test_states_reordered_by_parents_stay_with_their_texts() -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_log_probabilities_are_those_of_the_text(beam_size: int) -> None:
+def test_logprobs_of_the_best(beam_size: int) -> None:
     for seed in range(10):
         model = random_model(seed, n_vocab=8)
         best = search(model, beam_size, max_tokens=10).best()
-        said = [model(list(best.tokens[:index]))[token] for index, token in enumerate(best.tokens)]
-        assert best.logprobs == pytest.approx(said)
+        expected = [model(list(best.tokens[:index]))[token] for index, token in enumerate(best.tokens)]
+        assert best.logprobs == pytest.approx(expected)
         if best.is_ended:
-            said.append(model(list(best.tokens))[END])
-        assert best.sum_logprob == pytest.approx(float(np.sum(said)), rel=1e-5)
+            expected.append(model(list(best.tokens))[END])
+        assert best.sum_logprobs == pytest.approx(float(np.sum(expected)), rel=1e-5)
 
 
 #                   end    1      2      3
 FIRST = [[[-9.0, -0.7, -0.9, -9.0]]]
 
 
-def test_a_greater_sum_wins_where_greedy_would_not_look() -> None:
+def test_greater_sum_wins() -> None:
     #             after 1:                     after 2:
     second = [[], [-1.5, -2.0, -2.0, -2.0], [-0.1, -5.0, -5.0, -5.0]]
     model = given(*FIRST, second, [[-1.0, -1.0, -1.0, -1.0]] * 4)
@@ -141,16 +142,16 @@ def test_a_greater_sum_wins_where_greedy_would_not_look() -> None:
     assert search(model, 2).best().tokens == (2,)
 
 
-def test_a_longer_text_wins_by_its_mean() -> None:
+def test_longer_text_wins_by_its_mean() -> None:
     second = [[], [-0.9, -0.9, -0.9, -0.9], [-0.5, -9.0, -9.0, -0.2]]
     third = [[-9.0] * 4] * 3 + [[-0.2, -9.0, -9.0, -9.0]]
     best = search(given(*FIRST, second, third, *[[[-9.0] * 4] * 4] * 9), 2).best()
     assert best.tokens == (2, 3)
-    assert best.sum_logprob == pytest.approx(-1.3)
+    assert best.sum_logprobs == pytest.approx(-1.3)
     assert mean_logprob(best) == pytest.approx(-1.3 / 3)
 
 
-def test_an_end_outside_the_best_beam_size_does_not_count() -> None:
+def test_end_outside_the_beam_is_ignored() -> None:
     # The end is third of all, and the only one that there will be.
     beams = BeamSearch(2, end=END, max_tokens=2)
     beams.advance(np.array([[-1.0, -0.5, -0.6, -0.7]] * 2, np.float32))
@@ -161,7 +162,7 @@ def test_an_end_outside_the_best_beam_size_does_not_count() -> None:
     assert not beams.best().is_ended
 
 
-def test_the_worst_of_the_finished_makes_room() -> None:
+def test_worst_finished_hypothesis_is_dropped() -> None:
     beams = BeamSearch(2, end=END, max_tokens=9)
     done = []
     for logprobs in (
@@ -175,7 +176,7 @@ def test_the_worst_of_the_finished_makes_room() -> None:
     assert beams.best().tokens == (1, 1)
 
 
-def test_among_equals_the_first_row_and_the_lowest_token() -> None:
+def test_ties() -> None:
     beams = BeamSearch(3, end=END, max_tokens=9)
     flat = np.full((3, 100), -4.6, np.float32)
     flat[:, END] = -np.inf
@@ -184,7 +185,7 @@ def test_among_equals_the_first_row_and_the_lowest_token() -> None:
     assert (step.parents.tolist(), step.tokens.tolist()) == ([0, 0, 0], [1, 2, 3])
 
 
-def test_what_is_forbidden_is_not_said() -> None:
+def test_forbidden_tokens() -> None:
     allowed = np.full((5, 1000), -np.inf, np.float32)
     allowed[:, 700:] = np.log(np.random.default_rng(1).dirichlet(np.ones(300), 5))
     beams = BeamSearch(5, end=END, max_tokens=6)
@@ -194,10 +195,10 @@ def test_what_is_forbidden_is_not_said() -> None:
 
 
 @pytest.mark.parametrize("n", [7, 64, 1000, 51_865])
-def test_top_is_the_beginning_of_a_stable_sort(n: int) -> None:
+def test_top_k_equals_a_stable_sort(n: int) -> None:
     random = np.random.default_rng(n)
     for spread in (3, 1_000_000):  # with many equals, with none
         values = random.integers(0, spread, n).astype(np.float32)
         values[random.random(n) < 0.5] = -np.inf
         for num in (1, 2, 7):
-            assert top(values, num).tolist() == np.argsort(-values, kind="stable")[:num].tolist()
+            assert top_k(values, num).tolist() == np.argsort(-values, kind="stable")[:num].tolist()

@@ -9,7 +9,7 @@ def attempt(num: int, total: float, *doubts: Doubt, is_whole: bool = True) -> At
     return Attempt(candidate, Quality(mean_logprob=total / (num + 1), doubts=doubts))
 
 
-def test_among_samples_the_likeliest_per_token_wins_once_it_passes() -> None:
+def test_best_sample() -> None:
     passing, likelier = attempt(4, -2.0), attempt(8, -3.0)
     looping, cut_off = attempt(40, -0.4, "repetition"), attempt(16, -0.1, "repetition", is_whole=False)
     silent = attempt(0, -3.0, "low_confidence")
@@ -18,7 +18,7 @@ def test_among_samples_the_likeliest_per_token_wins_once_it_passes() -> None:
     assert best_sample([silent]) is silent
 
 
-def test_when_none_passes_the_whole_then_the_varied_then_the_surest_is_kept() -> None:
+def test_best_attempt() -> None:
     looping, unsure, lost = attempt(40, -1, "repetition"), attempt(9, -20, "low_confidence"), attempt(9, -30)
     cut_off = attempt(9, -0.1, "low_confidence", is_whole=False)
     assert best_attempt([looping, unsure, cut_off, lost]) is unsure

@@ -11,7 +11,7 @@ from tests.engines.sounds import sound
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])
-def test_columns_are_those_of_transformers(n_mels: int) -> None:
+def test_columns_equal_transformers(n_mels: int) -> None:
     golden = json.loads((GOLDEN / "log_mel.json").read_text(encoding="utf-8"))[str(n_mels)]
     ours = log_mel(sound(1.5, 0), n_mels, 300)
     assert ours.dtype == np.float32
@@ -19,21 +19,21 @@ def test_columns_are_those_of_transformers(n_mels: int) -> None:
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 159, 160, 399, 400, 47_799, 47_800, 47_999, 48_000, 50_000])
-def test_padding_is_silence_however_long_the_audio_is(num_samples: int) -> None:
-    heard = sound(4, 1)[:num_samples]
+def test_padding_is_silence(num_samples: int) -> None:
+    pcm = sound(4, 1)[:num_samples]
     padded = np.zeros(48_000, np.int16)
-    padded[: len(heard)] = heard[:48_000]
-    np.testing.assert_array_equal(log_mel(heard, 80, 300), log_mel(padded, 80, 300))
+    padded[: len(pcm)] = pcm[:48_000]
+    np.testing.assert_array_equal(log_mel(pcm, 80, 300), log_mel(padded, 80, 300))
 
 
-def test_the_dynamic_range_is_two_and_digital_silence_is_flat() -> None:
+def test_dynamic_range_and_silence() -> None:
     mel = log_mel(sound(3, 2), 80, 300)
     assert mel.max() - mel.min() == pytest.approx(2.0, abs=1e-6)
     silence = log_mel(np.zeros(48_000, np.int16), 80, 300)
     assert np.unique(silence).tolist() == [-1.5]  # log10(1e-10), shifted and scaled
 
 
-def test_a_tone_lights_its_own_band() -> None:
+def test_bands_of_tones() -> None:
     time_s = np.arange(48_000) / 16_000
     bands = [
         int(log_mel((20_000 * np.sin(2 * np.pi * hz * time_s)).astype(np.int16), 80, 300)[:, 100].argmax())

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, needs_retry, quality_of
+from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, needs_fallback, quality_of
 from asr_api.transcript import Doubt
 
 
@@ -15,17 +15,15 @@ from asr_api.transcript import Doubt
         (1.0, -5.0, True),
         (0.6, -1.1, False),  # OpenAI's thresholds are exclusive
         (0.7, -1.0, False),
-        (0.99, -0.4, False),  # sure of its words: they are kept
+        (0.99, -0.4, False),  # confident text is kept
         (0.01, -3.0, False),
     ],
 )
-def test_a_window_is_silent_only_when_the_model_expects_silence_and_doubts_its_words(
-    no_speech_probability: float, mean_logprob: float, expected: bool
-) -> None:
+def test_no_speech_needs_both_thresholds(no_speech_probability: float, mean_logprob: float, expected: bool) -> None:
     assert is_no_speech(no_speech_probability, mean_logprob) is expected
 
 
-def test_the_compression_ratio_is_openais() -> None:
+def test_compression_ratio() -> None:
     assert compression_ratio("") == 0
     assert compression_ratio("a") == 1 / 9
     text = " I think so."
@@ -34,7 +32,7 @@ def test_the_compression_ratio_is_openais() -> None:
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 11, 16])
-def test_a_loop_is_told_once_it_went_round_often_and_long(period: int) -> None:
+def test_loop_is_found_after_enough_repetitions(period: int) -> None:
     tokens = [7, 8, 9, *(list(range(100, 100 + period)) * 40)]
     looping = [size for size in range(len(tokens)) if ends_in_loop(tokens[:size])]
     assert looping[0] == 3 + max(4 * period, 32)
@@ -43,7 +41,7 @@ def test_a_loop_is_told_once_it_went_round_often_and_long(period: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "tokens",
     [
         [11] * 20,  # " no" twenty times
         [1, 2, 3, 4, 5, 6] * 3,  # a refrain
@@ -52,8 +50,8 @@ def test_a_loop_is_told_once_it_went_round_often_and_long(period: int) -> None:
         [],
     ],
 )
-def test_what_people_say_again_is_no_loop(said: list[int]) -> None:
-    assert not any(ends_in_loop(said[:size]) for size in range(len(said) + 1))
+def test_natural_repetition_is_no_loop(tokens: list[int]) -> None:
+    assert not any(ends_in_loop(tokens[:size]) for size in range(len(tokens) + 1))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +67,7 @@ def test_what_people_say_again_is_no_loop(said: list[int]) -> None:
         (" It is well.", -0.1, 0.1, True, ("repetition",)),
     ],
 )
-def test_doubts_and_what_follows_from_them(
+def test_doubts(
     text: str, mean_logprob: float, no_speech_probability: float, is_loop: bool, doubts: tuple[Doubt, ...]
 ) -> None:
     quality = quality_of(
@@ -78,4 +76,4 @@ def test_doubts_and_what_follows_from_them(
     assert quality.doubts == doubts
     assert quality.temperature == 0.4
     assert quality.compression_ratio == compression_ratio(text.strip())
-    assert needs_retry(quality) is (doubts not in ((), ("no_speech",)))
+    assert needs_fallback(quality) is (doubts not in ((), ("no_speech",)))

@@ -237,10 +237,10 @@ def _error(code: str, reason: str, value: float, limits: DecodeLimits) -> AsrErr
         return UnsupportedFormat(
             "The format of the file is not supported; send WAV, FLAC, MP3, M4A/MP4, Ogg, WebM, AIFF or similar audio."
         )
-    return InvalidAudio(_INVALID_AUDIO.get(reason, _INVALID_AUDIO["damaged"])(value, limits))
+    return InvalidAudio(INVALID_AUDIO.get(reason, INVALID_AUDIO["damaged"])(value, limits))
 
 
-_INVALID_AUDIO: dict[str, Callable[[float, DecodeLimits], str]] = {
+INVALID_AUDIO: dict[str, Callable[[float, DecodeLimits], str]] = {
     "damaged": lambda _value, _limits: (
         "The audio cannot be decoded: it is damaged, incomplete or encrypted; send the whole file or re-encode it."
     ),

@@ -109,7 +109,5 @@ def _open_error(error: OSError, rule: LocalPaths) -> AsrError:
     if error.errno in {errno.ENAMETOOLONG, errno.EINVAL}:
         return InvalidPath("A part of the path is too long for a file name; check the spelling.")
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return _not_allowed(
-            rule, "The user that asr-api runs as may not read that path; change the owner or the mode of the file."
-        )
+        return _not_allowed(rule, "The user that asr-api runs as may not read that path; change its owner or its mode.")
     return PathNotFound("The server has no file at that path; check the spelling.")

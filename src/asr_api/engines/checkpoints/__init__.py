@@ -1,1 +1,1 @@
-"""Checkpoints: finding one (built-in, folder, cache, hub) and reading it (config, tensors, tokenizer files)."""
+"""Checkpoints: finding one (built-in, folder, cache, hub) and reading it (configuration, tensors, tokenizer files)."""

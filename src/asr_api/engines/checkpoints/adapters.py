@@ -1,7 +1,7 @@
-"""The languages of a checkpoint that keeps one adapter file for each, as facebook/mms-1b-all does.
+"""Names of the adapter files of a checkpoint that has one for each language, as facebook/mms-1b-all does.
 
-A language's code → the name in `adapter.<name>.safetensors`, which is ISO 639-3 with a script where there are several.
-Only languages that the server has a code for are fetched. Knows nothing about tensors.
+ADAPTER_NAMES: language code → the name in `adapter.<name>.safetensors`: ISO 639-3, with the script where a language has
+several. Only adapters of languages that the server has a code for are downloaded.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def adapter_file(name: str) -> str:
 
 
 def find_adapters(folder: Path) -> dict[str, str]:
-    """Code → name of the adapters that a checkpoint's folder has."""
+    """Language code → adapter name, for the adapters that the folder of a checkpoint has."""
     return {code: name for code, name in ADAPTER_NAMES.items() if (folder / adapter_file(name)).is_file()}

@@ -1,7 +1,7 @@
-"""A checkpoint's tensors by name, as they are stored, from one safetensors file or from shards.
+"""Checkpoints as the hub stores them: JSON files, tokenizer files, and tensors in safetensors files.
 
-Files are mapped, not read: a tensor is a view of the page cache. Nothing but safetensors is opened: a pickle can run
-code. Knows names, types and sizes, not what they are for.
+Tensor files are mapped, not read: a tensor is a view of the page cache. Only safetensors are opened, because loading a
+pickle can run code.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import json
 import math
 import mmap
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.whisper.config import read_json
+from asr_api.engines.checkpoints.checkpoint import StoredTensor
+from asr_api.engines.checkpoints.completeness import list_weight_files
+from asr_api.engines.checkpoints.json_file import read_json
+from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from asr_api.errors import CheckpointError
 
-Stored = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]
-
-SINGLE_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
 # numpy has no bfloat16: its bits, the upper half of a float32, stay an integer here.
 NUMPY_TYPES: dict[str, type[np.float32 | np.float16 | np.uint16]] = {
     "F32": np.float32,
@@ -32,12 +32,33 @@ MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 LENGTH_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredTensor:
-    """dtype: F32, F16 or BF16; values: contiguous, of the dimensions asked for, not to be written; BF16 as its bits"""
+class SafetensorsCheckpoint:
+    """Implements `asr_api.engines.checkpoints.checkpoint.Checkpoint`."""
 
-    dtype: str
-    values: Stored
+    def __init__(self, folder: Path) -> None:
+        """Raises CheckpointError when config.json is missing, is not JSON, or does not name a model type."""
+        self._folder = folder
+        self.config = read_json(folder / "config.json")
+        model_type = self.config.get("model_type")
+        if not isinstance(model_type, str):
+            raise CheckpointError(
+                "The checkpoint's config.json does not name a model_type, so no engine can be chosen for it; fetch the "
+                "checkpoint again, or choose another one as MODEL_ID."
+            )
+        self.model_type = model_type
+
+    @cached_property
+    def generation_config(self) -> dict[str, object]:
+        path = self._folder / "generation_config.json"
+        return read_json(path) if path.is_file() else {}
+
+    @cached_property
+    def tensors(self) -> SafetensorsReader:
+        return SafetensorsReader(self._folder)
+
+    @cached_property
+    def tokenizer(self) -> TokenizerFiles:
+        return read_tokenizer_files(self._folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +69,14 @@ class _Entry:
     offset_bytes: int
 
 
-class Weights:
-    """Tensors of one checkpoint, named without the leading "model." that some files have and some don't."""
+class SafetensorsReader:
+    """Implements `asr_api.engines.checkpoints.checkpoint.TensorReader`.
+
+    The files have transformers' names; the leading "model.", which some files have and some do not, is dropped.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Reads the headers only; raises CheckpointError when a file is missing, cut off or not safetensors."""
+        """Reads the headers only. Raises CheckpointError when a file is missing, cut off or not safetensors."""
         self._entries: dict[str, _Entry] = {}
         self._maps: dict[Path, mmap.mmap] = {}
         for path in _weight_files(folder):
@@ -60,57 +84,46 @@ class Weights:
                 self._entries[name.removeprefix("model.")] = entry
 
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
-        """Raises CheckpointError when the tensor is missing or of other dimensions."""
         entry = self._entries.get(name)
         if entry is None:
             raise CheckpointError(
-                f"The checkpoint has no tensor {name}, so it is no complete Whisper model; fetch it again, whole."
+                f"The checkpoint has no tensor {name}, so it is incomplete; fetch the checkpoint again."
             )
         if entry.dims != dims:
             raise CheckpointError(
-                f"The checkpoint's tensor {name} is {entry.dims} and config.json asks for {dims}; "
-                "fetch the checkpoint again, whole."
+                f"The checkpoint's tensor {name} has the dimensions {entry.dims}, and config.json asks for {dims}; "
+                "fetch the checkpoint again."
             )
         if entry.path not in self._maps:
             with entry.path.open("rb") as file:
-                # Nobody writes, but OpenVINO maps no more than what could be written: a copy, made where it would be.
+                # The map is never written. It is copy-on-write because OpenVINO refuses memory that is read-only.
                 self._maps[entry.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         item = np.dtype(NUMPY_TYPES[entry.dtype])
         raw = np.frombuffer(self._maps[entry.path], np.uint8, math.prod(dims) * item.itemsize, entry.offset_bytes)
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
 
     def numbers(self, name: str, dims: tuple[int, ...]) -> NDArray[np.float32]:
-        """The tensor as float32; raises CheckpointError, too, when it holds what is no number."""
-        values = widened(self.tensor(name, dims))
+        values = _widen(self.tensor(name, dims))
         if not np.isfinite(values).all():
             raise CheckpointError(
-                f"The checkpoint's weights are broken: {name} holds what is no number; fetch the checkpoint again."
+                f"The checkpoint's weights are broken: {name} contains NaN or infinity; fetch the checkpoint again."
             )
         return values
 
     def forget(self) -> None:
-        """Gives the memory of what was read back; tensors stay valid and are read again where they are needed."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            for each in self._maps.values():
-                each.madvise(mmap.MADV_DONTNEED)
+        for mapped in self._maps.values():
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def widened(tensor: StoredTensor) -> NDArray[np.float32]:
-    """Its values as float32."""
+def _widen(tensor: StoredTensor) -> NDArray[np.float32]:
+    """The values as float32."""
     if tensor.dtype == "BF16":
         return (tensor.values.astype(np.uint32) << 16).view(np.float32)
     return tensor.values.astype(np.float32, copy=False)
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    if (folder / INDEX_FILE).is_file():
-        weight_map = read_json(folder / INDEX_FILE).get("weight_map")
-        if not isinstance(weight_map, dict) or not weight_map:
-            raise CheckpointError(f"The checkpoint's {INDEX_FILE} names no files; fetch the checkpoint again.")
-        # Only the file name counts: an index never leads out of the folder.
-        paths = sorted({folder / Path(str(file)).name for file in weight_map.values()})
-    else:
-        paths = [folder / SINGLE_FILE]
+    paths = [folder / name for name in list_weight_files(folder)]
     missing = [path.name for path in paths if not path.is_file()]
     if not missing:
         return paths
@@ -118,7 +131,7 @@ def _weight_files(folder: Path) -> list[Path]:
     remedy = (
         "its weights are pickled, which can run code when loaded: convert them to safetensors"
         if is_pickled
-        else "fetch it again, whole"
+        else "fetch it again"
     )
     raise CheckpointError(f"The checkpoint lacks {', '.join(missing)}; {remedy}.")
 
@@ -137,7 +150,7 @@ def _read_header(path: Path) -> dict[str, _Entry]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"The checkpoint's {path.name} is cut off or no safetensors file; fetch the checkpoint again."
+            f"The checkpoint's {path.name} is cut off or not a safetensors file; fetch the checkpoint again."
         ) from error
 
 

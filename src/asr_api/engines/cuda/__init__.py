@@ -1,1 +1,1 @@
-"""Whisper on a graphics card: torch, explicit caches, CUDA graphs. Runs on a processor, too, slowly, to be tested."""
+"""Whisper on an NVIDIA GPU in PyTorch: continuous batching, CUDA graphs and Triton kernels; runs on a CPU for tests."""

@@ -1,7 +1,7 @@
-"""What is known of each text that is being written, on the device: one entry for each row, updated by every step.
+"""Decode state of all rows, on the device: last tokens, positions, timestamp state and sampled output.
 
-In go the rows that begin and those that stop, out come tensors at addresses that never change. Decode steps read and
-write them without the host. Knows nothing about models or about whose text a row is.
+All tensors keep their addresses, so that CUDA graphs can hold them. Every decode step reads and updates them without
+the host; the host only starts and stops rows.
 """
 
 from __future__ import annotations
@@ -14,25 +14,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asr_api.engines.cuda.device import index_tensor, to_device
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodeState:
-    """Each is (n_rows,) unless it says otherwise.
+    """Each tensor is (n_rows,) unless stated otherwise.
 
-    tokens:                int64, the last token, not fed yet
-    positions:             int32, how many tokens are cached: where the last one goes
-    end_position:          int32, where a row stops for want of room
-    slot_of_row:           int32, what the row listens to
-    is_active:             bool, the row goes on
-    has_timestamps:            bool, it writes timestamps
-    num_sampled:           int32
-    last_was_stamp, penultimate_was_stamp: bool, of the sampled tokens; the latter is True until there are two
-    min_stamp:             int64, one more than the latest stamp
-    sum_logprob:           float32
-    temperature:           float32, 0 takes the greedy
-    uniforms:              (n_rows, n_text_ctx) float32 in [0, 1], what chance decides each sampled token
-    out_tokens:            (n_rows, n_text_ctx) int32, what was sampled, the end included
-    out_logprobs:          (n_rows, n_text_ctx) float32, of each of them
+    tokens:                    int64, the last token, not yet fed to the decoder
+    positions:                 int32, number of tokens in the KV cache: the position of the last token
+    end_position:              int32, the position at which a row stops because the decoder has no more
+    slot_of_row:               int32, the slot whose encoder states the row attends to
+    is_active:                 bool, the row is being decoded
+    has_timestamps:            bool, timestamp tokens are allowed
+    num_sampled:               int32
+    last_was_timestamp:        bool, of the sampled tokens
+    penultimate_was_timestamp: bool, of the sampled tokens; True until there are two
+    min_timestamp:             int64, the latest timestamp token plus one
+    sum_logprob:               float32
+    temperature:               float32, 0 is greedy
+    uniforms:                  (n_rows, n_text_ctx) float32 in [0, 1], one random number for each sampled token
+    out_tokens:                (n_rows, n_text_ctx) int32, the sampled tokens, end of text included
+    out_logprobs:              (n_rows, n_text_ctx) float32, of each of them
     """
 
     tokens: Tensor
@@ -42,47 +45,52 @@ class DecodeState:
     is_active: Tensor
     has_timestamps: Tensor
     num_sampled: Tensor
-    last_was_stamp: Tensor
-    penultimate_was_stamp: Tensor
-    min_stamp: Tensor
+    last_was_timestamp: Tensor
+    penultimate_was_timestamp: Tensor
+    min_timestamp: Tensor
     sum_logprob: Tensor
     temperature: Tensor
     uniforms: Tensor
     out_tokens: Tensor
     out_logprobs: Tensor
 
-    def first(self, n_rows: int) -> DecodeState:
+    def first_rows(self, n_rows: int) -> DecodeState:
         """Views of the first rows."""
         return DecodeState(*(getattr(self, field.name)[:n_rows] for field in fields(self)))
 
-    def begin(self, starts: Sequence[RowInit], timestamp_begin: int) -> None:
-        """DecodeState that begin with the next step."""
+    def start_rows(self, inits: Sequence[RowInit], timestamp_begin: int) -> None:
+        """The rows are decoded from the next step on."""
         device = self.tokens.device
-        numbers = [[one.row, one.token, one.position, one.slot, one.has_timestamps] for one in starts]
-        rows, tokens, positions, slots, has_timestamps = moved(torch.tensor(numbers, dtype=torch.int64).T, device)
+        numbers = [[init.row, init.token, init.position, init.slot, init.has_timestamps] for init in inits]
+        rows, tokens, positions, slots, has_timestamps = to_device(torch.tensor(numbers, dtype=torch.int64).T, device)
+        temperatures = torch.tensor([init.temperature for init in inits], dtype=torch.float32)
         self.tokens[rows] = tokens
         self.positions[rows] = positions.int()
         self.slot_of_row[rows] = slots.int()
         self.has_timestamps[rows] = has_timestamps.bool()
-        self.temperature[rows] = moved(torch.tensor([one.temperature for one in starts], dtype=torch.float32), device)
-        drawn = [one for one in starts if one.uniforms is not None]
-        if drawn:
-            uniforms = torch.from_numpy(np.array([one.uniforms for one in drawn], np.float32))
-            rows_drawn = moved(torch.tensor([one.row for one in drawn]), device)
-            self.uniforms[rows_drawn] = moved(uniforms, device)
-        for zeroed in (self.num_sampled, self.last_was_stamp, self.sum_logprob):
+        self.temperature[rows] = to_device(temperatures, device)
+        sampled = [init for init in inits if init.uniforms is not None]
+        if sampled:
+            uniforms = torch.from_numpy(np.array([init.uniforms for init in sampled], np.float32))
+            self.uniforms[index_tensor([init.row for init in sampled], device)] = to_device(uniforms, device)
+        for zeroed in (self.num_sampled, self.last_was_timestamp, self.sum_logprob):
             zeroed.index_fill_(0, rows, 0)
-        self.min_stamp.index_fill_(0, rows, timestamp_begin)
-        for set_ in (self.penultimate_was_stamp, self.is_active):
-            set_.index_fill_(0, rows, True)
+        self.min_timestamp.index_fill_(0, rows, timestamp_begin)
+        for flag in (self.penultimate_was_timestamp, self.is_active):
+            flag.index_fill_(0, rows, True)
 
-    def stop(self, rows: Sequence[int]) -> None:
-        self.is_active.index_fill_(0, moved(torch.tensor(rows, dtype=torch.int64), self.tokens.device), False)
+    def stop_rows(self, rows: Sequence[int]) -> None:
+        self.is_active.index_fill_(0, index_tensor(rows, self.tokens.device), False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowInit:
-    """token: the last of the prompt; position: how many tokens are before it; uniforms: (n_text_ctx,) where sampled"""
+    """How a row starts.
+
+    token:    the last token of the prompt
+    position: number of tokens before it
+    uniforms: (n_text_ctx,) in [0, 1), where the temperature is above 0
+    """
 
     row: int
     slot: int
@@ -93,11 +101,13 @@ class RowInit:
     uniforms: NDArray[np.float64] | None = None
 
 
-def open_rows(n_rows: int, n_text_ctx: int, device: torch.device) -> DecodeState:
+def open_decode_state(n_rows: int, n_text_ctx: int, device: torch.device) -> DecodeState:
+    """All rows are inactive."""
+
     def zeros(dtype: torch.dtype, *dims: int) -> Tensor:
         return torch.zeros(n_rows, *dims, dtype=dtype, device=device)
 
-    end_position = zeros(torch.int32).fill_(n_text_ctx - 1)  # what is sampled in the last position is never fed
+    end_position = zeros(torch.int32).fill_(n_text_ctx - 1)  # a token sampled for the last position is never fed
     int32s, bools, floats = torch.int32, torch.bool, torch.float32
     return DecodeState(
         tokens=zeros(torch.int64),
@@ -107,19 +117,12 @@ def open_rows(n_rows: int, n_text_ctx: int, device: torch.device) -> DecodeState
         is_active=zeros(bools),
         has_timestamps=zeros(bools),
         num_sampled=zeros(int32s),
-        last_was_stamp=zeros(bools),
-        penultimate_was_stamp=zeros(bools),
-        min_stamp=zeros(torch.int64),
+        last_was_timestamp=zeros(bools),
+        penultimate_was_timestamp=zeros(bools),
+        min_timestamp=zeros(torch.int64),
         sum_logprob=zeros(floats),
         temperature=zeros(floats),
         uniforms=zeros(floats, n_text_ctx),
         out_tokens=zeros(int32s, n_text_ctx),
         out_logprobs=zeros(floats, n_text_ctx),
     )
-
-
-def moved(values: Tensor, device: torch.device) -> Tensor:
-    """To the device without waiting for what it is busy with."""
-    if device.type == "cpu":
-        return values
-    return values.contiguous().pin_memory().to(device, non_blocking=True)

@@ -1,11 +1,11 @@
-"""The machine that computes: which one, in which dtype, by which attention, and what is on its way between it and us.
+"""The torch device, its dtype and attention back ends, its streams, and transfers between it and the host.
 
-A processor does all that a graphics card does, in float32, one thing after the other. Knows nothing about models.
+A CPU runs the same code as a GPU, in float32 and without streams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 FLASH_CAPABILITY = (8, 0)
-# Fastest first; the last two are for cards and shapes that the others don't take.
+# Fastest first; the last two are for GPUs and shapes that the others do not support.
 BACKENDS = [
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.FLASH_ATTENTION,
@@ -29,9 +29,9 @@ NO_FLASH_ON_CPU = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Device:
-    """backends: attention of the encoder, in the order of preference; notes: lines worth printing at start"""
+    """backends: of the encoder's attention, in order of preference; notes: lines to print at start"""
 
-    device: torch.device
+    torch_device: torch.device
     dtype: torch.dtype
     name: str
     backends: tuple[SDPBackend, ...]
@@ -39,31 +39,41 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
-        return str(self.device.type) == "cuda"
+        return str(self.torch_device.type) == "cuda"
 
     @contextmanager
-    def attending(self) -> Iterator[None]:
-        """Encoder attention inside runs on the chosen back end."""
+    def encoder_attention(self) -> Iterator[None]:
+        """Attention in this context runs on the chosen back ends."""
         with sdpa_kernel(list(self.backends), set_priority=True) if self.is_cuda else nullcontext():
             yield
 
     def new_stream(self, *, is_urgent: bool = False) -> torch.cuda.Stream | None:
-        """What is urgent goes first where both could run: short steps do not wait behind long products."""
-        return torch.cuda.Stream(self.device, priority=-1 if is_urgent else 0) if self.is_cuda else None
+        """None on a CPU. Kernels of an urgent stream are scheduled first: short decode steps before long products."""
+        return torch.cuda.Stream(self.torch_device, priority=-1 if is_urgent else 0) if self.is_cuda else None
 
-    def settle(self) -> None:
-        """Waits until all that was asked for is done, and gives back what nobody uses."""
+    def synchronize(self) -> None:
+        """Waits for all enqueued work and returns unused cached memory to the device."""
         if self.is_cuda:
-            torch.cuda.synchronize(self.device)
+            torch.cuda.synchronize(self.torch_device)
             torch.cuda.empty_cache()
 
     def free_bytes(self) -> int | None:
-        """None on a processor, where memory is not ours to plan."""
-        return torch.cuda.mem_get_info(self.device)[0] if self.is_cuda else None
+        """None on a CPU, whose memory is not planned."""
+        return torch.cuda.mem_get_info(self.torch_device)[0] if self.is_cuda else None
+
+    def is_lost(self) -> bool:
+        """True when every call fails for as long as the process lives, e.g. after an illegal memory access."""
+        if not self.is_cuda:
+            return False
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError:
+            return True
+        return False
 
 
 class HostCopy:
-    """A tensor on its way to the host, asked for without waiting."""
+    """An asynchronous copy of a tensor to the host, started on construction."""
 
     def __init__(self, values: Tensor) -> None:
         self._event: torch.cuda.Event | None = None
@@ -76,34 +86,48 @@ class HostCopy:
         self._event.record()
 
     def wait(self) -> NDArray[np.float32]:
-        """Waits for it."""
+        """The values, once the copy has finished."""
         if self._event is not None:
             self._event.synchronize()
         return np.asarray(self._values.numpy())
 
 
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """An asynchronous copy from the host: it does not wait for work that the device has queued."""
+    if device.type == "cpu":
+        return values
+    return values.contiguous().pin_memory().to(device, non_blocking=True)
+
+
+def index_tensor(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """(n,) int64"""
+    return to_device(torch.tensor(numbers, dtype=torch.int64), device)
+
+
 def is_available() -> bool:
-    """True where there is a graphics card that torch can use."""
+    """True where there is a GPU that torch can use."""
     return bool(torch.cuda.is_available())
 
 
 def choose_device(
     *, wants_flash: bool | None, d_head: int, device: str = "", dtype: torch.dtype | None = None, cpu_name: str
 ) -> Device:
-    """device, dtype: such as "cuda:1"; by default the first card and float16, else the processor and float32
+    """The device, by default the first GPU in float16, else the CPU in float32.
 
-    wants_flash: FlashAttention; None takes it where it is there, True leaves a note where it is not
-    d_head: of the attention that is asked to be FlashAttention
+    wants_flash: FlashAttention in the encoder; None uses it where available, True adds a note where it is not
+    d_head:      of the encoder
+    device:      such as "cuda:1"
+    cpu_name:    name of a CPU, for people
     """
     chosen = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cpu":
         notes = (NO_FLASH_ON_CPU,) if wants_flash else ()
         return Device(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
     name = torch.cuda.get_device_name(chosen)
-    # cuDNN plans attention anew for every shape. Those of the encoder are few, and `attending` allows it there.
+    # cuDNN plans attention for every new shape. The encoder has few, and `encoder_attention` enables cuDNN there.
     torch.backends.cuda.enable_cudnn_sdp(False)
     chosen_dtype = dtype or torch.float16
-    if chosen_dtype == torch.float32:  # and not the nineteen bits of it that convolutions take by default
+    if chosen_dtype == torch.float32:  # instead of TF32 (19 bits), the default of convolutions
         torch.backends.cudnn.allow_tf32 = False
     if wants_flash is False:
         return Device(chosen, chosen_dtype, name, tuple(BACKENDS), ())
@@ -115,14 +139,14 @@ def choose_device(
 
 
 def _why_no_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:
-    """Empty where FlashAttention runs."""
+    """Why FlashAttention cannot be used; empty where it can."""
     capability = torch.cuda.get_device_capability(device)
     if capability < FLASH_CAPABILITY:
-        return f"it needs compute capability 8.0, and this is {capability[0]}.{capability[1]}"
+        return f"it needs compute capability 8.0, and this GPU has {capability[0]}.{capability[1]}"
     try:
         with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
             probe = torch.zeros(1, 1, 16, d_head, device=device, dtype=dtype)
             scaled_dot_product_attention(probe, probe, probe)
     except RuntimeError:
-        return f"this build of torch has none for {str(dtype).removeprefix('torch.')} and heads of {d_head}"
+        return f"this build of torch has no kernel for {str(dtype).removeprefix('torch.')} and heads of {d_head}"
     return ""

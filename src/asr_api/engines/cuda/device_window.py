@@ -1,4 +1,4 @@
-"""A window in this engine: the shared slot with its prompt and tries, and where on the device it lives."""
+"""A window in the CUDA engine: its decoding state, its slot and rows on the device, and what it finishes with."""
 
 from __future__ import annotations
 
@@ -6,32 +6,44 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.whisper.decoding import Pass
-from asr_api.engines.whisper.prompt import Prompter
+from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
+from asr_api.transcript import Word
 
 
 @dataclass(slots=True, eq=False)
 class DeviceWindow:
-    """One window that was heard.
+    """One window, from its encoding until it is finished.
 
-    place:     its slot on the device
-    rows:      on the device; the first holds the prompt for as long as the window lives
-    one:       the pass at hand; None between two
-    num_taken: how many sampled tokens of each row the pass has been told
-    start:     the logits at <|startoftranscript|>, maybe still on their way: (n_windows, n_vocab)
-    index:     the window's in `start`
+    slot_index:      slot of the KV cache with its encoder states
+    rows:            rows of the KV cache; the first keeps the prompt's keys and values for as long as the window exists
+    current_pass:    None while no pass is decoding
+    num_read_tokens: sampled tokens of each row that were appended to the pass
+    start_logits:    logits at <|startoftranscript|>, maybe still being copied: (n_windows, n_vocab)
+    start_index:     index of this window in `start_logits`
     """
 
     slot: Slot
-    place: int
+    slot_index: int
     rows: list[int] = field(default_factory=list)
-    one: Pass | None = None
-    num_taken: int = 0
-    start: HostCopy | None = None
-    index: int = 0
+    current_pass: Pass | None = None
+    num_read_tokens: int = 0
+    start_logits: HostCopy | None = None
+    start_index: int = 0
 
-    def read_start(self, prompter: Prompter) -> None:
-        """Takes in what the first answer tells; waits for it."""
-        if self.start is not None:
-            self.slot.no_speech_probability = prompter.no_speech_probability(self.start.wait()[self.index])
-            self.start = None
+    def set_no_speech_probability(self, prompt_builder: PromptBuilder) -> None:
+        """Waits for the start logits; does nothing after the first call."""
+        if self.start_logits is not None:
+            logits = self.start_logits.wait()[self.start_index]
+            self.slot.no_speech_probability = prompt_builder.no_speech_probability(logits)
+            self.start_logits = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinishedWindow:
+    """A window and the attempt that is kept. words: of each segment, where they were asked for"""
+
+    window: DeviceWindow
+    attempt: Attempt
+    words: tuple[tuple[Word, ...], ...] = ()

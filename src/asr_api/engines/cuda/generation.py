@@ -1,8 +1,7 @@
-"""Writes the texts of many windows at once: rows of the device for each pass, bursts, and what came of them.
+"""Decodes the texts of many windows at once: allocates KV cache rows, runs decode steps, appends tokens to passes.
 
-In go windows that were heard and whose prompts were read, out come those whose pass is done. Greedy and sampled passes
-run on the device alone; a beam search goes step by step, because it is the host that compares. Knows nothing about
-what a finished pass is worth.
+Greedy and sampled passes run in multi-step decoding on the device alone. Beam search runs step by step, because the
+host compares the beams.
 """
 
 from __future__ import annotations
@@ -15,184 +14,203 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda.decode_state import DecodeState, RowInit, moved
-from asr_api.engines.cuda.device import Device, HostCopy
+from asr_api.engines.cuda.decode_state import DecodeState, RowInit
+from asr_api.engines.cuda.device import Device, HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
-from asr_api.engines.cuda.kv_cache import Caches
+from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import Decoder
 from asr_api.engines.cuda.prefill import Prefill
-from asr_api.engines.cuda.step_graphs import Snapshot, StepGraphs, bucket
+from asr_api.engines.cuda.step_graphs import SampledTokens, StepGraphs, bucket
 from asr_api.engines.whisper.decoding import BeamSearchPass, Limits, SamplingPass, TokenStepper
 from asr_api.engines.whisper.fallback import BEST_OF
 
-BEAM_STEPS = 4  # between two looks at what else there is to do
+BEAM_STEPS = 4  # beam search steps in one `Generator.step`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Burst:
-    """A burst on its way, and the passes that were in it: what their windows do now may be something else."""
+class _Run:
+    """One run of decode steps, and the passes in it; by the time it is read, their windows may have gone on."""
 
-    snapshot: Snapshot
+    sampled: SampledTokens
     members: tuple[tuple[DeviceWindow, SamplingPass], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """limits: of every pass; beam_size: of those at temperature 0"""
+class DecodingConfig:
+    """limits: of every pass; beam_size: at temperature 0, 1 is greedy; beam_stepper: starts and steps beam searches"""
 
     limits: Limits
     beam_size: int
-    beams: TokenStepper
+    beam_stepper: TokenStepper
 
 
 class Generator:
     def __init__(
-        self, decoder: Decoder, caches: Caches, rows: DecodeState, machine: Device, bursts: StepGraphs, style: Style
+        self,
+        decoder: Decoder,
+        cache: KVCache,
+        state: DecodeState,
+        device: Device,
+        step_graphs: StepGraphs,
+        config: DecodingConfig,
     ) -> None:
         self._decoder = decoder
-        self._caches = caches
-        self._rows = rows
-        self._machine = machine
-        self._bursts = bursts
-        self._style = style
-        self._free = list(range(caches.n_rows))  # a heap: the fewer rows a step looks at, the cheaper it is
-        self._starts: dict[int, RowInit] = {}
-        self._stops: set[int] = set()
-        self._writing: list[DeviceWindow] = []
-        self._burst: _Burst | None = None
+        self._cache = cache
+        self._state = state
+        self._device = device
+        self._step_graphs = step_graphs
+        self._config = config
+        self._free_rows = list(range(cache.n_rows))  # a heap: a step costs as much as the highest row in use
+        self._row_inits: dict[int, RowInit] = {}
+        self._rows_to_stop: set[int] = set()
+        self._decoding: list[DeviceWindow] = []
+        self._last_run: _Run | None = None  # not read yet
 
     @property
     def is_idle(self) -> bool:
-        return not self._writing and self._burst is None
+        return not self._decoding and self._last_run is None
 
-    def take_row(self, window: DeviceWindow) -> bool:
-        """The row for the window's prompt; False when none is free."""
-        if not self._free:
+    def capture_graphs(self) -> None:
+        """Captures the CUDA graphs of all decode steps. Call only while no window is being decoded."""
+        self._step_graphs.capture()
+
+    def allocate_row(self, window: DeviceWindow) -> bool:
+        """Allocates the row for the window's prompt; False when none is free."""
+        if not self._free_rows:
             return False
-        window.rows = [heapq.heappop(self._free)]
+        window.rows = [heapq.heappop(self._free_rows)]
         return True
 
-    def begin(self, window: DeviceWindow, reader: Prefill) -> bool:
-        """A pass over a window whose prompt was read; False when there are too few free rows for it now."""
+    def start_pass(self, window: DeviceWindow, prefill: Prefill) -> bool:
+        """Starts a pass over a window whose prompt is in the cache; False when there are too few free rows now."""
         slot, prompt = window.slot, window.slot.prompt.tokens
-        is_beams = slot.temperature == 0 and self._style.beam_size > 1
-        num = self._style.beam_size if is_beams else BEST_OF if slot.temperature else 1
-        if len(self._free) < num - 1:
+        is_beam_search = slot.temperature == 0 and self._config.beam_size > 1
+        num_rows = self._config.beam_size if is_beam_search else BEST_OF if slot.temperature else 1
+        if len(self._free_rows) < num_rows - 1:
             return False
-        num_read = len(prompt) - 1
-        if is_beams:
-            slot.first_logits = reader.first_logits(window)
-            num_read = len(prompt)
-        window.rows += [heapq.heappop(self._free) for _ in range(num - 1)]
-        if num > 1:
-            self._caches.copy_text(window.rows[0], self._moved(window.rows[1:]), num_read)
-        window.one = self._style.beams.open(slot) if is_beams else self._open_rows(window)
-        window.num_taken = 0
-        self._writing.append(window)
+        num_cached = len(prompt) - 1
+        if is_beam_search:
+            slot.first_logits = prefill.first_logits(window)
+            num_cached = len(prompt)
+        window.rows += [heapq.heappop(self._free_rows) for _ in range(num_rows - 1)]
+        if num_rows > 1:
+            self._cache.copy_row(window.rows[0], self._index_tensor(window.rows[1:]), num_cached)
+        window.current_pass = (
+            self._config.beam_stepper.start(slot) if is_beam_search else self._start_sampling_pass(window)
+        )
+        window.num_read_tokens = 0
+        self._decoding.append(window)
         return True
 
-    def write(self) -> None:
-        """Begins a burst, if there is anything to write; does not wait for it. BeamSearch are a few steps further."""
+    def step(self) -> None:
+        """Enqueues a run of decode steps and reads the run before it. Beam searches advance by BEAM_STEPS."""
         members = tuple(
-            (window, window.one)
-            for window in self._writing
-            if isinstance(window.one, SamplingPass) and not window.one.is_done
+            (window, window.current_pass)
+            for window in self._decoding
+            if isinstance(window.current_pass, SamplingPass) and not window.current_pass.is_done
         )
-        if self._stops:
-            self._rows.stop(sorted(self._stops))
-            self._stops.clear()
-        if self._starts:
-            self._rows.begin(list(self._starts.values()), self._style.limits.timestamp_begin)
-            self._starts.clear()
-        before, self._burst = self._burst, None
+        if self._rows_to_stop:
+            self._state.stop_rows(sorted(self._rows_to_stop))
+            self._rows_to_stop.clear()
+        if self._row_inits:
+            self._state.start_rows(list(self._row_inits.values()), self._config.limits.timestamp_begin)
+            self._row_inits.clear()
+        previous_run, self._last_run = self._last_run, None
         if members:
             num_rows = 1 + max(row for window, _ in members for row in window.rows)
-            self._burst = _Burst(self._bursts.run(num_rows), members)
-        self._write_beams()
-        if before is not None:
-            self._take(before)
+            self._last_run = _Run(self._step_graphs.run(num_rows), members)
+        self._step_beams()
+        if previous_run is not None:
+            self._append_tokens(previous_run)
 
-    def take_done(self) -> list[DeviceWindow]:
-        """Windows whose pass is done; they keep their first row, and their pass until another begins."""
-        done = [window for window in self._writing if window.one is not None and window.one.is_done]
-        for window in done:
-            self._writing.remove(window)
-            self._release(window.rows[1:])
-            self._stops.add(window.rows[0])
+    def pop_finished(self) -> list[DeviceWindow]:
+        """Windows whose pass is done. They keep the row of the prompt, and the pass until another one starts."""
+        finished = [
+            window for window in self._decoding if window.current_pass is not None and window.current_pass.is_done
+        ]
+        for window in finished:
+            self._decoding.remove(window)
+            self._release_rows(window.rows[1:])
+            self._rows_to_stop.add(window.rows[0])
             del window.rows[1:]
-        return done
+        return finished
 
-    def leave(self, window: DeviceWindow) -> None:
-        """Gives all rows of a window back, whatever it is doing."""
-        if window in self._writing:
-            self._writing.remove(window)
-        self._release(window.rows)
-        window.rows, window.one = [], None
+    def release(self, window: DeviceWindow) -> None:
+        """Frees all rows of a window, whatever its state."""
+        if window in self._decoding:
+            self._decoding.remove(window)
+        self._release_rows(window.rows)
+        window.rows, window.current_pass = [], None
 
-    def _release(self, rows: Sequence[int]) -> None:
+    def _release_rows(self, rows: Sequence[int]) -> None:
         for row in rows:
-            heapq.heappush(self._free, row)
-            self._stops.add(row)
-            self._starts.pop(row, None)
+            heapq.heappush(self._free_rows, row)
+            self._rows_to_stop.add(row)
+            self._row_inits.pop(row, None)
 
-    def _open_rows(self, window: DeviceWindow) -> SamplingPass:
+    def _start_sampling_pass(self, window: DeviceWindow) -> SamplingPass:
         slot, prompt = window.slot, window.slot.prompt.tokens
-        one = SamplingPass(slot, self._style.limits)
-        n_text_ctx = self._rows.uniforms.shape[1]
+        sampling_pass = SamplingPass(slot, self._config.limits)
+        n_text_ctx = self._state.uniforms.shape[1]
         is_sampled = slot.temperature > 0
-        uniforms = np.array([one.roll() for _ in range(n_text_ctx)]).T if is_sampled else None
+        uniforms = np.array([sampling_pass.draw_uniforms() for _ in range(n_text_ctx)]).T if is_sampled else None
         for index, row in enumerate(window.rows):
-            own = None if uniforms is None else uniforms[index]
-            position = len(prompt) - 1
-            self._starts[row] = RowInit(
-                row, window.place, prompt[-1], position, slot.has_timestamps, slot.temperature, own
+            self._row_inits[row] = RowInit(
+                row=row,
+                slot=window.slot_index,
+                token=prompt[-1],
+                position=len(prompt) - 1,
+                has_timestamps=slot.has_timestamps,
+                temperature=slot.temperature,
+                uniforms=None if uniforms is None else uniforms[index],
             )
-        return one
+        return sampling_pass
 
-    def _take(self, burst: _Burst) -> None:
-        """Tells the passes what their rows wrote in a burst."""
-        burst.snapshot.wait()
-        for window, one in burst.members:
-            if window.one is not one:  # cancelled, or it began again
+    def _append_tokens(self, run: _Run) -> None:
+        """Appends what the rows sampled in a run to their passes."""
+        sampled = run.sampled
+        sampled.wait()
+        for window, sampling_pass in run.members:
+            if window.current_pass is not sampling_pass:  # cancelled, or decoded again meanwhile
                 continue
-            rows = window.rows
-            upto = int(burst.snapshot.num_sampled[rows].max())
-            tokens = burst.snapshot.tokens[rows, window.num_taken : upto].T.tolist()
-            logprobs = burst.snapshot.logprobs[rows, window.num_taken : upto].T.tolist()
+            rows, first = window.rows, window.num_read_tokens
+            last = int(sampled.num_sampled[rows].max())
+            tokens = sampled.tokens[rows, first:last].T.tolist()
+            logprobs = sampled.logprobs[rows, first:last].T.tolist()
             for step_tokens, step_logprobs in zip(tokens, logprobs, strict=True):
-                if one.is_done:
+                if sampling_pass.is_done:
                     break
-                one.take(step_tokens, step_logprobs)
-            window.num_taken = upto
+                sampling_pass.append_tokens(step_tokens, step_logprobs)
+            window.num_read_tokens = last
 
-    def _write_beams(self) -> None:
+    def _step_beams(self) -> None:
         for _ in range(BEAM_STEPS):
-            beams = [
-                (window, window.one)
-                for window in self._writing
-                if isinstance(window.one, BeamSearchPass) and not window.one.is_done
+            members = [
+                (window, window.current_pass)
+                for window in self._decoding
+                if isinstance(window.current_pass, BeamSearchPass) and not window.current_pass.is_done
             ]
-            if not beams:
+            if not members:
                 return
-            rows = [row for window, _ in beams for row in window.rows]
-            logits = self._beam_logits(beams, rows)
-            self._style.beams.write([one for _, one in beams], logits)
-            parents = [window.rows[parent] for window, one in beams for parent in one.parents.tolist()]
+            rows = [row for window, _ in members for row in window.rows]
+            logits = self._beam_logits(members, rows)
+            self._config.beam_stepper.step([beam_pass for _, beam_pass in members], logits)
+            parents = [window.rows[parent] for window, beam_pass in members for parent in beam_pass.parents.tolist()]
             if parents != rows:
-                num_tokens = max(max(one.positions) for _, one in beams)
-                self._caches.reorder(self._moved(parents), self._moved(rows), num_tokens)
+                num_tokens = max(max(beam_pass.positions) for _, beam_pass in members)
+                self._cache.reorder_rows(self._index_tensor(parents), self._index_tensor(rows), num_tokens)
 
-    def _beam_logits(self, beams: Sequence[tuple[DeviceWindow, BeamSearchPass]], rows: Sequence[int]) -> np.ndarray:
-        """One step of these rows alone, (rows, n_vocab) float32."""
-        n_rows = bucket(1 + max(rows), self._caches.n_rows)
-        fed = torch.zeros(4, n_rows, dtype=torch.int64)  # tokens, positions, slots, activity
-        fed[0, rows] = torch.tensor([token for _, one in beams for token in one.next_tokens])
-        fed[1, rows] = torch.tensor([position for _, one in beams for position in one.positions])
-        fed[2, rows] = torch.tensor([window.place for window, _ in beams for _ in window.rows])
-        fed[3, rows] = 1
-        tokens, positions, slots, is_active = moved(fed, self._machine.device)
-        logits = self._decoder.step(tokens, positions.int(), slots.int(), is_active.bool(), self._caches)
-        return HostCopy(logits[self._moved(rows)].float()).wait()
+    def _beam_logits(self, members: Sequence[tuple[DeviceWindow, BeamSearchPass]], rows: Sequence[int]) -> np.ndarray:
+        """One decode step of these rows alone, (rows, n_vocab) float32."""
+        n_rows = bucket(1 + max(rows), self._cache.n_rows)
+        inputs = torch.zeros(4, n_rows, dtype=torch.int64)  # tokens, positions, slots, activity
+        inputs[0, rows] = torch.tensor([token for _, beam_pass in members for token in beam_pass.next_tokens])
+        inputs[1, rows] = torch.tensor([position for _, beam_pass in members for position in beam_pass.positions])
+        inputs[2, rows] = torch.tensor([window.slot_index for window, _ in members for _ in window.rows])
+        inputs[3, rows] = 1
+        tokens, positions, slots, is_active = to_device(inputs, self._device.torch_device)
+        logits = self._decoder.step(tokens, positions.int(), slots.int(), is_active.bool(), self._cache)
+        return HostCopy(logits[self._index_tensor(rows)].float()).wait()
 
-    def _moved(self, numbers: Sequence[int]) -> Tensor:
-        return moved(torch.tensor(numbers, dtype=torch.int64), self._machine.device)
+    def _index_tensor(self, numbers: Sequence[int]) -> Tensor:
+        return index_tensor(numbers, self._device.torch_device)

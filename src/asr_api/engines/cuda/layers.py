@@ -1,8 +1,7 @@
-"""A checkpoint's tensors → the parts of a model, on a device.
+"""Linear layers and layer norms, loaded from a checkpoint's tensors onto a device in one dtype.
 
-In go the mapped files, out come linear layers and norms in one dtype; what is multiplied with the same vector is fused
-into one matrix. A tensor is moved as it is stored and widened or rounded on the device. Knows nothing about the order
-in which the parts are used.
+Projections of the same input (query, key and value) are fused into one matrix. A tensor is transferred as it is stored
+and converted on the device.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from asr_api.engines.checkpoints.safetensors import Weights
+from asr_api.engines.checkpoints.checkpoint import TensorReader
+
+LAYER_NORM_EPSILON = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,22 +30,25 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norm:
-    """weight, bias: (n_state,)"""
+    """Layer norm over the last axis. weight, bias: (n_state,)"""
 
     weight: Tensor
     bias: Tensor
 
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, LAYER_NORM_EPSILON)
+
 
 class Loader:
-    """Parts by the names that the checkpoint has for them."""
+    """Loads layers by their names in the checkpoint."""
 
-    def __init__(self, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, weights: TensorReader, device: torch.device, dtype: torch.dtype) -> None:
         self._weights = weights
         self._device = device
         self._dtype = dtype
 
     def tensor(self, name: str, *dims: int) -> Tensor:
-        """Raises CheckpointError when the checkpoint has no such tensor. On a processor, float32 stays where it is."""
+        """Raises CheckpointError when the checkpoint has no such tensor. On a CPU, float32 is not copied."""
         stored = self._weights.tensor(name, dims)
         values = torch.from_numpy(stored.values)
         if stored.dtype == "BF16":
@@ -58,7 +62,7 @@ class Loader:
         return Norm(self.tensor(f"{name}.weight", n_state), self.tensor(f"{name}.bias", n_state))
 
     def fused(self, name: str, parts: str, n_state: int) -> Linear:
-        """Projections of one vector, one below the other. parts: such as "qkv"; the key's has no bias"""
+        """Several projections of one input, concatenated by output. parts: such as "qkv"; a key has no bias"""
         weights = [self.tensor(f"{name}.{part}_proj.weight", n_state, n_state) for part in parts]
         zeros = torch.zeros(n_state, device=self._device, dtype=self._dtype)
         biases = [zeros if part == "k" else self.tensor(f"{name}.{part}_proj.bias", n_state) for part in parts]

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms of many windows at once, on a device: what `engines/whisper/logmel` computes, to 1e-4."""
+"""Log-mel spectrograms of a batch of windows on the device; equals `engines/whisper/logmel` to 1e-4."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LogMel:
         signal = pcm.to(torch.float32) / INT16_RANGE
         spectrum = torch.stft(
             signal, FRAME_SAMPLES, HOP_SAMPLES, window=self._window, pad_mode="reflect", return_complex=True
-        )[..., :-1]  # (batch, n_bins, n_frames): the last frame begins where the window ends
+        )[..., :-1]  # (batch, n_bins, n_frames): without the frame that begins at the window's end
         energy = self._filters @ (spectrum.real.square() + spectrum.imag.square())  # (batch, n_mels, n_frames)
         mel = energy.clamp_min(FLOOR).log10()
         mel = torch.maximum(mel, mel.amax(dim=(1, 2), keepdim=True) - DYNAMIC_RANGE)

@@ -1,7 +1,7 @@
-"""Reads the prompts of windows, several at once: their keys and values into the caches, the language into the prompt.
+"""Prefill: writes prompts' keys and values to the KV cache, several windows at once, and detects their languages.
 
-The last token of a prompt is left for the first step of a pass, which every try of a window begins with. Knows nothing
-about what is written after it.
+The last token of a prompt is left for the first decode step of a pass, so that every pass of a window (temperature
+fallback) can start from the same keys and values.
 """
 
 from __future__ import annotations
@@ -13,91 +13,89 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda.decode_state import moved
-from asr_api.engines.cuda.device import Device, HostCopy
+from asr_api.engines.cuda.device import Device, HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
-from asr_api.engines.cuda.kv_cache import Caches
+from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import Decoder
-from asr_api.engines.whisper.logit_filters import Floats
-from asr_api.engines.whisper.prompt import FedText, Prompter
+from asr_api.engines.whisper.arrays import Floats
+from asr_api.engines.whisper.prompt import AlignmentText, PromptBuilder
 
-READ_TOGETHER = 16  # windows: what they heard is gathered for each layer
+MAX_BATCH = 16  # windows; the cross-attention keys and values of each are gathered in every layer
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Tokens of one window to be fed from a position on."""
+class _Chunk:
+    """Tokens of one window to feed from a position on."""
 
     window: DeviceWindow
     first: int
     tokens: tuple[int, ...]
 
     @property
-    def num_head(self) -> int:
-        """Tokens of the prompt up to its start."""
+    def num_head_tokens(self) -> int:
+        """Tokens of the prompt up to and including <|startoftranscript|>."""
         return len(self.window.slot.prompt.head)
 
     @property
     def size(self) -> tuple[int, int]:
-        return len(self.tokens), self.num_head
+        return len(self.tokens), self.num_head_tokens
 
 
 class Prefill:
-    def __init__(self, decoder: Decoder, caches: Caches, machine: Device, prompter: Prompter) -> None:
+    def __init__(self, decoder: Decoder, cache: KVCache, device: Device, prompt_builder: PromptBuilder) -> None:
         self._decoder = decoder
-        self._caches = caches
-        self._machine = machine
-        self._prompter = prompter
+        self._cache = cache
+        self._device = device
+        self._prompt_builder = prompt_builder
 
-    def read(self, windows: Sequence[DeviceWindow]) -> None:
-        """All but the last token of their prompts. Waits for the device only where a language is to be detected."""
-        self._detect([window for window in windows if window.slot.prompt.language is None])
-        parts = []
+    def run(self, windows: Sequence[DeviceWindow]) -> None:
+        """Feeds all but the last token of each prompt. Waits for the device only where a language is detected."""
+        self._detect_languages([window for window in windows if window.slot.prompt.language is None])
+        chunks = []
         for window in windows:
             prompt = window.slot.prompt
-            parts.append(_Part(window, 0, prompt.tokens[: max(len(prompt.head), len(prompt.tokens) - 1)]))
-        for group in _grouped(parts):
-            hidden = self._feed(group)
-            start = HostCopy(self._decoder.logits(hidden[:, group[0].num_head - 1]).float())
-            for index, part in enumerate(group):
-                part.window.start, part.window.index = start, index
+            chunks.append(_Chunk(window, 0, prompt.tokens[: max(len(prompt.head), len(prompt.tokens) - 1)]))
+        for batch in _batches(chunks):
+            hidden = self._feed(batch)
+            start_logits = HostCopy(self._decoder.logits(hidden[:, batch[0].num_head_tokens - 1]).float())
+            for index, chunk in enumerate(batch):
+                chunk.window.start_logits, chunk.window.start_index = start_logits, index
 
-    def _detect(self, windows: Sequence[DeviceWindow]) -> None:
-        """Earlier text, maybe in another language, has no say in it."""
+    def _detect_languages(self, windows: Sequence[DeviceWindow]) -> None:
+        """Feeds <|startoftranscript|> alone: previous text may be in another language and must not influence this."""
         if not windows:
             return
-        groups = _grouped([_Part(window, 0, window.slot.prompt.head[-1:]) for window in windows])
-        starts = [HostCopy(self._decoder.logits(self._feed(group)[:, 0]).float()) for group in groups]
-        for group, start in zip(groups, starts, strict=True):
-            for part, logits in zip(group, start.wait(), strict=True):
-                slot = part.window.slot
-                slot.guesses = self._prompter.guesses(logits, slot.prompt.languages)
-                slot.prompt = self._prompter.detected(slot.prompt, slot.guesses, slot.job.options)
+        batches = _batches([_Chunk(window, 0, window.slot.prompt.head[-1:]) for window in windows])
+        copies = [HostCopy(self._decoder.logits(self._feed(batch)[:, 0]).float()) for batch in batches]
+        for batch, copy in zip(batches, copies, strict=True):
+            for chunk, logits in zip(batch, copy.wait(), strict=True):
+                slot = chunk.window.slot
+                slot.guesses = self._prompt_builder.guesses(logits, slot.prompt.languages)
+                slot.prompt = self._prompt_builder.with_language(slot.prompt, slot.guesses, slot.job.options)
 
     def first_logits(self, window: DeviceWindow) -> Floats:
-        """What follows the whole prompt, (n_vocab,); its last token is read, too."""
+        """Logits after the whole prompt, (n_vocab,). Feeds the prompt's last token and waits for the result."""
         tokens = window.slot.prompt.tokens
-        hidden = self._feed([_Part(window, len(tokens) - 1, tokens[-1:])])
+        hidden = self._feed([_Chunk(window, len(tokens) - 1, tokens[-1:])])
         logits: Floats = HostCopy(self._decoder.logits(hidden[0, -1]).float()).wait().copy()
         return logits
 
-    def attention(self, window: DeviceWindow, fed: FedText) -> HostCopy:
-        """Where the alignment heads look as they read a text, (n_heads, tokens, n_audio_ctx)."""
-        return HostCopy(self._decoder.attention(self._moved(fed.tokens), window.place, self._caches))
+    def alignment_weights(self, window: DeviceWindow, text: AlignmentText) -> HostCopy:
+        """Cross-attention weights of the alignment heads, (n_heads, n_tokens, n_audio_ctx)."""
+        tokens = index_tensor(text.tokens, self._device.torch_device)
+        return HostCopy(self._decoder.alignment_weights(tokens, window.slot_index, self._cache))
 
-    def _feed(self, parts: Sequence[_Part]) -> Tensor:
-        """Parts of one size → hidden states (n_parts, n_tokens, n_state)"""
-        rows = self._moved([part.window.rows[0] for part in parts])
-        places = self._moved([part.window.place for part in parts])
-        tokens = moved(torch.tensor([part.tokens for part in parts]), self._machine.device)
-        return self._decoder.read(tokens, parts[0].first, rows, places, self._caches)
-
-    def _moved(self, numbers: Sequence[int]) -> Tensor:
-        return moved(torch.tensor(numbers, dtype=torch.int64), self._machine.device)
+    def _feed(self, chunks: Sequence[_Chunk]) -> Tensor:
+        """Chunks of one size → hidden states (n_chunks, n_tokens, n_state)"""
+        torch_device = self._device.torch_device
+        rows = index_tensor([chunk.window.rows[0] for chunk in chunks], torch_device)
+        slots = index_tensor([chunk.window.slot_index for chunk in chunks], torch_device)
+        tokens = to_device(torch.tensor([chunk.tokens for chunk in chunks]), torch_device)
+        return self._decoder.prefill(tokens, chunks[0].first, rows, slots, self._cache)
 
 
-def _grouped(parts: Sequence[_Part]) -> list[Sequence[_Part]]:
-    """Those of one size together, as many as memory was left for."""
-    ordered = sorted(parts, key=lambda part: part.size)
-    alike = [list(group) for _, group in groupby(ordered, key=lambda part: part.size)]
-    return [group[at : at + READ_TOGETHER] for group in alike for at in range(0, len(group), READ_TOGETHER)]
+def _batches(chunks: Sequence[_Chunk]) -> list[Sequence[_Chunk]]:
+    """Chunks of one size together, at most MAX_BATCH of them."""
+    ordered = sorted(chunks, key=lambda chunk: chunk.size)
+    groups = [list(group) for _, group in groupby(ordered, key=lambda chunk: chunk.size)]
+    return [group[first : first + MAX_BATCH] for group in groups for first in range(0, len(group), MAX_BATCH)]

@@ -1,7 +1,7 @@
-"""Some decode steps in a row, without a word to the host; then what they wrote, copied to it on the way.
+"""Multi-step decoding: several decode steps without the host, each one a CUDA graph, then a copy of the sampled tokens.
 
-In go rows, out come snapshots to be read one burst late, while the next one runs. On a graphics card each step is a
-captured graph, one for each number of rows: what a step costs the host is one launch. Knows nothing about windows.
+There is one captured graph for each bucket of row counts, so that a step costs the host one launch. The sampled tokens
+of one run are read while the next run executes.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_api.engines.cuda.decode_state import DecodeState
+from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.sample import sample
-from asr_api.engines.cuda.kv_cache import Caches
+from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import Decoder
-from asr_api.engines.cuda.reference_ops import FilterTables
 
-BURST_STEPS = 8
-WARM_UPS = 2  # runs before a capture: libraries allocate and compile in the first ones
+STEPS_PER_RUN = 8
+NUM_WARM_UPS = 2  # runs before a capture, in which libraries allocate and compile
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """Host copies of the first rows' texts so far; valid once `wait` has returned, until the burst after the next.
+class SampledTokens:
+    """Host copies of all tokens that the first rows have sampled so far.
+
+    Valid after `wait` and until the second run after this one, which reuses the memory.
 
     tokens, logprobs: (n_rows, n_text_ctx); num_sampled: (n_rows,)
     """
@@ -41,8 +43,8 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Page:
-    """Pinned memory for one snapshot."""
+class _HostBuffer:
+    """Pinned memory for one `SampledTokens`."""
 
     tokens: Tensor
     logprobs: Tensor
@@ -50,69 +52,72 @@ class _Page:
 
 
 class StepGraphs:
-    """Runs steps over the first rows of a table."""
+    """Runs decode steps over the first rows of a decode state."""
 
-    def __init__(self, decoder: Decoder, caches: Caches, rows: DecodeState, rules: FilterTables) -> None:
+    def __init__(self, decoder: Decoder, cache: KVCache, state: DecodeState, tables: FilterTables) -> None:
         self._decoder = decoder
-        self._caches = caches
-        self._rows = rows
-        self._rules = rules
-        self._is_cuda = rows.tokens.is_cuda
+        self._cache = cache
+        self._state = state
+        self._tables = tables
+        self._is_cuda = state.tokens.is_cuda
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self._pages = [self._new_page() for _ in range(2)]
+        self._host_buffers = [self._new_host_buffer() for _ in range(2)]
 
     def capture(self) -> None:
-        """Records a step for each number of rows; no row may be active. Does nothing on a processor."""
+        """Captures a graph for each bucket; no row may be active. Does nothing on a CPU."""
         if not self._is_cuda:
             return
         pool = None
-        for n_rows in reversed(buckets(self._caches.n_rows)):  # the greatest first: the others reuse its memory
-            for _ in range(WARM_UPS):
-                self._step(n_rows)
+        for n_rows in reversed(buckets(self._cache.n_rows)):  # largest first: the others reuse its memory
+            for _ in range(NUM_WARM_UPS):
+                self.step(n_rows)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream()):
-                self._step(n_rows)
+                self.step(n_rows)
             pool = pool or graph.pool()
             self._graphs[n_rows] = graph
 
-    def run(self, num_rows: int) -> Snapshot:
-        """One burst over at least the first `num_rows` rows. Returns at once; nothing is waited for."""
-        n_rows = bucket(num_rows, self._caches.n_rows)
+    def run(self, num_rows: int) -> SampledTokens:
+        """STEPS_PER_RUN steps over at least the first `num_rows` rows. Returns immediately, without waiting."""
+        n_rows = bucket(num_rows, self._cache.n_rows)
         graph = self._graphs.get(n_rows)
-        for _ in range(BURST_STEPS):
+        for _ in range(STEPS_PER_RUN):
             if graph is None:
-                self._step(n_rows)
+                self.step(n_rows)
             else:
                 graph.replay()
-        return self._snapshot(num_rows)
+        return self._copy_to_host(num_rows)
 
-    def _step(self, n_rows: int) -> None:
-        rows = self._rows.first(n_rows)
-        logits = self._decoder.step(rows.tokens, rows.positions, rows.slot_of_row, rows.is_active, self._caches)
-        sample(logits, rows, self._rules)
+    def step(self, n_rows: int) -> None:
+        """One decode step of the first `n_rows` rows, without a graph."""
+        state = self._state.first_rows(n_rows)
+        logits = self._decoder.step(state.tokens, state.positions, state.slot_of_row, state.is_active, self._cache)
+        sample(logits, state, self._tables)
 
-    def _snapshot(self, num_rows: int) -> Snapshot:
-        page = self._pages.pop(0)
-        self._pages.append(page)
+    def _copy_to_host(self, num_rows: int) -> SampledTokens:
+        buffer = self._host_buffers.pop(0)
+        self._host_buffers.append(buffer)
         for target, source in (
-            (page.tokens, self._rows.out_tokens),
-            (page.logprobs, self._rows.out_logprobs),
-            (page.num_sampled, self._rows.num_sampled),
+            (buffer.tokens, self._state.out_tokens),
+            (buffer.logprobs, self._state.out_logprobs),
+            (buffer.num_sampled, self._state.num_sampled),
         ):
             target[:num_rows].copy_(source[:num_rows], non_blocking=True)
         event = torch.cuda.Event() if self._is_cuda else None
         if event is not None:
             event.record()
-        return Snapshot(page.tokens.numpy(), page.logprobs.numpy(), page.num_sampled.numpy(), event)
+        return SampledTokens(buffer.tokens.numpy(), buffer.logprobs.numpy(), buffer.num_sampled.numpy(), event)
 
-    def _new_page(self) -> _Page:
-        tensors = (self._rows.out_tokens, self._rows.out_logprobs, self._rows.num_sampled)
-        return _Page(*(torch.empty(each.shape, dtype=each.dtype, pin_memory=self._is_cuda) for each in tensors))
+    def _new_host_buffer(self) -> _HostBuffer:
+        sources = (self._state.out_tokens, self._state.out_logprobs, self._state.num_sampled)
+        return _HostBuffer(
+            *(torch.empty(source.shape, dtype=source.dtype, pin_memory=self._is_cuda) for source in sources)
+        )
 
 
 def bucket(num_rows: int, n_rows: int) -> int:
-    """DecodeState of the smallest step over at least `num_rows` of `n_rows`: every kernel was built for it."""
+    """The smallest bucket with at least `num_rows` of `n_rows` rows; kernels are compiled and captured for buckets."""
     return next(size for size in buckets(n_rows) if size >= num_rows)
 
 

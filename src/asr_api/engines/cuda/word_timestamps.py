@@ -1,6 +1,7 @@
-"""Windows whose text is there and whose words are still to be timed: attempts in, the same with words out.
+"""Word timestamps of decoded windows, from the cross-attention weights of the alignment heads.
 
-Words come one step late, so that the host times them while the device writes other windows.
+The weights are requested in one step and read in the next, so that the host aligns words while the device decodes
+other windows.
 """
 
 from __future__ import annotations
@@ -9,56 +10,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asr_api.engines.cuda.device import HostCopy
-from asr_api.engines.cuda.device_window import DeviceWindow
+from asr_api.engines.cuda.device_window import DeviceWindow, FinishedWindow
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.whisper.fallback import Attempt
-from asr_api.engines.whisper.prompt import Prompter
-from asr_api.engines.whisper.timestamps import TokenSpan
+from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
-from asr_api.transcript import Word
+from asr_api.transcript import Segment, Word
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ending:
-    """A window with its text; words: of each segment."""
+class _Pending:
+    """first_row: of `weights` that belongs to the text; weights: see Prefill.alignment_weights"""
 
     window: DeviceWindow
     attempt: Attempt
-    words: tuple[tuple[Word, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Looked:
-    """first: token of the text that was fed for it with which the spans begin; looks: see Prefill.attention"""
-
-    window: DeviceWindow
-    attempt: Attempt
-    spans: Sequence[TokenSpan]
-    first: int
-    looks: HostCopy
+    segments: Sequence[Segment]
+    first_row: int
+    weights: HostCopy
 
 
 class WordTimestamps:
-    """The windows of one engine that wait for their words."""
+    """The decoded windows of one engine that wait for their word timestamps."""
 
-    def __init__(self, reader: Prefill, prompter: Prompter, tokenizer: Tokenizer) -> None:
-        self._reader, self._prompter, self._tokenizer = reader, prompter, tokenizer
-        self._waiting: list[_Looked] = []
+    def __init__(self, prefill: Prefill, prompt_builder: PromptBuilder, tokenizer: Tokenizer) -> None:
+        self._prefill = prefill
+        self._prompt_builder = prompt_builder
+        self._tokenizer = tokenizer
+        self._pending: list[_Pending] = []
 
-    def begin(self, window: DeviceWindow, attempt: Attempt, spans: Sequence[TokenSpan]) -> None:
-        """Asks the device where the window's words were heard."""
-        fed = self._prompter.fed_text(window.slot.prompt, [token for span in spans for token in span.tokens])
-        self._waiting.append(_Looked(window, attempt, spans, fed.first, self._reader.attention(window, fed)))
+    def start(self, window: DeviceWindow, attempt: Attempt, segments: Sequence[Segment]) -> None:
+        """Requests the alignment weights of the window's text."""
+        text = self._prompt_builder.alignment_text(
+            window.slot.prompt, [token for segment in segments for token in segment.tokens]
+        )
+        weights = self._prefill.alignment_weights(window, text)
+        self._pending.append(_Pending(window, attempt, segments, text.first_row, weights))
 
-    def take(self) -> list[Ending]:
-        """All that wait, with their words."""
-        waiting, self._waiting = self._waiting, []
-        return [Ending(each.window, each.attempt, self._words(each)) for each in waiting]
+    def pop_finished(self) -> list[FinishedWindow]:
+        """All pending windows, with their words. Waits for their weights."""
+        pending, self._pending = self._pending, []
+        return [FinishedWindow(entry.window, entry.attempt, self._words(entry)) for entry in pending]
 
-    def leave(self, window: DeviceWindow) -> None:
-        """Forgets the window, if it waits."""
-        self._waiting = [each for each in self._waiting if each.window is not window]
+    def release(self, window: DeviceWindow) -> None:
+        """Drops the window if it is pending."""
+        self._pending = [entry for entry in self._pending if entry.window is not window]
 
-    def _words(self, each: _Looked) -> tuple[tuple[Word, ...], ...]:
-        return timed_words(each.spans, each.looks.wait(), each.first, self._tokenizer, each.window.slot.audio_ms)
+    def _words(self, entry: _Pending) -> tuple[tuple[Word, ...], ...]:
+        audio_ms = entry.window.slot.audio_ms
+        return timed_words(entry.segments, entry.weights.wait(), entry.first_row, self._tokenizer, audio_ms)

@@ -1,1 +1,1 @@
-"""Every speech model of transformers that is no Whisper: CTC models, transducers, and other encoder-decoders."""
+"""The engine for speech models of transformers other than Whisper: CTC models, transducers, encoder-decoders."""

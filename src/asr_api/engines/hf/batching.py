@@ -1,4 +1,4 @@
-"""Which waiting windows run together: the oldest, and those that are like it. Knows nothing about tensors."""
+"""Chooses which waiting windows run in one batch: the oldest, and windows of similar length in the same language."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from asr_api.engines.protocol import WindowJob
 
-MIN_LIKENESS = 0.7  # a shorter window than this part of the longest would mostly be padding
+MIN_LENGTH_RATIO = 0.7  # of the shortest window to the longest; below it, much of the batch would be padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,17 @@ class BatchRule:
 def choose_batch(
     waiting: Sequence[WindowJob], rule: BatchRule, language_of: Callable[[WindowJob], str | None]
 ) -> list[WindowJob]:
-    """The first of `waiting`, so that none waits for ever, and the likest others for which there is room."""
+    """The first of `waiting`, so that no window waits for ever, and the windows closest in length that fit the rule."""
     if not waiting:
         return []
     oldest = waiting[0]
     longest = shortest = len(oldest.pcm)
     batch = [oldest]
     for job in sorted(waiting[1:], key=lambda job: abs(len(job.pcm) - len(oldest.pcm))):
-        longest_then, shortest_then = max(longest, len(job.pcm)), min(shortest, len(job.pcm))
-        fits = (len(batch) + 1) * longest_then <= rule.max_samples
-        is_like = shortest_then >= (MIN_LIKENESS * longest_then if rule.may_pad else longest_then)
-        if fits and is_like and language_of(job) == language_of(oldest):
+        new_longest, new_shortest = max(longest, len(job.pcm)), min(shortest, len(job.pcm))
+        fits = (len(batch) + 1) * new_longest <= rule.max_samples
+        is_similar = new_shortest >= (MIN_LENGTH_RATIO * new_longest if rule.may_pad else new_longest)
+        if fits and is_similar and language_of(job) == language_of(oldest):
             batch.append(job)
-            longest, shortest = longest_then, shortest_then
+            longest, shortest = new_longest, new_shortest
     return batch

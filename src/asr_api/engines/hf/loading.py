@@ -1,7 +1,7 @@
-"""A checkpoint's folder → a model of transformers that is ready to run, or one sentence that says why not.
+"""Loads a checkpoint with transformers: model, feature extractor and tokenizer, or an error sentence.
 
-Reads JSON, tokenizer files and safetensors, and nothing else: no pickle, no code of a checkpoint, no network.
-Knows nothing about windows or batches.
+Only JSON, tokenizer files and safetensors are read: no pickle, no code of a checkpoint, no network. transformers reads
+the folder itself, so this engine serves no other file format.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_TDT_MAPPING_NAMES,
 )
 
-from asr_api.engines.whisper.config import read_json
+from asr_api.engines.checkpoints.json_file import read_json
+from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.errors import CheckpointError
 from asr_api.pcm import SAMPLE_RATE_HZ
 
@@ -31,13 +32,13 @@ logger = logging.getLogger(__name__)
 
 LOCAL = {"trust_remote_code": False, "local_files_only": True}
 OTHER = "choose another checkpoint as MODEL_ID"
-# The other encoder-decoders of transformers are language models that want a prompt of their own, each another one.
+# The other encoder-decoders of transformers are language models, each of which needs its own kind of prompt.
 ENCODER_DECODERS = ("moonshine", "speech-encoder-decoder", "speech_to_text")
-UNUSED_WEIGHTS = ("masked_spec_embed",)  # only training looks at it; some checkpoints lack it
+UNUSED_WEIGHTS = ("masked_spec_embed",)  # used in training only; some checkpoints lack it
 
 
 class Kind(Enum):
-    """How a model writes: a token for each frame, tokens with durations, or one token after the other."""
+    """How a model emits tokens: one for each frame, tokens with durations, or one after the other."""
 
     CTC = auto()
     TRANSDUCER = auto()
@@ -48,9 +49,9 @@ class Kind(Enum):
 class LoadedModel:
     """The parts of a checkpoint, in float32 on the processor.
 
-    is_bfloat16:  the weights were stored as such, so float16 may be too narrow for them
+    is_bfloat16:  the weights were stored in bfloat16, so float16 may be too narrow for them
     has_adapters: some weights and the vocabulary depend on the language
-    notes:        lines worth printing at start
+    notes:        lines to print at start
     """
 
     kind: Kind
@@ -64,21 +65,25 @@ class LoadedModel:
 
 
 def load_model(folder: Path) -> LoadedModel:
-    """Raises CheckpointError when the checkpoint holds nothing that can be served."""
+    """Raises CheckpointError when the checkpoint cannot transcribe, or cannot be read."""
     _silence_transformers()
-    config = read_json(folder / "config.json")
-    model_type = str(config.get("model_type"))
+    checkpoint = open_checkpoint(folder)
+    config, model_type = checkpoint.config, checkpoint.model_type
     kind = _kind_of(model_type, has_code="auto_map" in config)
     model = _load_weights(folder, kind, model_type)
     extractor = _open_extractor(folder, model_type)
     tokenizer = _open_tokenizer(folder, model_type)
     if extractor.sampling_rate != SAMPLE_RATE_HZ:
         raise CheckpointError(
-            f"The checkpoint of type {model_type!r} hears {extractor.sampling_rate} samples a second, and this server "
-            f"has {SAMPLE_RATE_HZ}; {OTHER}."
+            f"The checkpoint of type {model_type!r} needs audio of {extractor.sampling_rate} Hz, and this server "
+            f"provides {SAMPLE_RATE_HZ} Hz; {OTHER}."
         )
-    has_language_model = (folder / "alphabet.json").is_file() or _wants_language_model(folder)
-    notes = ("The checkpoint's language model is not used: the text is what is heard.",) if has_language_model else ()
+    has_language_model = (folder / "alphabet.json").is_file() or _names_language_model(folder)
+    notes = (
+        ("The checkpoint's language model is not used: the text is that of the acoustic model.",)
+        if has_language_model
+        else ()
+    )
     return LoadedModel(
         kind,
         model_type,
@@ -113,7 +118,7 @@ def _kind_of(model_type: str, *, has_code: bool) -> Kind:
     if model_type in ENCODER_DECODERS:
         return Kind.ENCODER_DECODER
     raise CheckpointError(
-        f"The checkpoint is of type {model_type!r}, which this server cannot transcribe with; choose a Whisper, CTC "
+        f"The checkpoint is of type {model_type!r}, which this server does not support; choose a Whisper, CTC "
         f"or transducer checkpoint, or one of type {', '.join(ENCODER_DECODERS)} as MODEL_ID."
     )
 
@@ -126,7 +131,7 @@ def _load_weights(folder: Path, kind: Kind, model_type: str) -> PreTrainedModel:
         ),
         Kind.ENCODER_DECODER: transformers.AutoModelForSpeechSeq2Seq,
     }
-    with _explained(model_type, "model"):
+    with _explain_errors(model_type, "model"):
         model, report = auto_classes[kind].from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **LOCAL
         )
@@ -136,35 +141,36 @@ def _load_weights(folder: Path, kind: Kind, model_type: str) -> PreTrainedModel:
     )
     if missing:
         raise CheckpointError(
-            f"The checkpoint of type {model_type!r} is not made for transcription: it lacks {missing[0]}"
-            f"{f' and {len(missing) - 1} more' if missing[1:] else ''}; choose one that was fine-tuned for it."
+            f"The checkpoint of type {model_type!r} cannot transcribe: it lacks {missing[0]}"
+            f"{f' and {len(missing) - 1} more' if missing[1:] else ''}; choose one that was fine-tuned for "
+            "speech recognition."
         )
     loaded: PreTrainedModel = model
     return loaded
 
 
 def _open_extractor(folder: Path, model_type: str) -> SequenceFeatureExtractor:
-    with _explained(model_type, "preprocessor_config.json"):
+    with _explain_errors(model_type, "preprocessor_config.json"):
         extractor: SequenceFeatureExtractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **LOCAL)
     return extractor
 
 
 def _open_tokenizer(folder: Path, model_type: str) -> PreTrainedTokenizerBase:
-    with _explained(model_type, "tokenizer"):
+    with _explain_errors(model_type, "tokenizer"):
         tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     return tokenizer
 
 
 @contextlib.contextmanager
-def _explained(model_type: str, part: str) -> Iterator[None]:
-    """Whatever transformers raises while it opens a part of a checkpoint becomes one sentence."""
+def _explain_errors(model_type: str, part: str) -> Iterator[None]:
+    """Turns every error of transformers while it opens a part of a checkpoint into a CheckpointError."""
     try:
         yield
     except ImportError as error:
         logger.debug("A package is missing.", exc_info=True)
         reason = str(error).strip().partition(". ")[0].partition("\n")[0][:160]
         raise CheckpointError(
-            f"The {part} of the checkpoint of type {model_type!r} needs a package that is not here ({reason}); "
+            f"The {part} of the checkpoint of type {model_type!r} needs a package that is not installed ({reason}); "
             f"pip install 'asr-api[hf]', or {OTHER}."
         ) from error
     except Exception as error:
@@ -175,7 +181,7 @@ def _explained(model_type: str, part: str) -> Iterator[None]:
         ) from error
 
 
-def _wants_language_model(folder: Path) -> bool:
+def _names_language_model(folder: Path) -> bool:
     path = folder / "preprocessor_config.json"
     return path.is_file() and str(read_json(path).get("processor_class", "")).endswith("WithLM")
 
@@ -185,6 +191,6 @@ def _version() -> str:
 
 
 def _silence_transformers() -> None:
-    """It writes warnings about training and draws bars; what matters is raised."""
+    """No warnings about training, no progress bars; errors are raised."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

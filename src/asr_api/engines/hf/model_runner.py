@@ -1,8 +1,7 @@
-"""A loaded model at work: PCM of a batch of windows in, the heard tokens of each window out.
+"""Runs a loaded model of transformers: from the PCM of a batch of windows to the tokens of each window.
 
-A window's tokens must not depend on its neighbours. Padding is trusted only where the model has a mask for it and where
-a trial at the start shows that it changes nothing; else windows of different lengths must come one by one.
-Knows nothing about jobs, words or segments.
+The tokens of a window must not depend on its neighbours. Padding is trusted only where the model has a mask for it and
+where a trial at the start shows that it changes nothing; otherwise windows of different lengths must run one by one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from transformers import BatchFeature
 
 from asr_api.engines.hf.loading import Kind, LoadedModel
-from asr_api.engines.hf.model_output import ModelOutput, TimedToken
+from asr_api.engines.hf.segments import ModelOutput, TimedToken
 from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 
 Inputs = Mapping[str, torch.Tensor]
@@ -29,7 +28,12 @@ MAX_NEW_TOKENS = 448  # for an encoder-decoder that names no limit of its own
 
 
 class ModelRunner:
-    """May be used by one thread at a time. samples_per_frame: 0 where the model gives no times"""
+    """For use by one thread at a time.
+
+    samples_per_frame: 0 where the model gives no times
+    may_pad:           windows of different lengths may run together
+    max_new_tokens:    the limit of one window for an encoder-decoder; None for models without one
+    """
 
     def __init__(self, loaded: LoadedModel, device: torch.device, *, beam_size: int) -> None:
         self._kind = loaded.kind
@@ -49,37 +53,37 @@ class ModelRunner:
         self.may_pad = self._kind is not Kind.ENCODER_DECODER and self._try_padding()
         self.max_new_tokens = self._find_token_limit() if self._kind is Kind.ENCODER_DECODER else None
 
-    def speak(self, adapter: str) -> None:
+    def load_adapter(self, adapter: str) -> None:
         """Changes the language of a model with adapters."""
         if adapter != self._adapter:
             self._model.load_adapter(adapter, use_safetensors=True, local_files_only=True)
             self._tokenizer.set_target_lang(adapter)
             self._adapter = adapter
 
-    def hear(self, windows: Sequence[Pcm]) -> list[ModelOutput]:
+    def run(self, windows: Sequence[Pcm]) -> list[ModelOutput]:
         """Raises MemoryError when the batch does not fit into the accelerator's memory."""
         try:
             with torch.inference_mode():
                 inputs = self._extract(windows)
                 match self._kind:
                     case Kind.CTC:
-                        return self._hear_frames(inputs)
+                        return self._run_ctc(inputs)
                     case Kind.TRANSDUCER:
-                        return self._hear_durations(inputs)
+                        return self._run_transducer(inputs)
                     case Kind.ENCODER_DECODER:
-                        return self._hear_text(inputs)
+                        return self._run_encoder_decoder(inputs)
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise MemoryError from error
 
-    # -- what each kind of model says ----------------------------------------------------------------------------
+    # -- each kind of model --------------------------------------------------------------------------------------
 
-    def _hear_frames(self, inputs: Inputs) -> list[ModelOutput]:
-        """CTC: a run of equal tokens is one token, and blanks are none."""
+    def _run_ctc(self, inputs: Inputs) -> list[ModelOutput]:
+        """A run of equal tokens is one token; blanks are dropped."""
         logits = self._model(**inputs).logits  # (batch, n_frames, n_vocab)
         peaks, ids = logits.float().softmax(-1).max(-1)
         blank = self._blank
-        heard = []
+        outputs = []
         for row, num_frames in enumerate(self._count_frames(inputs, logits.shape[1])):
             row_ids, row_peaks = ids[row, :num_frames].tolist(), peaks[row, :num_frames].tolist()
             tokens = []
@@ -88,50 +92,50 @@ class ModelRunner:
                 if token != blank:
                     probability = sum(row_peaks[frame] for frame in frames) / len(frames)
                     tokens.append(self._timed(token, frames[0], frames[-1] + 1, probability))
-            heard.append(ModelOutput(tokens))
-        return heard
+            outputs.append(ModelOutput(tokens))
+        return outputs
 
-    def _hear_durations(self, inputs: Inputs) -> list[ModelOutput]:
-        """Transducers: each step writes a token or a blank and moves on by its duration.
+    def _run_transducer(self, inputs: Inputs) -> list[ModelOutput]:
+        """Each step emits a token or a blank and moves on by its duration.
 
-        transformers lets a row that has come to its end write on until the longest has; that is cut off here.
+        transformers continues a row that has ended until the longest row ends; the surplus is cut off here.
         """
         config = self._model.config
         num_frames = self._count_frames(inputs, inputs[self._model.main_input_name].shape[1])
         limits = [config.max_symbols_per_step * max(1, count) for count in num_frames]
-        written = self._model.generate(**inputs, max_new_tokens=max(limits))
-        starts = written.durations.cumsum(-1) - written.durations
-        silent = {self._blank, config.pad_token_id, config.blank_token_id}
-        heard = []
+        result = self._model.generate(**inputs, max_new_tokens=max(limits))
+        starts = result.durations.cumsum(-1) - result.durations
+        not_text = {self._blank, config.pad_token_id, config.blank_token_id}
+        outputs = []
         for row, (count, limit) in enumerate(zip(num_frames, limits, strict=True)):
-            parts = (part[row].tolist()[1 : limit + 1] for part in (written.sequences, starts, written.durations))
+            parts = (part[row].tolist()[1 : limit + 1] for part in (result.sequences, starts, result.durations))
             tokens = [
                 self._timed(token, start, start + max(1, duration))
                 for token, start, duration in zip(*parts, strict=True)
-                if token not in silent and start < count
+                if token not in not_text and start < count
             ]
-            heard.append(ModelOutput(tokens))
-        return heard
+            outputs.append(ModelOutput(tokens))
+        return outputs
 
-    def _hear_text(self, inputs: Inputs) -> list[ModelOutput]:
-        """Encoder-decoders: greedy, or with beams; no times."""
-        written = self._model.generate(
+    def _run_encoder_decoder(self, inputs: Inputs) -> list[ModelOutput]:
+        """Greedy or beam search; no times."""
+        result = self._model.generate(
             **inputs, num_beams=self._beam_size, do_sample=False, max_new_tokens=self.max_new_tokens
         )
         ends = self._model.generation_config.eos_token_id
         ends = set(ends if isinstance(ends, list) else [ends])
-        heard = []
-        for row in written.tolist():
-            tokens = row[1:]  # after the start token, which may be the end token, too
+        outputs = []
+        for row in result.tolist():
+            tokens = row[1:]  # after the start token, which may be the end token as well
             length = next((index for index, token in enumerate(tokens) if token in ends), None)
-            heard.append(ModelOutput([TimedToken(token) for token in tokens[:length]], is_whole=length is not None))
-        return heard
+            outputs.append(ModelOutput([TimedToken(token) for token in tokens[:length]], is_whole=length is not None))
+        return outputs
 
     # -- parts -------------------------------------------------------------------------------------------------
 
     @property
     def _blank(self) -> int:
-        """Of CTC. The tokenizer knows best: a language's adapter comes with its own vocabulary."""
+        """The tokenizer's goes before the model's, because an adapter comes with its own vocabulary."""
         token = self._tokenizer.pad_token_id
         blank: int = self._model.config.pad_token_id if token is None else token
         return blank
@@ -145,7 +149,7 @@ class ModelRunner:
         }
 
     def _count_frames(self, inputs: Inputs, n_frames: int) -> list[int]:
-        """How many of the `n_frames` of each row are its own, not padding."""
+        """How many of the `n_frames` of each row are not padding."""
         mask, counter = inputs.get("attention_mask"), self._frame_counter
         if mask is None or counter is None:
             return [n_frames] * len(next(iter(inputs.values())))
@@ -162,16 +166,16 @@ class ModelRunner:
         return TimedToken(token, round(start * per_frame_ms), round(end * per_frame_ms), probability)
 
     def _hide_durations(self) -> None:
-        """The outputs for durations follow those for tokens, and must not be taken for tokens."""
+        """The outputs for durations follow those for tokens; suppressing them keeps them from being read as tokens."""
         n_vocab, n_durations = self._model.config.vocab_size, len(self._model.config.durations)
         self._model.generation_config.suppress_tokens = list(range(n_vocab, n_vocab + n_durations))
 
     def _find_token_limit(self) -> int:
-        habits, config = self._model.generation_config, self._model.config
-        if habits.max_new_tokens:
-            return int(habits.max_new_tokens)
-        if habits.max_length and habits.max_length > 20:  # 20 is what transformers says where nobody has said anything
-            return int(habits.max_length) - 1
+        generation_config, config = self._model.generation_config, self._model.config
+        if generation_config.max_new_tokens:
+            return int(generation_config.max_new_tokens)
+        if generation_config.max_length and generation_config.max_length > 20:  # 20 is the default of transformers
+            return int(generation_config.max_length) - 1
         decoder = config.get_text_config(decoder=True)
         names = ("max_target_positions", "max_position_embeddings")
         limits = [int(limit) - 1 for name in names if (limit := getattr(decoder, name, None))]
@@ -180,12 +184,12 @@ class ModelRunner:
     # -- trials ------------------------------------------------------------------------------------------------
 
     def _measure_frame(self) -> int:
-        """Samples between two outputs; edges cost a frame or two, so the quotient is rounded."""
+        """Samples between two outputs. The edges cost a frame or two, so the quotient is rounded."""
         n_frames: int = self._encode_trials()[0].shape[1]
         return max(1, round(TRIAL_SAMPLES[0] / n_frames / FRAME_GRID_SAMPLES)) * FRAME_GRID_SAMPLES
 
     def _try_padding(self) -> bool:
-        """Whether two sounds of different lengths give together what they give alone."""
+        """Whether two sounds of different lengths give the same output together as alone."""
         with torch.inference_mode():
             inputs = self._extract(_trials())
             if "attention_mask" not in inputs or self._frame_counter is None:
@@ -194,12 +198,12 @@ class ModelRunner:
             alone = [self._own_frames(self._extract([trial]))[0] for trial in _trials()]
         limit = MAX_PADDING_ERROR if self._model.dtype == torch.float32 else MAX_PADDING_ERROR_HALF
         return all(
-            ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= limit * ours.std())
-            for ours, theirs in zip(alone, together, strict=True)
+            expected.shape == padded.shape and bool((expected - padded).abs().max() <= limit * expected.std())
+            for expected, padded in zip(alone, together, strict=True)
         )
 
     def _own_frames(self, inputs: Inputs) -> list[torch.Tensor]:
-        """Of each row, without its padding."""
+        """The frames of each row without its padding."""
         encoded = self._encode(inputs)
         counts = self._count_frames(inputs, encoded.shape[1])
         return [row[:count] for row, count in zip(encoded, counts, strict=True)]
@@ -209,7 +213,7 @@ class ModelRunner:
             return [self._encode(self._extract([trial])) for trial in _trials()]
 
     def _encode(self, inputs: Inputs) -> torch.Tensor:
-        """(batch, n_frames, n_outputs) float32: what the text is read from."""
+        """(batch, n_frames, n_outputs) float32: the outputs from which the text is decoded."""
         match self._kind:
             case Kind.CTC:
                 encoded = self._model(**inputs).logits
@@ -222,6 +226,6 @@ class ModelRunner:
 
 
 def _trials() -> list[Pcm]:
-    """Noise, always the same."""
+    """Two sounds of noise, the same at every start."""
     random = np.random.RandomState(0)
     return [np.asarray(random.uniform(-8000, 8000, length), np.int16) for length in TRIAL_SAMPLES]

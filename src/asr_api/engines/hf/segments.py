@@ -1,30 +1,56 @@
-"""Tokens of a window → segments with their words. Knows nothing about models; a Reader knows the vocabulary.
+"""Turns the tokens of a window into segments and words.
 
-The text is always what the tokenizer makes of all tokens together. Words are found again in it, with their spaces;
-where that fails, as in a vocabulary without marks of words, the text is one segment without words.
+The text is always what the tokenizer makes of all tokens together. Words are then located in it, with their spaces.
+Where that fails, as in a vocabulary that does not mark where words begin, the text is one segment without words.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from asr_api.engines.hf.model_output import ModelOutput, TimedToken
 from asr_api.text.word_splitting import UNSPACED
 from asr_api.transcript import Quality, Segment, Word
+
+if TYPE_CHECKING:  # only TokenText needs transformers
+    from transformers import PreTrainedTokenizerBase
 
 # A new segment begins after a sentence, after a pause, and where a subtitle would become too long to read.
 PAUSE_MS = 800
 MAX_SEGMENT_MS = 10_000
 SENTENCE_END = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
-BROKEN_OFF = Quality(doubts=("low_confidence",))
+INCOMPLETE = Quality(doubts=("low_confidence",))
+WORD_MARKS = ("\u2581", "\u0120")  # of SentencePiece and of byte-level BPE
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
-class Reader(Protocol):
+@dataclass(frozen=True, slots=True)
+class TimedToken:
+    """A token of the text; blanks and control tokens are left out.
+
+    start_ms, end_ms: relative to the window; both 0 where the model gives no times
+    probability:      [0, 1]; 1 where the model gives none
+    """
+
+    token: int
+    start_ms: int = 0
+    end_ms: int = 0
+    probability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """The tokens of one window. is_whole: False where decoding reached its limit, so that text is missing"""
+
+    tokens: Sequence[TimedToken]
+    is_whole: bool = True
+
+
+class Vocabulary(Protocol):
     """Tokens as text."""
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
@@ -34,30 +60,59 @@ class Reader(Protocol):
         """Of all tokens together, without spaces around it."""
 
 
-def whole_segment(heard: ModelOutput, reader: Reader, audio_ms: int) -> tuple[Segment, ...]:
-    """One segment as long as the window, doubtful where text is missing; none where nothing was heard."""
-    text = _spaced(reader.text([token.token for token in heard.tokens]))
-    quality = Quality() if heard.is_whole else BROKEN_OFF
+class TokenText:
+    """Implements Vocabulary with a tokenizer of transformers: characters with a delimiter, or pieces with a mark."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._delimiter: str | None = getattr(tokenizer, "word_delimiter_token", None)
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        return [self._with_space(str(piece)) for piece in self._tokenizer.convert_ids_to_tokens(list(tokens))]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Equal tokens are not grouped: repeated frames of CTC have been merged before."""
+        if not tokens:
+            return ""
+        text = self._tokenizer.decode(list(tokens), skip_special_tokens=True, group_tokens=False)
+        return " ".join(str(text).split())
+
+    def _with_space(self, piece: str) -> str:
+        if piece == self._delimiter:
+            return " "
+        return f" {piece[1:]}" if piece.startswith(WORD_MARKS) else piece
+
+
+def whole_segment(output: ModelOutput, vocabulary: Vocabulary, audio_ms: int) -> tuple[Segment, ...]:
+    """One segment as long as the window, doubtful where text is missing; empty for an empty text."""
+    text = _spaced(vocabulary.text([token.token for token in output.tokens]))
+    quality = Quality() if output.is_whole else INCOMPLETE
     return (Segment(0, audio_ms, text, quality=quality),) if text else ()
 
 
 def timed_segments(
-    tokens: Sequence[TimedToken], reader: Reader, audio_ms: int, *, is_split: bool = True, with_words: bool = False
+    tokens: Sequence[TimedToken],
+    vocabulary: Vocabulary,
+    audio_ms: int,
+    *,
+    is_split: bool = True,
+    with_words: bool = False,
 ) -> tuple[Segment, ...]:
     """Segments from their first to their last word, inside the audio.
 
-    is_split: False asks for a single one; with_words: whether they carry their words
+    is_split:   False gives a single segment
+    with_words: True gives the segments their words
     """
-    text = _spaced(reader.text([token.token for token in tokens]))
+    text = _spaced(vocabulary.text([token.token for token in tokens]))
     if not text:
         return ()
-    words = _words(tokens, reader, text, audio_ms)
+    words = _words(tokens, vocabulary, text, audio_ms)
     if not words:
         span = _span(tokens, audio_ms)
         return (Segment(*span, text),)
     segments: list[list[Word]] = [[words[0]]]
     for word in words[1:]:
-        if is_split and _is_seam(segments[-1], word):
+        if is_split and _begins_segment(segments[-1], word):
             segments.append([])
         segments[-1].append(word)
     return tuple(
@@ -68,16 +123,17 @@ def timed_segments(
     )
 
 
-def _words(tokens: Sequence[TimedToken], reader: Reader, text: str, audio_ms: int) -> list[Word]:
-    """Together exactly the text; empty where the words cannot be found in it."""
+def _words(tokens: Sequence[TimedToken], vocabulary: Vocabulary, text: str, audio_ms: int) -> list[Word]:
+    """Together exactly the text; empty where the words cannot be located in it."""
     words: list[Word] = []
     position = 0
-    for group in _groups(tokens, reader):
-        wanted = reader.text([token.token for token in group])
-        if not wanted:
+    for group in _groups(tokens, vocabulary):
+        word = vocabulary.text([token.token for token in group])
+        if not word:
             continue
-        end = text.find(wanted, position) + len(wanted)
-        if end < len(wanted) or text[position : end - len(wanted)].strip():
+        start = text.find(word, position)
+        end = start + len(word)
+        if start < 0 or text[position:start].strip():
             return []
         probability = sum(token.probability for token in group) / len(group)
         words.append(Word(*_span(group, audio_ms), text[position:end], min(1.0, probability)))
@@ -85,11 +141,11 @@ def _words(tokens: Sequence[TimedToken], reader: Reader, text: str, audio_ms: in
     return words if position == len(text) else []
 
 
-def _groups(tokens: Sequence[TimedToken], reader: Reader) -> list[list[TimedToken]]:
-    """The tokens of each word; in scripts without spaces, each character is one."""
+def _groups(tokens: Sequence[TimedToken], vocabulary: Vocabulary) -> list[list[TimedToken]]:
+    """The tokens of each word; in scripts without spaces, each character is a word."""
     groups: list[list[TimedToken]] = [[]]
     previous = ""
-    for token, piece in zip(tokens, reader.pieces([token.token for token in tokens]), strict=True):
+    for token, piece in zip(tokens, vocabulary.pieces([token.token for token in tokens]), strict=True):
         if piece.startswith(" ") or previous.endswith(" ") or _UNSPACED.match(piece) or _UNSPACED.match(previous[-1:]):
             groups.append([])
         if piece.strip():
@@ -98,7 +154,7 @@ def _groups(tokens: Sequence[TimedToken], reader: Reader) -> list[list[TimedToke
     return [group for group in groups if group]
 
 
-def _is_seam(before: list[Word], word: Word) -> bool:
+def _begins_segment(before: list[Word], word: Word) -> bool:
     return (
         word.start_ms - before[-1].end_ms >= PAUSE_MS
         or word.end_ms - before[0].start_ms > MAX_SEGMENT_MS
@@ -113,5 +169,5 @@ def _span(tokens: Sequence[TimedToken], audio_ms: int) -> tuple[int, int]:
 
 
 def _spaced(text: str) -> str:
-    """With the leading space that Whisper writes, so that windows can be put together, where the script has spaces."""
+    """With the leading space that Whisper writes, so that windows can be joined; none in scripts without spaces."""
     return text if not text or _UNSPACED.match(text) else f" {text}"

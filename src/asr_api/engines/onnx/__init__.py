@@ -1,1 +1,1 @@
-"""Whisper on a CPU: graphs built by us, run by ONNX Runtime."""
+"""Whisper on a CPU: ONNX graphs built from the checkpoint at start, run by ONNX Runtime."""

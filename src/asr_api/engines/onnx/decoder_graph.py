@@ -1,15 +1,16 @@
-"""The decoder as a graph: some new tokens of each row → what may follow them.
+"""The Whisper decoder as an ONNX graph: prefill and decode steps with KV caches.
 
-    tokens, positions (rows, n_new)      num_seen (rows,): tokens before and with them, less 1; longest: most of all
+    tokens, positions (rows, n_new); last_positions (rows,): of each row's last new token; total_length: of the longest
     self_keys.{layer}, self_values.{layer} of rows, cross_keys.{layer}, cross_values.{layer} of windows
     → logits (n_wanted, n_vocab), attention (windows, n_aligned, n_attended, n_audio_ctx)
 
-The new tokens' keys and values are written into the caches, so each comes out under its name with `new_` in front and
-must be given its own place: nothing is copied. There are either many rows with one new token, each of a window of its
-own: a step; or many rows of one window, with one token each; or many tokens of one row: a prompt, or a text whose
-attention is wanted.
-wanted:   which of the rows * n_new hidden states go to the vocabulary, the dearest layer of small models
-attended: which of a window's tokens report how their alignment heads attend; none in a step
+The keys and values of new tokens are written into the caches in place: each cache is also an output, named with the
+prefix `new_`, and must be bound to the memory of its input. A call has one of three forms: a decode step with one new
+token in many rows, each of its own window; a decode step with one new token in many rows of one window; or a prefill
+with many tokens in one row (a prompt, or a text for word timestamps).
+wanted:   indices of the hidden states, of rows * n_new, that are projected to the vocabulary, the most expensive layer
+          of small models
+attended: indices of a window's tokens whose cross-attention in the alignment heads is returned; none in a step
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from asr_api.engines.onnx.graph_builder import FUSED, Builder, Graph, floats, integers
+from asr_api.engines.onnx.graph_builder import FUSED, Graph, GraphBuilder, floats, integers
 from asr_api.engines.onnx.quantized_builder import QuantizedBuilder
 from asr_api.engines.whisper.config import WhisperConfig
 
@@ -27,145 +28,150 @@ AFTER_SOFTMAX = 2  # of GroupQueryAttention's qk_output
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """Of what all layers share.
+class _SharedNames:
+    """Names of the values that all layers share.
 
-    by_row, by_window:   shapes, (rows or windows, tokens of each, n_state)
-    no_tokens:           (windows, 0, n_state): cross-attention has no new keys
-    all_heard, n_heard:  of num_seen and longest, for a window
+    by_row, by_window:    shapes, (rows or windows, tokens of each, n_state)
+    no_tokens:            (windows, 0, n_state): cross-attention has no new keys
+    cross_last_positions: (windows,), last_positions of the audio
+    cross_total_length:   total_length of the audio
     """
 
     by_row: str
     by_window: str
     no_tokens: str
-    all_heard: str
-    n_heard: str
+    cross_last_positions: str
+    cross_total_length: str
 
 
-def decoder_graph(config: WhisperConfig, build: Builder) -> Graph:
+def decoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
     n_state = config.n_state
-    x = build.add(
+    x = graph.add(
         "Add",
-        build.embed("decoder.embed_tokens.weight", "tokens", config.n_vocab, n_state),
-        build.embed("decoder.embed_positions.weight", "positions", config.n_text_ctx, n_state),
+        graph.embed("decoder.embed_tokens.weight", "tokens", config.n_vocab, n_state),
+        graph.embed("decoder.embed_positions.weight", "positions", config.n_text_ctx, n_state),
     )
-    names = _names(build, config, x)
-    x = build.reshape(x, -1, n_state)
-    attention = []
+    names = _shared_names(graph, config, x)
+    x = graph.reshape(x, -1, n_state)
+    attention = []  # weights of each layer's cross-attention
     for layer in range(config.n_text_layer):
-        x = _self_attention(build, config, x, layer, names)
-        x, where = _cross_attention(build, config, x, layer, names)
-        x = build.mlp(x, f"decoder.layers.{layer}", n_state, config.n_text_hidden)
-        attention.append(where)
-    hidden = build.norm(build.add("Gather", x, "wanted"), "decoder.layer_norm", n_state)
+        x = _self_attention(graph, config, x, layer, names)
+        x, weights = _cross_attention(graph, config, x, layer, names)
+        x = graph.mlp(x, f"decoder.layers.{layer}", n_state, config.n_text_hidden)
+        attention.append(weights)
+    hidden = graph.norm(graph.add("Gather", x, "wanted"), "decoder.layer_norm", n_state)
     head = "decoder.embed_tokens" if config.is_tied else "proj_out"
-    logits = build.linear(hidden, head, n_state, config.n_vocab, has_bias=False)
-    build.add("Identity", logits, result="logits")
-    _report_attention(build, config, attention)
+    logits = graph.linear(hidden, head, n_state, config.n_vocab, has_bias=False)
+    graph.add("Identity", logits, result="logits")
+    _report_attention(graph, config, attention)
     outputs = [
         floats("logits", "n_wanted", config.n_vocab),
         floats("attention", "windows", len(config.alignment_heads), "n_attended", config.n_audio_ctx),
-        *_caches(config, build, "new_"),
+        *_caches(config, graph, "new_"),
     ]
-    return build.graph("decoder", [*_inputs(), *_caches(config, build), *_scales(config, build)], outputs)
+    return graph.build("decoder", [*_inputs(), *_caches(config, graph), *_scales(config, graph)], outputs)
 
 
 def _inputs() -> list[onnx.ValueInfoProto]:
     return [
         integers("tokens", "rows", "n_new"),
         integers("positions", "rows", "n_new"),
-        integers("num_seen", "rows", bits=32),
-        integers("longest", bits=32),
+        integers("last_positions", "rows", bits=32),
+        integers("total_length", bits=32),
         integers("wanted", "n_wanted"),
         integers("attended", "n_attended"),
     ]
 
 
-def _caches(config: WhisperConfig, build: Builder, prefix: str = "") -> list[onnx.ValueInfoProto]:
+def _caches(config: WhisperConfig, graph: GraphBuilder, prefix: str = "") -> list[onnx.ValueInfoProto]:
     n_head, d_head = config.n_text_head, config.n_state // config.n_text_head
     infos = []
     for layer in range(config.n_text_layer):
         for kind in ("keys", "values"):
             infos.append(floats(f"{prefix}self_{kind}.{layer}", "rows", n_head, config.n_text_ctx, d_head))
             name, dims = f"{prefix}cross_{kind}.{layer}", ("windows", n_head, config.n_audio_ctx, d_head)
-            is_int8 = isinstance(build, QuantizedBuilder)
+            is_int8 = isinstance(graph, QuantizedBuilder)
             infos.append(integers(name, *dims, bits=8) if is_int8 else floats(name, *dims))
     return infos
 
 
-def _scales(config: WhisperConfig, build: Builder) -> list[onnx.ValueInfoProto]:
-    if not isinstance(build, QuantizedBuilder):
+def _scales(config: WhisperConfig, graph: GraphBuilder) -> list[onnx.ValueInfoProto]:
+    if not isinstance(graph, QuantizedBuilder):
         return []
     names = [f"{kind}_scales.{layer}" for layer in range(config.n_text_layer) for kind in ("key", "value")]
     return [floats(name, "windows", 1, config.n_state) for name in names]
 
 
-def _names(build: Builder, config: WhisperConfig, x: str) -> _Names:
+def _shared_names(graph: GraphBuilder, config: WhisperConfig, x: str) -> _SharedNames:
     """x: (rows, n_new, n_state)"""
-    n_state = build.integers(config.n_state)
-    windows = build.add("Shape", "cross_keys.0", start=0, end=1)
-    by_window = build.add("Concat", windows, build.integers(-1), n_state, axis=0)
-    grouped = build.add("Reshape", x, by_window)
-    none = build.integers(0)
-    return _Names(
-        by_row=build.add("Shape", x),
+    n_state = graph.integers(config.n_state)
+    windows = graph.add("Shape", "cross_keys.0", start=0, end=1)
+    by_window = graph.add("Concat", windows, graph.integers(-1), n_state, axis=0)
+    grouped = graph.add("Reshape", x, by_window)
+    zero = graph.integers(0)
+    return _SharedNames(
+        by_row=graph.add("Shape", x),
         by_window=by_window,
-        no_tokens=build.add("Slice", grouped, none, none, build.integers(1)),
-        all_heard=build.add("Expand", build.constant(np.array([config.n_audio_ctx - 1], np.int32)), windows),
-        n_heard=build.constant(np.int32(config.n_audio_ctx)),
+        no_tokens=graph.add("Slice", grouped, zero, zero, graph.integers(1)),
+        cross_last_positions=graph.add("Expand", graph.constant(np.array([config.n_audio_ctx - 1], np.int32)), windows),
+        cross_total_length=graph.constant(np.int32(config.n_audio_ctx)),
     )
 
 
-def _self_attention(build: Builder, config: WhisperConfig, x: str, layer: int, names: _Names) -> str:
-    """x plus what it attends to among cached and new tokens."""
+def _self_attention(graph: GraphBuilder, config: WhisperConfig, x: str, layer: int, names: _SharedNames) -> str:
+    """x plus its causal self-attention over cached and new tokens."""
     n_state, name = config.n_state, f"decoder.layers.{layer}.self_attn"
-    hidden = build.norm(x, f"{name}_layer_norm", n_state)
-    parts = [build.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
-    parts = [build.add("Reshape", part, names.by_row) for part in parts]
+    hidden = graph.norm(x, f"{name}_layer_norm", n_state)
+    parts = [graph.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
+    parts = [graph.add("Reshape", part, names.by_row) for part in parts]
     caches, num_heads = [f"self_keys.{layer}", f"self_values.{layer}"], config.n_text_head
-    said = build.add(
-        "GroupQueryAttention", *parts, *caches, "num_seen", "longest",
+    attended = graph.add(
+        "GroupQueryAttention", *parts, *caches, "last_positions", "total_length",
         num_heads=num_heads, kv_num_heads=num_heads, domain=FUSED,
     )  # fmt: skip
-    build.nodes[-1].output.extend(f"new_{cache}" for cache in caches)
-    return _add_heard(build, config, x, said, name)
+    graph.nodes[-1].output.extend(f"new_{cache}" for cache in caches)
+    return _add_projection(graph, config, x, attended, name)
 
 
-def _cross_attention(build: Builder, config: WhisperConfig, x: str, layer: int, names: _Names) -> tuple[str, str]:
-    """x plus what it attends to in the audio; how much, (windows, n_head, tokens of each, n_ctx).
+def _cross_attention(
+    graph: GraphBuilder, config: WhisperConfig, x: str, layer: int, names: _SharedNames
+) -> tuple[str, str]:
+    """x plus its cross-attention; the attention weights, (windows, n_head, tokens of each, n_ctx).
 
-    In 8 bits the operator would have one scale for all windows; ours are in the queries and in the result.
+    In 8 bits the operator takes one scale for all windows. The scales of each window are applied to the queries and to
+    the result instead.
     """
     n_state, name = config.n_state, f"decoder.layers.{layer}.encoder_attn"
-    hidden = build.norm(x, f"{name}_layer_norm", n_state)
-    query = build.add("Reshape", build.linear(hidden, f"{name}.q_proj", n_state, n_state), names.by_window)
-    is_int8 = isinstance(build, QuantizedBuilder)
+    hidden = graph.norm(x, f"{name}_layer_norm", n_state)
+    query = graph.add("Reshape", graph.linear(hidden, f"{name}.q_proj", n_state, n_state), names.by_window)
+    is_int8 = isinstance(graph, QuantizedBuilder)
     if is_int8:
-        query = build.add("Mul", query, f"key_scales.{layer}")
+        query = graph.add("Mul", query, f"key_scales.{layer}")
     caches, num_heads = [f"cross_keys.{layer}", f"cross_values.{layer}"], config.n_text_head
-    one, bits = (build.constant(np.ones(1, np.float32)), 8) if is_int8 else ("", 0)
+    unit_scale, bits = (graph.constant(np.ones(1, np.float32)), 8) if is_int8 else ("", 0)
     kind = "PER_TENSOR" if is_int8 else "NONE"
-    heard = build.add(
-        "GroupQueryAttention", query, names.no_tokens, names.no_tokens, *caches, names.all_heard, names.n_heard,
-        "", "", "", "", "", one, one, num_heads=num_heads, kv_num_heads=num_heads, causal=0, qk_output=AFTER_SOFTMAX,
-        k_quant_type=kind, v_quant_type=kind, kv_cache_bit_width=bits, domain=FUSED,
+    lengths, no_inputs = (names.cross_last_positions, names.cross_total_length), [""] * 5
+    attended = graph.add(
+        "GroupQueryAttention", query, names.no_tokens, names.no_tokens, *caches, *lengths, *no_inputs, unit_scale,
+        unit_scale, num_heads=num_heads, kv_num_heads=num_heads, causal=0, qk_output=AFTER_SOFTMAX, k_quant_type=kind,
+        v_quant_type=kind, kv_cache_bit_width=bits, domain=FUSED,
     )  # fmt: skip
-    where = f"{name}.where"
-    build.nodes[-1].output.extend([*(f"new_{cache}" for cache in caches), where])
+    weights = f"{name}.weights"
+    graph.nodes[-1].output.extend([*(f"new_{cache}" for cache in caches), weights])
     if is_int8:
-        heard = build.add("Mul", heard, f"value_scales.{layer}")
-    return _add_heard(build, config, x, heard, name), where
+        attended = graph.add("Mul", attended, f"value_scales.{layer}")
+    return _add_projection(graph, config, x, attended, name), weights
 
 
-def _add_heard(build: Builder, config: WhisperConfig, x: str, heard: str, name: str) -> str:
-    """x plus the projection of what its heads heard."""
-    heard = build.reshape(heard, -1, config.n_state)
-    return build.add("Add", x, build.linear(heard, f"{name}.out_proj", config.n_state, config.n_state))
+def _add_projection(graph: GraphBuilder, config: WhisperConfig, x: str, attended: str, name: str) -> str:
+    """x plus the output projection of the attention heads."""
+    attended = graph.reshape(attended, -1, config.n_state)
+    return graph.add("Add", x, graph.linear(attended, f"{name}.out_proj", config.n_state, config.n_state))
 
 
-def _report_attention(build: Builder, config: WhisperConfig, attention: list[str]) -> None:
-    """What the alignment heads attend to, from the attention of each layer."""
+def _report_attention(graph: GraphBuilder, config: WhisperConfig, attention: list[str]) -> None:
+    """The output `attention`: weights of the alignment heads, from those of each layer."""
     layers = sorted({layer for layer, _ in config.alignment_heads})
-    attended = [build.add("Gather", attention[layer], "attended", axis=2) for layer in layers]
+    attended = [graph.add("Gather", attention[layer], "attended", axis=2) for layer in layers]
     heads = [layers.index(layer) * config.n_text_head + head for layer, head in config.alignment_heads]
-    build.add("Gather", build.add("Concat", *attended, axis=1), build.integers(*heads), axis=1, result="attention")
+    graph.add("Gather", graph.add("Concat", *attended, axis=1), graph.integers(*heads), axis=1, result="attention")

@@ -1,9 +1,8 @@
-"""Nodes, constants and named weights of one graph, and the graph as serialised ONNX.
+"""ONNX graph builder: collects nodes, constants and named weights, and serialises the graph.
 
-In go operations, out come the names of their results. A graph is a few kilobytes: a weight is only named in it, after
-the tensor in the checkpoint, and its values stay where they are. Building takes milliseconds, so it is done at each
-start and never kept. Hidden states are (rows, n_state), for then each linear layer is one Gemm on the weight as stored.
-Knows nothing about Whisper.
+A graph is a few kilobytes: a weight is only named in it, after its tensor in the checkpoint, and its values stay in the
+mapped file. Building takes milliseconds, so graphs are built at each start and never stored. Hidden states are (rows,
+n_state), because each linear layer is then one Gemm on the weight as stored.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from asr_api.engines.checkpoints.safetensors import Stored, StoredTensor, Weights
+from asr_api.engines.checkpoints.checkpoint import StoredTensor, StoredValues, TensorReader
+from asr_api.engines.whisper.config import LAYER_NORM_EPSILON
 
 OPSET = 20  # the first with Gelu
-FUSED = "com.microsoft"  # ONNX Runtime's own operators
+FUSED = "com.microsoft"  # domain of ONNX Runtime's own operators
 IR_VERSION = 10
-EPSILON = 1e-5  # of every layer norm
 ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedWeight:
-    """A tensor that a session must be given together with the graph. onnx_type: of TensorProto"""
+    """A tensor that a session needs beside the graph. onnx_type: of TensorProto"""
 
     name: str
     onnx_type: int
-    values: Stored | NDArray[np.int8]
+    values: StoredValues | NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +38,10 @@ class Graph:
     weights: tuple[NamedWeight, ...]
 
 
-class Builder:
+class GraphBuilder:
     """Nodes, constants and named weights of one graph; each call returns the name of its result."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: TensorReader) -> None:
         self._checkpoint = weights
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, NamedWeight] = {}
@@ -59,13 +58,13 @@ class Builder:
         return self._checkpoint.tensor(name, dims)
 
     def weight(self, name: str, *dims: int) -> str:
-        """A tensor of the checkpoint; one of 16 bits is widened, once, when the session folds its constants."""
+        """A tensor of the checkpoint; a 16-bit one is converted once, when the session folds its constants."""
         tensor = self.tensor(name, dims)
         self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
     def embed(self, name: str, ids: str, *dims: int) -> str:
-        """DecodeState of a table; those of 16 bits are widened one by one, so that the table stays where it is."""
+        """Rows of an embedding table; 16-bit rows are converted after the lookup, so that the table is never copied."""
         tensor = self.tensor(name, dims)
         self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         rows = self.add("Gather", name, ids)
@@ -80,17 +79,17 @@ class Builder:
         return self.constant(np.array(values, np.int64))
 
     def reshape(self, x: str, *dims: int, result: str = "") -> str:
-        """A 0 keeps a dimension, a -1 is what is left."""
+        """As in ONNX: a 0 keeps a dimension, a -1 is inferred."""
         return self.add("Reshape", x, self.integers(*dims), result=result)
 
     def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
-        """has_bias: it has one and adds it. x: (rows, n_in)"""
+        """x: (rows, n_in)"""
         bias = [self.weight(f"{name}.bias", n_out)] if has_bias else []
         return self.add("Gemm", x, self.weight(f"{name}.weight", n_out, n_in), *bias, transB=1)
 
     def norm(self, x: str, name: str, n_state: int) -> str:
         scale, bias = self.weight(f"{name}.weight", n_state), self.weight(f"{name}.bias", n_state)
-        return self.add("LayerNormalization", x, scale, bias, epsilon=EPSILON)
+        return self.add("LayerNormalization", x, scale, bias, epsilon=LAYER_NORM_EPSILON)
 
     def gelu(self, x: str) -> str:
         return self.add("Gelu", x)
@@ -101,7 +100,7 @@ class Builder:
         hidden = self.gelu(self.linear(hidden, f"{name}.fc1", n_state, n_hidden))
         return self.add("Add", x, self.linear(hidden, f"{name}.fc2", n_hidden, n_state))
 
-    def graph(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
+    def build(self, name: str, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> Graph:
         weights = [_named_only(weight) for weight in self.weights.values()]
         graph = helper.make_graph(self.nodes, name, inputs, outputs, [*weights, *self.constants.values()])
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
@@ -118,7 +117,7 @@ def integers(name: str, *dims: int | str, bits: int = 64) -> onnx.ValueInfoProto
 
 
 def _named_only(weight: NamedWeight) -> onnx.TensorProto:
-    """A weight without values: ONNX's way to say that they come from elsewhere."""
+    """A weight without values, marked as external data."""
     tensor = onnx.TensorProto(name=weight.name, dims=weight.values.shape, data_type=weight.onnx_type)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="checkpoint")

@@ -1,22 +1,20 @@
-"""The keys and values that rows attend to, as plain arrays.
+"""KV caches of the decoder as plain arrays: cross-attention per window, self-attention per row.
 
-What a window heard is written once, by the encoder, straight into its row; what a row said is written token by token,
-by the decoder. Pages are touched only when they are first written, so unused rows and positions cost no memory. Knows
-nothing about tokens or graphs.
+The encoder writes a window's cross-attention keys and values straight into its row; the decoder writes those of
+self-attention token by token. Pages are touched only when they are first written, so unused rows and positions cost no
+memory.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asr_api.engines.onnx.session import Array
+from asr_api.engines.whisper.arrays import Integers
 from asr_api.engines.whisper.config import WhisperConfig
 
-Integers = NDArray[np.int64]
 
-
-class CrossCache:
+class CrossKvCache:
     """Of each layer: keys and values, (n_rows, n_head, n_audio_ctx, d_head), int8 or float32, one row for each window;
     in 8 bits also their scales, (n_rows, 1, n_state) float32.
     """
@@ -34,11 +32,11 @@ class CrossCache:
                     self._scales[f"{kind}_scales.{layer}"] = np.zeros((n_rows, 1, config.n_state), np.float32)
 
     def views(self, rows: slice) -> dict[str, Array]:
-        """What the windows in these rows heard, by the names that encoder and decoder have for it; no copies."""
+        """Keys, values and scales of these rows by their names in the encoder's and the decoder's graph; no copies."""
         return {name: cache[rows] for name, cache in (self._caches | self._scales).items()}
 
     def new_views(self, rows: slice) -> dict[str, Array]:
-        """The decoder's results of the same place."""
+        """The same memory by the names of the decoder's outputs."""
         return {f"new_{name}": cache[rows] for name, cache in self._caches.items()}
 
     def copy(self, source: int, target: int) -> None:
@@ -46,7 +44,7 @@ class CrossCache:
             cache[target] = cache[source]
 
 
-class SelfCache:
+class SelfKvCache:
     """Of each layer: keys and values, (n_rows, n_head, n_text_ctx, d_head) float32."""
 
     def __init__(self, config: WhisperConfig, n_rows: int) -> None:
@@ -55,19 +53,19 @@ class SelfCache:
         self._caches = {name: np.zeros(dims, np.float32) for name in names}
 
     def views(self, rows: slice) -> dict[str, Array]:
-        """What these rows said, by the decoder's names; no copies."""
+        """Keys and values of these rows by their names in the decoder's graph; no copies."""
         return {name: cache[rows] for name, cache in self._caches.items()}
 
     def new_views(self, rows: slice) -> dict[str, Array]:
-        """The decoder's results of the same place."""
+        """The same memory by the names of the decoder's outputs."""
         return {f"new_{name}": cache[rows] for name, cache in self._caches.items()}
 
     def copy(self, sources: slice | Integers, targets: slice, num_tokens: int) -> None:
-        """The first tokens of some rows into others; of one row into each of several."""
+        """Copies the first tokens of some rows to others, or of one row to each of several."""
         for cache in self._caches.values():
             cache[targets, :, :num_tokens] = cache[sources, :, :num_tokens]
 
-    def take_over(self, other: SelfCache, source: int, targets: slice, num_tokens: int) -> None:
-        """The first tokens of a row of another cache into each of several."""
+    def copy_from(self, other: SelfKvCache, source: int, targets: slice, num_tokens: int) -> None:
+        """Copies the first tokens of a row of another cache to each of several rows."""
         for name, cache in self._caches.items():
             cache[targets, :, :num_tokens] = other.views(slice(source, source + 1))[name][:, :, :num_tokens]

@@ -1,7 +1,7 @@
-"""The encoder in bfloat16, with OpenVINO: log-mel in, what the decoder in 8 bits attends to out.
+"""The Whisper encoder in bfloat16 with OpenVINO: log-mel to keys and values of cross-attention in 8 bits.
 
-For processors with AMX, which multiply bfloat16 matrices an order faster than float32 ones; ONNX Runtime has neither
-products nor attention in it. The package is optional (`asr-api[openvino]`). Knows nothing about decoding.
+For processors with AMX, which multiply bfloat16 matrices an order of magnitude faster than float32 ones; ONNX Runtime
+has neither bfloat16 products nor bfloat16 attention. The package is optional (`asr-api[openvino]`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.checkpoints.safetensors import Weights
-from asr_api.engines.onnx.graph_builder import EPSILON
-from asr_api.engines.onnx.quantized_builder import LIMIT, TINY
-from asr_api.engines.onnx.session import Array, Floats
-from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.checkpoints.checkpoint import TensorReader
+from asr_api.engines.onnx.quantized_builder import LIMIT, MIN_SCALE
+from asr_api.engines.onnx.session import Array
+from asr_api.engines.whisper.arrays import Floats
+from asr_api.engines.whisper.config import LAYER_NORM_EPSILON, WhisperConfig
 
 INSTALL = "pip install 'asr-api[openvino]'"
 HEADS_FIRST = (0, 2, 1, 3)  # and back
-DECOMPRESSION = "decompression_0"  # OpenVINO's mark of a conversion that is not to be done ahead and kept
+DECOMPRESSION = "decompression_0"  # marks a conversion that OpenVINO must not compute ahead and store
 
-_Node = Any  # OpenVINO's operators are not typed
+_Node = Any  # OpenVINO's operators have no types
 
 
 def is_installed() -> bool:
@@ -32,11 +32,11 @@ def is_installed() -> bool:
 
 
 class OpenVinoEncoder:
-    """Implements `asr_api.engines.onnx.encoder_graph.Encoder` for caches in 8 bits."""
+    """Implements `asr_api.engines.onnx.encoder_graph.Encoder` for KV caches in 8 bits."""
 
-    def __init__(self, config: WhisperConfig, weights: Weights, num_threads: int) -> None:
-        """Raises CheckpointError when a tensor is missing, of other dimensions or holds what is no number."""
-        openvino = _load()
+    def __init__(self, config: WhisperConfig, weights: TensorReader, num_threads: int) -> None:
+        """Raises CheckpointError when a tensor is missing, has other dimensions or contains NaN or infinity."""
+        openvino = load_openvino()
         self._wrap = openvino.Tensor
         compiled = openvino.Core().compile_model(
             _Graph(config, weights).model(),
@@ -45,31 +45,31 @@ class OpenVinoEncoder:
                 "INFERENCE_PRECISION_HINT": "bf16",
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": num_threads,
-                "ENABLE_CPU_PINNING": False,  # other threads of ours need the same cores
+                "ENABLE_CPU_PINNING": False,  # other threads of this process need the same cores
             },
         )
         self._request = compiled.create_infer_request()
 
-    def encode(self, log_mel: Floats, heard: Mapping[str, Array]) -> None:
-        """Results are written where they lie, without a copy."""
+    def encode(self, log_mel: Floats, cross: Mapping[str, Array]) -> None:
+        """Results are written to `cross` without a copy."""
         self._request.set_tensor("log_mel", self._wrap(log_mel[None], shared_memory=True))
-        for name, array in heard.items():
+        for name, array in cross.items():
             self._request.set_tensor(name, self._wrap(array, shared_memory=True))
         self._request.infer()
 
 
 class _Graph:
-    """The encoder's layers in OpenVINO's operators; a node in, a node out. Hidden states: (1, n_ctx, n_state)"""
+    """The encoder's layers as OpenVINO operators; a node in, a node out. Hidden states: (1, n_ctx, n_state)"""
 
-    def __init__(self, config: WhisperConfig, weights: Weights) -> None:
-        self._openvino = _load()
+    def __init__(self, config: WhisperConfig, weights: TensorReader) -> None:
+        self._openvino = load_openvino()
         self._op = self._openvino.opset13
-        self._spec = config
+        self._config = config
         self._weights = weights
 
     def model(self) -> Any:
-        """Inputs and results have the names that they have in `encoder_graph`."""
-        op, config = self._op, self._spec
+        """Inputs and results have the same names as in `encoder_graph`."""
+        op, config = self._op, self._config
         log_mel = op.parameter([1, config.n_mels, config.n_frames], np.float32, name="log_mel")
         log_mel.output(0).set_names({"log_mel"})
         x = log_mel
@@ -92,59 +92,62 @@ class _Graph:
         return self._openvino.Model(results, [log_mel], "encoder")
 
     def _attention(self, x: _Node, name: str) -> _Node:
-        """x plus what it attends to."""
-        op, config = self._op, self._spec
+        """x plus its self-attention."""
+        op, config = self._op, self._config
         hidden, name = self._norm(x, f"{name}.self_attn_layer_norm"), f"{name}.self_attn"
         parts = [self._linear(hidden, f"{name}.{part}_proj", has_bias=part != "k") for part in "qkv"]
-        heard = op.scaled_dot_product_attention(*(self._heads(part, config.n_audio_head) for part in parts))
-        heard = op.transpose(heard, self._integers(*HEADS_FIRST))
-        heard = op.reshape(heard, self._integers(1, config.n_audio_ctx, config.n_state), special_zero=False)
-        return op.add(x, self._linear(heard, f"{name}.out_proj"))
+        attended = op.scaled_dot_product_attention(*(self._heads(part, config.n_audio_head) for part in parts))
+        attended = op.transpose(attended, self._integers(*HEADS_FIRST))
+        attended = op.reshape(attended, self._integers(1, config.n_audio_ctx, config.n_state), special_zero=False)
+        return op.add(x, self._linear(attended, f"{name}.out_proj"))
 
     def _mlp(self, x: _Node, name: str) -> _Node:
         """x plus its two-layer perceptron."""
-        n_hidden = self._spec.n_audio_hidden
+        n_hidden = self._config.n_audio_hidden
         hidden = self._linear(self._norm(x, f"{name}.final_layer_norm"), f"{name}.fc1", n_out=n_hidden)
         return self._op.add(x, self._linear(self._op.gelu(hidden, "erf"), f"{name}.fc2", n_in=n_hidden))
 
     def _store(self, x: _Node, kind: str, layer: int) -> list[_Node]:
-        """Keys or values and the scales of their channels, in the form in which the decoder reads them."""
+        """Keys or values and the scales of their channels, in the layout that the decoder reads."""
         op = self._op
         peaks = op.reduce_max(op.abs(x), self._integers(1), keep_dims=True)
-        scales = op.multiply(op.maximum(peaks, self._constant(np.float32(TINY))), self._constant(np.float32(1 / LIMIT)))
+        scales = op.multiply(
+            op.maximum(peaks, self._constant(np.float32(MIN_SCALE))), self._constant(np.float32(1 / LIMIT))
+        )
         rounded = op.convert(op.round(op.divide(x, scales), "half_to_even"), "i8")
-        results = [self._heads(rounded, self._spec.n_text_head), scales]
+        results = [self._heads(rounded, self._config.n_text_head), scales]
         for result, name in zip(results, (f"cross_{kind}s.{layer}", f"{kind}_scales.{layer}"), strict=True):
             result.output(0).set_names({name})
         return results
 
     def _linear(self, x: _Node, name: str, *, n_in: int = 0, n_out: int = 0, has_bias: bool = True) -> _Node:
-        """n_in, n_out: n_state where they are not given"""
-        n_in, n_out = n_in or self._spec.n_state, n_out or self._spec.n_state
+        """n_in, n_out: n_state by default"""
+        n_in, n_out = n_in or self._config.n_state, n_out or self._config.n_state
         product = self._op.matmul(x, self._weight(f"{name}.weight", n_out, n_in), False, True)
         return self._op.add(product, self._weight(f"{name}.bias", n_out)) if has_bias else product
 
     def _norm(self, x: _Node, name: str) -> _Node:
-        n_state = self._spec.n_state
-        x = self._op.mvn(x, self._integers(-1), True, EPSILON, "inside_sqrt")
+        n_state = self._config.n_state
+        x = self._op.mvn(x, self._integers(-1), True, LAYER_NORM_EPSILON, "inside_sqrt")
         x = self._op.multiply(x, self._weight(f"{name}.weight", n_state))
         return self._op.add(x, self._weight(f"{name}.bias", n_state))
 
     def _heads(self, x: _Node, n_head: int) -> _Node:
         """(1, n_ctx, n_state) → (1, n_head, n_ctx, d_head)"""
-        dims = self._integers(1, self._spec.n_audio_ctx, n_head, self._spec.n_state // n_head)
+        dims = self._integers(1, self._config.n_audio_ctx, n_head, self._config.n_state // n_head)
         return self._op.transpose(self._op.reshape(x, dims, special_zero=False), self._integers(*HEADS_FIRST))
 
     def _weight(self, name: str, *dims: int) -> _Node:
-        """The mapped tensor itself, so that OpenVINO's own in bfloat16 is the only copy; one stored in bfloat16 is
-        widened first, which OpenVINO then keeps as well.
+        """The mapped tensor itself, so that OpenVINO's own in bfloat16 is the only copy.
+
+        A tensor stored in bfloat16 is converted to float32 first, and OpenVINO keeps that copy as well.
         """
         values, stored = self._values(name, *dims), self._weights.tensor(name, dims)
         if stored.dtype != "F16":
             return self._op.constant(values, shared_memory=True)
-        wide = self._op.convert(self._op.constant(stored.values, shared_memory=True), "f32")
-        wide.get_rt_info()[DECOMPRESSION] = ""
-        return wide
+        converted = self._op.convert(self._op.constant(stored.values, shared_memory=True), "f32")
+        converted.get_rt_info()[DECOMPRESSION] = ""
+        return converted
 
     def _values(self, name: str, *dims: int) -> Floats:
         return self._weights.numbers(name, dims)
@@ -156,9 +159,9 @@ class _Graph:
         return self._op.constant(values)
 
 
-def _load() -> Any:
-    """Imports OpenVINO without its tools for converting models, which report their import to its makers' statistics."""
-    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # None: not to be imported
+def load_openvino() -> Any:
+    """Imports OpenVINO without its model conversion tools, which send telemetry when they are imported."""
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]  # None blocks the import
     import openvino
     import openvino.opset13
 

@@ -1,7 +1,7 @@
-"""A graph with its weights → an ONNX Runtime session on the processor, and calls of it that copy nothing.
+"""ONNX Runtime sessions on the CPU: a graph with its weights, and calls that copy nothing.
 
-Weights are read where they lie, in the page cache, so starting neither copies a checkpoint nor writes to disk. ONNX
-Runtime packs the big ones its own way, and tells nobody that it is used. Knows nothing about what a graph computes.
+TensorReader are read from the mapped checkpoint in the page cache, so starting neither copies a checkpoint nor writes to
+disk. ONNX Runtime keeps a packed copy of the large ones. Its telemetry is off.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_api.engines.onnx.graph_builder import Graph
+from asr_api.engines.whisper.arrays import Floats
 
 if TYPE_CHECKING:
     import onnxruntime
 
-Floats = NDArray[np.float32]
-Array = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
+Array = Floats | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
 
-SLOWER = "BiasGeluFusion"  # than a sum and an activation of their own, by half
+SLOW_FUSION = "BiasGeluFusion"  # slower by half than an addition and a separate activation
 
 
 class Session:
@@ -32,7 +32,7 @@ class Session:
         onnxruntime = _load()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
-        # Waiting threads sleep. Spinning ones gain little on an idle machine and lose a step's time over and over when
+        # Waiting threads sleep. Spinning gains little on an idle machine, and costs a step's time again and again when
         # decoding or serving needs a core: up to three times slower at 16 rows on two shared cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
@@ -46,16 +46,16 @@ class Session:
             ],
         )
         self._session = onnxruntime.InferenceSession(
-            graph.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=[SLOWER]
+            graph.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=[SLOW_FUSION]
         )
 
     def call(self, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> Call:
-        """inputs, results: contiguous arrays of the right size, read and written where they lie"""
+        """inputs, results: contiguous arrays of the right size, read and written in place"""
         return Call(self._session, inputs, results)
 
 
 class Call:
-    """A call of a graph with its arrays; each `run` reads them anew."""
+    """A call of a graph with bound arrays; each `run` reads them again."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], results: Mapping[str, Array]
@@ -73,8 +73,10 @@ class Call:
 
 
 def _load() -> Any:  # a module
-    """ONNX Runtime, which reports its use to its maker and keeps an identifier in the home folder, unless it finds this
-    in the environment when it is loaded.
+    """Imports ONNX Runtime with telemetry disabled.
+
+    Otherwise it reports its use to its maker and keeps an identifier in the home folder. It reads the variable when it
+    is loaded.
     """
     os.putenv("ORT_DISABLE_TELEMETRY", "1")
     return import_module("onnxruntime")

@@ -1,1 +1,1 @@
-"""What every Whisper engine shares and that is not arithmetic: config, log-mel, rules, slots."""
+"""The parts of Whisper that its engines share: config, tokenizer, log-mel, prompts, decoding, fallback, timestamps."""

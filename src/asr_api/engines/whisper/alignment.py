@@ -1,52 +1,50 @@
-"""Cross-attention of one window → where each token is said, by OpenAI's method.
+"""Token alignment by OpenAI's method: cross-attention to alignment weights, dynamic time warping to token times.
 
-Standardise over the tokens, take the median over neighbouring positions and the mean over the heads: that is how much
-each token looks at each position. The way through it that sees most is found by dynamic time warping. Pure numpy;
-knows nothing about words, texts or milliseconds.
+The attention of each alignment head is standardised over the tokens and median filtered over the positions; the mean
+over the heads is the weight of each position for each token. Dynamic time warping finds the monotone path with the
+greatest sum of weights. Pure numpy.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
+from asr_api.engines.whisper.arrays import Floats, Integers
 
-# Costs become multiples of this, so that their sums are exact in whatever order they are added up: standardised weights
-# are below sqrt(n_text_ctx) = 22 and a path has fewer than 2000 cells, which leaves 2^53 far away.
+# Costs are rounded to multiples of 1 / this, so that their sums are exact in any order of addition: standardised
+# weights are below sqrt(n_text_ctx) = 22 and a path has fewer than 2000 cells, so sums stay far below 2^53.
 STEPS_PER_UNIT = 2.0**24
-# Tokens whose weights differ by less than this share look alike: what differs is rounding.
-SAME = np.float32(1e-5)
+# A deviation below this share of the mean is rounding noise: the tokens attend alike.
+NOISE_SHARE = np.float32(1e-5)
 
 
 def alignment_weights(attention: Floats, first_row: int, num_rows: int) -> Floats:
-    """How much more than usual each of the rows `first_row` … alignment_weights at each position.
+    """Standardised attention of `num_rows` tokens from `first_row` on, mean over the heads.
 
-    attention: (n_heads, n_tokens, n_heard) float32, >= 0: all tokens that were fed, positions that were heard only
-    returns:   (num_rows, n_heard) float32
+    attention: (n_heads, n_tokens, n_positions) float32, >= 0: all tokens that were fed, positions inside the audio
+    returns:   (num_rows, n_positions) float32
     """
     shares = attention / np.maximum(attention.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
-    mean = shares.mean(axis=1, keepdims=True)  # (n_heads, 1, n_heard)
-    noise = SAME * mean + np.finfo(np.float32).tiny
+    mean = shares.mean(axis=1, keepdims=True)  # (n_heads, 1, n_positions)
+    noise = NOISE_SHARE * mean + np.finfo(np.float32).tiny
     deviation = np.maximum(shares.std(axis=1, keepdims=True), noise)
-    table = np.zeros((num_rows, attention.shape[-1]), np.float32)
-    for head in range(len(shares)):  # one at a time stays in the processor's cache
+    weights = np.zeros((num_rows, attention.shape[-1]), np.float32)
+    for head in range(len(shares)):  # one head at a time stays in the processor's cache
         rows = shares[head, first_row : first_row + num_rows]
-        table += median_filter((rows - mean[head]) / deviation[head])
-    table /= len(shares)
-    return table
+        weights += median_filter((rows - mean[head]) / deviation[head])
+    weights /= len(shares)
+    return weights
 
 
 def median_filter(rows: Floats) -> Floats:
-    """Median of each value and its three neighbours to either side, the row mirrored at its ends.
+    """Median of each value and its three neighbours on either side; rows are mirrored at their ends.
 
-    rows: (n_rows, n_positions); rows too short to be mirrored stay as they are, as in OpenAI's
+    rows: (n_rows, n_positions); rows too short to be mirrored are returned unchanged, as in OpenAI's code
     """
     if rows.shape[-1] <= 3:
         return rows
     padded = np.pad(rows, ((0, 0), (3, 3)), mode="reflect")
-    # The seven are three sorted ones, the middle one and three sorted ones; every sorted three serves two places.
+    # The seven values are a sorted triple, the middle one and a sorted triple; each sorted triple serves two positions.
     low, high = np.minimum(padded[:, :-2], padded[:, 1:-1]), np.maximum(padded[:, :-2], padded[:, 1:-1])
     inner = np.minimum(high, padded[:, 2:])
     first, second, third = np.minimum(low, inner), np.maximum(low, inner), np.maximum(high, padded[:, 2:])
@@ -61,31 +59,30 @@ def median_filter(rows: Floats) -> Floats:
 def dtw_row_starts(cost: Floats) -> Integers:
     """Dynamic time warping: the column in which the cheapest path from corner to corner enters each row; 0 first.
 
-    A path steps right, down, or both at once. Where several ways are equally cheap, the one along the row is taken,
-    then the one that does both.
+    A path steps right, down, or both at once. Ties prefer the step right, then the diagonal step.
 
     cost: (n_rows, n_columns) finite
     """
     n_rows, n_columns = cost.shape
     steps = np.rint(cost * STEPS_PER_UNIT, dtype=np.float64)
-    along = np.zeros((n_rows, n_columns + 1))  # the cost of a row up to a column
+    along = np.zeros((n_rows, n_columns + 1))  # cumulative cost of a row up to a column
     np.cumsum(steps, axis=1, out=along[:, 1:])
     totals = np.full((n_rows + 1, n_columns + 1), np.inf)
     totals[0, 0] = 0.0
     for row in range(n_rows):
-        # Whoever enters the row in a column and stays in it pays the difference along the row: the running minimum
-        # over all columns of entrance does the work of the usual inner loop.
+        # A path that enters the row in a column and stays in the row pays the difference of cumulative costs. So the
+        # running minimum over all entry columns replaces the usual inner loop.
         entered = np.minimum(totals[row, :-1], totals[row, 1:])
         entered -= along[row, :-1]
         np.minimum.accumulate(entered, out=entered)
         np.add(entered, along[row, 1:], out=totals[row + 1, 1:])
     above_left, above, left = totals[:-1, :-1], totals[:-1, 1:], totals[1:, :-1]
-    is_entrance = np.minimum(above_left, above) < left
-    is_diagonal = is_entrance & (above_left <= above)
-    entrances = np.maximum.accumulate(np.where(is_entrance, np.arange(n_columns), 0), axis=1)
+    is_entry = np.minimum(above_left, above) < left
+    is_diagonal = is_entry & (above_left <= above)
+    entries = np.maximum.accumulate(np.where(is_entry, np.arange(n_columns), 0), axis=1)
     starts = np.zeros(n_rows, np.int64)
     column = n_columns - 1
     for row in reversed(range(1, n_rows)):
-        starts[row] = column = entrances[row, column]
+        starts[row] = column = entries[row, column]
         column -= is_diagonal[row, column]
     return starts

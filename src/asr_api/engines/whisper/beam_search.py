@@ -1,7 +1,7 @@
-"""Beam search over one window: log-probabilities of each step go in, the rows to go on and the best text come out.
+"""Beam search over one window, in numpy: takes the log-probabilities of each step, returns parents and next tokens.
 
 The reference is beam search as in transformers, with length_penalty 1.0 and early_stopping False: the same tokens from
-the same log-probabilities. Pure numpy, float32 as there; knows nothing about models, rules or texts.
+the same log-probabilities, in float32 as there.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
+from asr_api.engines.whisper.arrays import Floats, Integers
 
-# The score of what was never said. Finite, so that a beam that nothing fills stays comparable.
-HOPELESS = np.float32(-1e9)
+# Score of a beam without a hypothesis. Finite, so that unfilled beams stay comparable.
+UNFILLED_SCORE = np.float32(-1e9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeamStep:
-    """What the rows of the window are after a step, best first.
+    """The rows of the window after a step, best first.
 
-    parents: (beam_size,) the row that each one continues: caches are reordered by it
+    parents: (beam_size,) the row that each one continues: KV caches are reordered by it
     tokens:  (beam_size,) the token it continues with: fed next
     """
 
@@ -32,17 +30,17 @@ class BeamStep:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One text for the window.
+    """A possible text of the window.
 
-    tokens:      sampled tokens, the end excluded
-    logprobs:    of each of `tokens`
-    sum_logprob: of all of them and of the end, if it was sampled
-    is_ended:    False where max_tokens cut it
+    tokens:       sampled tokens, the end excluded
+    logprobs:     of each of `tokens`
+    sum_logprobs: of all of them and of the end, if it was sampled
+    is_ended:     False where max_tokens cut it
     """
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
-    sum_logprob: float
+    sum_logprobs: float
     is_ended: bool
 
 
@@ -56,13 +54,13 @@ class BeamSearch:
     """The hypotheses of one window. At first all rows are the same prompt, and only row 0 counts."""
 
     def __init__(self, beam_size: int, *, end: int, max_tokens: int) -> None:
-        """max_tokens: a hypothesis has at most so many sampled tokens, the end included"""
+        """max_tokens: of a hypothesis, the end included"""
         self._beam_size = beam_size
         self._end = end
         self._max_tokens = max_tokens
         self._tokens: list[list[int]] = [[] for _ in range(beam_size)]
         self._logprobs: list[list[float]] = [[] for _ in range(beam_size)]
-        self._sums = np.full(beam_size, HOPELESS)
+        self._sums = np.full(beam_size, UNFILLED_SCORE)
         self._sums[0] = 0
         self._finished: list[_Finished] = []  # best first, at most beam_size
         self._num_steps = 0
@@ -83,31 +81,31 @@ class BeamSearch:
         if self._num_steps >= self._max_tokens:
             return True
         is_full = len(self._finished) == self._beam_size
-        worst = self._finished[-1].score if is_full else HOPELESS
+        worst = self._finished[-1].score if is_full else UNFILLED_SCORE
         return not self._sums[0] / np.float32(self._num_steps) > worst
 
     def advance(self, logprobs: Floats) -> BeamStep:
         """One step of all rows.
 
-        logprobs: (beam_size, n_vocab) float32; log-softmax of the raw logits, then -inf where rules forbid: what is
-                  left is not normalised again, so that a row pays for the probability that the rules took from it
+        logprobs: (beam_size, n_vocab) float32; log-softmax of the raw logits, then -inf for filtered tokens. They are
+                  not normalised again, so that a row pays for the probability that the filters took from it
         """
         n_vocab = logprobs.shape[1]
         sums = (logprobs + self._sums[:, None]).ravel()
-        # A row has one end, so that among twice as many at least beam_size go on.
-        best = top(sums, 2 * self._beam_size)
+        # Each row has one end token, so among 2 * beam_size continuations at least beam_size do not end.
+        best = top_k(sums, 2 * self._beam_size)
         sums, parents, tokens = sums[best], best // n_vocab, best % n_vocab
         self._num_steps += 1
         is_final = (tokens == self._end) | (self._num_steps >= self._max_tokens)
         for rank in np.flatnonzero(is_final[: self._beam_size]):
             self._finish(int(parents[rank]), int(tokens[rank]), logprobs, sums[rank])
-        sums = np.where(is_final, sums + HOPELESS, sums)
-        rows = top(sums, self._beam_size)
+        sums = np.where(is_final, sums + UNFILLED_SCORE, sums)
+        rows = top_k(sums, self._beam_size)
         step = BeamStep(parents[rows], tokens[rows])
-        said = logprobs[step.parents, step.tokens].tolist()
-        pairs = list(zip(step.parents.tolist(), step.tokens.tolist(), said, strict=True))
-        self._tokens = [[*self._tokens[parent], token] for parent, token, _ in pairs]
-        self._logprobs = [[*self._logprobs[parent], logprob] for parent, _, logprob in pairs]
+        token_logprobs = logprobs[step.parents, step.tokens].tolist()
+        continuations = list(zip(step.parents.tolist(), step.tokens.tolist(), token_logprobs, strict=True))
+        self._tokens = [[*self._tokens[parent], token] for parent, token, _ in continuations]
+        self._logprobs = [[*self._logprobs[parent], logprob] for parent, _, logprob in continuations]
         self._sums = sums[rows]
         return step
 
@@ -119,23 +117,24 @@ class BeamSearch:
 
     def _finish(self, parent: int, token: int, logprobs: Floats, total: np.float32) -> None:
         score = total / np.float32(self._num_steps)
-        if not score > HOPELESS:
+        if not score > UNFILLED_SCORE:
             return
-        tokens, said = self._tokens[parent], self._logprobs[parent]
+        tokens, token_logprobs = self._tokens[parent], self._logprobs[parent]
         is_ended = token == self._end
         if not is_ended:
-            tokens, said = [*tokens, token], [*said, float(logprobs[parent, token])]
-        finished = _Finished(score, Hypothesis(tuple(tokens), tuple(said), float(total), is_ended))
-        # Sorting is stable: among equals the earlier stays first.
-        self._finished = sorted([*self._finished, finished], key=lambda each: -each.score)[: self._beam_size]
+            tokens, token_logprobs = [*tokens, token], [*token_logprobs, float(logprobs[parent, token])]
+        finished = _Finished(score, Hypothesis(tuple(tokens), tuple(token_logprobs), float(total), is_ended))
+        # The sort is stable: among equals the earlier hypothesis stays first.
+        ranked = sorted([*self._finished, finished], key=lambda entry: -entry.score)
+        self._finished = ranked[: self._beam_size]
 
 
-def top(values: Floats, num: int) -> Integers:
-    """Indices of the `num` greatest, greatest first; among equals the lower index. values: (n,), n >= num"""
-    # So many group maxima are so many values: what is below the last of them is not among the greatest.
-    n_per_group = max(1, min(64, len(values) // num))
+def top_k(values: Floats, k: int) -> Integers:
+    """Indices of the k greatest values, greatest first; among equals the lower index first. values: (n,), n >= k"""
+    # k group maxima are k values, so nothing below the smallest of the k greatest maxima is among the k greatest.
+    n_per_group = max(1, min(64, len(values) // k))
     maxima = values[: len(values) // n_per_group * n_per_group].reshape(n_per_group, -1).max(axis=0)
-    limit = np.partition(maxima, len(maxima) - num)[len(maxima) - num]
-    candidates = np.flatnonzero(values >= limit)
-    order = np.argsort(-values[candidates], kind="stable")[:num]
+    threshold = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
+    candidates = np.flatnonzero(values >= threshold)
+    order = np.argsort(-values[candidates], kind="stable")[:k]
     return np.asarray(candidates[order], np.int64)

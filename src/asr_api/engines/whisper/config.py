@@ -1,23 +1,22 @@
-"""What a Whisper checkpoint is: its dimensions and its generation settings, read from the folder's JSON files.
+"""Whisper model dimensions and generation settings, read from config.json and generation_config.json.
 
-In goes a checkpoint folder, out comes a WhisperConfig. Knows nothing about tensors or tokens' texts; every Whisper shape
-(80 or 128 mel bands, any depth, turbo, distil, English-only) is just other numbers here.
+Every Whisper shape (80 or 128 mel bands, any depth, turbo, distil, English-only) differs in these numbers only.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
+from asr_api.engines.checkpoints.checkpoint import Checkpoint
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.text.languages import language_code
 
 POSITION_MS = 20  # one encoder position, and one timestamp step
-# OpenAI: a window's first stamp is at most 1.0 s. Used where the checkpoint does not say.
+# In positions: a window's first timestamp is at most 1.0 s. OpenAI's default, for checkpoints without the setting.
 MAX_INITIAL_TIMESTAMP = 50
-# OpenAI's own rule for checkpoints that do not say whether they are multilingual.
+LAYER_NORM_EPSILON = 1e-5
+# OpenAI's rule for checkpoints without is_multilingual: multilingual from this size of the vocabulary on.
 MULTILINGUAL_VOCABULARY = 51_865
 
 T = TypeVar("T")
@@ -32,8 +31,9 @@ class WhisperConfig:
     is_tied:                the output projection is the token embedding
     suppress_tokens:        never sampled
     begin_suppress_tokens:  not sampled first
+    max_initial_timestamp:  latest first timestamp of a window, in positions
     alignment_heads:        (layer, head) in the decoder whose cross-attention follows the words in time, at least one
-    language:               what a fine-tuned checkpoint was made for; spoken unless a request names another
+    language:               language of a fine-tuned checkpoint; used unless a request names another
     """
 
     n_mels: int
@@ -65,21 +65,19 @@ class WhisperConfig:
         return self.n_audio_ctx * POSITION_MS / 1000
 
 
-def read_whisper_config(folder: Path) -> WhisperConfig:
-    """Raises CheckpointError when the folder holds no Whisper model, or one whose parts we cannot build."""
-    config_json = read_json(folder / "config.json")
-    if config_json.get("model_type") != "whisper":
+def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
+    """Raises CheckpointError when the checkpoint is no Whisper model, or one that is not supported."""
+    config_json, generation_config = checkpoint.config, checkpoint.generation_config
+    if checkpoint.model_type != "whisper":
         raise CheckpointError(
-            f"The checkpoint is of type {config_json.get('model_type')!r}, and this engine reads only Whisper models; "
+            f"The checkpoint is of type {checkpoint.model_type!r}, and this engine runs only Whisper models; "
             "choose a Whisper checkpoint as MODEL_ID."
         )
     if config_json.get("activation_function", "gelu") != "gelu":
         raise CheckpointError(
-            f"The checkpoint wants the activation {config_json['activation_function']!r}, and this engine has only gelu; "
-            "choose another checkpoint as MODEL_ID."
+            f"The checkpoint needs the activation {config_json['activation_function']!r}, and this engine has only "
+            "gelu; choose another checkpoint as MODEL_ID."
         )
-    path = folder / "generation_config.json"
-    generation_config = read_json(path) if path.is_file() else {}
     n_vocab = _read(config_json, "vocab_size", int)
     return WhisperConfig(
         n_mels=_read(config_json, "num_mel_bins", int),
@@ -103,24 +101,11 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
     )
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object from a checkpoint; raises CheckpointError when it cannot be read as one."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"The checkpoint's {path.name} cannot be read as JSON; fetch the checkpoint again."
-        ) from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"The checkpoint's {path.name} is no JSON object; fetch the checkpoint again.")
-    return value
-
-
 def _read(config_json: dict[str, object], key: str, kind: type[T], default: T | None = None) -> T:
     value = config_json.get(key)
     if value is None and default is not None:
         return default
-    # In Python True is an int, too.
+    # In Python True is an int as well.
     if not isinstance(value, kind) or (kind is int and (value is True or not 0 < int(str(value)) < 2**31)):
         raise CheckpointError(
             f"The checkpoint's {key} is {value!r}, not a positive {kind.__name__}; fetch the checkpoint again."
@@ -144,16 +129,16 @@ def _read_language(generation_config: dict[str, object]) -> str | None:
         return None if value is None else language_code(str(value).strip("<|>"))
     except InvalidParameter as error:
         raise CheckpointError(
-            f"The checkpoint's generation_config.json is for the language {value!r}, which Whisper has no token for; "
+            f"The checkpoint's generation_config.json names the language {value!r}, for which Whisper has no token; "
             "correct or remove its language."
         ) from error
 
 
 def _read_ids(generation_config: dict[str, object], config_json: dict[str, object], key: str) -> tuple[int, ...]:
-    """Older checkpoints keep their suppressed tokens in config.json; null means none."""
+    """Older checkpoints have their suppressed tokens in config.json; null means none."""
     value = generation_config.get(key, config_json.get(key)) or []
     if not isinstance(value, list) or not all(isinstance(token, int) for token in value):
-        raise CheckpointError(f"The checkpoint's {key} is no list of token ids; fetch the checkpoint again.")
+        raise CheckpointError(f"The checkpoint's {key} is not a list of token ids; fetch the checkpoint again.")
     n_vocab = _read(config_json, "vocab_size", int)
     return tuple(token for token in value if 0 <= token < n_vocab)
 
@@ -161,23 +146,23 @@ def _read_ids(generation_config: dict[str, object], config_json: dict[str, objec
 def _read_alignment_heads(
     generation_config: dict[str, object], config_json: dict[str, object]
 ) -> tuple[tuple[int, int], ...]:
-    """Sorted; where a checkpoint does not say, OpenAI's choice: every head of the upper half of the layers."""
+    """Sorted. Without the setting, OpenAI's default: every head of the upper half of the layers."""
     n_layer, n_head = _read(config_json, "decoder_layers", int), _read(config_json, "decoder_attention_heads", int)
     value = generation_config.get("alignment_heads")
     if not value:
         return tuple((layer, head) for layer in range(n_layer // 2, n_layer) for head in range(n_head))
-    places = value if isinstance(value, list) else [value]
-    heads = {head for head in map(_read_head, places) if head and head[0] < n_layer and head[1] < n_head}
-    if len(heads) != len(places):
+    pairs = value if isinstance(value, list) else [value]
+    heads = {head for head in map(_read_head, pairs) if head and head[0] < n_layer and head[1] < n_head}
+    if len(heads) != len(pairs):
         raise CheckpointError(
-            f"The checkpoint's alignment_heads are {str(value)[:80]}, no pairs below {n_layer} layers and {n_head} "
+            f"The checkpoint's alignment_heads are {str(value)[:80]}, not pairs below {n_layer} layers and {n_head} "
             "heads; correct or remove them in generation_config.json."
         )
     return tuple(sorted(heads))
 
 
-def _read_head(place: object) -> tuple[int, int] | None:
-    match place:
+def _read_head(pair: object) -> tuple[int, int] | None:
+    match pair:
         case [int(layer), int(head)] if layer >= 0 and head >= 0:
             return layer, head
     return None

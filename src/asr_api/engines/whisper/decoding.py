@@ -1,7 +1,7 @@
-"""One pass over a window: rows written token by token, side by side, until each is done.
+"""Token-by-token decoding of windows: greedy, sampled and beam search passes, and when a pass is done.
 
-In go the logits of a step over many passes, out come the tokens to feed next and, at the end, candidates. A pass is greedy
-(one row), sampled (some rows with a chance of their own) or a beam search. Knows nothing about how logits come about.
+A pass is one decoding of a window at one temperature, with one or several rows. `TokenStepper` takes the logits of a
+step over many passes and adds the next token to each row; a finished pass has candidates.
 """
 
 from __future__ import annotations
@@ -12,24 +12,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from asr_api.engines.whisper.arrays import Floats, Integers
 from asr_api.engines.whisper.beam_search import BeamSearch
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.fallback import BEST_OF, Candidate
-from asr_api.engines.whisper.logit_filters import Floats, Integers, LogitFilters, TokenHistory, log_sum_exp
+from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory, log_sum_exp
 from asr_api.engines.whisper.quality import LOOP_CHECK_TOKENS, ends_in_loop
 from asr_api.engines.whisper.sampling import greedy, sample, sample_rngs
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.timestamps import closed_part
 from asr_api.engines.whisper.tokenizer import Tokenizer
 
-# A window is resumed only if the pass got somewhere, and only if what is left can hold a word.
+# A window is resumed only if the pass made progress, and only if what is left can hold a word.
 MIN_PROGRESS_MS = 1000
 MIN_REST_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """end, timestamp_begin: token ids; n_text_ctx: the decoder's positions; max_new_tokens: of a pass, where it can end"""
+    """Where a pass ends.
+
+    end, timestamp_begin: token ids
+    n_text_ctx:           the decoder's positions
+    max_new_tokens:       the pass ends at the first point after it from which the window can be resumed
+    """
 
     end: int
     timestamp_begin: int
@@ -39,39 +45,39 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """candidate: None while it is being written"""
+    """candidate: None while the row is being decoded"""
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    sum_logprob: float = 0.0
+    sum_logprobs: float = 0.0
     candidate: Candidate | None = None
 
 
 class SamplingPass:
-    """DecodeState that know nothing of each other: one that is greedy, or samples."""
+    """One greedy row, or several sampled rows that are independent of each other."""
 
     def __init__(self, slot: Slot, limits: Limits) -> None:
         self.slot = slot
         self._limits = limits
         self.temperature = slot.temperature
-        self._dice = (
+        self._rngs = (
             sample_rngs(slot.job.pcm, slot.prompt.tokens, self.temperature, BEST_OF) if self.temperature else []
         )
-        self._rows = [Row() for _ in range(max(1, len(self._dice)))]
+        self._rows = [Row() for _ in range(max(1, len(self._rngs)))]
 
     @property
     def tokens(self) -> list[list[int]]:
-        """What each row said; every pass has at least one row."""
+        """The sampled tokens of each row; every pass has at least one row."""
         return [row.tokens for row in self._rows]
 
     @property
     def next_tokens(self) -> list[int]:
-        """To feed; rows that are done are fed, too, and what follows is ignored."""
+        """To feed; finished rows are fed, too, and their logits are ignored."""
         return [row.tokens[-1] if row.tokens else self._limits.end for row in self._rows]
 
     @property
     def positions(self) -> list[int]:
-        """Where the next tokens stand. What the prompt left in the caches is never overwritten."""
+        """Of the next tokens. They never overwrite the prompt in the KV cache."""
         num_before = len(self.slot.prompt.tokens) - 1
         return [num_before + max(1, len(row.tokens)) for row in self._rows]
 
@@ -83,23 +89,23 @@ class SamplingPass:
     def candidates(self) -> list[Candidate]:
         return [row.candidate for row in self._rows if row.candidate is not None]
 
-    def roll(self) -> list[float]:
-        """A number in [0, 1) for each row."""
-        return [each.random() for each in self._dice]
+    def draw_uniforms(self) -> list[float]:
+        """A number in [0, 1) for each row; none where the row is greedy."""
+        return [rng.random() for rng in self._rngs]
 
-    def take(self, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
+    def append_tokens(self, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
         """One more token for each row."""
         for row, token, logprob in zip(self._rows, tokens, logprobs, strict=True):
             if row.candidate is None:
-                self._take(row, token, logprob)
+                self._append(row, token, logprob)
 
-    def _take(self, row: Row, token: int, logprob: float) -> None:
+    def _append(self, row: Row, token: int, logprob: float) -> None:
         if not math.isfinite(logprob):
             row.candidate = Candidate(
-                tuple(row.tokens), tuple(row.logprobs), row.sum_logprob, len(row.tokens), is_whole=False
+                tuple(row.tokens), tuple(row.logprobs), row.sum_logprobs, len(row.tokens), is_whole=False
             )
             return
-        row.sum_logprob += logprob
+        row.sum_logprobs += logprob
         is_ended = token == self._limits.end
         if not is_ended:
             row.tokens.append(token)
@@ -108,7 +114,7 @@ class SamplingPass:
 
 
 class BeamSearchPass:
-    """DecodeState that continue each other; what is done with their caches follows `parents`."""
+    """The rows of a beam search; after each step their KV caches are reordered by `parents`."""
 
     def __init__(self, slot: Slot, limits: Limits, beam_size: int) -> None:
         self.slot = slot
@@ -117,7 +123,8 @@ class BeamSearchPass:
         self._limits = limits
         num_before = len(slot.prompt.tokens)
         self._beams = BeamSearch(beam_size, end=limits.end, max_tokens=limits.n_text_ctx - num_before)
-        # What the rules left after each text: beams compare without it, the verdict is by what OpenAI compares with.
+        # Log-probability of all tokens that the filters left after each text. Beams are compared without it; quality is
+        # measured with it, as in OpenAI's code.
         self._kept: dict[tuple[int, ...], float] = {}
         self.candidates: list[Candidate] = []
 
@@ -141,8 +148,8 @@ class BeamSearchPass:
     def advance(self, logprobs: Floats, kept: Floats) -> None:
         """One more token for each row.
 
-        logprobs: (beam_size, n_vocab) float32, log-softmax of the raw logits, then -inf where rules forbid
-        kept:     (beam_size,) log-probability of all that the rules left
+        logprobs: (beam_size, n_vocab) float32, log-softmax of the raw logits, then -inf for filtered tokens
+        kept:     (beam_size,) log-probability of all tokens that the filters left
         """
         if self.is_done:
             return
@@ -153,9 +160,11 @@ class BeamSearchPass:
         best = self._beams.best()
         num_scored = len(best.tokens) + best.is_ended
         kept_sum = sum(self._kept.get(best.tokens[:size], 0.0) for size in range(num_scored))
-        row = Row(list(best.tokens), list(best.logprobs), best.sum_logprob - kept_sum)
+        row = Row(list(best.tokens), list(best.logprobs), best.sum_logprobs - kept_sum)
         if is_broken:
-            self.candidates = [Candidate(best.tokens, best.logprobs, row.sum_logprob, len(best.tokens), is_whole=False)]
+            self.candidates = [
+                Candidate(best.tokens, best.logprobs, row.sum_logprobs, len(best.tokens), is_whole=False)
+            ]
             return
         is_past_limit = len(self._beams.tokens[0]) >= self._limits.max_new_tokens
         if self._beams.is_done or is_past_limit:
@@ -167,72 +176,74 @@ Pass = SamplingPass | BeamSearchPass
 
 
 class TokenStepper:
-    """Writes passes, as many at once as there are. Their kinds are not mixed in one call."""
+    """Starts passes and advances them, many at once. The kinds of passes are not mixed in one call."""
 
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer, *, max_new_tokens: int, beam_size: int) -> None:
         self._limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, max_new_tokens)
-        self._rules = LogitFilters(config, end=tokenizer.end, no_timestamps=tokenizer.no_timestamps)
+        self._filters = LogitFilters(config, end=tokenizer.end, no_timestamps=tokenizer.no_timestamps)
         self._beam_size = beam_size
 
-    def open(self, slot: Slot) -> Pass:
+    def start(self, slot: Slot) -> Pass:
         """A pass at the window's temperature, with the first token of each row."""
         if slot.first_logits is None:
-            raise ValueError("a pass needs what follows the prompt; this is a bug")
-        is_beams = slot.temperature == 0 and self._beam_size > 1
-        one = BeamSearchPass(slot, self._limits, self._beam_size) if is_beams else SamplingPass(slot, self._limits)
-        self.write([one], np.tile(slot.first_logits, (len(one.tokens), 1)))
-        return one
+            raise ValueError("a pass needs the logits after the prompt; this is a bug")
+        is_beam_search = slot.temperature == 0 and self._beam_size > 1
+        started: Pass = (
+            BeamSearchPass(slot, self._limits, self._beam_size) if is_beam_search else SamplingPass(slot, self._limits)
+        )
+        self.step([started], np.tile(slot.first_logits, (len(started.tokens), 1)))
+        return started
 
-    def write(self, passes: Sequence[Pass], logits: Floats) -> None:
+    def step(self, passes: Sequence[Pass], logits: Floats) -> None:
         """One more token for each row of each pass. logits: (rows of all passes in turn, n_vocab); overwritten"""
-        texts = [tokens for each in passes for tokens in each.tokens]
-        has_timestamps = [each.slot.has_timestamps for each in passes for _ in each.tokens]
+        texts = [tokens for running in passes for tokens in running.tokens]
+        has_timestamps = [running.slot.has_timestamps for running in passes for _ in running.tokens]
         history = TokenHistory.of(texts, self._limits.timestamp_begin, has_timestamps)
-        beams = [each for each in passes if isinstance(each, BeamSearchPass)]
-        if beams:
-            self._advance(beams, logits, history)
+        beam_passes = [running for running in passes if isinstance(running, BeamSearchPass)]
+        if beam_passes:
+            self._step_beams(beam_passes, logits, history)
             return
-        rows = [each for each in passes if isinstance(each, SamplingPass)]
-        self._rules.mask(logits, history)
-        uniforms = [number for each in rows for number in each.roll()]
-        temperatures = [each.temperature for each in rows for _ in each.tokens]
-        choice = sample(logits, temperatures, uniforms) if uniforms else greedy(logits)
-        tokens, logprobs = choice.tokens.tolist(), choice.logprobs.tolist()
-        for each in rows:
-            num = len(each.tokens)
-            each.take(tokens[:num], logprobs[:num])
+        sampling_passes = [running for running in passes if isinstance(running, SamplingPass)]
+        self._filters.mask(logits, history)
+        uniforms = [uniform for running in sampling_passes for uniform in running.draw_uniforms()]
+        temperatures = [running.temperature for running in sampling_passes for _ in running.tokens]
+        next_tokens = sample(logits, temperatures, uniforms) if uniforms else greedy(logits)
+        tokens, logprobs = next_tokens.tokens.tolist(), next_tokens.logprobs.tolist()
+        for running in sampling_passes:
+            num = len(running.tokens)
+            running.append_tokens(tokens[:num], logprobs[:num])
             del tokens[:num], logprobs[:num]
 
-    def _advance(self, passes: Sequence[BeamSearchPass], logits: Floats, history: TokenHistory) -> None:
+    def _step_beams(self, passes: Sequence[BeamSearchPass], logits: Floats, history: TokenHistory) -> None:
         with np.errstate(invalid="ignore"):
             logits -= log_sum_exp(logits)[:, None]
-        self._rules.mask(logits, history)
+        self._filters.mask(logits, history)
         kept = log_sum_exp(logits)
         size = self._beam_size
-        for index, each in enumerate(passes):
+        for index, running in enumerate(passes):
             rows = slice(index * size, (index + 1) * size)
-            each.advance(logits[rows], kept[rows])
+            running.advance(logits[rows], kept[rows])
 
 
 def _candidate(slot: Slot, limits: Limits, row: Row, *, is_ended: bool) -> Candidate | None:
-    """What a row wrote, if it is done with this pass.
+    """The candidate of a row that is done with this pass; None while it continues.
 
-    Past max_new_tokens a pass ends as soon as there is something to resume from. Where nothing closes until the
-    decoder's last position, whatever was said is returned as it is: no window goes on for ever. A loop is left early,
-    where there is another temperature to try.
+    Past max_new_tokens a pass ends as soon as there is a point to resume from. If no segment closes until the decoder's
+    last position, the text is returned as it is, so no window is decoded without end. A loop ends the pass early if
+    there is another temperature to try.
     """
-    text = tuple(row.tokens), tuple(row.logprobs), row.sum_logprob
+    decoded = tuple(row.tokens), tuple(row.logprobs), row.sum_logprobs
     if is_ended:
-        return Candidate(*text, num_kept=len(row.tokens))
-    is_checked = slot.has_another_try and len(row.tokens) % LOOP_CHECK_TOKENS == 0
+        return Candidate(*decoded, num_kept=len(row.tokens))
+    is_checked = slot.has_next_temperature and len(row.tokens) % LOOP_CHECK_TOKENS == 0
     if is_checked and ends_in_loop([token for token in row.tokens if token < limits.end]):
-        return Candidate(*text, num_kept=len(row.tokens), is_whole=False)
+        return Candidate(*decoded, num_kept=len(row.tokens), is_whole=False)
     is_exhausted = len(slot.prompt.tokens) + len(row.tokens) >= limits.n_text_ctx
     if len(row.tokens) < limits.max_new_tokens and not is_exhausted:
         return None
     closed = closed_part(row.tokens, limits.timestamp_begin) if slot.has_timestamps else None
-    if closed is not None and closed.end_ms > slot.audio_ms - MIN_REST_MS:  # all audio is accounted for
-        return Candidate(*text, num_kept=closed.num_tokens)
+    if closed is not None and closed.end_ms > slot.audio_ms - MIN_REST_MS:  # the text covers all of the audio
+        return Candidate(*decoded, num_kept=closed.num_tokens)
     if closed is not None and closed.end_ms >= MIN_PROGRESS_MS:
-        return Candidate(*text, num_kept=closed.num_tokens, resume_ms=closed.end_ms)
-    return Candidate(*text, num_kept=len(row.tokens), is_whole=False) if is_exhausted else None
+        return Candidate(*decoded, num_kept=closed.num_tokens, resume_ms=closed.end_ms)
+    return Candidate(*decoded, num_kept=len(row.tokens), is_whole=False) if is_exhausted else None

@@ -1,7 +1,7 @@
-"""Which of several texts for one window is the best, and whether it is good enough.
+"""Temperature fallback: assesses the candidates of a window and selects the best one of a temperature, or of all.
 
-In go what rows wrote, out come attempts with their quality. A window whose attempt fails is tried again at the next
-temperature; when none passes, the best one is kept and says what speaks against it. Knows nothing about models.
+A window whose best candidate fails is decoded again at the next temperature. If none passes, the best attempt is kept
+with its doubts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asr_api.engines.whisper.quality import has_loop, needs_retry, quality_of
+from asr_api.engines.whisper.quality import has_loop, needs_fallback, quality_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.transcript import Quality
 
@@ -18,19 +18,19 @@ BEST_OF = 5  # samples of a window at each temperature above 0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one row wrote in one pass over a window.
+    """The tokens that one row decoded for a window.
 
-    tokens:      sampled, the end excluded
-    logprobs:    of each of `tokens`
-    sum_logprob: of all of them and of the end, if it was sampled
-    num_kept:    so many of the tokens are final
-    resume_ms:   where the next pass begins; None where the window is finished
-    is_whole:    False where it was broken off: in a loop, at logits that are no numbers, at the decoder's last position
+    tokens:       sampled, the end excluded
+    logprobs:     of each of `tokens`
+    sum_logprobs: of all of them and of the end, if it was sampled
+    num_kept:     so many of the tokens are final
+    resume_ms:    where the next decoding begins; None where the window is finished
+    is_whole:     False where it was broken off: in a loop, at non-finite logits, or at the decoder's last position
     """
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
-    sum_logprob: float
+    sum_logprobs: float
     num_kept: int
     resume_ms: int | None = None
     is_whole: bool = True
@@ -38,18 +38,20 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
+    """A candidate of one temperature with its quality."""
+
     candidate: Candidate
     quality: Quality
 
     @property
     def passes(self) -> bool:
-        return not needs_retry(self.quality)
+        return not needs_fallback(self.quality)
 
 
 def assess(candidate: Candidate, tokenizer: Tokenizer, temperature: float, no_speech_probability: float) -> Attempt:
     quality = quality_of(
         tokenizer.decode(candidate.tokens),
-        mean_logprob=candidate.sum_logprob / (len(candidate.tokens) + 1),
+        mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
         no_speech_probability=no_speech_probability,
         temperature=temperature,
         is_loop=has_loop([token for token in candidate.tokens if token < tokenizer.end]),
@@ -59,20 +61,20 @@ def assess(candidate: Candidate, tokenizer: Tokenizer, temperature: float, no_sp
 
 
 def best_sample(attempts: Sequence[Attempt]) -> Attempt:
-    """Of one temperature: one that passes, if any; among equals OpenAI's choice, the greedy per token.
+    """The best sample of one temperature: one that passes, if any; among equals the highest log-probability per token.
 
-    The greedy alone would often be the one that loops.
+    The latter is OpenAI's rule; alone it would often select a sample with a loop.
     """
 
     def rank(attempt: Attempt) -> tuple[bool, bool, float]:
         candidate = attempt.candidate
-        return attempt.passes, candidate.is_whole, candidate.sum_logprob / max(1, len(candidate.tokens))
+        return attempt.passes, candidate.is_whole, candidate.sum_logprobs / max(1, len(candidate.tokens))
 
     return max(attempts, key=rank)
 
 
 def best_attempt(attempts: Sequence[Attempt]) -> Attempt:
-    """Of all temperatures, when none passed: rather whole, rather not going round in circles, rather sure of itself."""
+    """The best of all temperatures when none passed: complete, then non-repetitive, then by mean log-probability."""
 
     def rank(attempt: Attempt) -> tuple[bool, bool, float]:
         quality = attempt.quality

@@ -1,7 +1,6 @@
-"""Which tokens may come next: OpenAI's suppression and timestamp rules, for all rows at once.
+"""Logit filters: OpenAI's suppressed tokens and timestamp rules, for all rows of a step at once.
 
-In go the logits of one step and what each row said so far, out come the logits of what is left. This is the reference
-in numpy, float32: a faster one must leave the same. Knows nothing about models or text.
+This is the reference in numpy, float32: a faster implementation must leave the same tokens.
 """
 
 from __future__ import annotations
@@ -10,82 +9,80 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from asr_api.engines.whisper.arrays import Booleans, Floats, Integers
 from asr_api.engines.whisper.config import WhisperConfig
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
-Booleans = NDArray[np.bool_]
-
-# A share of e^-80 of the largest adds nothing. Smaller ones would be denormal numbers, which take three times as long.
+# A share of e^-80 of the largest adds nothing. Smaller shares would be denormal numbers, which are three times slower.
 NEGLIGIBLE = np.float32(-80)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenHistory:
-    """What the rules ask about the sampled tokens of each row; every array is (rows,).
+    """What the filters need of the sampled tokens of each row; every array is (rows,).
 
-    has_timestamps:  the row writes timestamps; where it does not, the three below don't matter and are False
-    is_opening:  the last two are stamps, or there is only one token yet, a stamp: text must follow
-    is_closing:  the last is a stamp and the one before is text: a stamp or the end must follow
-    min_stamp:   the lowest id a stamp may have
+    has_timestamps: the row has timestamps; where it has none, the three fields below have no effect and are False
+    is_first:       no token was sampled yet
+    is_opening:     the last two tokens are timestamps, or the only token is one: text must follow
+    is_closing:     the last token is a timestamp and the one before is text: a timestamp or the end must follow
+    min_timestamp:  the lowest id a timestamp may have
     """
 
     has_timestamps: Booleans
     is_first: Booleans
     is_opening: Booleans
     is_closing: Booleans
-    min_stamp: Integers
+    min_timestamp: Integers
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], timestamp_begin: int, has_timestamps: Sequence[bool]) -> TokenHistory:
         """rows: the sampled tokens of each row, prompt excluded"""
-        stamped = np.array(has_timestamps, np.bool_)
-        last = stamped & np.array([len(row) > 0 and row[-1] >= timestamp_begin for row in rows])
+        timestamped = np.array(has_timestamps, np.bool_)
+        last = timestamped & np.array([len(row) > 0 and row[-1] >= timestamp_begin for row in rows])
         penultimate = np.array([len(row) < 2 or row[-2] >= timestamp_begin for row in rows])
-        # Times never go back, and a segment is not empty: only the stamp that reopens may repeat the closing one.
+        # Times never decrease, and no segment is empty: only the timestamp that opens the next segment may repeat the
+        # one that closed the last.
         latest = [
-            next((token for token in reversed(row) if token >= timestamp_begin), None) if has_stamp else None
-            for row, has_stamp in zip(rows, has_timestamps, strict=True)
+            next((token for token in reversed(row) if token >= timestamp_begin), None) if is_timestamped else None
+            for row, is_timestamped in zip(rows, has_timestamps, strict=True)
         ]
         lowest = np.array([timestamp_begin if token is None else token + 1 for token in latest], np.int64)
         is_closing = last & ~penultimate
         is_first = np.array([not row for row in rows])
-        return cls(stamped, is_first, last & penultimate, is_closing, lowest - is_closing)
+        return cls(timestamped, is_first, last & penultimate, is_closing, lowest - is_closing)
 
 
 class LogitFilters:
-    """The rules of one checkpoint."""
+    """The filters of one checkpoint."""
 
     def __init__(self, config: WhisperConfig, *, end: int, no_timestamps: int) -> None:
-        """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; stamps begin after the latter"""
+        """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
         self._end = end
-        self._stamp_begin = no_timestamps + 1
+        self._timestamp_begin = no_timestamps + 1
         self._suppressed = np.array(config.suppress_tokens, np.int64)
         self._suppressed_first = np.array(config.begin_suppress_tokens, np.int64)
-        self._max_first = self._stamp_begin + config.max_initial_timestamp
+        self._max_first = self._timestamp_begin + config.max_initial_timestamp
 
     def mask(self, logits: Floats, history: TokenHistory) -> None:
-        """Sets what the rules forbid to -inf. logits: (rows, n_vocab) float32; unnormalised, or log-probabilities"""
-        begin = self._stamp_begin
+        """Sets forbidden tokens to -inf. logits: (rows, n_vocab) float32; unnormalised, or log-probabilities"""
+        begin = self._timestamp_begin
         logits[:, self._suppressed] = -np.inf
         if history.is_first.any():
             logits[np.ix_(history.is_first, self._suppressed_first)] = -np.inf
-            opening = history.is_first & history.has_timestamps  # a window opens with a stamp near its start
+            opening = history.is_first & history.has_timestamps  # a window opens with a timestamp near its start
             logits[opening, :begin] = -np.inf
             logits[opening, self._max_first + 1 :] = -np.inf
         logits[history.has_timestamps, begin - 1] = -np.inf  # <|notimestamps|>
         logits[history.is_opening, begin:] = -np.inf
         logits[history.is_closing, : self._end] = -np.inf
-        stamps, others = logits[:, begin:], logits[:, :begin]
-        stamps[np.arange(begin, logits.shape[1]) < history.min_stamp[:, None]] = -np.inf
-        # If a stamp, whichever, is likelier than any single other token, it is a stamp.
-        others[history.has_timestamps & (log_sum_exp(stamps) > others.max(axis=1))] = -np.inf
+        timestamps, others = logits[:, begin:], logits[:, :begin]
+        timestamps[np.arange(begin, logits.shape[1]) < history.min_timestamp[:, None]] = -np.inf
+        # If all timestamps together are likelier than any single other token, a timestamp is sampled.
+        others[history.has_timestamps & (log_sum_exp(timestamps) > others.max(axis=1))] = -np.inf
 
 
 def log_sum_exp(logits: Floats) -> Floats:
-    """Over the last axis, (rows,); -inf for a row that has nothing else, not finite for one with a NaN or infinity."""
+    """Over the last axis, (rows,); -inf for a row of nothing but -inf, not finite for one with NaN or infinity."""
     peak = logits.max(axis=1)
     base = np.where(np.isfinite(peak), peak, 0)
     sums = np.empty_like(base)

@@ -1,7 +1,6 @@
-"""Log-mel spectrogram of one window, equal to OpenAI's and transformers' to 1e-4.
+"""Log-mel spectrogram of one window: 80 or 128 mel bands, one column per 10 ms, equal to OpenAI's to 1e-4.
 
-In goes PCM, out come 80 or 128 mel bands, one column per 10 ms. The filters are built here (Slaney's scale and
-normalisation); nothing is downloaded. Knows nothing about models.
+The mel filters are computed here (Slaney's scale and normalisation), not downloaded.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ HOP_SAMPLES = 160
 FRAME_SAMPLES = 400
 N_BINS = FRAME_SAMPLES // 2 + 1
 INT16_RANGE = 32768.0
-BLOCK_FRAMES = 128  # transformed at once, so that all of it stays in the cache
+BLOCK_FRAMES = 128  # transformed at once; the block stays in the processor's cache
 FLOOR = 1e-10
 LOG_FLOOR = -10.0
 DYNAMIC_RANGE = 8.0  # decades below the loudest value of the window
@@ -36,20 +35,21 @@ def log_mel(pcm: Pcm, n_mels: int, n_frames: int) -> LogMel:
     pcm:     (n_samples,) int16 at 16 kHz; cut or padded with zeros to n_frames * 160 samples
     returns: (n_mels, n_frames) float32; max - min <= 2
     """
-    # Frame i is centred on sample 160 i. Frames wholly in the padding are exactly silent, so only those before are
-    # transformed: a 3 s clip costs a tenth of a window. Blocks are whole, so that a sum never depends on how many are.
-    heard = pcm[: n_frames * HOP_SAMPLES]
+    # Frame i is centred on sample 160 i. Frames wholly in the padding are exactly silent, so only the frames before
+    # them are transformed: a 3 s clip costs a tenth of a window. Blocks have a fixed size, so that a sum never depends
+    # on the number of frames.
+    audio = pcm[: n_frames * HOP_SAMPLES]
     half = FRAME_SAMPLES // 2
-    num_frames = min(n_frames, -(-(len(heard) + half) // HOP_SAMPLES))
+    num_frames = min(n_frames, -(-(len(audio) + half) // HOP_SAMPLES))
     signal = np.zeros(n_frames * HOP_SAMPLES + FRAME_SAMPLES)  # mirrored at both ends
-    np.multiply(heard, 1 / INT16_RANGE, out=signal[half : half + len(heard)])
+    np.multiply(audio, 1 / INT16_RANGE, out=signal[half : half + len(audio)])
     signal[:half] = signal[2 * half : half : -1]
     signal[-half:] = signal[-half - 2 : -2 * half - 2 : -1]
     frames = np.lib.stride_tricks.sliding_window_view(signal, FRAME_SAMPLES)[: n_frames * HOP_SAMPLES : HOP_SAMPLES]
     mel = np.full((n_mels, n_frames), FLOOR, np.float32)
     for start in range(0, num_frames, BLOCK_FRAMES):
         spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann())  # (block, n_bins)
-        # A sum of squares loses nothing in float32; the transform itself would, beside a loud sound.
+        # The sum of squares is precise enough in float32. The transform is not: a loud sound would drown quiet bands.
         power = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
         np.matmul(mel_filters_float32(n_mels), power.T, out=mel[:, start : start + len(power)])
     np.log10(np.maximum(mel, np.float32(FLOOR), out=mel), out=mel)

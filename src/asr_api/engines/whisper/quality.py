@@ -1,6 +1,6 @@
-"""Is what a pass over a window wrote worth keeping? By OpenAI's definitions and thresholds, and one test of our own.
+"""Quality of a decoded window: OpenAI's definitions and thresholds, and a loop detector.
 
-In go the numbers of a pass and its text, out comes a verdict. Knows nothing about where the numbers come from.
+Computes compression ratio, no-speech decision and doubts from the text and the log-probabilities of a decoding.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from asr_api.transcript import Doubt, Quality
 NO_SPEECH_THRESHOLD = 0.6
 LOGPROB_THRESHOLD = -1.0
 COMPRESSION_THRESHOLD = 2.4
-# A loop: the same tokens, at most so many, so often in a row and for so long. A refrain of four lines is one for the
-# compression ratio, too; twenty times "no" and the digits of a card are none.
+# A loop repeats at most LOOP_PERIOD_TOKENS tokens, at least LOOP_REPEATS times and over at least LOOP_TOKENS tokens. A
+# refrain of four lines also exceeds the compression threshold; twenty times "no" and the digits of a card are no loop.
 LOOP_PERIOD_TOKENS = 16
 LOOP_REPEATS = 4
 LOOP_TOKENS = 32
-LOOP_CHECK_TOKENS = 8  # it is looked for each time so many were written
+LOOP_CHECK_TOKENS = 8  # the check runs each time so many tokens were sampled
 
 
 def is_no_speech(no_speech_probability: float, mean_logprob: float) -> bool:
-    """True when a window says nothing and its text is an invention.
+    """True when a window has no speech and its text is a hallucination.
 
-    Both must hold, as in OpenAI's transcribe: the model expected silence, and it was unsure of what it wrote. The
-    probability alone is not enough however high it is: models trained on noisy captions give 0.99 to clear speech
+    Both must hold, as in OpenAI's transcribe: a high no-speech probability and a low mean log-probability. The
+    no-speech probability alone is not enough, however high: models trained on noisy captions give 0.99 to clear speech
     after music, and a lost sentence is worse than an invented one.
     """
     return no_speech_probability > NO_SPEECH_THRESHOLD and mean_logprob < LOGPROB_THRESHOLD
@@ -38,7 +38,7 @@ def compression_ratio(text: str) -> float:
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:
-    """True when the last tokens are a few tokens over and over. tokens: of text, without stamps"""
+    """True when the last tokens repeat the same few tokens. tokens: of text, without timestamps"""
     for period in range(1, LOOP_PERIOD_TOKENS + 1):
         num_looping = max(LOOP_TOKENS, period * LOOP_REPEATS)
         if len(tokens) >= num_looping and tokens[-num_looping + period :] == tokens[-num_looping:-period]:
@@ -47,7 +47,7 @@ def ends_in_loop(tokens: Sequence[int]) -> bool:
 
 
 def has_loop(tokens: Sequence[int]) -> bool:
-    """True when they end in a loop, or did earlier. tokens: of text, without stamps"""
+    """True when the tokens end in a loop, or did at an earlier check. tokens: of text, without timestamps"""
     sizes = range(LOOP_TOKENS, len(tokens) + LOOP_CHECK_TOKENS, LOOP_CHECK_TOKENS)
     return any(ends_in_loop(tokens[:size]) for size in sizes)
 
@@ -61,9 +61,9 @@ def quality_of(
     is_loop: bool = False,
     is_whole: bool = True,
 ) -> Quality:
-    """The numbers of a pass, and its doubts: none where it passed every test.
+    """The measures of a decoding and its doubts; no doubts where it passed every test.
 
-    is_whole: False where it was broken off, so that text may be missing
+    is_whole: False where the decoding was broken off, so that text may be missing
     """
     ratio = compression_ratio(text.strip())
     doubts: list[Doubt] = []
@@ -77,6 +77,6 @@ def quality_of(
     return Quality(temperature, mean_logprob, ratio, no_speech_probability, tuple(doubts))
 
 
-def needs_retry(quality: Quality) -> bool:
-    """True when another temperature may do better; a window where nobody speaks is done."""
+def needs_fallback(quality: Quality) -> bool:
+    """True when another temperature may do better. A window without speech is not decoded again."""
     return bool(quality.doubts) and "no_speech" not in quality.doubts

@@ -1,7 +1,6 @@
-"""The token that a row goes on with: the greedy, or one sample by chance that is the same every time.
+"""Greedy and temperature sampling of the next token of each row, reproducible: RNGs are seeded by content.
 
-In go logits after the rules, out come tokens with their log-probabilities. Chance is seeded by content: the same audio
-with the same prompt says the same at the same temperature, whatever runs beside it. Knows nothing about windows.
+The same audio with the same prompt gives the same samples at the same temperature, whatever else is in the batch.
 """
 
 from __future__ import annotations
@@ -12,45 +11,47 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.whisper.logit_filters import Floats, Integers, log_sum_exp
+from asr_api.engines.whisper.arrays import Floats, Integers
+from asr_api.engines.whisper.logit_filters import log_sum_exp
 from asr_api.pcm import Pcm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
-    """tokens: (rows,) ids
+class NextTokens:
+    """The next token of each row.
 
-    logprobs: (rows,) log-probabilities among what the rules left, at temperature 1 whatever was sample at; not finite
-              where the logits were not
+    tokens:   (rows,) ids
+    logprobs: (rows,) log-probabilities among the tokens that passed the filters, at temperature 1 whatever the sampling
+              temperature was; not finite where the logits were not
     """
 
     tokens: Integers
     logprobs: Floats
 
 
-def greedy(logits: Floats) -> Choice:
-    """logits: (rows, n_vocab) float32 after the rules"""
-    return _choice(logits, logits.argmax(axis=1))
+def greedy(logits: Floats) -> NextTokens:
+    """logits: (rows, n_vocab) float32 after the filters"""
+    return _with_logprobs(logits, logits.argmax(axis=1))
 
 
-def sample(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[float]) -> Choice:
-    """From softmax(logits / temperature), by inverting the cumulative distribution: one number for each token.
+def sample(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[float]) -> NextTokens:
+    """From softmax(logits / temperature), by inverting the cumulative distribution: one uniform number per token.
 
-    logits:   (rows, n_vocab) float32 after the rules
+    logits:   (rows, n_vocab) float32 after the filters
     uniforms: in [0, 1), one for each row
     """
     tokens = [
-        _draw(row, temperature, uniform)
+        _sample_row(row, temperature, uniform)
         for row, temperature, uniform in zip(logits, temperatures, uniforms, strict=True)
     ]
-    return _choice(logits, np.array(tokens, np.int64))
+    return _with_logprobs(logits, np.array(tokens, np.int64))
 
 
 def sample_rngs(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -> list[np.random.Generator]:
-    """The chance of so many samples of one window."""
-    from hashlib import blake2b  # here, for it brings OpenSSL's 4 MB, and few windows come this far
+    """One seeded RNG for each sample of a window; the seed is a hash of PCM, prompt, temperature and sample index."""
+    from hashlib import blake2b  # imported here: it loads 4 MB of OpenSSL, and few windows are sampled
 
-    content = blake2b(pcm.tobytes(), digest_size=16)
+    content = blake2b(np.ascontiguousarray(pcm).data, digest_size=16)
     content.update(np.array([*prompt, round(temperature * 1_000_000)], np.int64).tobytes())
     generators = []
     for index in range(num):
@@ -60,16 +61,16 @@ def sample_rngs(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -
     return generators
 
 
-def _choice(logits: Floats, tokens: NDArray[np.intp] | Integers) -> Choice:
+def _with_logprobs(logits: Floats, tokens: NDArray[np.intp] | Integers) -> NextTokens:
     chosen = logits[np.arange(len(logits)), tokens]
     with np.errstate(invalid="ignore"):
-        return Choice(np.asarray(tokens, np.int64), chosen - log_sum_exp(logits))
+        return NextTokens(np.asarray(tokens, np.int64), chosen - log_sum_exp(logits))
 
 
-def _draw(logits: Floats, temperature: float, uniform: float) -> int:
+def _sample_row(logits: Floats, temperature: float, uniform: float) -> int:
     with np.errstate(invalid="ignore"):
         scaled = (logits - logits.max()).astype(np.float64) / temperature
     cumulative = np.cumsum(np.exp(scaled))
-    # At most the last token that has a probability at all, should rounding lead past it.
+    # Rounding must not lead past the last token with a probability above 0.
     last = np.searchsorted(cumulative, cumulative[-1])
     return int(min(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last, len(logits) - 1))

@@ -1,18 +1,18 @@
-"""Ids ↔ text, with Whisper's special tokens as named properties.
+"""Whisper's tokenizer: text to token ids and back, and the ids of the special tokens.
 
-In goes a checkpoint folder with tokenizer.json, or with vocab.json and merges.txt; out comes a Tokenizer. Ids below
-the end of text are pieces of UTF-8, everything above is special and never becomes text. Knows nothing about times.
+Reads tokenizer.json, or vocab.json and merges.txt, of a checkpoint. Ids below the end of text are pieces of
+UTF-8; all ids above are special and never become text.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
+from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
 from asr_api.errors import CheckpointError
 from asr_api.text.languages import LANGUAGES
 
@@ -20,16 +20,17 @@ from asr_api.text.languages import LANGUAGES
 class Tokenizer:
     """Special tokens are ids; those that old or English-only checkpoints may lack are None there.
 
-    languages:    code → id, in the order of the ids; present in English-only tokenizers too
-    timestamp_begin:  id of <|0.00|>; every id from here on is a timestamp
-    no_speech:    what the model says first when nobody speaks; <|nocaptions|> in older checkpoints
+    languages:         code → id, in the order of the ids; present in English-only tokenizers too
+    timestamp_begin:   id of <|0.00|>; every id from here on is a timestamp
+    no_speech:         predicted at <|startoftranscript|> for audio without speech; <|nocaptions|> in older checkpoints
+    start_of_previous: <|startofprev|>
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, files: TokenizerFiles) -> None:
         """Raises CheckpointError when there is no tokenizer, or not Whisper's."""
-        self._backend = _open_backend(folder)
+        self._backend = _open_backend(files)
         self._backend.decoder = decoders.ByteLevel()
-        # Without the added tokens, so that nobody's text becomes a special token.
+        # Without the added tokens, so that no text becomes a special token.
         self._plain = Backend(self._backend.model)
         self._plain.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.end = self._special("endoftext")
@@ -49,7 +50,7 @@ class Tokenizer:
         return self._backend.decode([token for token in tokens if token < self.end], skip_special_tokens=False)
 
     def encode(self, text: str) -> list[int]:
-        """The tokens of plain text; what alignment_weights like a special token is text, too."""
+        """The tokens of plain text; the spelling of a special token is text, too."""
         return self._plain.encode(text, add_special_tokens=False).ids
 
     def _special(self, name: str) -> int:
@@ -65,11 +66,11 @@ class Tokenizer:
         return next((token for token in ids if token is not None), None)
 
 
-def _open_backend(folder: Path) -> Backend:
+def _open_backend(files: TokenizerFiles) -> Backend:
     try:
-        if (folder / "tokenizer.json").is_file():
-            return Backend.from_file(str(folder / "tokenizer.json"))
-        return _from_vocab_files(folder)
+        if files.tokenizer_json is not None:
+            return Backend.from_buffer(files.tokenizer_json)
+        return _from_vocab_files(files)
     except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(
             "The checkpoint's tokenizer.json, or its vocab.json and merges.txt, cannot be read; "
@@ -77,11 +78,12 @@ def _open_backend(folder: Path) -> Backend:
         ) from error
 
 
-def _from_vocab_files(folder: Path) -> Backend:
+def _from_vocab_files(files: TokenizerFiles) -> Backend:
     """The older layout."""
-    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    path = folder / "added_tokens.json"
-    added: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    if files.vocab_json is None or files.merges_txt is None:
+        raise ValueError("there is no tokenizer")
+    vocab = json.loads(files.vocab_json)
+    added: dict[str, int] = json.loads(files.added_tokens_json or b"{}")
+    lines = files.merges_txt.decode().splitlines()
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     return Backend(models.BPE(vocab | added, [(left, right) for left, right in pairs]))

@@ -27,21 +27,20 @@ class ErrorMiddleware:
             has_begun = True
             await send(message)
 
+        request_id = request_scope(scope).request_id
+        error: AsrError | None = None
         try:
             await self._app(scope, receive, send_noting_begin)
-            return
         except ClientDisconnect:  # no reply can reach the client
             scope["state"]["error_code"] = "client_disconnected"
-            return
         except AsrError as failure:
             error = failure
         except Exception:
-            request_id = request_scope(scope).request_id
             logger.exception("request %s failed unexpectedly", request_id)
             error = InternalError(
                 f"The server failed unexpectedly; report it with the request_id {request_id}, its log has the details."
             )
-        scope["state"]["error_code"] = error.code
-        if not has_begun:  # otherwise breaking off the reply is all that is left
-            response = self._shapes.response(scope["path"], error, request_scope(scope).request_id)
-            await response(scope, receive, send)
+        if error is not None:
+            scope["state"]["error_code"] = error.code
+            if not has_begun:  # otherwise breaking off the reply is all that is left
+                await self._shapes.response(scope["path"], error, request_id)(scope, receive, send)

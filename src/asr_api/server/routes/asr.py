@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Request, Response
@@ -37,7 +36,7 @@ def asr_router(handle: ServiceHandle, options: AppOptions) -> APIRouter:
         responses=ASR_RESPONSES,
         openapi_extra={"requestBody": REQUEST_BODY, "parameters": QUERY_PARAMETERS},
     )
-    async def transcribe(request: Request, service: Annotated[Service, Depends(admit)]) -> Response:
+    async def transcribe(request: Request, service: Service = Depends(admit)) -> Response:
         """Send the bytes of an audio file under any content type, or JSON that names a link or a file.
 
         Parameters of the query may stand in such JSON instead, under the same names.

@@ -1,8 +1,8 @@
-"""Program: compiles every kernel for a card that need not be there, and prints what each would take of it as JSON.
+"""Program: compiles every kernel for a GPU that need not be present, and prints its resources as JSON.
 
     python -m tests.engines.cuda.kernels.compiling 90
 
-Launches are of whisper-large-v3's shape in float16 with 16 rows; nothing is run. The interpreter must be off.
+Launches have the shapes of whisper-large-v3 in float16 with 16 rows; nothing is run. The interpreter must be off.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
-from asr_api.engines.cuda import reference_ops
-from asr_api.engines.cuda.decode_state import open_rows
+from asr_api.engines.cuda.decode_state import open_decode_state
+from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import launch_cross_attention
 from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
 from asr_api.engines.cuda.kernels.sample import launch_sample
@@ -29,8 +29,8 @@ N_ROWS, N_HEAD, D_HEAD, N_AUDIO_CTX, N_TEXT_CTX, N_VOCAB = 16, 20, 64, 1500, 448
 MATRIX_PRODUCTS = ("mma.sync", "wgmma")
 
 
-class AbsentCard:
-    """What Triton asks of a driver in order to compile."""
+class AbsentGpu:
+    """The part of a Triton driver that compiling needs."""
 
     def __init__(self, capability: int) -> None:
         self._capability = capability
@@ -46,7 +46,7 @@ class AbsentCard:
 
 
 def compile_all(capability: int) -> list[dict[str, object]]:
-    """shared_bytes of a program, and whether its products run on tensor cores, of each launch"""
+    """For each launch: shared memory of a program in bytes, and whether its products run on tensor cores."""
     report: list[dict[str, object]] = []
 
     def compile_instead(kernel: Any, grid: tuple[int, ...]) -> Callable[..., None]:
@@ -58,29 +58,29 @@ def compile_all(capability: int) -> list[dict[str, object]]:
 
         return launch
 
-    driver.set_active(AbsentCard(capability))
+    driver.set_active(AbsentGpu(capability))
     JITFunction.__getitem__ = compile_instead
     launch_all()
     return report
 
 
 def launch_all() -> None:
-    """Every kernel in every way in which the engine launches it."""
+    """Launches every kernel in every way in which the engine does."""
     zeros = partial(torch.zeros, dtype=torch.float16)
     slot_of_row, is_active = torch.zeros(N_ROWS, dtype=torch.int32), torch.ones(N_ROWS, dtype=torch.bool)
-    heard = zeros(N_ROWS, N_HEAD, N_AUDIO_CTX, D_HEAD)
+    cross_cache = zeros(N_ROWS, N_HEAD, N_AUDIO_CTX, D_HEAD)
     for n_q in (1, 4):
         for is_shared in (False, True):
             query = zeros(N_ROWS, n_q, N_HEAD, D_HEAD).transpose(1, 2)
-            launch_cross_attention(query, heard, heard, slot_of_row, is_active, is_shared=is_shared)
+            launch_cross_attention(query, cross_cache, cross_cache, slot_of_row, is_active, is_shared=is_shared)
     query, key, value = zeros(N_ROWS, 3, N_HEAD, D_HEAD).unbind(1)
-    said = zeros(N_ROWS, N_HEAD, N_TEXT_CTX, D_HEAD)
-    launch_self_attention(query, key, value, (said, said), slot_of_row, is_active)
+    self_cache = zeros(N_ROWS, N_HEAD, N_TEXT_CTX, D_HEAD)
+    launch_self_attention(query, key, value, (self_cache, self_cache), slot_of_row, is_active)
     x, weight = zeros(N_ROWS, 1, N_HEAD * D_HEAD), zeros(N_HEAD * D_HEAD)
     launch_add_layer_norm(x, x, weight, weight)
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool)
-    rules = reference_ops.FilterTables(suppressed, suppressed, end=50_257, timestamp_begin=50_365, max_first=50_415)
-    launch_sample(zeros(N_ROWS, N_VOCAB), open_rows(N_ROWS, N_TEXT_CTX, torch.device("cpu")), rules)
+    tables = FilterTables(suppressed, suppressed, end=50_257, timestamp_begin=50_365, max_first_timestamp=50_415)
+    launch_sample(zeros(N_ROWS, N_VOCAB), open_decode_state(N_ROWS, N_TEXT_CTX, torch.device("cpu")), tables)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Kernels are launched on a graphics card where there is one, else through Triton's interpreter.
+"""Kernels are launched on a GPU if there is one, else in Triton's interpreter.
 
-Without torch or triton nothing here is collected: the default tests need neither.
+Collects no tests without torch or Triton, which the default tests do not need.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ else:
     import torch
 
     if not torch.cuda.is_available():
-        os.environ["TRITON_INTERPRET"] = "1"  # read where a kernel is made, which is when its module is imported
+        os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined, on import of its module
         from triton.runtime import interpreter
 
         patch_tensor = interpreter._patch_lang_tensor
 
         def patch_index(tensor: type, scope: Any) -> None:
-            """Triton 3.6 calls int() on an array of one element for the bounds of a loop; numpy 2.4 refuses that."""
+            """Triton 3.6 calls int() on an array of one element for the bounds of a loop; numpy 2.4 raises."""
             patch_tensor(tensor, scope)
             scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
 
         @pytest.fixture(autouse=True)
         def _interpret(_clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
-            monkeypatch.setenv("TRITON_INTERPRET", "1")  # and where it is launched
+            monkeypatch.setenv("TRITON_INTERPRET", "1")  # and when it is launched
             monkeypatch.setattr(interpreter, "_patch_lang_tensor", patch_index)

@@ -1,4 +1,4 @@
-"""Every kernel compiles for the cards that people have: the interpreter takes much that a compiler refuses."""
+"""Every kernel compiles for common GPUs; the interpreter accepts code that the compiler rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[4]
-SHARED_BYTES = {80: 163 * 1024, 89: 99 * 1024, 90: 227 * 1024, 120: 99 * 1024}  # that one program may take
+SHARED_BYTES = {
+    80: 163 * 1024,
+    89: 99 * 1024,
+    90: 227 * 1024,
+    120: 99 * 1024,
+}  # shared memory of one program, by compute capability
 
 pytestmark = pytest.mark.parity
 

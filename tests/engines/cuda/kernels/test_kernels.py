@@ -1,4 +1,4 @@
-"""Every kernel equals its twin in plain torch, float32, at odd shapes; a row that is not active leaks nothing."""
+"""Every kernel equals its PyTorch reference op in float32, at odd shapes; inactive rows leave no trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import reference_ops
-from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_rows
+from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_decode_state
+from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels import cross_attention as cross
 from asr_api.engines.cuda.kernels.layer_norm import launch_add_layer_norm
 from asr_api.engines.cuda.kernels.sample import launch_sample
@@ -16,16 +17,15 @@ from asr_api.engines.cuda.kernels.self_attention import launch_self_attention
 
 pytestmark = [
     pytest.mark.parity,
-    pytest.mark.filterwarnings(
-        "ignore:(divide by zero|invalid value|overflow) encountered"
-    ),  # the interpreter is numpy
+    # Triton's interpreter computes in numpy.
+    pytest.mark.filterwarnings("ignore:(divide by zero|invalid value|overflow) encountered"),
 ]
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # ‖out − reference‖ / ‖reference‖, the reference in float32 on the same rounded inputs
 LIMITS = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 if DEVICE.type == "cpu":
-    del LIMITS[torch.bfloat16]  # the interpreter multiplies its bits as integers
+    del LIMITS[torch.bfloat16]  # the interpreter does not compute in it
 
 
 @pytest.fixture(autouse=True)
@@ -51,20 +51,20 @@ def test_cross_attention(n_q: int, n_ctx: int, d_head: int, is_shared: bool, dty
     keys, values = random(5, 2, n_ctx, d_head, dtype=dtype), random(5, 2, n_ctx, d_head, dtype=dtype)
     reference = reference_ops.cross_attention(query.float(), keys.float(), values.float(), slot_of_row, is_active)
     if not is_shared:
-        keys[3], values[3] = torch.nan, torch.nan  # of the row that is not active
-    heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
-    assert error(heard, reference) < LIMITS[dtype]
-    assert (heard[2] == 0).all()
+        keys[3], values[3] = torch.nan, torch.nan  # of the inactive row
+    out = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
+    assert error(out, reference) < LIMITS[dtype]
+    assert (out[2] == 0).all()
 
 
-def test_more_rows_of_a_slot_than_a_tile_holds_and_scores_that_overflow_an_exponential() -> None:
+def test_cross_attention_with_more_queries_than_a_tile_and_large_scores() -> None:
     slot_of_row, is_active = torch.zeros(6, dtype=torch.int32, device=DEVICE), torch.ones(6, device=DEVICE) > 0
     query, keys, values = random(6, 1, 4, 32) * 100, random(1, 1, 200, 32), random(1, 1, 200, 32)
-    heard = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
-    assert error(heard, reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
+    out = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
+    assert error(out, reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
 
 
-def test_positions_are_split_until_the_card_is_full() -> None:
+def test_positions_are_split_until_the_gpu_is_full() -> None:
     for n_programs in (1, 20, 160, 1280, 5120):
         span = cross.split_span(n_programs, 1500)
         assert span % cross.BLOCK == 0
@@ -84,10 +84,10 @@ def test_self_attention(dtype: torch.dtype) -> None:
     expected = caches[0].float(), caches[1].float()
     reference = reference_ops.self_attention(query.float(), key.float(), value.float(), expected, positions, is_active)
     for cache in caches:
-        cache[0, :, 1:], cache[1, :, 64:], cache[2] = torch.nan, torch.nan, torch.nan  # nobody has been there
-    heard = launch_self_attention(query, key, value, caches, positions, is_active)
-    assert error(heard[is_active], reference[is_active]) < LIMITS[dtype]
-    assert (heard[2] == 0).all()
+        cache[0, :, 1:], cache[1, :, 64:], cache[2] = torch.nan, torch.nan, torch.nan  # not written yet
+    out = launch_self_attention(query, key, value, caches, positions, is_active)
+    assert error(out[is_active], reference[is_active]) < LIMITS[dtype]
+    assert (out[2] == 0).all()
     assert caches[0][2].isnan().all()
     for cache, new in zip(caches, (key, value), strict=True):
         for row in (0, 1, 3):
@@ -106,60 +106,60 @@ def test_add_layer_norm(dtype: torch.dtype) -> None:
     assert error(normed, reference) < LIMITS[dtype]
 
 
-N_VOCAB, END, STAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
+N_VOCAB, END, TIMESTAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
 
 
-def tables() -> reference_ops.FilterTables:
+def tables() -> FilterTables:
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool, device=DEVICE)
-    suppressed[torch.tensor([1, 7, 4200, STAMP_BEGIN - 3])] = True
+    suppressed[torch.tensor([1, 7, 4200, TIMESTAMP_BEGIN - 3])] = True
     first = torch.zeros_like(suppressed)
     first[torch.tensor([220, END])] = True
-    return reference_ops.FilterTables(suppressed, first, END, STAMP_BEGIN, STAMP_BEGIN + 50)
+    return FilterTables(suppressed, first, END, TIMESTAMP_BEGIN, TIMESTAMP_BEGIN + 50)
 
 
-def begun_rows() -> DecodeState:
-    """Greedy and sampled ones, with timestamps and without; the third is not active."""
-    rows = open_rows(N_ROWS, 40, DEVICE)
+def started_rows() -> DecodeState:
+    """Greedy and sampled, with and without timestamps; the third is inactive."""
+    state = open_decode_state(N_ROWS, 40, DEVICE)
     rng = np.random.default_rng(6)
     temperatures = [0, 0, 0, 0.2, 1.0, 0.8, 0]
-    rows.begin(
+    state.start_rows(
         [
             RowInit(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
             for row, temperature in enumerate(temperatures)
         ],
-        STAMP_BEGIN,
+        TIMESTAMP_BEGIN,
     )
-    rows.end_position[6] = 9
-    rows.is_active[2] = False
-    return rows
+    state.end_position[6] = 9
+    state.is_active[2] = False
+    return state
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_choose(dtype: torch.dtype) -> None:
-    """A dozen steps, in which stamps, texts and the end are all likely at times."""
-    rows, expected = begun_rows(), begun_rows()
+def test_sample(dtype: torch.dtype) -> None:
+    """Twelve steps, in which timestamps, text and the end are likely in turn."""
+    state, expected = started_rows(), started_rows()
     kinds = set()
     for step in range(12):
         logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE) * 2
-        logits[:, STAMP_BEGIN:] += 4 * (step % 3 == 1)
+        logits[:, TIMESTAMP_BEGIN:] += 4 * (step % 3 == 1)
         logits[:, END] += 9 * (step > 9)
-        logits = logits.to(dtype)  # float16 has ties, too
-        launch_sample(logits, rows, tables())
+        logits = logits.to(dtype)  # float16 has ties
+        launch_sample(logits, state, tables())
         reference_ops.sample(logits, expected, tables())
         for name in DecodeState.__dataclass_fields__:
-            ours, theirs = getattr(rows, name), getattr(expected, name)
+            ours, theirs = getattr(state, name), getattr(expected, name)
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=f"{name} at step {step}")
-        assert (rows.out_tokens == expected.out_tokens).all()
-        kinds |= {"end" if token == END else token >= STAMP_BEGIN for token in rows.tokens.tolist()}
+        assert (state.out_tokens == expected.out_tokens).all()
+        kinds |= {"end" if token == END else token >= TIMESTAMP_BEGIN for token in state.tokens.tolist()}
     assert kinds == {"end", True, False}
-    assert rows.num_sampled[2] == 0
-    assert rows.positions[6] <= 9
+    assert state.num_sampled[2] == 0
+    assert state.positions[6] <= 9
 
 
-def test_logits_that_are_no_numbers_are_told_by_the_log_probability() -> None:
+def test_nan_logits_give_a_nan_log_probability() -> None:
     logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE)
-    logits[:, 3000], logits[:, STAMP_BEGIN + 3] = torch.nan, torch.nan
-    rows = begun_rows()
-    launch_sample(logits, rows, tables())
-    assert rows.out_logprobs[rows.num_sampled > 0, 0].isnan().all()
-    assert ((rows.tokens >= 0) & (rows.tokens < N_VOCAB)).all()
+    logits[:, 3000], logits[:, TIMESTAMP_BEGIN + 3] = torch.nan, torch.nan
+    state = started_rows()
+    launch_sample(logits, state, tables())
+    assert state.out_logprobs[state.num_sampled > 0, 0].isnan().all()
+    assert ((state.tokens >= 0) & (state.tokens < N_VOCAB)).all()

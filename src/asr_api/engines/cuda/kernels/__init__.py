@@ -1,6 +1,6 @@
-"""What a decode step does beside matrix products: Triton kernels on a graphics card, else what reference_ops.py does.
+"""Triton kernels of a decode step: layer norm, self- and cross-attention, sampling.
 
-Each file holds one kernel, the function that launches it on any tensors (Triton's interpreter included), and the
-function of the engine, which takes the kernel or the twin. All can be captured: nothing asks the host, no shape depends
-on data, and a row that is not active costs next to nothing.
+The file of an op has its kernel, the function that launches it on any tensors (also in Triton's interpreter), and the
+function that the engine calls, which launches the kernel or runs the reference op. All can be captured in a CUDA graph:
+nothing synchronises with the host, no shape depends on data, and an inactive row costs next to nothing.
 """

@@ -1,8 +1,4 @@
-"""A token is remembered and looks back at all that its row was fed: keys and values are stored and attended in one go.
-
-In go a query, key and value for each row, out comes what each attends to; the caches grow in place. A row that is not
-active is neither read nor written. Knows nothing about where a row listens.
-"""
+"""Fused KV-cache append and causal attention for one decode step."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.cuda import reference_ops
+from asr_api.engines.cuda.kernels.online_softmax import attend_block, merge_lanes
 from asr_api.engines.cuda.kernels.triton_language import LOG2_E, fits_blocks, jit, runs_kernels, tl
 
 BLOCK = 64  # positions read at once
@@ -21,7 +18,7 @@ class _Tensors(NamedTuple):
     query: Tensor
     new_key: Tensor
     new_value: Tensor
-    key_cache: Tensor  # a tuple of the language has fields of its own, `values` among them
+    key_cache: Tensor  # not `keys` and `values`: Triton's tuples have an attribute `values`
     value_cache: Tensor
     positions: Tensor
     is_active: Tensor
@@ -29,7 +26,7 @@ class _Tensors(NamedTuple):
 
 
 class _Strides(NamedTuple):
-    """Elements from one row to the next; a head follows the other at d_head."""
+    """Elements from one row to the next; heads are d_head elements apart."""
 
     query: int
     key: int
@@ -46,6 +43,7 @@ class _Sizes(NamedTuple):
 
 @jit
 def _self_attention(io: tl.tensor, strides: tl.tensor, sizes: tl.constexpr) -> None:
+    """One row and head in each program."""
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     lane, depth = tl.arange(0, sizes.block), tl.arange(0, sizes.d_head)
     in_head = head * sizes.d_head + depth
@@ -54,33 +52,24 @@ def _self_attention(io: tl.tensor, strides: tl.tensor, sizes: tl.constexpr) -> N
         tl.store(out, tl.full([sizes.d_head], 0, io.out.dtype.element_ty))
         return
     position = tl.minimum(tl.load(io.positions + row), sizes.n_ctx - 1)
-    cached = (row * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
+    row_offset = (row * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
     query = tl.load(io.query + row * strides.query + in_head).to(tl.float32) * sizes.scale
     key = tl.load(io.new_key + row * strides.key + in_head)
     value = tl.load(io.new_value + row * strides.value + in_head)
-    tl.store(io.key_cache + cached + position * sizes.d_head + depth, key)
-    tl.store(io.value_cache + cached + position * sizes.d_head + depth, value)
+    tl.store(io.key_cache + row_offset + position * sizes.d_head + depth, key)
+    tl.store(io.value_cache + row_offset + position * sizes.d_head + depth, value)
 
-    # Each lane keeps its own peak, sum and mix, so nothing is exchanged until the end. The new token is lane 0's first.
+    # The new token is the first position of lane 0; the others are read from the cache.
     score = tl.sum(query * key.to(tl.float32), 0)
     peak = tl.where(lane == 0, score, -float("inf"))
     total = tl.where(lane == 0, 1.0, 0.0)
-    mixed = tl.where((lane == 0)[:, None], value.to(tl.float32)[None, :], 0.0)
+    weighted = tl.where((lane == 0)[:, None], value.to(tl.float32)[None, :], 0.0)
     for first in range(0, position, sizes.block):
         is_inside = first + lane < position
-        place = cached + (first + lane)[:, None] * sizes.d_head + depth[None, :]
-        keys = tl.load(io.key_cache + place, mask=is_inside[:, None], other=0.0).to(tl.float32)
-        values = tl.load(io.value_cache + place, mask=is_inside[:, None], other=0.0).to(tl.float32)
-        scores = tl.where(is_inside, tl.sum(keys * query[None, :], 1), -float("inf"))
-        above = tl.maximum(peak, scores)
-        base = tl.where(above == -float("inf"), 0.0, above)
-        shrunk, weight = tl.exp2(peak - base), tl.exp2(scores - base)
-        total = total * shrunk + weight
-        mixed = mixed * shrunk[:, None] + weight[:, None] * values
-        peak = above
-    share = tl.exp2(peak - tl.max(peak, 0))
-    heard = tl.sum(mixed * share[:, None], 0) / tl.sum(total * share, 0)
-    tl.store(out, heard.to(io.out.dtype.element_ty))
+        offset = row_offset + (first + lane)[:, None] * sizes.d_head + depth[None, :]
+        peak, total, weighted = attend_block(io, offset, is_inside, query, (peak, total, weighted))
+    _, _, attended = merge_lanes((peak, total, weighted))
+    tl.store(out, attended.to(io.out.dtype.element_ty))
 
 
 def launch_self_attention(
@@ -89,7 +78,7 @@ def launch_self_attention(
     keys, values = caches
     n_rows, n_head, d_head = query.shape
     query, key, value = (
-        each if each.stride()[1:] == (d_head, 1) else each.contiguous() for each in (query, key, value)
+        tensor if tensor.stride()[1:] == (d_head, 1) else tensor.contiguous() for tensor in (query, key, value)
     )
     out = torch.empty(n_rows, n_head, d_head, dtype=query.dtype, device=query.device)
     tensors = _Tensors(query, key, value, keys, values, positions, is_active, out)
@@ -102,10 +91,11 @@ def launch_self_attention(
 def self_attention(
     query: Tensor, key: Tensor, value: Tensor, caches: tuple[Tensor, Tensor], positions: Tensor, is_active: Tensor
 ) -> Tensor:
-    """Stores key and value of each active row at its position, and attends up to there → (n_rows, n_head, d_head).
+    """Appends key and value of each active row at its position, and attends up to there → (n_rows, n_head, d_head).
 
-    query, key, value: (n_rows, n_head, d_head); caches: keys and values, (n_rows, n_head, n_text_ctx, d_head),
-    contiguous; d_head a power of two. What comes out for a row that is not active means nothing.
+    query, key, value: (n_rows, n_head, d_head); d_head a power of two from 16 on
+    caches:            keys and values, (n_rows, n_head, n_text_ctx, d_head), contiguous
+    An inactive row is neither read nor written, and its output is meaningless.
     """
     arguments = (query, key, value, caches, positions, is_active)
     has_kernel = runs_kernels(query) and fits_blocks(query.shape[-1])

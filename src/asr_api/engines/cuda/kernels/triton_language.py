@@ -1,7 +1,7 @@
-"""Triton, where it is installed: its language, and the decorator that makes a kernel of a function.
+"""Optional access to Triton: its language, a `jit` decorator, and a probe whether kernels can be launched.
 
-Where it is not, kernels stay plain functions that nobody calls; the same where it can launch none, which is tried once.
-Knows nothing about any kernel that computes.
+Without Triton, kernels stay plain functions that are never called. The same holds where it cannot launch kernels, which
+is tried once.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch import Tensor
 try:
     import triton
     import triton.language
-except ImportError:  # a processor's torch comes without it
+except ImportError:  # torch for CPUs comes without it
     triton = None
 
 tl: Any = None if triton is None else triton.language
 
 logger = logging.getLogger(__name__)
 
-LOG2_E = 1.4426950408889634  # exp(x) = exp2(x · LOG2_E), and exp2 is what the card has
+LOG2_E = 1.4426950408889634  # exp(x) = exp2(x · LOG2_E), and the GPU has exp2
 
 
 class Kernel(Protocol):
@@ -41,22 +41,22 @@ def jit(function: Callable[..., object]) -> Kernel:
 
 
 @jit
-def _write_one(out: tl.tensor) -> None:
+def _store_one(out: tl.tensor) -> None:
     tl.store(out, 1)
 
 
 @cache
 def launch_error() -> str:
-    """Why no kernel can be launched on the graphics card, which there must be; empty where one was."""
+    """Why no kernel can be launched on the GPU; empty where one was. Call only where there is a GPU."""
     if triton is None:
         return "Triton is not installed"
     try:
         out = torch.zeros(1, dtype=torch.int32, device="cuda")
-        _write_one[(1,)](out)
-        return "" if out.item() == 1 else "Triton's kernels do not do what they should"
-    except Exception as error:  # whatever a compiler, a linker or a loader has to say
-        logger.warning("Triton can't launch kernels on this GPU; they are done without.", exc_info=True)
-        needs = "a C compiler, Python's headers (in Debian gcc and python3-dev) and a folder to write to"
+        _store_one[(1,)](out)
+        return "" if out.item() == 1 else "Triton's kernels compute wrong results"
+    except Exception as error:  # a compiler, linker or loader may raise anything
+        logger.warning("Triton can't launch kernels on this GPU; PyTorch ops are used instead.", exc_info=True)
+        needs = "a C compiler, Python's headers (in Debian gcc and python3-dev) and a writable folder"
         return f"Triton can't launch kernels on it ({type(error).__name__}); it needs {needs}"
 
 
@@ -66,10 +66,10 @@ def runs_kernels(tensor: Tensor) -> bool:
 
 
 def fits_blocks(d_head: int) -> bool:
-    """Every Whisper has heads of 64; others than powers of two have no kernel, only a twin."""
+    """Whether there are kernels for heads of this size. Every Whisper has 64; only powers of two have kernels."""
     return d_head >= 16 and next_power_of_2(d_head) == d_head
 
 
 def next_power_of_2(n: int) -> int:
-    """The least that is not below n; Triton's blocks have such sizes."""
+    """The smallest power of two >= n; Triton's blocks have such sizes."""
     return 1 << (n - 1).bit_length()

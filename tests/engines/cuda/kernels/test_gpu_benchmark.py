@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py runs from end to end, so that an hour with a card is not spent on its mistakes."""
+"""benchmarks/gpu.py runs from end to end on a CPU, so that its errors are found before it runs on a GPU."""
 
 from __future__ import annotations
 

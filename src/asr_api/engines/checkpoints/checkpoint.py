@@ -1,0 +1,75 @@
+"""What an engine reads from a checkpoint, whatever its file format: configuration, tensors, tokenizer files.
+
+Each file format has one reader that implements `Checkpoint`; `open.py` picks it. A reader hides the differences between
+formats, so engines know one set of names only, those that transformers gives:
+
+- configuration keys are those of config.json and generation_config.json. A reader of a format with a header of its own
+  translates it.
+- tensor names are those of transformers without the leading "model.", such as
+  "encoder.layers.0.self_attn.q_proj.weight". A reader maps the names of its format to them and takes fused tensors,
+  such as one matrix for query, key and value, apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
+
+StoredValues = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredTensor:
+    """A tensor as its file stores it.
+
+    dtype:  F32, F16 or BF16. The set is open: a format with quantised blocks adds a dtype for each kind of block, and
+            to this class the scales of the blocks. An engine that has no arithmetic for a dtype asks the reader for
+            `numbers`
+    values: contiguous, of the dimensions that were asked for, not to be written; of BF16 the bits, because numpy has
+            no such type
+    """
+
+    dtype: str
+    values: StoredValues
+
+
+class TensorReader(Protocol):
+    """Tensors of one checkpoint by name."""
+
+    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        """Raises CheckpointError when the tensor is missing or has other dimensions."""
+
+    def numbers(self, name: str, dims: tuple[int, ...]) -> NDArray[np.float32]:
+        """The values of any dtype as float32. Raises CheckpointError also for NaN and infinity."""
+
+    def forget(self) -> None:
+        """Frees the memory that reading took; tensors stay valid and are read again where they are needed."""
+
+
+class Checkpoint(Protocol):
+    """One opened checkpoint. Tensors and tokenizer files are read when they are first asked for.
+
+    model_type:        such as "whisper"
+    config:            the object of config.json
+    generation_config: the object of generation_config.json; empty when the checkpoint has none
+    """
+
+    @property
+    def model_type(self) -> str: ...
+
+    @property
+    def config(self) -> dict[str, object]: ...
+
+    @property
+    def generation_config(self) -> dict[str, object]: ...
+
+    @property
+    def tensors(self) -> TensorReader: ...
+
+    @property
+    def tokenizer(self) -> TokenizerFiles: ...

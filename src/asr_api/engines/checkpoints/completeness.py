@@ -1,0 +1,57 @@
+"""Tells which files a folder lacks to be a complete checkpoint: config.json, a tokenizer, every file of the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr_api.engines.checkpoints.json_file import read_json
+from asr_api.errors import CheckpointError
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+# Models other than Whisper keep their vocabulary in one of these.
+VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
+
+
+def list_weight_files(folder: Path) -> list[str]:
+    """Names of the files that hold the weights, whether they are there or not. Raises CheckpointError for an index that
+    cannot be read.
+    """
+    if not (folder / INDEX_FILE).is_file():
+        return [SINGLE_FILE]
+    weight_map = read_json(folder / INDEX_FILE).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"The checkpoint's {INDEX_FILE} names no files; fetch the checkpoint again.")
+    # Only the file name counts: an index never leads out of the folder.
+    return sorted({Path(str(file)).name for file in weight_map.values()})
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Names of the files that `folder` lacks to be a checkpoint; empty when it is complete."""
+    try:
+        missing = [] if (folder / "config.json").is_file() else ["config.json"]
+        if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):
+            missing.append("tokenizer.json")
+        return missing + [name for name in list_weight_files(folder) if not (folder / name).is_file()]
+    except CheckpointError:
+        return [f"a readable config.json or {INDEX_FILE}"]
+
+
+def check_complete(folder: Path, model_id: str) -> Path:
+    """The folder. Raises CheckpointError when it is incomplete."""
+    if not (missing := missing_files(folder)):
+        return folder
+    remedy = "fetch it again"
+    if missing[-1].endswith(".safetensors"):
+        remedy += "; pickled weights are refused because loading them can run code: convert them to safetensors"
+    raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} lacks {', '.join(missing)}; {remedy}.")
+
+
+def _is_whisper(folder: Path) -> bool:
+    return read_json(folder / "config.json").get("model_type") == "whisper"
+
+
+def _has_tokenizer(folder: Path, *, is_whisper: bool) -> bool:
+    if is_whisper and not (folder / "tokenizer.json").is_file():
+        return (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    return any((folder / name).is_file() for name in VOCABULARIES)

@@ -1,0 +1,113 @@
+"""Checkpoints of the Hugging Face hub: finding one in the local cache, downloading one, listing the cached ones.
+
+Only config.json, tokenizer files and safetensors are downloaded: no pickles, no code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr_api.engines.checkpoints.adapters import ADAPTER_NAMES, adapter_file
+from asr_api.engines.checkpoints.completeness import INDEX_FILE, SINGLE_FILE, missing_files
+
+# One set of weights. The names are exact because repositories also hold float32, flax and pickled copies.
+WANTED_FILES = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "normalizer.json",
+    SINGLE_FILE,
+    "model-*-of-*.safetensors",
+    INDEX_FILE,
+    # For models other than Whisper; alphabet.json only tells that there is a language model.
+    "processor_config.json",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.txt",
+    "alphabet.json",
+    *map(adapter_file, ADAPTER_NAMES.values()),
+)
+
+ANSWER_TIMEOUT_S = 10.0
+
+
+def is_hub_id(model_id: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not for mypy
+
+    try:
+        validate_repo_id(model_id)
+    except HFValidationError:
+        return False
+    return True
+
+
+def find_snapshot(model_id: str, revision: str | None, cache_dir: Path) -> Path | None:
+    """The folder of the checkpoint in the cache; None unless it is complete there. Sends no request."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = _snapshot(model_id, revision, cache_dir, is_local=True)
+    except LocalEntryNotFoundError:
+        return None
+    return None if missing_files(folder) else folder
+
+
+def download_snapshot(
+    model_id: str, revision: str | None, cache_dir: Path, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
+) -> Path:
+    """The folder of the checkpoint, downloaded with a progress bar on stderr. Raises what the hub's library raises.
+
+    answer_timeout_s: for the first answer of the hub; a download may take longer
+    """
+    from huggingface_hub import HfApi
+
+    disable_telemetry()
+    # The first request of `snapshot_download` has no timeout, so a hub that never answers would block the start.
+    HfApi().model_info(model_id, revision=revision, timeout=answer_timeout_s)
+    return _snapshot(model_id, revision, cache_dir, is_local=False)
+
+
+def list_snapshots(cache_dir: Path) -> list[tuple[str, Path]]:
+    """Hub id and folder of the newest snapshot of each model in the cache, complete or not, by hub id."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = sorted(scan_cache_dir(cache_dir).repos, key=lambda repo: repo.repo_id)
+    except CacheNotFound:
+        return []
+    newest = [
+        (repo.repo_id, max(repo.revisions, key=lambda revision: revision.last_modified, default=None)) for repo in repos
+    ]
+    return [(model_id, revision.snapshot_path) for model_id, revision in newest if revision is not None]
+
+
+def disable_telemetry() -> None:
+    """The hub's library would tell the hub whether torch is installed and which tool started the process.
+
+    The library reads this constant from the environment when it is imported and offers no other switch; we set the
+    constant because only the settings read the environment, and nothing here changes it.
+    """
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+
+
+def _snapshot(model_id: str, revision: str | None, cache_dir: Path, *, is_local: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        model_id,
+        revision=revision,
+        cache_dir=cache_dir,
+        allow_patterns=list(WANTED_FILES),
+        local_files_only=is_local,
+    )
+    return Path(folder)

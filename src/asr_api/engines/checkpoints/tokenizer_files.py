@@ -1,0 +1,46 @@
+"""The tokenizer files of a checkpoint, as bytes, so that a format that packs them into one file can give them too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_api.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizerFiles:
+    """Contents of the files by the names that the hub gives them; None for a file that the checkpoint does not have.
+
+    tokenizer_json:         the whole tokenizer; with it, the files of the older layout are not needed
+    vocab_json, merges_txt: the older layout: token → id, and the merges of the byte-pair encoding in order
+    added_tokens_json:      of the older layout: special token → id
+    """
+
+    tokenizer_json: bytes | None = None
+    vocab_json: bytes | None = None
+    merges_txt: bytes | None = None
+    added_tokens_json: bytes | None = None
+
+
+def read_tokenizer_files(folder: Path) -> TokenizerFiles:
+    """Raises CheckpointError when a file is there and cannot be read."""
+    if (tokenizer_json := _read(folder / "tokenizer.json")) is not None:
+        return TokenizerFiles(tokenizer_json)
+    return TokenizerFiles(
+        vocab_json=_read(folder / "vocab.json"),
+        merges_txt=_read(folder / "merges.txt"),
+        added_tokens_json=_read(folder / "added_tokens.json"),
+    )
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(
+            f"The checkpoint's {path.name} cannot be read ({error.strerror}); check its permissions, or fetch the "
+            "checkpoint again."
+        ) from error

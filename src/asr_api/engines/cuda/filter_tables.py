@@ -1,0 +1,45 @@
+"""What the logit filters of a checkpoint need on the device: suppressed tokens and special token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asr_api.engines.whisper.config import WhisperConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterTables:
+    """is_suppressed:       (n_vocab,) bool, never sampled
+    is_suppressed_first: (n_vocab,) bool, not sampled as the first token
+    end:                 id of <|endoftext|>
+    timestamp_begin:     id of <|0.00|>
+    max_first_timestamp: the latest timestamp token that may be the first token
+    """
+
+    is_suppressed: Tensor
+    is_suppressed_first: Tensor
+    end: int
+    timestamp_begin: int
+    max_first_timestamp: int
+
+
+def build_filter_tables(config: WhisperConfig, end: int, no_timestamps: int, device: torch.device) -> FilterTables:
+    """end, no_timestamps: token ids"""
+
+    def mask_of(tokens: Sequence[int]) -> Tensor:
+        mask = torch.zeros(config.n_vocab, dtype=torch.bool)
+        mask[list(tokens)] = True
+        return mask.to(device)
+
+    timestamp_begin = no_timestamps + 1
+    return FilterTables(
+        mask_of(config.suppress_tokens),
+        mask_of(config.begin_suppress_tokens),
+        end,
+        timestamp_begin,
+        timestamp_begin + config.max_initial_timestamp,
+    )

@@ -1,0 +1,121 @@
+"""A small hub on loopback, and a process of its own that resolves a MODEL_ID against it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WHOLE = {
+    "config.json": b'{"model_type": "whisper"}',
+    "tokenizer.json": b"{}",
+    "model.safetensors": b"\0" * 64,
+    "pytorch_model.bin": b"a pickle, which is never downloaded",
+}
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@dataclass
+class Hub:
+    """One public repository, some/model.
+
+    requested:  paths of all requests
+    agents:     User-Agent headers of all requests
+    breaks_off: True closes the connection in the middle of each file
+    status:     200, or the error with which every request is answered
+    """
+
+    files: dict[str, bytes]
+    requested: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
+    url: str = ""
+    breaks_off: bool = False
+    status: int = 200
+
+    def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
+        self.requested.append(path)
+        if self.status != 200:
+            return self.status, b"{}", {}
+        name = path.partition("?")[0].rpartition("/")[2]
+        if "/some/model" not in path:
+            return 404, b"{}", {"X-Error-Code": "RepoNotFound"}
+        if "/api/models/" in path:
+            tree = [{"type": "file", "path": name, "size": len(data), "oid": "0"} for name, data in self.files.items()]
+            siblings = [{"rfilename": name} for name in self.files]
+            info = {"id": "some/model", "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+            return 200, json.dumps(tree if "/tree/" in path else info).encode(), {}
+        data = self.files[name]
+        etag = hashlib.sha256(data).hexdigest()
+        return 200, data, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+
+
+@contextmanager
+def serve(hub: Hub) -> Iterator[Hub]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body, headers = hub.answer(self.path)
+            hub.agents.add(self.headers["User-Agent"])
+            self.send_response(status)
+            for key, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body[: len(body) // 2] if hub.breaks_off and "/resolve/" in self.path else body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def resolve_elsewhere(
+    model_id: str, cache_dir: Path, endpoint: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Prints the folder. The hub's library reads its address when it is imported, so this takes a new process."""
+    code = (
+        "import sys; from pathlib import Path; from asr_api.engines.checkpoints.resolve import resolve_checkpoint\n"
+        "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])))"
+    )
+    return run_python(code, model_id, str(cache_dir), environment={"HF_ENDPOINT": endpoint} | dict(environment or {}))
+
+
+def run_python(code: str, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={"HOME": arguments[-1], "PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def error_of(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode != 0
+    return result.stderr.strip().splitlines()[-1]

@@ -1,0 +1,63 @@
+"""Request scope: cancellation with a reason, at any point of the work, and deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from asr_api.errors import DeadlineExceeded, ServerDraining
+from asr_api.request import RequestScope
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("num_steps", range(2, 8))
+async def test_work_ends_with_the_reason_wherever_it_is(num_steps: int) -> None:
+    request, num_done = RequestScope(), 0
+
+    async def work() -> None:
+        nonlocal num_done
+        async with request.running():
+            for _ in range(1000):
+                await asyncio.sleep(0)
+                num_done += 1
+
+    working = asyncio.create_task(work())
+    for _ in range(num_steps):
+        await asyncio.sleep(0)
+    request.cancel(ServerDraining("first"))
+    request.cancel(ServerDraining("second"))
+    with pytest.raises(ServerDraining, match="first"):
+        await working
+    assert request.is_cancelled
+    assert num_done < 20
+
+
+async def test_a_cancelled_request_starts_no_further_work() -> None:
+    request = RequestScope()
+    request.cancel(ServerDraining("over"))
+    with pytest.raises(ServerDraining):
+        async with request.running():
+            await asyncio.sleep(1)
+            raise AssertionError
+
+
+async def test_a_deadline_ends_work_and_a_timeout_inside_stays_one() -> None:
+    request = RequestScope(deadline_s=time.monotonic() + 0.05)
+    with pytest.raises(DeadlineExceeded, match="passed its deadline"):
+        async with request.running():
+            await asyncio.sleep(5)
+    with pytest.raises(TimeoutError):
+        async with RequestScope().running(), asyncio.timeout(0.01):
+            await asyncio.sleep(5)
+
+
+async def test_work_in_time_is_not_touched() -> None:
+    request = RequestScope(deadline_s=time.monotonic() + 5)
+    for _ in range(2):
+        async with request.running():
+            await asyncio.sleep(0)
+    request.cancel(ServerDraining("late"))
+    await asyncio.sleep(0)
