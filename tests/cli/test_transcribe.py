@@ -100,18 +100,8 @@ def test_every_request_parameter_is_a_flag(cli: Cli, recordings: Path, monkeypat
 
     monkeypatch.setattr(Transcriber, "transcribe", transcribe)
     monkeypatch.setenv("DEFAULT_LANGUAGE", "fr")
-    flags = [
-        "--language=de",
-        "--languages",
-        "de,en",
-        "--prompt",
-        "Hello.",
-        "--hotwords",
-        "Ada",
-        "--temperature",
-        "0.8",
-    ]
-    flags += ["--words", "--no-timestamps", "--task", "translate", "--no-vad"]
+    flags = ["--language=de", "--languages", "de,en", "--prompt", "Hello.", "--hotwords", "Ada"]
+    flags += ["--temperature", "0.8", "--words", "--no-timestamps", "--task", "translate", "--no-vad"]
     ended = cli.run("transcribe", "recordings/b.wav", *flags, "--format", "json")
     assert (ended.code, json.loads(ended.stdout)["text"]) == (0, "2e 22e"), "translated"
     cli.run("transcribe", "recordings/b.wav")
