@@ -33,7 +33,7 @@ def open_parser() -> argparse.ArgumentParser:
     bench = commands.add_parser(
         "bench",
         help="measure how fast this machine is",
-        description="A table on stderr, and the figures as one line of JSON on stdout; needs pip install 'asr-api[bench]'.",
+        description="A table on stderr, the figures as a line of JSON on stdout; needs pip install 'asr-api[bench]'.",
         epilog=BENCH_HELP,
         allow_abbrev=False,
     )
