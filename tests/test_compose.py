@@ -118,7 +118,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
         for model_id in ("builtin", tmp_path)
     ]
     with pytest.raises(
-        CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which can't be written"
+        CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which cannot be written"
     ):
         async with open_service(read_settings({"model_id": "a/new", **closed}), Metrics()):
             pass

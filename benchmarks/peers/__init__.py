@@ -1,1 +1,1 @@
-"""Our server beside its peers on this machine's processor: `python -m benchmarks.peers`. See README.md."""
+"""Benchmark of this server and other Whisper engines on a CPU: `python -m benchmarks.peers`; see README.md."""

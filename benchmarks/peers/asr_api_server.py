@@ -1,6 +1,6 @@
-"""Our server as its users meet it: started with a checkpoint's folder, asked over HTTP for a file on the same machine.
+"""asr-api as a peer: the server, started with a checkpoint folder and asked over HTTP for a file on the same machine.
 
-All settings are the defaults, but for the model, the port and the type of its arithmetic.
+All settings are defaults except the model, the port and the compute type.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from socket import create_server
 
-from benchmarks.peers.peer import Heard, Opened
+from benchmarks.peers.peer import Counts, LoadedEngine
 
 HOST = "127.0.0.1"
-NUM_MARKS = 2  # timestamps of a window, which it counts as tokens
+NUM_TIMESTAMPS = 2  # of a window, which the server counts as tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class AsrApi:
     def convert(self, checkpoint: Path, cache: Path) -> Path:  # noqa: ARG002 – it opens the checkpoint itself
         return checkpoint
 
-    def open(self, model: Path, num_threads: int) -> Opened:  # noqa: ARG002 – it sees how many cores it may use
+    def open(self, model: Path, num_threads: int) -> LoadedEngine:  # noqa: ARG002 – it chooses by the cores that it may use
         with create_server((HOST, 0)) as probe:
             port = probe.getsockname()[1]
         settings = {"HOST": HOST, "PORT": str(port), "MODEL_ID": str(model), "COMPUTE_TYPE": self.compute_type}
@@ -41,17 +41,17 @@ class AsrApi:
         client = Client(port)
         while not client.is_ready():
             if server.poll() is not None:
-                raise ChildProcessError(f"the server ended with {server.returncode} before it was ready")
+                raise ChildProcessError(f"The server exited with {server.returncode} before it was ready.")
             time.sleep(0.2)
 
-        def transcribe(path: Path) -> Heard:
+        def transcribe(path: Path) -> Counts:
             before = client.count()
             client.ask("POST", "/asr?language=en", json.dumps({"url": str(path)}))
             after = client.count()
             num_windows = after.num_windows - before.num_windows
-            return Heard(num_windows, after.num_tokens - before.num_tokens)
+            return Counts(num_windows, after.num_tokens - before.num_tokens)
 
-        return Opened(server.pid, transcribe)
+        return LoadedEngine(server.pid, transcribe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Client:
         reply = connection.getresponse()
         text = reply.read().decode()
         if reply.status != 200:
-            raise RuntimeError(f"{address} was answered {reply.status}: {text}")
+            raise RuntimeError(f"{method} {address} failed with {reply.status}: {text}")
         return text
 
     def is_ready(self) -> bool:
@@ -74,13 +74,13 @@ class Client:
             return False
         return True
 
-    def count(self) -> Heard:
+    def count(self) -> Counts:
         """All windows and tokens since the start."""
         metrics = self.ask("GET", "/metrics")
 
         def total(name: str) -> int:
-            found = re.search(rf"^{name}_total (\S+)$", metrics, re.MULTILINE)
-            return int(float(found[1])) if found else 0
+            values = re.findall(rf"^{name}_total(?:\{{.*\}})? (\S+)$", metrics, re.MULTILINE)
+            return round(sum(map(float, values)))
 
         num_windows = total("asr_windows")
-        return Heard(num_windows, total("asr_tokens") - NUM_MARKS * num_windows)
+        return Counts(num_windows, total("asr_tokens") - NUM_TIMESTAMPS * num_windows)

@@ -1,4 +1,4 @@
-"""A recording of any length from the samples of the repository, one after the other, again and again: a WAV file."""
+"""A WAV recording of any length: the samples of the repository one after the other, repeated."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def write_recording(path: Path, duration_s: int) -> Path:
-    missing = duration_s * SAMPLE_RATE_HZ
+    num_missing = duration_s * SAMPLE_RATE_HZ
     parts = []
     clips = [pcm(clip) for clip in sorted(SAMPLES.iterdir()) if clip.suffix != ".tsv"]
     for clip in cycle(clips):
-        parts.append(clip[:missing])
-        missing -= len(parts[-1])
-        if not missing:
+        parts.append(clip[:num_missing])
+        num_missing -= len(parts[-1])
+        if not num_missing:
             break
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)

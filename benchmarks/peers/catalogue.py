@@ -1,4 +1,4 @@
-"""Every engine that can be measured, by the name that the tables say. Nothing heavy is imported until one is opened."""
+"""Every engine that can be measured, by its name in the tables. Its libraries are imported when it is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast is the machine at this moment? Two matrices are multiplied in float32; no engine has a part in it."""
+"""Control measurement: how fast the machine is at the moment, by a float32 matrix product without any engine."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import time
 import numpy as np
 
 SIZE = 2048
-LEAST_S = 0.5
-USUAL_SHARE = 0.85  # of the most that this run has seen; with less, somebody else is at work
+DURATION_S = 0.5
+MIN_SHARE = 0.85  # of the highest rate of this run; below it, another program is busy
 MAX_TRIES = 20
 
 
 class Control:
-    """Waits until the machine is as fast as it was: beside somebody else at work, figures are worth nothing."""
+    """Waits until the machine is as fast as it was before: beside other busy programs, figures mean nothing."""
 
     def __init__(self) -> None:
-        self._most_gflops = 0.0
+        self._max_gflops = 0.0
 
     def gflops(self) -> float:
-        """Billions of operations a second; few, when it did not help to wait."""
+        """Billions of operations a second; a low value if the machine stayed busy."""
         for _ in range(MAX_TRIES):
             gflops = control_gflops()
-            self._most_gflops = max(self._most_gflops, gflops)
-            if gflops >= USUAL_SHARE * self._most_gflops:
+            self._max_gflops = max(self._max_gflops, gflops)
+            if gflops >= MIN_SHARE * self._max_gflops:
                 break
-            time.sleep(LEAST_S)
+            time.sleep(DURATION_S)
         return gflops
 
 
@@ -36,7 +36,7 @@ def control_gflops() -> float:
     np.matmul(left, right, out=product)
     num_products = 0
     start_s = time.perf_counter()
-    while (seconds := time.perf_counter() - start_s) < LEAST_S:
+    while (seconds := time.perf_counter() - start_s) < DURATION_S:
         np.matmul(left, right, out=product)
         num_products += 1
     return num_products * 2 * SIZE**3 / seconds / 1e9

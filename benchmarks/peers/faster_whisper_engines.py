@@ -1,6 +1,6 @@
-"""faster-whisper: window after window, or batched; with its own voice activity detection, or at given cuts.
+"""faster-whisper as a peer: sequential or batched, with its voice activity detection or cut every 30 s.
 
-Texts of other windows are no prompt here (`condition_on_previous_text`), for no other engine has them.
+`condition_on_previous_text` is off, because no other engine here has it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.peer import Heard, Opened
+from benchmarks.peers.peer import Counts, LoadedEngine
 
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
@@ -21,9 +21,9 @@ WINDOW_S = 30
 
 @dataclass(frozen=True, slots=True)
 class FasterWhisper:
-    """batch_size 0 is `WhisperModel.transcribe`; else `BatchedInferencePipeline`, which finds speech first.
+    """batch_size: 0 is `WhisperModel.transcribe`, else `BatchedInferencePipeline` with voice activity detection.
 
-    is_cut:  no search for speech; windows of 30 s are given
+    is_cut: windows of 30 s are given instead
     """
 
     compute_type: str
@@ -42,7 +42,7 @@ class FasterWhisper:
             )
         return folder
 
-    def open(self, model: Path, num_threads: int) -> Opened:
+    def open(self, model: Path, num_threads: int) -> LoadedEngine:
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         whisper = WhisperModel(str(model), device="cpu", compute_type=self.compute_type, cpu_threads=num_threads)
@@ -52,23 +52,23 @@ class FasterWhisper:
         def text_tokens(segments: list[Segment]) -> int:
             return sum(token < end for segment in segments for token in segment.tokens)
 
-        def one_by_one(path: Path) -> Heard:
+        def sequential(path: Path) -> Counts:
             segments, _ = whisper.transcribe(str(path), language="en", beam_size=1, condition_on_previous_text=False)
             segments = list(segments)
-            return Heard(len({segment.seek for segment in segments}), text_tokens(segments))
+            return Counts(len({segment.seek for segment in segments}), text_tokens(segments))
 
-        def batched(path: Path) -> Heard:
+        def batched(path: Path) -> Counts:
             cuts = {"vad_filter": False, "clip_timestamps": windows(path)} if self.is_cut else {}
             segments, _ = pipeline.transcribe(str(path), language="en", beam_size=1, batch_size=self.batch_size, **cuts)
             segments = list(segments)
-            return Heard(len(segments), text_tokens(segments))
+            return Counts(len(segments), text_tokens(segments))
 
         pipeline = BatchedInferencePipeline(whisper)
-        return Opened(os.getpid(), batched if self.batch_size else one_by_one)
+        return LoadedEngine(os.getpid(), batched if self.batch_size else sequential)
 
 
 def windows(path: Path) -> list[dict[str, float]]:
-    """Cuts of a file each 30 s, as faster-whisper takes them."""
+    """Windows of 30 s, in the form of faster-whisper."""
     from benchmarks.peers.audio import length_s
 
     duration_s = length_s(path)

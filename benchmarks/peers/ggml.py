@@ -1,7 +1,7 @@
-"""Writes a checkpoint of transformers as one file that whisper.cpp opens: ggml, float16 or 8 bits.
+"""Converts a checkpoint of transformers into one ggml file for whisper.cpp, in float16 or 8 bits.
 
 The format: a magic word, eleven numbers, mel filters, the bytes of every text token, then the tensors, each with its
-type, its dimensions (innermost first) and its name in OpenAI's words. Knows nothing of how they are computed with.
+type, its dimensions (innermost first) and its name in OpenAI's checkpoints.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ALL_FLOAT16, ALL_Q8_0 = 1, 2007  # types of a file; the thousands are the versio
 Q8_0_BLOCK = 32  # values that share a scale
 NUM_FREQUENCIES = 201
 
-# From transformers' words to OpenAI's, in this order.
-WORDS = (
+# Parts of tensor names: transformers' to OpenAI's, in this order.
+RENAMED = (
     ("model.", ""),
     (".layers.", ".blocks."),
     ("decoder.embed_tokens.weight", "decoder.token_embedding.weight"),
@@ -87,14 +87,14 @@ def tensors(path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
     for name, values in load_file(path).items():
         translated = name
-        for theirs, ours in WORDS:
+        for theirs, ours in RENAMED:
             translated = translated.replace(theirs, ours)
         yield translated, values.astype(np.float32)
 
 
 def write_tensor(file: BinaryIO, name: str, values: NDArray[np.float32], *, is_quantised: bool) -> None:
     if name.endswith(("conv1.bias", "conv2.bias")):
-        values = values[:, None]  # added to a column for each frame
+        values = values[:, None]  # one row per channel, as whisper.cpp adds it to frames
         kind = FLOAT32
     elif values.ndim == 1 or name.endswith("positional_embedding"):
         kind = FLOAT32

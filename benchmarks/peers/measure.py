@@ -1,5 +1,6 @@
-"""Rounds: before each engine's turn the control, then the file; round after round, so that what slows the machine for a
-while slows everybody. What comes out is every turn, in plain data; report.py makes sense of it.
+"""Interleaved rounds: in each round every engine has a turn, which is the control measurement and then the file.
+
+What slows the machine for a while slows all engines alike. The outcome is every turn as plain data; see report.py.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.peers.catalogue import CATALOGUE
 from benchmarks.peers.control import Control
-from benchmarks.peers.quiet import QuietMachine
-from benchmarks.peers.workers import Worker, WorkerDied
+from benchmarks.peers.machine_lock import MachineLock
+from benchmarks.peers.worker_process import WorkerExited, WorkerProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One engine: its peak memory while it warmed up on the whole file, and a turn for each round."""
+    """One engine: its peak memory during the warm-up with the whole file, and one turn per round."""
 
     peak_bytes: int
     turns: list[Turn]
@@ -42,7 +43,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`failures` says in a sentence why an engine has no series."""
+    """failures: why an engine has no series, in one sentence"""
 
     series: dict[str, Series]
     failures: dict[str, str]
@@ -50,7 +51,7 @@ class Outcome:
     def fail(self, name: str, error: Exception) -> None:
         self.series.pop(name, None)
         self.failures[name] = " ".join(str(error).split()) or type(error).__name__
-        say(f"{name}: {self.failures[name]}")
+        log(f"{name}: {self.failures[name]}")
 
 
 def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
@@ -58,35 +59,35 @@ def measure(plan: Plan, checkpoint: Path, cache: Path) -> Outcome:
     workers = {}
     control = Control()
     with ExitStack() as stack:
-        machine = stack.enter_context(closing(QuietMachine(plan.lock)))
+        lock = stack.enter_context(closing(MachineLock(plan.lock)))
         for name in plan.engines:
-            machine.take()
-            say(f"{name}: opening")
+            lock.acquire()
+            log(f"{name}: loading")
             try:
                 model = CATALOGUE[name].convert(checkpoint, cache)
-                worker = stack.enter_context(closing(Worker(name, model, plan.num_threads)))
-                outcome.series[name] = Series(worker.weigh(plan.recording), [])
+                worker = stack.enter_context(closing(WorkerProcess(name, model, plan.num_threads)))
+                outcome.series[name] = Series(worker.measure_memory(plan.recording), [])
                 workers[name] = worker
-            except Exception as error:  # noqa: BLE001 – an engine that cannot be measured is a row of the table
+            except Exception as error:  # noqa: BLE001 – an engine that cannot be measured becomes a row of the table
                 outcome.fail(name, error)
         for index in range(plan.num_rounds):
             for name in tuple(outcome.series):
-                machine.take()
+                lock.acquire()
                 try:
                     turn = take_turn(control, workers[name], plan.recording)
-                except WorkerDied as error:
+                except WorkerExited as error:
                     outcome.fail(name, error)
                     continue
                 outcome.series[name].turns.append(turn)
-                say(f"round {index + 1}, {name}: {turn.seconds:.2f} s, control {turn.control_gflops:.0f} GFLOP/s")
+                log(f"round {index + 1}, {name}: {turn.seconds:.2f} s, control {turn.control_gflops:.0f} GFLOP/s")
     return outcome
 
 
-def take_turn(control: Control, worker: Worker, recording: Path) -> Turn:
+def take_turn(control: Control, worker: WorkerProcess, recording: Path) -> Turn:
     gflops = control.gflops()
     run = worker.transcribe(recording)
-    return Turn(gflops, run.seconds, run.heard.num_windows, run.heard.num_tokens)
+    return Turn(gflops, run.seconds, run.counts.num_windows, run.counts.num_tokens)
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     sys.stderr.write(f"{line}\n")

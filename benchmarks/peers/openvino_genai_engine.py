@@ -1,6 +1,6 @@
-"""OpenVINO GenAI's WhisperPipeline, with weights of 8 bits as `optimum-cli export openvino` writes them.
+"""OpenVINO GenAI's WhisperPipeline as a peer, with 8-bit weights as `optimum-cli export openvino` writes them.
 
-Its precision hint is left as it is, which is bfloat16 where the processor has it, or set to float32.
+Its precision hint is the default (bfloat16 on processors that have it), or float32.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.peer import Heard, Opened
+from benchmarks.peers.peer import Counts, LoadedEngine
 
-EXPORTER = "OPTIMUM_CLI"  # variable that names the program, where it is not on the path
+EXPORTER = "OPTIMUM_CLI"  # variable with the path of the program, if it is not on PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class OpenvinoGenai:
         if not folder.exists():
             program = os.environ.get(EXPORTER) or shutil.which("optimum-cli")
             if not program:
-                raise FileNotFoundError(f"no optimum-cli on the path, and {EXPORTER} names none; see README.md")
+                raise FileNotFoundError(f"optimum-cli is not on PATH and {EXPORTER} is not set; see README.md")
             task = ["--task", "automatic-speech-recognition-with-past", "--weight-format", "int8"]
             command = [program, "export", "openvino", "--model", str(checkpoint), *task, str(folder)]
             subprocess.run(command, check=True, capture_output=True)  # noqa: S603 – a program of the user's choice
         return folder
 
-    def open(self, model: Path, num_threads: int) -> Opened:
+    def open(self, model: Path, num_threads: int) -> LoadedEngine:
         from faster_whisper import decode_audio
         from openvino_genai import WhisperPipeline
 
@@ -41,12 +41,12 @@ class OpenvinoGenai:
             settings["INFERENCE_PRECISION_HINT"] = self.precision_hint
         pipeline = WhisperPipeline(str(model), "CPU", **settings)
 
-        def transcribe(path: Path) -> Heard:
-            result = pipeline.generate(  # it reads no files, so ours are read as faster-whisper reads them
+        def transcribe(path: Path) -> Counts:
+            result = pipeline.generate(  # it takes samples, which are decoded as faster-whisper does it
                 decode_audio(str(path)), language="<|en|>", task="transcribe", return_timestamps=True
             )
             metrics = result.perf_metrics
             num_windows = len(metrics.whisper_raw_metrics.encode_inference_durations)
-            return Heard(num_windows, metrics.get_num_generated_tokens())
+            return Counts(num_windows, metrics.get_num_generated_tokens())
 
-        return Opened(os.getpid(), transcribe)
+        return LoadedEngine(os.getpid(), transcribe)

@@ -1,7 +1,4 @@
-"""What the benchmark asks of an engine: convert the checkpoint once, open it in a process of its own, hear a file.
-
-Knows no engine.
-"""
+"""`Peer`, the port of an engine: converts a checkpoint once, loads it in its own process, and transcribes files."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What an engine did with a file, as it counts itself.
+class Counts:
+    """What an engine decoded in one file, by its own count.
 
-    num_windows:  times that the decoder began a text
-    num_tokens:   tokens of text, without timestamps and the end
+    num_windows: decodings of a window
+    num_tokens:  tokens of text, without timestamps and end-of-text
     """
 
     num_windows: int
@@ -24,20 +21,20 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An engine that is loaded; `process_id` is the root of the processes that do its work."""
+class LoadedEngine:
+    """process_id: of the process whose descendants, too, belong to the engine"""
 
     process_id: int
-    transcribe: Callable[[Path], Heard]
+    transcribe: Callable[[Path], Counts]
 
 
 class Peer(Protocol):
-    """One engine with one set of settings; `package` is what its version is asked of."""
+    """One engine with one set of settings; package: whose version is reported"""
 
     @property
     def package(self) -> str: ...
 
     def convert(self, checkpoint: Path, cache: Path) -> Path:
-        """From a folder as transformers writes it to what the engine opens, kept below `cache` for the next time."""
+        """The model in the format of the engine, made of a transformers folder and kept in `cache`."""
 
-    def open(self, model: Path, num_threads: int) -> Opened: ...
+    def open(self, model: Path, num_threads: int) -> LoadedEngine: ...

@@ -1,8 +1,8 @@
-"""Draws reports as an SVG: a panel for each shape, a bar for each engine, all from zero on one axis a panel.
+"""Draws reports as an SVG: a panel for each shape, in which each engine is a bar on one axis from zero.
 
     python -m benchmarks.peers.picture < results.jsonl > picture.svg
 
-Legible on light and dark pages, for it asks the reader's colour scheme. No library; knows nothing of how one measures.
+It follows the reader's colour scheme, so it is legible on light and dark pages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""From the turns of a run to figures: medians, ratios taken round by round, a table for people, a line of JSON.
+"""Figures of a run: medians, ratios, the table in markdown and the line of JSON.
 
-A ratio compares two turns of the same round only; its median over the rounds is told.
+A ratio compares two turns of the same round; the median over the rounds is reported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.peers.measure import Outcome, Series
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One engine. `ratios`: how many times as fast as a baseline. Without rounds, `failure` says why."""
+    """One engine. ratios: how many times as fast as each baseline; failure: why there are no rounds"""
 
     engine: str
     rtfx: float = 0.0
@@ -61,7 +61,7 @@ def report(panels: list[Panel], recording: str, audio_s: float) -> Report:
 def panel(shape: str, outcome: Outcome, audio_s: float) -> Panel:
     rows = [row(engine, outcome.series, audio_s) for engine in outcome.series]
     rows.sort(key=lambda measured: -measured.rtfx)
-    return Panel(shape, rows + [Row(engine, failure=why) for engine, why in outcome.failures.items()])
+    return Panel(shape, rows + [Row(engine, failure=reason) for engine, reason in outcome.failures.items()])
 
 
 def row(engine: str, series: dict[str, Series], audio_s: float) -> Row:
@@ -131,8 +131,8 @@ def lines_of(corner: str, heads: list[str], cells: dict[str, list[str]]) -> Iter
 
 def figures(row: Row) -> list[str]:
     rounds = f"{min(row.rtfx_rounds)} to {max(row.rtfx_rounds)}"
-    each = f"{row.num_tokens / max(row.num_windows, 1):.1f}"
-    counts = [str(row.num_windows), str(row.num_tokens), each, str(row.peak_memory_mib)]
+    tokens_per_window = f"{row.num_tokens / max(row.num_windows, 1):.1f}"
+    counts = [str(row.num_windows), str(row.num_tokens), tokens_per_window, str(row.peak_memory_mib)]
     return [f"{row.rtfx}", rounds, *counts, f"{row.control_gflops:.0f}"]
 
 

@@ -1,6 +1,6 @@
-"""The transformers pipeline as the original asr-api drives it: windows of 30 s with 5 s of stride on each side, greedy.
+"""The transformers pipeline as a peer, as the original asr-api used it: greedy, 30 s windows with 5 s stride each side.
 
-Two thirds of each window are new, so it hears about one and a half times as many windows as there are.
+Two thirds of each window are new audio, so it decodes about one and a half times as many windows.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.peer import Heard, Opened
+from benchmarks.peers.peer import Counts, LoadedEngine
 
-END = 50257  # of a multilingual vocabulary; what is below is text
+END = 50257  # end-of-text of a multilingual vocabulary; tokens below it are text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class TransformersPipeline:
     def convert(self, checkpoint: Path, cache: Path) -> Path:  # noqa: ARG002 – it opens the checkpoint itself
         return checkpoint
 
-    def open(self, model: Path, num_threads: int) -> Opened:
+    def open(self, model: Path, num_threads: int) -> LoadedEngine:
         import torch
         from transformers import pipeline
 
@@ -48,10 +48,10 @@ class TransformersPipeline:
 
         pipe.model.generate = counted
 
-        def transcribe(path: Path) -> Heard:
+        def transcribe(path: Path) -> Counts:
             written.clear()
-            wishes = {"language": "en", "task": "transcribe", "num_beams": 1, "do_sample": False}
-            pipe(str(path), return_timestamps=True, generate_kwargs=wishes)
-            return Heard(sum(len(rows) for rows in written), sum(int((rows < END).sum()) for rows in written))
+            options = {"language": "en", "task": "transcribe", "num_beams": 1, "do_sample": False}
+            pipe(str(path), return_timestamps=True, generate_kwargs=options)
+            return Counts(sum(len(rows) for rows in written), sum(int((rows < END).sum()) for rows in written))
 
-        return Opened(os.getpid(), transcribe)
+        return LoadedEngine(os.getpid(), transcribe)

@@ -1,6 +1,6 @@
-"""whisper.cpp through pywhispercpp, with a ggml file that we write (ggml.py), float16 or 8 bits.
+"""whisper.cpp as a peer, through pywhispercpp, with a ggml file in float16 or 8 bits that ggml.py writes.
 
-Texts of other windows are no prompt here (`n_max_text_ctx`), for no other engine has them.
+Previous text is not used as a prompt (`n_max_text_ctx`), because no other engine here does that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peers.ggml import write_ggml
-from benchmarks.peers.peer import Heard, Opened
+from benchmarks.peers.peer import Counts, LoadedEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class WhisperCpp:
             write_ggml(checkpoint, path, is_quantised=self.is_quantised)
         return path
 
-    def open(self, model: Path, num_threads: int) -> Opened:
+    def open(self, model: Path, num_threads: int) -> LoadedEngine:
         import _pywhispercpp as library
         from pywhispercpp.model import Model
 
@@ -36,16 +36,16 @@ class WhisperCpp:
             print_progress=False,
             redirect_whispercpp_logs_to=None,
         )
-        context = whisper._ctx  # noqa: SLF001 – its tokens are counted nowhere else
+        context = whisper._ctx  # noqa: SLF001 – the only way to count its tokens
         end = library.whisper_token_eot(context)
 
-        def transcribe(path: Path) -> Heard:
+        def transcribe(path: Path) -> Counts:
             segments = whisper.transcribe(str(path))
             tokens = [
                 library.whisper_full_get_token_id(context, segment, index)
                 for segment in range(len(segments))
                 for index in range(library.whisper_full_n_tokens(context, segment))
             ]
-            return Heard(len(segments), sum(token < end for token in tokens))
+            return Counts(len(segments), sum(token < end for token in tokens))
 
-        return Opened(os.getpid(), transcribe)
+        return LoadedEngine(os.getpid(), transcribe)

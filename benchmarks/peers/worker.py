@@ -1,8 +1,8 @@
-"""One engine in a process of its own: opens it, then waits for a path a line and answers with a line of JSON each.
+"""Worker process of one engine: loads it, then reads one path per line and replies with one line of JSON each.
 
     python -m benchmarks.peers.worker NAME MODEL NUM_THREADS
 
-Between lines it is blocked on a pipe. What engines print goes to stderr. Knows nothing of the other engines.
+Between lines it is blocked on a pipe. Output of engines goes to stderr.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_threads])
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:
         os.dup2(2, 1)
-        opened = CATALOGUE[name].open(model, num_threads)
-        print(json.dumps(opened.process_id), file=replies, flush=True)
+        engine = CATALOGUE[name].open(model, num_threads)
+        print(json.dumps(engine.process_id), file=replies, flush=True)
         for line in sys.stdin:
             start_s = time.perf_counter()
-            heard = opened.transcribe(Path(line.rstrip("\n")))
+            counts = engine.transcribe(Path(line.rstrip("\n")))
             seconds = time.perf_counter() - start_s
-            print(json.dumps([seconds, heard.num_windows, heard.num_tokens]), file=replies, flush=True)
+            print(json.dumps([seconds, counts.num_windows, counts.num_tokens]), file=replies, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How fast a server is over HTTP: `python -m benchmarks.server`. See __main__.py."""
+"""Benchmark of a server over HTTP: `python -m benchmarks.server`; see __main__.py."""

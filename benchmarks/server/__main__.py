@@ -1,14 +1,15 @@
-"""How fast is a server over HTTP? Against one that runs (--url), or one that is started here and ended.
+"""Measures a server over HTTP: one that is running (--url), or one that is started here and stopped afterwards.
 
     MODEL_ID=builtin python -m benchmarks.server files FOLDER|LIST|FILE [--csv rows.csv]
     MODEL_ID=builtin python -m benchmarks.server load [--clients 32] [--clips 96] [--rounds 3]
     MODEL_ID=builtin python -m benchmarks.server beside [--long-s 10800] [--num 40]
 
-files:  each file of a folder, or each path or link of a list, is posted to /asr; realtime multiple = audio / round trip
-load:   clips of 5 to 15 s from many clients at once, against the same audio as one long file and, where the server is
-        started here, against the same clips offline: as `asr-api transcribe` hears them, without HTTP
-beside: the latency of a 5 s clip alone, and while a long file runs
-Settings of a server that is started come from the environment. A table, then one line of JSON.
+files:  each file of a folder, or each path or link of a list, is posted to /asr; RTFx = audio / round trip
+load:   clips of 5 to 15 s from many clients at once, compared with the same audio as one long file and, if the server
+        is started here, with the same clips offline: in this process without HTTP, as `asr-api transcribe` does it
+beside: the latency of a 5 s clip alone, and while a long file is transcribed
+A server that is started takes its settings from the environment. The output is a table, then one line of JSON.
+Needs psutil: pip install -e '.[bench]'
 """
 
 # ruff: noqa: T201 – a program that prints a table
@@ -24,7 +25,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from asr_api.benchmark.machine import PeakMemory
+from asr_api.benchmark.machine import peak_memory
 from asr_api.benchmark.speech import MINUTE
 from benchmarks.server.beside import BesideReport, measure_beside
 from benchmarks.server.client import connected
@@ -35,53 +36,63 @@ from benchmarks.server.process import started_server
 
 
 def main() -> int:
-    wishes = arguments()
+    arguments = parse_arguments()
+    peak_mb = None
     try:
-        if wishes.url:
-            report = asyncio.run(measure(wishes, wishes.url, is_ours=False))
-            peak_mb = None
+        if arguments.url:
+            report = asyncio.run(measure(arguments, arguments.url, is_started_here=False))
         else:
-            with started_server() as (url, pid), PeakMemory(pid) as memory:
-                report = asyncio.run(measure(wishes, url, is_ours=True))
-            peak_mb = None if memory.peak_bytes is None else round(memory.peak_bytes / 1e6)
+            with started_server() as (url, pid), peak_memory(pid) as peak_bytes:
+                report = asyncio.run(measure(arguments, url, is_started_here=True))
+            peak_mb = round(peak_bytes() / 1e6)
             print(f"peak memory of the server's processes: {peak_mb} MB")
     except KeyboardInterrupt:
         return 130
-    model_id = None if wishes.url else os.environ.get("MODEL_ID", "builtin")  # of another's server it is unknown
-    print(json.dumps({"method": wishes.method, "model_id": model_id, **asdict(report), "peak_mb": peak_mb}))
+    model_id = None if arguments.url else os.environ.get("MODEL_ID", "builtin")  # unknown for a running server
+    print(json.dumps({"method": arguments.method, "model_id": model_id, **asdict(report), "peak_mb": peak_mb}))
     return 0
 
 
-async def measure(wishes: argparse.Namespace, url: str, *, is_ours: bool) -> FilesReport | LoadReport | BesideReport:
+async def measure(
+    arguments: argparse.Namespace, url: str, *, is_started_here: bool
+) -> FilesReport | LoadReport | BesideReport:
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(connected(url, wishes.query))
-        if wishes.method == "files":
-            return await measure_files(server, wishes.source, wishes.clients, wishes.rounds, wishes.csv)
-        if wishes.method == "beside":
-            return await measure_beside(server, wishes.audio, wishes.num, wishes.long_s, is_whole=wishes.whole)
-        offline = await stack.enter_async_context(open_offline(wishes.query, wishes.clients)) if is_ours else None
-        return await measure_load(server, offline, wishes.audio, wishes.clients, wishes.clips, wishes.rounds)
+        server = await stack.enter_async_context(connected(url, arguments.query))
+        if arguments.method == "files":
+            return await measure_files(server, arguments.source, arguments.clients, arguments.rounds, arguments.csv)
+        if arguments.method == "beside":
+            return await measure_beside(
+                server, arguments.audio, arguments.num, arguments.long_s, is_whole=arguments.whole
+            )
+        offline = (
+            await stack.enter_async_context(open_offline(arguments.query, arguments.clients))
+            if is_started_here
+            else None
+        )
+        return await measure_load(
+            server, offline, arguments.audio, arguments.clients, arguments.clips, arguments.rounds
+        )
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__, formatter_class=formatter)
     methods = parser.add_subparsers(dest="method", required=True)
     files, load, beside = (methods.add_parser(name) for name in ("files", "load", "beside"))
     for method in (files, load, beside):
-        method.add_argument("--url", help="of a server that runs; else one is started, and ended")
+        method.add_argument("--url", help="of a running server; without it one is started and stopped")
         method.add_argument("--query", action="append", default=[], metavar="NAME=VALUE", help="such as language=en")
     for method, clients, rounds in ((files, 1, 1), (load, 32, 3)):
         method.add_argument("--clients", type=int, default=clients)
         method.add_argument("--rounds", type=int, default=rounds)
     for method in (load, beside):
-        method.add_argument("--audio", type=Path, default=MINUTE, help="a recording to cut clips from")
+        method.add_argument("--audio", type=Path, default=MINUTE, help="the recording that clips are cut from")
     files.add_argument("source", type=Path)
-    files.add_argument("--csv", type=Path, help="where to write a row for each file")
+    files.add_argument("--csv", type=Path, help="file for one row per file")
     load.add_argument("--clips", type=int, default=96)
-    beside.add_argument("--num", type=int, default=40, help="of clips that are sent one by one")
+    beside.add_argument("--num", type=int, default=40, help="clips that are sent one by one")
     beside.add_argument("--long-s", type=float, default=3 * 3600)
-    beside.add_argument("--whole", action="store_true", help="wait for the long file as well")
+    beside.add_argument("--whole", action="store_true", help="also wait for the long file")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""A server as its clients see it: bodies in, what came back and how long it took out. Knows nothing about audio."""
+"""HTTP client of the measured server: posts bodies, repeats refused ones, and measures the round trip of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """elapsed_s: round trip, refusals and waiting included; processing_s: as the server says; num_refused: 429s"""
+    """elapsed_s: round trip with refusals and waiting; processing_s: as the server reports it; num_refused: 429s"""
 
     name: str
     status: int
@@ -36,12 +36,12 @@ class Server:
         self._query = query
 
     async def post(self, name: str, body: bytes | AsyncIterator[bytes] | dict[str, str]) -> Reply:
-        """Sends it until it is not refused; a stream, only once."""
-        given = {"json": body} if isinstance(body, dict) else {"content": body}
+        """Repeats the request while it is refused; a stream can be sent only once."""
+        content = {"json": body} if isinstance(body, dict) else {"content": body}
         started_s, num_refused = time.perf_counter(), 0
         for _ in range(MAX_TRIES if isinstance(body, bytes | dict) else 1):
             try:
-                reply = await self._http.post("/asr", params=self._query, **given)
+                reply = await self._http.post("/asr", params=self._query, **content)
             except httpx.HTTPError as failure:
                 return Reply(name, 0, 0, time.perf_counter() - started_s, 0, num_refused, type(failure).__name__)
             if reply.status_code != 429:
@@ -54,21 +54,21 @@ class Server:
         return Reply(name, reply.status_code, audio_s, elapsed_s, took_s, num_refused, error)
 
     async def count(self, name: str) -> float:
-        """What the server has counted since its start: windows, tokens."""
+        """A counter of the server since its start, summed over models: windows or tokens."""
         page = (await self._http.get("/metrics")).text
-        found = re.search(rf"^asr_{name}_total (\S+)$", page, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        values = re.findall(rf"^asr_{name}_total(?:\{{.*\}})? (\S+)$", page, re.MULTILINE)
+        return sum(map(float, values))
 
 
 @asynccontextmanager
 async def connected(url: str, query: Sequence[str]) -> AsyncIterator[Server]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits, trust_env=False) as http:  # noqa: S113 – it waits as long as it takes
+    async with httpx.AsyncClient(base_url=url, timeout=None, limits=limits, trust_env=False) as http:  # noqa: S113 – a benchmark waits for slow replies
         yield Server(http, dict(part.split("=", 1) for part in query))
 
 
 async def send_all(bodies: Iterable[T], num_clients: int, send: Callable[[T], Awaitable[Reply]]) -> list[Reply]:
-    """From so many clients, each of which sends the next when it has the reply to the one before."""
+    """From this many clients, each of which sends its next body when it has the reply to the one before."""
     queue = iter(bodies)
 
     async def client() -> list[Reply]:

@@ -1,4 +1,4 @@
-"""From replies to figures: how many, how fast, how long each waited. Prints them as a line."""
+"""Figures of replies: counts, speed and percentiles of the round trips; `print_figures` prints them as a line."""
 
 # ruff: noqa: T201 – lines of a table
 
@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import quantiles
 
-from asr_api.benchmark import figures
 from benchmarks.server.client import Reply
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """num: good replies, of which the other figures are; num_refused: 429s that were asked again; errors: what else"""
+    """num: good replies, which the other figures describe; num_refused: 429s, which were repeated"""
 
     num: int
     audio_s: float
@@ -46,15 +46,18 @@ def figures_of(replies: Sequence[Reply], wall_s: float) -> Figures:
 
 def percentile(replies: Sequence[Reply], share: int) -> float:
     """Of the round trips."""
-    return figures.percentile([reply.elapsed_s for reply in replies], share) if replies else float("nan")
+    times_s = [reply.elapsed_s for reply in replies]
+    if len(times_s) < 2:
+        return times_s[0] if times_s else float("nan")
+    return quantiles(times_s, n=100, method="inclusive")[share - 1]
 
 
-def show(name: str, found: Figures) -> None:
+def print_figures(name: str, figures: Figures) -> None:
     print(
-        f"{name:<22} {found.num:>4} ok {found.num_errors:>3} failed {found.num_refused:>3} refused"
-        f"  {found.audio_s:>8.1f} s in {found.wall_s:>7.2f} s  {found.rtfx:>6.1f}x"
-        f"  p50 {found.p50_s:.3f}  p95 {found.p95_s:.3f}  p99 {found.p99_s:.3f} s",
+        f"{name:<22} {figures.num:>4} ok {figures.num_errors:>3} failed {figures.num_refused:>3} refused"
+        f"  {figures.audio_s:>8.1f} s in {figures.wall_s:>7.2f} s  {figures.rtfx:>6.1f}x"
+        f"  p50 {figures.p50_s:.3f}  p95 {figures.p95_s:.3f}  p99 {figures.p99_s:.3f} s",
         flush=True,
     )
-    for error in found.errors:
+    for error in figures.errors:
         print("   ", error)

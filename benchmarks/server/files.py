@@ -1,4 +1,4 @@
-"""The original's method: files or links, one after the other or from several clients; audio / round trip of each."""
+"""Method of the original server's benchmark: files or links, one after the other or from several clients."""
 
 # ruff: noqa: ASYNC240, T201 – files are small or local, and the lines are a table
 
@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from asr_api.cli.files import AUDIO_SUFFIXES
+from asr_api.cli.sources import is_audio_file
 from benchmarks.server.client import Reply, Server, send_all
 from benchmarks.server.figures import Figures, figures_of
 
-MAX_SHOWN = 40  # of more, the first half of these is shown
+MAX_SHOWN = 40  # if there are more replies, the first half of this number is shown
 
 
 @dataclass(frozen=True, slots=True)
 class FilesReport:
-    """rtfx_mean, rtfx_median: of the files, each with its own round trip; None where none was heard"""
+    """rtfx_mean, rtfx_median: of the files, each with its own round trip; None when none was transcribed"""
 
     clients: int
     files: Figures
@@ -42,7 +42,7 @@ async def measure_files(
     await send(names[0])  # warm-up
     started_s = time.perf_counter()
     replies = await send_all(names * num_rounds, num_clients, send)
-    found = figures_of(replies, time.perf_counter() - started_s)
+    figures = figures_of(replies, time.perf_counter() - started_s)
     for reply in replies[: MAX_SHOWN // 2 if len(replies) > MAX_SHOWN else None]:
         times = f"{reply.audio_s:>9.1f} s in {reply.elapsed_s:>8.2f} s  {rtfx(reply):>7.1f}x"
         print(f"{times}  {reply.error or reply.name}")
@@ -50,20 +50,22 @@ async def measure_files(
         write_csv(csv_path, replies)
     good = [rtfx(reply) for reply in replies if reply.status == 200]
     mean, median = (statistics.fmean(good), statistics.median(good)) if good else (None, None)
-    return FilesReport(num_clients, found, mean, median)
+    return FilesReport(num_clients, figures, mean, median)
 
 
 def list_names(source: Path) -> list[str]:
     """The audio files of a folder, the lines of a text file, or the file itself."""
     if source.is_dir():
-        names = sorted(str(path) for path in source.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    elif source.suffix.lower() in AUDIO_SUFFIXES:
+        names = sorted(str(path) for path in source.rglob("*") if is_audio_file(path))
+    elif is_audio_file(source):
         names = [str(source)]
     else:
         lines = source.read_text(encoding="utf-8").splitlines()
         names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not names:
-        sys.exit(f"{source} names no audio; give a folder of audio files, or a text file with a path or link a line.")
+        sys.exit(
+            f"{source} names no audio; give a folder of audio files, or a text file with one path or link per line."
+        )
     return names
 
 

@@ -1,4 +1,4 @@
-"""A server that is started for a benchmark, with the settings of the environment, and ended after it."""
+"""Starts a server for a benchmark, with the settings of the environment, and stops it afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_LOG_BYTES = 4000
 
 @contextmanager
 def started_server() -> Iterator[tuple[str, int]]:
-    """Its address and process id; it is ended on the way out, by force if need be."""
+    """Its address and process id; it is stopped at the end, by force if necessary."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -32,7 +32,7 @@ def started_server() -> Iterator[tuple[str, int]]:
             wait_until_ready(process, f"http://127.0.0.1:{port}")
             yield f"http://127.0.0.1:{port}", process.pid
         finally:
-            for _ in range(2):  # the second ends what still runs: it is of no use to anybody
+            for _ in range(2):  # the second signal ends open requests, whose replies are not needed
                 process.send_signal(signal.SIGTERM)
                 time.sleep(0.5)
             try:

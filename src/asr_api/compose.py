@@ -28,7 +28,8 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.parameters import check_parameters
 from asr_api.request import RequestScope
 from asr_api.scheduler.scheduler import Scheduler
-from asr_api.settings.settings import Settings, find_cache_folder
+from asr_api.settings.folders import find_cache_folder
+from asr_api.settings.settings import Settings
 from asr_api.transcriber import Transcriber
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
         raise SettingsError(f"VAD is 1, and the package that it needs is not installed; run: {vad.INSTALL}")
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
-    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_queued_requests))
+    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_requests))
     vad_filter = vad.VoiceActivityFilter()
     try:
         await asyncio.gather(decoder.start(), pool.start())
@@ -75,7 +76,7 @@ async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
 def _served_model(settings: Settings, checkpoint: Path, metrics: Metrics) -> ServedModel:
     model_metrics = metrics.for_model(settings.model_id)
     engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=model_metrics)
-    scheduler = Scheduler(engine, metrics=model_metrics, max_requests=settings.max_queued_requests)
+    scheduler = Scheduler(engine, metrics=model_metrics, max_requests=settings.max_requests)
     length = WindowLength(settings.window_s, settings.stride_s)
     return ServedModel(settings.model_id, engine, scheduler, model_metrics, length)
 

@@ -1,31 +1,43 @@
-"""What a child takes is counted with its parent's."""
+"""CPU time and memory of a process include those of its children."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
 
-import pytest
+from asr_api.benchmark.machine import peak_memory, read_cpu_s, tree_bytes
 
-from asr_api.benchmark.machine import cpu_use, read_cpu_times, tree_bytes
-
-TAKES_BOTH = "import time; kept = bytearray(b'x' * 50_000_000); end = time.process_time() + 0.3\n"
-TAKES_BOTH += "while time.process_time() < end: pass\nprint('done', flush=True); input()"
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+BUSY = "import time; kept = bytearray(b'x' * 50_000_000); end = time.process_time() + 0.3\n"
+BUSY += "while time.process_time() < end: pass\nprint('done', flush=True); input()"
 
 
-def test_memory_and_time_of_a_child_count_while_it_lives_and_after() -> None:
-    before_bytes, before = tree_bytes(os.getpid()), read_cpu_times()
-    with subprocess.Popen([sys.executable, "-c", TAKES_BOTH], stdin=-1, stdout=-1) as child:
+def test_memory_and_cpu_time_of_a_child_count_while_it_runs_and_its_time_afterwards() -> None:
+    before_bytes, before_s = tree_bytes(os.getpid()), read_cpu_s()
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdin=-1, stdout=-1) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        assert (tree_bytes(os.getpid()) or 0) - (before_bytes or 0) > 45_000_000
-        living = cpu_use(before, read_cpu_times())
+        assert tree_bytes(os.getpid()) - before_bytes > 45_000_000
+        running_s = read_cpu_s()["decoders"] - before_s["decoders"]
         child.communicate(b"\n")
-    ended = cpu_use(before, read_cpu_times())
-    assert living is not None
-    assert ended is not None
-    assert 0.25 <= living.decoders_s <= ended.decoders_s + 0.02
-    assert ended.engine_s == 0
+    after_s = read_cpu_s()
+    assert 0.25 <= running_s <= after_s["decoders"] - before_s["decoders"] + 0.02
+    assert after_s["engine"] == 0, "no process is called asr-api-engine"
+
+
+def test_peak_memory_keeps_the_highest_reading() -> None:
+    with peak_memory(os.getpid()) as peak_bytes:
+        time.sleep(0.1)
+        before_bytes = peak_bytes()
+        kept = bytearray(b"x" * 50_000_000)
+        time.sleep(0.8)
+        del kept
+        time.sleep(0.6)
+    assert peak_bytes() - before_bytes > 45_000_000
+
+
+def test_a_process_that_has_ended_has_no_memory() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        pass
+    assert tree_bytes(child.pid) == 0

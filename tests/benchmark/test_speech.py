@@ -1,4 +1,4 @@
-"""Clips are the recording, in order and without gaps; what is sent is what was said."""
+"""Clips of a benchmark: equal lengths, in order and without gaps, as WAV files."""
 
 from __future__ import annotations
 
@@ -7,49 +7,25 @@ import wave
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.open_reference import open_reference
-from asr_api.audio.sources.policy import MediaPolicy
-from asr_api.benchmark.speech import MINUTE, cut_clips, looped, read_speech, wav
-from asr_api.pcm import SAMPLE_RATE_HZ
+from asr_api.benchmark.speech import MINUTE, PAUSE_SAMPLES, cut_clips
+from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from tests.engines.scripted import number_pcm
 
-pytestmark = pytest.mark.anyio
+
+def read_wav(data: bytes) -> Pcm:
+    with wave.open(io.BytesIO(data)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE_HZ, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 
-def test_clips_have_the_lengths_and_lose_nothing() -> None:
-    pcm = number_pcm(range(1, 40), word_s=0.7, pause_s=0.6)
-    clips = cut_clips(pcm, 20, (5, 15))
-    lengths_s = [len(clip) / SAMPLE_RATE_HZ for clip in clips]
-    assert all(5 <= length_s <= 15 for length_s in lengths_s)
-    assert len({round(length_s) for length_s in lengths_s}) > 5
-    assert sum(lengths_s) / 20 == pytest.approx(10, abs=1)
-    whole = np.concatenate(clips)
-    assert np.array_equal(whole, looped(pcm, len(whole)))
-    assert sum(bool(clip[-1]) for clip in clips) <= 2, "a clip ends in a pause"
-
-
-def test_wav_is_read_back() -> None:
-    pcm = number_pcm([1, 2, 3])
-    with wave.open(io.BytesIO(wav(pcm))) as file:
-        assert (file.getframerate(), file.getnchannels()) == (SAMPLE_RATE_HZ, 1)
-        assert file.readframes(file.getnframes()) == pcm.tobytes()
-
-
-async def test_the_recording_of_the_package_makes_files_of_any_length() -> None:
-    decoder = Decoder()
-    try:
-        async with await open_reference(str(MINUTE), MediaPolicy(), is_local_client=True) as recording:
-            speech = await read_speech(recording, decoder)
-            async with decoder.decode(await speech.long_file(200)) as stream:
-                assert (stream.duration_hint_ms or 0) == pytest.approx(200_000, abs=46_000)
-                block = await stream.__anext__()
-            assert block.size
-            await speech.aclose()
-    finally:
-        await decoder.aclose()
+def test_clips_are_the_repeated_recording_in_order() -> None:
+    recording = number_pcm(range(1, 40))
+    clips = [read_wav(clip) for clip in cut_clips(recording, 7, 9.5)]
+    assert {len(clip) for clip in clips} == {round(9.5 * SAMPLE_RATE_HZ)}
+    with_pause = np.concatenate([recording, np.zeros(PAUSE_SAMPLES, np.int16)])
+    joined = np.concatenate(clips)
+    assert np.array_equal(joined, np.resize(with_pause, len(joined)))
 
 
 def test_the_recording_of_the_package_is_a_sample() -> None:

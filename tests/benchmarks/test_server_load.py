@@ -1,4 +1,4 @@
-"""benchmarks/server against the scripted server: figures and a line of JSON each; refusals and errors are counted."""
+"""benchmarks/server against the scripted server: figures, the line of JSON, and counts of refusals and errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(folder: Path, server: Server, *arguments: str) -> dict[str, object]:
     return report
 
 
-def test_files_are_posted_one_by_one_and_errors_are_rows(tmp_path: Path, server: Server) -> None:
+def test_every_file_of_a_list_is_posted_and_errors_are_rows(tmp_path: Path, server: Server) -> None:
     (tmp_path / "good.wav").write_bytes(wav(1, 2))
     (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
     (tmp_path / "list.txt").write_text("# files\ngood.wav\nbad.wav\ngood.wav\n")
@@ -54,7 +54,7 @@ def open_scripted(options: EngineOptions) -> ScriptedEngine:
     return ScriptedEngine(SCRIPT)
 
 
-def test_a_crowd_is_served_in_the_end_and_compared_with_the_same_clips_offline(
+def test_clips_of_many_clients_are_compared_with_one_file_and_with_the_same_clips_offline(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(compose, "open_engine", open_scripted)
@@ -66,10 +66,10 @@ def test_a_crowd_is_served_in_the_end_and_compared_with_the_same_clips_offline(
             return await measure_load(clients, offline, MINUTE, 4, 4, 1)
 
     report = asyncio.run(measure())
-    (crowd,), (alone,), (offline_rtfx,) = report.clip_runs, report.file_runs, report.offline_rtfx
-    assert (crowd.figures.num, crowd.figures.num_errors, alone.figures.num) == (4, 0, 1)
-    assert crowd.figures.num_refused >= 1, "four at once, and two places"
-    assert crowd.windows_per_s * crowd.figures.wall_s == pytest.approx(4)
-    assert report.ratio_rtfx == pytest.approx(crowd.rtfx / alone.rtfx)
-    assert report.ratio_offline == pytest.approx(crowd.rtfx / offline_rtfx)
+    (clips,), (file,), (offline_rtfx,) = report.clip_runs, report.file_runs, report.offline_rtfx
+    assert (clips.figures.num, clips.figures.num_errors, file.figures.num) == (4, 0, 1)
+    assert clips.figures.num_refused >= 1, "four clients, and two requests at most"
+    assert clips.windows_per_s * clips.figures.wall_s == pytest.approx(4)
+    assert report.ratio_rtfx == pytest.approx(clips.rtfx / file.rtfx)
+    assert report.ratio_offline == pytest.approx(clips.rtfx / offline_rtfx)
     assert "of the offline rate of the same clips" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""Floor 5: how fast this machine, this model and these settings are. cli/bench.py prints what is measured here."""
+"""Floor 5: benchmark of this machine, this model and these settings; cli/bench.py prints its figures."""

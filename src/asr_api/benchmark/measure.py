@@ -1,254 +1,171 @@
-"""How fast a model with its settings is here: one long file, so many clips at once, several numbers of slots.
+"""Benchmark: one long file, then clips from several clients at once, then several values of BATCH_SIZE → rows.
 
-In: settings, a recording, a plan. Out: findings, each of which a watcher is told as soon as it is there. All audio goes
-the way of a request: decoder, windows, queue, engine process. Knows nothing about terminals.
+All audio takes the way of a request: spool, decoder, windows, queue, engine process.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import math
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
-from typing import Protocol
+from itertools import count, cycle
+from math import ceil
+from statistics import fmean, median, quantiles
+from typing import Literal
 
-from asr_api.benchmark import figures
-from asr_api.benchmark.crowd import Crowd
-from asr_api.benchmark.figures import ClipFigures, FileFigures, Findings, SlotFigures, rate_of_clips, rate_of_runs
-from asr_api.benchmark.machine import CpuTimes, PeakMemory, cpu_use, read_cpu_times
-from asr_api.benchmark.speech import MAX_FILE_S, Speech
-from asr_api.compose import open_transcriber
-from asr_api.engines.cpu import usable_cores
+from asr_api.audio.sources.spool import Spool, spool_chunks
+from asr_api.benchmark.machine import peak_memory, read_cpu_s
+from asr_api.benchmark.speech import cut_clips, read_pcm
+from asr_api.compose import Service, open_service
 from asr_api.engines.protocol import EngineInfo
+from asr_api.events import fold
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import check_parameters
+from asr_api.request import RequestScope
 from asr_api.settings.settings import Settings
-from asr_api.transcriber import Transcriber
 
-NUM_FILE_RUNS = 3
-# Parts of the time there is: a run over the file, a stretch with one client, with several.
-FILE_PART, ALONE_PART, CLIENTS_PART = 0.05, 0.04, 0.08
-FULL = 1.25  # clients for each slot, so that none has to wait for its next window
-TOO_LATE = 1.25  # nothing is begun that would end after this many times the time there is
-NOISY_CORES = 0.15  # that others took from those that we may use
+CLIP_S, WINDOW_S, NUM_CLIPS, MAX_RECORDING_S = 10.0, 28.0, 16, 900.0
+MIN_FILE_S, MAX_FILE_S = 60.0, 3600.0
+PART, LATE = 0.07, 1.25  # of the time of the benchmark: one measurement, and the latest end of a measurement
+FILE_RUNS = 4  # in the time of one measurement
+CLIENTS_PER_SLOT = 1.25  # so that no slot waits for its next window
+NOISE = 0.05  # two runs on a quiet machine may differ by this much
+Kind = Literal["file", "clients", "slots"]
+Numbers = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """clients: how many at once, in turn; slots: which numbers of them to compare; time_s: for all of it, roughly"""
+class Row:
+    """One measurement.
 
-    clients: tuple[int, ...] = (1, 8, 32)
-    slots: tuple[int, ...] = (4, 8, 16, 32)
-    time_s: float = 60.0
+    number:       seconds of the file, clients or slots
+    rtfx:         seconds of audio in a second: median and range of the runs of a file, or of rounds (a clip a client)
+    p50_s, p95_s: time of a clip, or of the file
+    cpu_s:        as `read_cpu_s`
+    peak_bytes:   of all processes since the start of the engine
+    """
 
-
-class Watcher(Protocol):
-    def on_step(self, step: str) -> None:
-        """This is done now."""
-
-    def on_ready(self, info: EngineInfo, load_s: float) -> None: ...
-
-    def on_found(self, found: FileFigures | ClipFigures | SlotFigures) -> None: ...
-
-
-async def measure(
-    settings: Settings, speech: Speech, options: TranscribeOptions, plan: Plan, watcher: Watcher
-) -> Findings:
-    """Raises StartupError when there is no engine, and what a request would for options that it can't honour."""
-    return await _Bench(settings, speech, options, plan, watcher).run()
+    kind: Kind
+    number: int
+    rtfx: float
+    rtfx_range: tuple[float, float]
+    p50_s: float
+    p95_s: float
+    cpu_s: dict[str, float]
+    peak_bytes: int
 
 
-class _Bench:
+class Benchmark:
+    """Measures what there is time for. info, load_s: of the first engine, once there is a row; notes: about all rows"""
+
+    info: EngineInfo
+
     def __init__(
-        self, settings: Settings, speech: Speech, options: TranscribeOptions, plan: Plan, watcher: Watcher
+        self, settings: Settings, options: TranscribeOptions, clients: Numbers, slots: Numbers, time_s: float
     ) -> None:
-        self._settings = settings
-        self._speech = speech
-        self._options = options
-        self._plan = plan
-        self._watcher = watcher
-        self._started_s = time.perf_counter()
-        self._notes: list[str] = []
-        self._load_s = 0.0
-        self._clip_s = 0.0  # what a clip costs when many are under way
-        self._num_wordless = self._num_clips = 0
+        """clients, slots: numbers to measure; time_s: for everything, about"""
+        self.load_s = 0.0
+        self.notes: list[str] = []
+        self._settings, self._options = settings, options
+        self._clients, self._slots = clients, sorted({*slots, settings.n_slots}) if slots else []
+        self._part_s, self._end_s = PART * time_s, time.perf_counter() + LATE * time_s
+        self._rtfx = 0.0  # of the last measurement
+        self._num_clips = self._num_silent = 0
 
-    async def run(self) -> Findings:
-        before, own_slots = read_cpu_times(), self._settings.batch_size
-        self._watcher.on_step("loading the model")
-        with PeakMemory(os.getpid()) as memory:
-            async with self._engine(own_slots) as transcriber:
-                info = transcriber.info
-                check_parameters(self._options, info)
-                self._watcher.on_ready(info, self._load_s)
-                load_s = self._load_s
-                file = await self._measure_file(transcriber)
-                clips = [found for num in self._plan.clients if (found := await self._measure_clips(transcriber, num))]
-                peak_bytes = memory.peak_bytes
-                run = await self._fill_own(transcriber, memory)
-        slots = await self._compare_slots(run) if run else []
-        noise = figures.noise_of(slots)
-        others = self._judge(before, read_cpu_times())
-        return Findings(
-            model_id=info.model_id,
-            engine=info.engine,
-            device_name=info.device_name,
-            num_cores=usable_cores(),
-            num_slots=info.n_slots,
-            load_s=load_s,
-            clip_s=self._speech.clip_s,
-            file=file,
-            clips=tuple(clips),
-            slots=tuple(slots),
-            best_slots=figures.best_slots(slots, noise),
-            noise=noise,
-            peak_bytes=peak_bytes,
-            num_other_cores=others,
-            took_s=self._elapsed_s,
-            notes=tuple(self._notes),
-        )
+    async def rows(self, recording: Spool) -> AsyncGenerator[Row, None]:
+        """Each as soon as it is measured. Raises StartupError, and what a request with this recording raises."""
+        async with self._engine(self._settings.n_slots) as service:
+            self.info = service.pool.get().info
+            check_parameters(self._options, self.info)
+            self._pcm = await read_pcm(service.decoder, recording, MAX_RECORDING_S)
+            warm_up_s = await self._send(service, cut_clips(self._pcm, 1, MIN_FILE_S)[0])
+            file_s = round(min(MAX_FILE_S, max(MIN_FILE_S, MIN_FILE_S / warm_up_s * self._part_s / FILE_RUNS)))
+            yield await self._measure("file", file_s, 1, service, file_s)
+            for number in self._clients:
+                if self._has_time(f"{number} clients", 2 * number * CLIP_S):
+                    yield await self._measure("clients", number, number, service, CLIP_S)
+        for n_slots in self._slots:
+            num_clients = ceil(CLIENTS_PER_SLOT * n_slots)
+            if self._has_time(f"{n_slots} slots", 2 * num_clients * WINDOW_S):
+                async with self._engine(n_slots) as service:
+                    yield await self._measure("slots", n_slots, num_clients, service, WINDOW_S)
+        if 2 * self._num_silent > self._num_clips:
+            self.notes.append("Most clips gave no text, which is faster; name a recording in a language of the model.")
 
     @contextlib.asynccontextmanager
-    async def _engine(self, num_slots: int) -> AsyncIterator[Transcriber]:
-        most = 2 * max(*self._plan.clients, *self._plan.slots, num_slots)
-        no_limits = {"max_requests": most, "max_audio_s": 2 * MAX_FILE_S}  # nothing of ours is refused
-        settings = self._settings.model_copy(update={"batch_size": num_slots, **no_limits})
+    async def _engine(self, n_slots: int) -> AsyncIterator[Service]:
+        """A service with limits that refuse no request of the benchmark."""
+        max_requests = 2 * max(*self._clients, *self._slots, n_slots)
+        changes = {"batch_size": n_slots, "max_requests": max_requests, "max_audio_s": 2 * MAX_FILE_S}
         started_s = time.perf_counter()
-        async with open_transcriber(settings, Metrics()) as transcriber:
-            self._load_s = time.perf_counter() - started_s
-            yield transcriber
+        with peak_memory(os.getpid()) as self._peak_bytes:
+            async with open_service(self._settings.model_copy(update=changes), Metrics()) as service:
+                self.load_s = self.load_s or time.perf_counter() - started_s
+                yield service
 
-    # -- one long file -----------------------------------------------------------------------------------------
+    async def _measure(self, kind: Kind, number: int, num_clients: int, service: Service, length_s: float) -> Row:
+        """Each client sends its next clip when it has the transcript of the one before; no client is ever idle.
 
-    async def _measure_file(self, transcriber: Transcriber) -> FileFigures:
-        """After a first run, which warms up and tells how long a file there is time for."""
-        self._watcher.on_step("warming up")
-        crowd = Crowd(transcriber, self._options)
-        warm = await crowd.transcribe(await self._speech.short_file())
-        self._clip_s = warm.took_s / math.ceil(warm.audio_s / transcriber.info.window_s)
-        part_s = FILE_PART * self._plan.time_s
-        spool = await self._speech.long_file(warm.audio_s / warm.took_s * part_s)
-        parts: list[float] = []
-        before = read_cpu_times()
-        while True:
-            self._watcher.on_step(f"one long file, run {len(parts) + 1} of {NUM_FILE_RUNS}")
-            done = await crowd.transcribe(spool)
-            parts.append(done.audio_s / done.took_s)
-            if len(parts) == NUM_FILE_RUNS or self._is_late(done.took_s):
-                break
-        found = FileFigures(done.audio_s, rate_of_runs(parts), cpu_use(before, read_cpu_times()))
-        self._watcher.on_found(found)
-        return found
+        The first round finds the engine empty and does not count, unless there is no time for another one.
+        """
+        waiting = cycle(cut_clips(self._pcm, 1 if kind == "file" else NUM_CLIPS, length_s))
+        rounds: list[list[float]] = [[]]  # of each, the times of its clips
+        before, started_s = read_cpu_s(), time.perf_counter()
 
-    # -- many clips --------------------------------------------------------------------------------------------
+        def is_over() -> bool:
+            num_complete = sum(len(times_s) == num_clients for times_s in rounds)
+            parts = (time.perf_counter() - started_s) / self._part_s
+            return (num_complete > 1 and parts >= 1) or (num_complete > 0 and parts >= 3)
 
-    async def _measure_clips(self, transcriber: Transcriber, num_clients: int) -> ClipFigures | None:
-        part_s = self._plan.time_s * (ALONE_PART if num_clients == 1 else CLIENTS_PART)
-        is_first = num_clients == min(self._plan.clients)  # of all figures, this one is the cheapest
-        if not is_first and self._is_late(num_clients * self._clip_s + part_s):
-            self._leave_out(f"{num_clients} clients at once")
-            return None
-        self._watcher.on_step(f"{num_clients} clients at once")
-        before = read_cpu_times()
-        crowd = await self._listen(transcriber, num_clients, part_s)
-        times_s = [clip.took_s for clip in crowd.done]
-        found = ClipFigures(
-            num_clients,
-            len(crowd.done),
-            rate_of_clips(crowd.done, num_clients, crowd.started_s),
-            figures.percentile(times_s, 50),
-            figures.percentile(times_s, 95),
-            cpu_use(before, read_cpu_times()),
-        )
-        self._watcher.on_found(found)
-        return found
+        async def run_client() -> None:
+            for index in count():
+                if is_over():
+                    return
+                if index == len(rounds):
+                    rounds.append([])
+                rounds[index].append(await self._send(service, next(waiting)))
 
-    async def _listen(self, transcriber: Transcriber, num_clients: int, part_s: float) -> Crowd:
-        crowd = Crowd(transcriber, self._options)
-        await crowd.listen(self._speech.clips, num_clients, part_s)
-        self._num_wordless += crowd.num_wordless
-        self._num_clips += len(crowd.done)
-        self._clip_s = (crowd.done[-1].at_s - crowd.started_s) / len(crowd.done)
-        return crowd
+        try:
+            async with asyncio.TaskGroup() as clients:
+                for _ in range(num_clients):
+                    clients.create_task(run_client())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        complete = [times_s for times_s in rounds if len(times_s) == num_clients]
+        complete = complete[1:] or complete
+        rates = [num_clients * length_s / fmean(times_s) for times_s in complete]
+        times_s = [took_s for times_s in complete for took_s in times_s]
+        p95_s = quantiles(times_s, n=20, method="inclusive")[-1] if len(times_s) > 1 else times_s[0]
+        cpu_s = {name: now_s - before[name] for name, now_s in read_cpu_s().items()}
+        self._rtfx, rtfx_range = median(rates), (min(rates), max(rates))
+        return Row(kind, number, self._rtfx, rtfx_range, median(times_s), p95_s, cpu_s, self._peak_bytes())
 
-    # -- several numbers of slots ------------------------------------------------------------------------------
+    async def _send(self, service: Service, body: bytes) -> float:
+        """Seconds from the first byte of a clip to its transcript."""
 
-    async def _fill_own(self, transcriber: Transcriber, memory: PeakMemory) -> SlotFigures | None:
-        """None where nothing is to be compared, or there is no time for two of them."""
-        if not set(self._plan.slots) - {transcriber.info.n_slots}:
-            return None
-        if self._is_late(2 * len(self._speech.windows) * self._clip_s):
-            self._leave_out("other numbers of slots")
-            return None
-        return await self._fill(transcriber, memory)
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
 
-    async def _compare_slots(self, first: SlotFigures) -> list[SlotFigures]:
-        """Round after round while there is time, the number that is set at the end of each: what changed is noise."""
-        found = [first]
-        others = [num_slots for num_slots in self._plan.slots if num_slots != first.num_slots]
-        cost_s = self._load_s + self._speech.windows_s / first.rate.rtfx
-        for num_slots in cycle([*others, first.num_slots]):
-            is_enough = num_slots == first.num_slots or len({each.num_slots for each in found}) < len(found)
-            if self._is_late(cost_s if is_enough else 2 * cost_s):  # time for a repetition is left, or nothing is noise
-                if is_enough:
-                    break
-                continue
-            self._watcher.on_step(f"{num_slots} slots: loading the model")
-            with PeakMemory(os.getpid()) as memory:
-                async with self._engine(num_slots) as transcriber:
-                    found.append(await self._fill(transcriber, memory))
-        tried = sorted({each.num_slots for each in found})
-        if left_out := [str(num_slots) for num_slots in others if num_slots not in tried]:
-            self._leave_out(f"{', '.join(left_out)} slots")
-        return [self._merge([each for each in found if each.num_slots == num_slots]) for num_slots in tried]
+        started_s = time.perf_counter()
+        async with await spool_chunks(chunks(), len(body)) as spool:
+            transcript = await fold(service.transcribe(spool, self._options, RequestScope()))
+        self._num_clips, self._num_silent = self._num_clips + 1, self._num_silent + (not transcript.text.strip())
+        return time.perf_counter() - started_s
 
-    async def _fill(self, transcriber: Transcriber, memory: PeakMemory) -> SlotFigures:
-        num_slots = transcriber.info.n_slots
-        self._watcher.on_step(f"{num_slots} slots")
-        crowd = Crowd(transcriber, self._options)
-        await crowd.transcribe(self._speech.clips[0])  # the first request starts what later ones find
-        await crowd.transcribe_all(self._speech.windows, math.ceil(FULL * num_slots))
-        audio_s = sum(window.audio_s for window in crowd.done)
-        rate = rate_of_runs([audio_s / (crowd.done[-1].at_s - crowd.started_s)])
-        return SlotFigures(num_slots, rate, memory.peak_bytes)
+    def _has_time(self, measurement: str, audio_s: float) -> bool:
+        """Whether so much audio can be transcribed before the end; if not, a note says so."""
+        has_time = time.perf_counter() + self.load_s + audio_s / self._rtfx < self._end_s
+        if not has_time:
+            self.notes.append(f"There was no time for {measurement}; raise --seconds.")
+        return has_time
 
-    def _merge(self, same: Sequence[SlotFigures]) -> SlotFigures:
-        rate = rate_of_runs([part for each in same for part in each.rate.parts])
-        merged = SlotFigures(same[0].num_slots, rate, same[-1].peak_bytes)
-        self._watcher.on_found(merged)
-        return merged
 
-    # -- time, and what else to know ---------------------------------------------------------------------------
-
-    @property
-    def _elapsed_s(self) -> float:
-        return time.perf_counter() - self._started_s
-
-    def _is_late(self, cost_s: float) -> bool:
-        return self._elapsed_s + cost_s > TOO_LATE * self._plan.time_s
-
-    def _leave_out(self, what: str) -> None:
-        self._notes.append(f"There was no time for {what}; give more with --seconds.")
-
-    def _judge(self, before: CpuTimes | None, after: CpuTimes | None) -> float | None:
-        """Cores that others took; notes what makes the figures doubtful."""
-        if 2 * self._num_wordless > self._num_clips:
-            self._notes.append(
-                f"The model heard no words in {self._num_wordless} of {self._num_clips} clips: speech that it "
-                "understands may take longer. Name a recording in its language."
-            )
-        use = cpu_use(before, after)
-        if use is None:
-            self._notes.append("This system does not tell what processes take: memory and CPU times are missing.")
-            return None
-        contested = use.num_other_cores + usable_cores() - (os.cpu_count() or 1)
-        if contested > NOISY_CORES:
-            self._notes.append(
-                f"Other programs took {contested:.1f} of the {usable_cores()} cores meanwhile: "
-                "these figures are too low, and differ more than they would on a quiet machine."
-            )
-        return use.num_other_cores
+def best_slots(rows: Iterable[Row]) -> int | None:
+    """The fewest slots that are as fast as any others within noise; None when fewer than two were measured."""
+    rates = {row.number: row.rtfx for row in rows if row.kind == "slots"}
+    fast_enough = (1 - NOISE) * max(rates.values(), default=0.0)
+    return min(number for number, rate in rates.items() if rate >= fast_enough) if len(rates) > 1 else None

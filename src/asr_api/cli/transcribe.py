@@ -1,29 +1,25 @@
-"""`asr-api transcribe`: many sources at once through one transcriber, in this process and without HTTP.
+"""`asr-api transcribe`: several sources at once through one service in this process, without HTTP.
 
-Results come out in the order of the sources; a source that fails is named on stderr and stops no other. A progress bar
-appears on a terminal and nowhere else.
+Transcripts are written in the order of the sources. A source that fails is reported on stderr; the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import TracebackType
+from itertools import islice
 
-from tqdm import tqdm
-
-from asr_api.audio.sources.open_reference import names_link, open_reference
-from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
-from asr_api.audio.sources.spool import Spool, spool_chunks
-from asr_api.cli.files import STDIN, Output, Source, list_sources
-from asr_api.compose import Service, default_options, in_background, media_policy, open_service
-from asr_api.errors import AsrError, PathNotFound, StartupError
+from asr_api.cli.exit_codes import ExitCode
+from asr_api.cli.open_source import open_source
+from asr_api.cli.output import Output
+from asr_api.cli.progress import Progress
+from asr_api.cli.sources import Source, list_sources
+from asr_api.compose import Service, default_options, open_service
+from asr_api.errors import AsrError, StartupError
 from asr_api.events import FinalSegments, TranscriptEvent, fold
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
@@ -32,118 +28,43 @@ from asr_api.request import RequestScope
 from asr_api.settings.settings import Settings
 from asr_api.transcript import Transcript
 
-OK, SOURCE_FAILED, SOURCE_INCOMPLETE = 0, 1, 3
-STDIN_BLOCK_BYTES = 2**16
-MAX_AT_ONCE = 16  # sources; each brings several windows, so that fewer already fill the engine
-BAR = "{percentage:3.0f}% {bar:20} {n:.0f}/{total:.0f} s of audio, {desc} [{elapsed}<{remaining}]"
+MAX_AT_ONCE = 16  # sources in progress or waiting to be written; each has several windows, so fewer fill the engine
 
 
-class Ending(enum.Enum):
-    """How a source ended."""
-
-    WHOLE = enum.auto()
-    INCOMPLETE = enum.auto()
-    FAILED = enum.auto()
-
-
-async def transcribe(settings: Settings, given: Sequence[str], wishes: Sequence[RawParameter], output: Output) -> int:
-    """The exit code. Raises StartupError or InvalidParameter when nothing can be transcribed at all."""
-    options = read_parameters(wishes, default_options(settings))
-    sources = list_sources(given)
+async def transcribe(
+    settings: Settings, names: Sequence[str], parameters: Sequence[RawParameter], output: Output
+) -> ExitCode:
+    """Raises StartupError or InvalidParameter when no source can be transcribed."""
+    options = read_parameters(parameters, default_options(settings))
+    sources = list_sources(names)
     output.check(sources)
     output = replace(output, names_sources=len(sources) > 1)
     if options.decode.words and output.format.name == "text":
-        raise StartupError("--words asks for times, which --format text has none of; add --format json, srt or vtt.")
-    policy = replace(media_policy(settings), local_paths=LocalPaths())
+        raise StartupError("--words asks for times, and --format text has none; add --format json, srt or vtt.")
     async with open_service(settings, Metrics()) as service:
-        check_parameters(options, service.pool.get().info)
-        with _Progress(service, len(sources)) as progress:
-            desk = _Desk(service, policy, options, progress)
-            endings = await _transcribe_in_order(desk, sources, output, settings.max_queued_requests)
-    if Ending.FAILED in endings:
-        return SOURCE_FAILED
-    return SOURCE_INCOMPLETE if Ending.INCOMPLETE in endings else OK
-
-
-async def _transcribe_in_order(
-    desk: _Desk, sources: Sequence[Source], output: Output, max_requests: int
-) -> list[Ending]:
-    places = asyncio.Semaphore(min(MAX_AT_ONCE, max_requests))
-    tasks = [asyncio.create_task(desk.transcribe(source, places)) for source in sources]
-    try:
-        return [
-            await _deliver(source, task, output, desk.progress) for source, task in zip(sources, tasks, strict=True)
-        ]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _deliver(source: Source, task: asyncio.Task[Transcript], output: Output, progress: _Progress) -> Ending:
-    """Writes one transcript as soon as it is there."""
-    try:
-        transcript = await task
-        with progress.paused():
-            output.write(source, transcript)
-    except BrokenPipeError:  # the reader of stdout has left, and with it the point of all others
-        raise
-    except (AsrError, OSError) as error:
-        reason = str(error) if isinstance(error, AsrError) else f"it can't be read ({error.strerror}); name another."
-        with progress.paused():
-            sys.stderr.write(f"asr-api: {source.name}: {reason}\n")
-        return Ending.FAILED
-    finally:
-        progress.finish_source()
-    with progress.paused():
-        sys.stderr.writelines(f"asr-api: {source.name}: {notice}\n" for notice in _notices(transcript, output))
-    return Ending.INCOMPLETE if transcript.end.is_truncated or transcript.end.is_damaged else Ending.WHOLE
-
-
-def _notices(transcript: Transcript, output: Output) -> Iterator[str]:
-    """What people should know of a transcript and may not see in it."""
-    if transcript.end.is_truncated:
-        yield "the file breaks off; this is the text of its good part."
-    if transcript.end.is_damaged:
-        yield "parts of the file can't be decoded; their text is missing, and later times may be early."
-    if transcript.num_doubts and output.format.name != "json":
-        yield f"passages that may be wrong or were left out: {transcript.num_doubts}; --format json tells which."
-
-
-async def _read_stdin() -> AsyncIterator[bytes]:
-    if sys.stdin is None:
-        raise PathNotFound("it is closed; pipe a recording into it.")
-    while block := await in_background(lambda: os.read(sys.stdin.fileno(), STDIN_BLOCK_BYTES)):
-        yield block
+        model = service.pool.get()
+        check_parameters(options, model.info)
+        with Progress(len(sources), lambda: model.scheduler.backlog_s) as progress:
+            transcriber = SourceTranscriber(service, settings, options, progress)
+            batch = Batch(transcriber.transcribe, output, progress)
+            return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """What every source is transcribed with."""
+class SourceTranscriber:
+    """Opens and transcribes one source at a time, any number concurrently."""
 
     service: Service
-    policy: MediaPolicy
+    settings: Settings
     options: TranscribeOptions
-    progress: _Progress
+    progress: Progress
 
-    async def transcribe(self, source: Source, places: asyncio.Semaphore) -> Transcript:
-        async with places, await self._open(source) as spool:
+    async def transcribe(self, source: Source) -> Transcript:
+        async with await open_source(source, self.settings) as spool:
             request = RequestScope(request_id=source.name)
-            return await fold(self._watched(self.service.transcribe(spool, self.options, request)))
+            return await fold(self._count(self.service.transcribe(spool, self.options, request)))
 
-    async def _open(self, source: Source) -> Spool:
-        if source.place == STDIN:
-            return await spool_chunks(_read_stdin(), sys.maxsize)
-        try:
-            return await open_reference(source.place, self._policy_for(source), is_local_client=True)
-        except PathNotFound:
-            raise _missing(source.place) from None
-
-    def _policy_for(self, source: Source) -> MediaPolicy:
-        """People may open what they like of their own; what comes from elsewhere is bounded."""
-        return self.policy if names_link(source.place) else replace(self.policy, max_media_bytes=sys.maxsize)
-
-    async def _watched(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
+    async def _count(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
         done_ms = 0
         async with aclosing(events):
             async for event in events:
@@ -153,44 +74,63 @@ class _Desk:
                 yield event
 
 
-def _missing(place: str) -> PathNotFound:
-    if Path(place).is_symlink():
-        return PathNotFound("it is a link that leads nowhere; mend or remove it.")
-    return PathNotFound("there is no such file; check the spelling.")
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many sources, transcribed concurrently and written in their order."""
+
+    transcribe: Callable[[Source], Coroutine[None, None, Transcript]]
+    output: Output
+    progress: Progress
+
+    async def run(self, sources: Sequence[Source], max_at_once: int) -> ExitCode:
+        """max_at_once: sources that are started and not written yet; it bounds the transcripts in memory"""
+        codes: set[ExitCode] = set()
+        waiting = iter(sources)
+        started: deque[tuple[Source, asyncio.Task[Transcript]]] = deque()
+        try:
+            while True:
+                for source in islice(waiting, max_at_once - len(started)):
+                    started.append((source, asyncio.create_task(self.transcribe(source))))
+                if not started:
+                    break
+                codes.add(await self._write(*started[0]))
+                started.popleft()
+        finally:
+            tasks = [task for _, task in started]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        worst_first = (ExitCode.SOURCE_FAILED, ExitCode.SOURCE_INCOMPLETE)
+        return next((code for code in worst_first if code in codes), ExitCode.OK)
+
+    async def _write(self, source: Source, task: asyncio.Task[Transcript]) -> ExitCode:
+        """Writes the transcript when it is there, or its error; returns the exit code for this source."""
+        try:
+            transcript = await task
+            with self.progress.paused():
+                self.output.write(source, transcript)
+        except BrokenPipeError:  # the reader of stdout has left; the other transcripts would have no reader either
+            raise
+        except (AsrError, OSError) as error:
+            sentence = str(error) if isinstance(error, AsrError) else f"It cannot be read: {error.strerror}."
+            self._print(source, [sentence])
+            return ExitCode.SOURCE_FAILED
+        finally:
+            self.progress.finish_source()
+        self._print(source, _notices(transcript, self.output.format.name))
+        is_incomplete = transcript.end.is_truncated or transcript.end.is_damaged
+        return ExitCode.SOURCE_INCOMPLETE if is_incomplete else ExitCode.OK
+
+    def _print(self, source: Source, sentences: Iterable[str]) -> None:
+        with self.progress.paused():
+            sys.stderr.writelines(f"asr-api: {source.name}: {sentence}\n" for sentence in sentences)
 
 
-class _Progress:
-    """Seconds of audio done and known to be left, on stderr when that is a terminal."""
-
-    def __init__(self, service: Service, num_sources: int) -> None:
-        self._service = service
-        self._num_sources = num_sources
-        self._num_finished = 0
-        self._bar = tqdm(total=0, bar_format=BAR, leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
-        self._describe()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
-
-    def advance(self, audio_s: float) -> None:
-        self._bar.total = self._bar.n + audio_s + self._service.pool.get().scheduler.backlog_s
-        self._bar.update(audio_s)
-
-    def finish_source(self) -> None:
-        self._num_finished += 1
-        self._describe()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """While something else is written to the terminal."""
-        self._bar.clear()
-        yield
-        self._bar.refresh()
-
-    def _describe(self) -> None:
-        self._bar.set_description_str(f"{self._num_finished} of {self._num_sources} done")
+def _notices(transcript: Transcript, format_name: str) -> Iterator[str]:
+    """What the output does not show."""
+    if transcript.end.is_truncated:
+        yield "The file is truncated; this is the text of its good part."
+    if transcript.end.is_damaged:
+        yield "Parts of the file cannot be decoded; their text is missing, and later times may be too early."
+    if transcript.num_doubts and format_name != "json":
+        yield f"Passages that may be wrong or were left out: {transcript.num_doubts}; --format json marks them."

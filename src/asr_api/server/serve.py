@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
-    handle = ServiceHandle(max_requests=settings.max_queued_requests)
+    handle = ServiceHandle(max_requests=settings.max_requests)
     metrics = Metrics()
     server = _open_server(settings, handle, metrics)
     logger.info(

@@ -1,7 +1,4 @@
-"""One setting: how it is declared, and what people are told of it: its flag, its row of the README, a complaint.
-
-Knows nothing about which settings there are.
-"""
+"""Declaration of one setting: its pydantic field, its flag, its row in the README, and the error for a bad value."""
 
 from __future__ import annotations
 
@@ -10,13 +7,30 @@ from typing import Any
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+MAX_SHOWN_CHARS = 80  # of a bad value
+
 
 def setting(
-    default: object, text: str, *, shown: str = "", allowed: str = "", server_only: bool = False, **bounds: Any
+    default: object,
+    text: str,
+    *,
+    shown: str = "",
+    by_default: str = "",
+    allowed: str = "",
+    server_only: bool = False,
+    **bounds: Any,
 ) -> Any:
-    """A field. shown: the default in the README, where the value does not say it; allowed: unless it is a number."""
-    extra: dict[str, Any] = {"shown": shown, "allowed": allowed, "server_only": server_only}
-    return Field(default, description=text, json_schema_extra=extra, **bounds)
+    """A field of `Settings`.
+
+    default:     the value, or a function from the settings before this one to the value
+    shown:       the default in the README, where the value does not say it
+    by_default:  a sentence that replaces "The default is …." in errors, without the full stop
+    allowed:     what the value must be; for numbers it follows from the bounds
+    server_only: it has no effect on `asr-api transcribe`
+    """
+    extra: dict[str, Any] = {"shown": shown, "by_default": by_default, "allowed": allowed, "server_only": server_only}
+    source: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
+    return Field(description=text, json_schema_extra=extra, **source, **bounds)
 
 
 def switch(default: bool, text: str) -> Any:
@@ -38,10 +52,11 @@ def table_row(name: str, field: FieldInfo) -> str:
     return f"| `{name.upper()}` | `{flag_of(name)}` | {shown} | {field.description}{allowed} |"
 
 
-def complaint(name: str, field: FieldInfo, value: object) -> str:
-    """About a bad value: the name, the value, what is allowed and the default; without a full stop."""
+def bad_value_error(name: str, field: FieldInfo, value: object) -> str:
+    """Sentences with the name, the value, what is allowed and the default."""
     default = _extra(field)["shown"].replace("`", "") or _plain(field.default)
-    return f"{name.upper()} is '{str(value)[:80]}'; it must be {_allowed(field)}. The default is {default}"
+    by_default = _extra(field)["by_default"] or f"The default is {default}"
+    return f"{name.upper()} is '{str(value)[:MAX_SHOWN_CHARS]}'; it must be {_allowed(field)}. {by_default}."
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -63,14 +78,14 @@ def _plain(value: object) -> str:
 
 def _bounds(field: FieldInfo) -> str:
     """`from 1 to 256`, `of at least 1`, `above 0` or nothing."""
-    found = {
+    bounds = {
         kind: _plain(bound)
         for part in field.metadata
         for kind in ("ge", "gt", "le")
         if (bound := getattr(part, kind, None)) is not None
     }
-    if "ge" in found and "le" in found:
-        return f"from {found['ge']} to {found['le']}"
-    if "gt" in found:
-        return f"above {found['gt']}"
-    return f"of at least {found['ge']}" if "ge" in found else ""
+    if "ge" in bounds and "le" in bounds:
+        return f"from {bounds['ge']} to {bounds['le']}"
+    if "gt" in bounds:
+        return f"above {bounds['gt']}"
+    return f"of at least {bounds['ge']}" if "ge" in bounds else ""

@@ -1,38 +1,42 @@
-"""The settings: each option is declared once and becomes an environment variable, a CLI flag and a row of the README.
+"""`Settings`: every option, declared once; each is an environment variable, a CLI flag and a row of the README.
 
-In: the environment and the flags of a command line. Out: one checked, frozen `Settings`, or a SettingsError that names
-the option, the value, what is allowed and the remedy. The only reader of the environment; knows nothing about the
-parts that the settings are for.
+`read_settings` gives checked, frozen settings, or a SettingsError that names the option, the value, what is allowed and
+the default. Only this package reads the environment.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from asr_api.engines.protocol import ComputeType
 from asr_api.errors import InvalidParameter, SettingsError
-from asr_api.settings.declaration import complaint, setting, switch, table_row
+from asr_api.settings.declaration import bad_value_error, setting, switch, table_row
 from asr_api.text.languages import language_code
 
-MODEL_WINDOW_S = 30.0  # every Whisper model sees 30 s
-MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens that start a transcript
+MODEL_WINDOW_S = 30.0  # of every Whisper model
+MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens before a transcript
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Literal["debug", "info", "warning", "error"]
+MIB = 1024 * 1024
 
 
 def _host_pattern(entry: str) -> str:
-    from asr_api.audio.sources.url import host_pattern  # httpx takes 0.1 s to import, which only those pay who set it
+    from asr_api.audio.sources.url import host_pattern  # importing httpx takes 0.1 s; only this setting needs it
 
     return host_pattern(entry)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """`a, b or c`"""
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
 
 
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
@@ -51,94 +55,99 @@ class Settings(BaseSettings):
     )
     model_revision: str | None = setting(
         None,
-        "Branch, tag or commit of the hub id. Where it has no effect, the start says so.",
+        "Branch, tag or commit of the hub id. The log says at start when it has no effect.",
         shown="the default branch",
     )
     cache_dir: Path = setting(
         Path("/data"),
-        "Where downloaded models are kept; writable when one has to be downloaded. While it is not set and `/data` is "
-        "not there or not writable, your own cache folder is used (`~/.cache/asr-api`), and the start says so.",
+        "Folder for downloaded models; it must be writable when one has to be downloaded. If it is not set and `/data` "
+        "does not exist or is not writable, `~/.cache/asr-api` is used, and the log says so at start.",
     )
-    batch_size: int = setting(16, "Slots: windows that are decoded at the same time.", ge=1, le=256)
+    batch_size: int = setting(16, "Number of slots: windows that are decoded at the same time.", ge=1, le=256)
     max_new_tokens: int = setting(
         128,
-        "Tokens the model may write in one pass over a window. A window that needs more is continued from its last "
-        "timestamp, so no text is ever cut off: less frees slots sooner, more saves second passes over dense speech.",
+        "Most tokens in one decoding of a window. A window that needs more is decoded again from its last timestamp, "
+        "so no text is cut off. A lower value frees slots sooner, a higher one saves second decodings of dense speech.",
         ge=1,
         le=MAX_WINDOW_TOKENS,
     )
     chunk_length_s: float = setting(
         MODEL_WINDOW_S,
-        "Length of a window in seconds; the model sees at most 30. Less than 10 costs words.",
+        "Length of a window in seconds; models take at most 30. Values below 10 lose words.",
         ge=1,
         le=MODEL_WINDOW_S,
     )
-    stride_length_s: float | None = setting(
-        None,
-        "Seconds at each seam of two windows in which the cut may move to a pause; where there is none, the windows "
-        "overlap by as much. Less than half of `CHUNK_LENGTH_S`.",
+    stride_length_s: float = setting(
+        lambda before: before["chunk_length_s"] / 6,
+        "Seconds around the end of a window in which the cut may move to a pause; where there is no pause, the windows "
+        "overlap by as much. It must be less than half of `CHUNK_LENGTH_S`.",
         shown="`CHUNK_LENGTH_S` / 6",
         gt=0,
     )
     flash_attention_2: bool | None = setting(
-        None, "FlashAttention 2 on a GPU. Where `1` has no effect, the start says so.", shown="`1` where it can",
-        allowed="1 or 0",
+        None, "FlashAttention 2 on a GPU. The log says at start when `1` has no effect.", shown="`1` if available",
+        by_default="By default it is used if it is available", allowed="1 or 0",
     )  # fmt: skip
-    compute_type: Literal["auto", "float32", "int8", "int8_bfloat16"] = setting(
+    compute_type: ComputeType = setting(
         "auto",
-        "What a CPU computes in: `float32`, `int8` or `int8_bfloat16`; `auto` is the quickest that is there.",
-        allowed="auto, float32, int8 or int8_bfloat16",
+        f"Type of matrix products on a CPU: {_listed(f'`{name}`' for name in get_args(ComputeType))}; `auto` is the "
+        "fastest one available.",
+        allowed=_listed(get_args(ComputeType)),
     )
     beam_size: int = setting(
-        1, "Texts kept for a window while it is decoded; 1 is quickest, 5 a little more accurate.", ge=1, le=10
+        1, "Hypotheses of beam search for a window; 1 (greedy) is fastest, 5 a little more accurate.", ge=1, le=10
     )
     condition_on_previous_text: bool = switch(
         False,
-        "Let each window go on from the text of the one before: names and style stay the same, mistakes too. The "
-        "windows of one file are then transcribed one after the other.",
+        "Prompt each window with the text before it: names and style stay the same, but so do mistakes. The windows of "
+        "one file are then transcribed one after the other.",
     )
     vad: bool = switch(
-        False, "Mute what a voice activity model takes for no speech, by default; needs `pip install 'asr-api[vad]'`."
+        False,
+        "By default, mute audio in which a voice activity model finds no speech; needs `pip install 'asr-api[vad]'`.",
     )
     default_language: str | None = setting(
         None, "Language of requests that name none, such as `en`.", shown="detected",
-        allowed="a language that Whisper knows, such as en", server_only=True,
+        by_default="By default it is detected", allowed="a language of Whisper, such as en", server_only=True,
     )  # fmt: skip
     num_threads: int = setting(
-        0, "Threads of the engine on a CPU; 0 lets it choose from the cores it may use.", ge=0, le=1024
+        0, "Threads of the engine on a CPU; 0 chooses by the cores that the process may use.", ge=0, le=1024
     )
-    max_requests: int | None = setting(
-        None,
-        "Requests being worked on or waiting; one more is answered 429 with the time to come back.",
+    max_requests: int = setting(
+        lambda before: 4 * before["batch_size"],
+        "Most requests in progress or waiting; the next one gets 429 with the time to try again.",
         shown="4 × `BATCH_SIZE`",
         ge=1,
         server_only=True,
     )
-    max_upload_mb: int = setting(512, "Largest upload or download, in MiB.", ge=1, le=1024 * 1024)
+    max_upload_mb: int = setting(512, "Largest upload or download, in MiB.", ge=1, le=MIB)
     max_audio_s: float = setting(14_400, "Longest audio, in seconds.", gt=0)
     allowed_local_media_path: str | None = setting(
         None,
-        "Folder below which `POST /asr` may name local files, for any client. Empty switches local paths off. While "
-        "it is not set, only clients on the same machine may name them (loopback, no proxy between).",
+        "Folder below which any client of `POST /asr` may name local files. An empty value switches local paths off. "
+        "If it is not set, only clients on the same machine may name them (loopback, without a proxy).",
         shown="clients on this machine",
+        by_default="By default only clients on this machine may name local files",
         allowed="a folder that exists, or empty to switch local paths off",
         server_only=True,
     )
     allowed_media_domains: Annotated[tuple[HostPattern, ...], NoDecode] = setting(
         (),
-        "Comma-separated hosts that links may point to: `example.org` is that host alone, `*.example.org` every host "
-        "below it. Empty is any public host.",
+        "Hosts that links may point to, separated by commas: `example.org` is that host alone, `*.example.org` every "
+        "host below it. Empty allows any public host.",
         shown="any public host",
+        by_default="By default any public host is allowed",
         allowed="host names such as example.org or *.example.org, separated by commas",
     )
     allow_private_cidrs: Annotated[tuple[IpNetwork, ...], NoDecode] = setting(
         (),
-        "Comma-separated networks that links may point to although they are not public, such as `10.0.0.0/8`.",
+        "Networks that links may point to although they are not public, such as `10.0.0.0/8`, separated by commas.",
         shown="none",
+        by_default="By default there are none",
         allowed="networks such as 10.0.0.0/8, separated by commas",
     )
     shutdown_timeout_s: float = setting(
-        30, "Seconds that running requests get to finish after SIGTERM or SIGINT.", ge=0, server_only=True
+        30, "Seconds that open requests may take to finish after SIGTERM or SIGINT.", ge=0, server_only=True
     )
     salad_machine_id: str = setting(
         "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True
@@ -146,9 +155,9 @@ class Settings(BaseSettings):
     salad_container_group_id: str = setting(
         "", "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
-    log_level: LogLevel = setting("info", "How much is written to stderr.", allowed="debug, info, warning or error")
+    log_level: LogLevel = setting("info", "Level of the log on stderr.", allowed="debug, info, warning or error")
 
-    # Below this border a setting has the name that the parts use for it.
+    # The names that the rest of the package uses, where the variable has another one.
 
     @property
     def n_slots(self) -> int:
@@ -160,20 +169,16 @@ class Settings(BaseSettings):
 
     @property
     def stride_s(self) -> float:
-        return self.chunk_length_s / 6 if self.stride_length_s is None else self.stride_length_s
-
-    @property
-    def max_queued_requests(self) -> int:
-        return 4 * self.batch_size if self.max_requests is None else self.max_requests
+        return self.stride_length_s
 
     @property
     def max_media_bytes(self) -> int:
-        return self.max_upload_mb * 1024 * 1024
+        return self.max_upload_mb * MIB
 
     @model_validator(mode="before")
     @classmethod
     def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
-        """Compose files set variables to nothing; only here does nothing mean something."""
+        """An empty variable, as compose files set it, counts as not set, except where empty has a meaning."""
         return {name: value for name, value in values.items() if value != "" or name == "allowed_local_media_path"}
 
     @field_validator("allowed_media_domains", "allow_private_cidrs", mode="before")
@@ -182,7 +187,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         parts = [part.strip() for part in value.split(",") if part.strip()]
-        if not parts:  # commas alone must not mean that everything is allowed
+        if not parts:  # commas alone must not allow every host
             raise ValueError
         if info.field_name == "allowed_media_domains":
             return parts
@@ -212,55 +217,23 @@ class Settings(BaseSettings):
     def _stride_fits(self) -> Settings:
         if self.stride_s >= self.chunk_length_s / 2:
             raise ValueError(
-                f"STRIDE_LENGTH_S is {self.stride_s:g}; it must be less than half of CHUNK_LENGTH_S, "
-                f"{self.chunk_length_s / 2:g} s. Leave it out for a sixth"
+                f"STRIDE_LENGTH_S is '{self.stride_s:g}'; it must be less than half of CHUNK_LENGTH_S, "
+                f"{self.chunk_length_s / 2:g} s. The default is CHUNK_LENGTH_S / 6."
             )
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class CacheFolder:
-    """note: why it is not the one that the settings name; problem: why nothing can be downloaded into it"""
-
-    path: Path
-    note: str | None = None
-    problem: str | None = None
-
-
 def read_settings(flags: Mapping[str, str]) -> Settings:
-    """Settings from the environment, with the flags of a command line on top. flags: field name → text."""
+    """Settings from the environment; flags of a command line (field name → text) take precedence.
+
+    Raises SettingsError with one sentence for every bad value.
+    """
     try:
         return Settings(**dict[str, Any](flags))
     except ValidationError as error:
-        sentences = [_sentence(part) for part in error.errors()]
-        raise SettingsError("; ".join(sentences) + ".") from None
-
-
-def find_cache_folder(settings: Settings) -> CacheFolder:
-    """The folder for models. It need not be there yet; what it holds can be used although it can't be written."""
-    wanted = settings.cache_dir
-    if "cache_dir" in settings.model_fields_set:
-        if _can_be_made(wanted):
-            return CacheFolder(wanted)
-        problem = f"CACHE_DIR is '{wanted}', which can't be written; change its owner or name another folder."
-        return CacheFolder(wanted, problem=problem)
-    if _is_writable(wanted):
-        return CacheFolder(wanted)
-    own = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "asr-api"  # noqa: PTH111  # Path's raises
-    if own.is_absolute() and _can_be_made(own):  # where nobody knows a home, `~` stays `~`
-        return CacheFolder(own, f"{wanted} is not there or can't be written; set CACHE_DIR to choose another folder")
-    problem = f"CACHE_DIR is not set, and neither {wanted} nor {own} can be written; set it to a folder that can."
-    return CacheFolder(wanted, problem=problem)
-
-
-def check_spool_folder() -> None:
-    """Raises SettingsError when uploads can't be put where they should; Python passes over a bad TMPDIR in silence."""
-    named = os.environ.get("TMPDIR") or None
-    if not _is_writable(named):
-        what = f"'{named}', which" if named else "not set, and none of the usual folders for temporary files"
-        raise SettingsError(
-            f"TMPDIR is {what} can't be written; set it to one that can: uploads and downloads go there."
-        )
+        # A default that depends on a bad value has an error of its own, which says nothing new.
+        errors = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
+        raise SettingsError(" ".join(map(_sentence, errors))) from None
 
 
 def settings_table() -> str:
@@ -270,23 +243,9 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def _sentence(part: ErrorDetails) -> str:
-    """One sentence about a bad value, or about values that do not go together."""
-    if not part["loc"]:
-        return part["msg"].removeprefix("Value error, ")
-    name = str(part["loc"][0])
-    return complaint(name, Settings.model_fields[name], part["input"])
-
-
-def _can_be_made(folder: Path) -> bool:
-    """Whether it can be written, or made by who writes to it."""
-    return _is_writable(next(one for one in (folder, *folder.parents) if os.path.lexists(one)))
-
-
-def _is_writable(folder: Path | str | None) -> bool:
-    """None: where Python puts temporary files."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def _sentence(error: ErrorDetails) -> str:
+    """About one bad value, or about values that do not fit together."""
+    if not error["loc"]:
+        return error["msg"].removeprefix("Value error, ")
+    name = str(error["loc"][0])
+    return bad_value_error(name, Settings.model_fields[name], error["input"])

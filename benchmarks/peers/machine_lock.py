@@ -1,7 +1,7 @@
-"""The machine for ourselves, where others share it: a file is locked while somebody measures or works hard.
+"""Lock of a shared machine: a file that is locked while a program measures or needs all cores.
 
-Any program can take part: `flock FILE COMMAND`. Turns are short, so the lock is kept over several, and passed on
-between two of them after a few minutes.
+Any program can take part: `flock FILE COMMAND`. Turns are short, so the lock is kept for several of them; after a few
+minutes it is released once between two turns.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import TextIO
 
 HOLD_S = 200.0
-PASSING_S = 1.0  # how long the lock is left alone, so that one who waits for it gets it
+RELEASE_S = 1.0  # so that another program that waits for the lock gets it
 
 
-class QuietMachine:
-    """Without a file the machine is taken to be ours."""
+class MachineLock:
+    """Without a file it does nothing."""
 
     def __init__(self, lock: Path | None) -> None:
         self._file: TextIO | None = lock.open("a", encoding="utf-8") if lock else None
         self._since_s = 0.0
 
-    def take(self) -> None:
-        """To be called before each turn."""
+    def acquire(self) -> None:
+        """Call it before each turn."""
         if not self._file or (self._since_s and time.monotonic() - self._since_s < HOLD_S):
             return
         if self._since_s:
             fcntl.flock(self._file, fcntl.LOCK_UN)
-            time.sleep(PASSING_S)
+            time.sleep(RELEASE_S)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._since_s = time.monotonic()
 

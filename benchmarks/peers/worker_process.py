@@ -1,6 +1,6 @@
-"""The other end of worker.py: starts one engine's process, gives it files, and says what each took and what went wrong.
+"""`WorkerProcess`: starts worker.py with one engine, sends it files, and returns their times or the reason of its exit.
 
-The processes share nothing; the one that is asked is the only one that works.
+Only the process that was sent a file works; the others are blocked.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
-from asr_api.benchmark.machine import PeakMemory
-from benchmarks.peers.peer import Heard
+from asr_api.benchmark.machine import peak_memory
+from benchmarks.peers.peer import Counts
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class WorkerDied(Exception):
+class WorkerExited(Exception):
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     seconds: float
-    heard: Heard
+    counts: Counts
 
 
-class Worker:
+class WorkerProcess:
     def __init__(self, name: str, model: Path, num_threads: int) -> None:
         command = [sys.executable, "-m", "benchmarks.peers.worker", name, str(model), str(num_threads)]
         settings = dict.fromkeys(THREAD_VARIABLES, str(num_threads))
@@ -44,43 +44,43 @@ class Worker:
             text=True,
             encoding="utf-8",
         )
-        self._questions = cast("TextIO", self._process.stdin)
-        self._answers = cast("TextIO", self._process.stdout)
+        self._requests = cast("TextIO", self._process.stdin)
+        self._replies = cast("TextIO", self._process.stdout)
         try:
-            self._root = int(self._reply())
-        except WorkerDied:
+            self._process_id = int(self._reply())
+        except WorkerExited:
             self.close()
             raise
 
     def transcribe(self, path: Path) -> Run:
-        self._ask(path)
+        self._send(path)
         return parsed(self._reply())
 
-    def weigh(self, path: Path) -> int:
-        """Transcribe, and say the most bytes that its processes had at once."""
-        self._ask(path)
-        with PeakMemory(self._root) as memory:
+    def measure_memory(self, path: Path) -> int:
+        """Peak memory of its processes while it transcribes the file."""
+        self._send(path)
+        with peak_memory(self._process_id) as peak_bytes:
             self._reply()
-        return memory.peak_bytes or 0
+        return peak_bytes()
 
     def close(self) -> None:
-        with self._log, self._process:  # its pipes are closed, and it ends
+        with self._log, self._process:  # closing its pipes ends it
             pass
 
-    def _ask(self, path: Path) -> None:
-        self._questions.write(f"{path}\n")
-        self._questions.flush()
+    def _send(self, path: Path) -> None:
+        self._requests.write(f"{path}\n")
+        self._requests.flush()
 
     def _reply(self) -> str:
-        line = self._answers.readline()
+        line = self._replies.readline()
         if not line:
             self._process.wait()
             self._log.seek(0)
             lines = self._log.read().decode(errors="replace").strip().splitlines()
-            raise WorkerDied(lines[-1] if lines else f"ended with {self._process.returncode}")
+            raise WorkerExited(lines[-1] if lines else f"The worker exited with {self._process.returncode}.")
         return line
 
 
 def parsed(line: str) -> Run:
     seconds, num_windows, num_tokens = json.loads(line)
-    return Run(seconds, Heard(num_windows, num_tokens))
+    return Run(seconds, Counts(num_windows, num_tokens))

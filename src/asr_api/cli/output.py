@@ -1,0 +1,113 @@
+"""Output of `asr-api transcribe`: each transcript in its format, to stdout or to a file of its own in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_api.cli.sources import STDIN, Source
+from asr_api.errors import CannotWrite, StartupError
+from asr_api.formats import Format
+from asr_api.transcript import Transcript
+
+SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt"})  # files of these formats cannot be concatenated
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where transcripts are written.
+
+    folder:        None is stdout
+    names_sources: on stdout, each transcript starts with the name of its source
+    """
+
+    format: Format
+    folder: Path | None
+    names_sources: bool = False
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """Raises StartupError when the transcripts of all sources cannot be written there."""
+        name = self.format.name
+        if self.folder is None:
+            if len(sources) > 1 and name in SINGLE_TRANSCRIPT_FORMATS:
+                raise StartupError(f"{len(sources)} sources do not fit into one {name} file; add --output-dir DIR.")
+            return
+        output, count = Counter(source.output for source in sources).most_common(1)[0]
+        if count > 1:
+            raise StartupError(f"{count} sources have the same output, {output}; rename the sources.")
+        self._check_overwrites(sources, self.folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            raise StartupError(
+                f"--output-dir is '{self.folder}', which cannot be created; name another folder."
+            ) from None
+
+    def write(self, source: Source, transcript: Transcript) -> None:
+        """Raises CannotWrite, or BrokenPipeError."""
+        body = self.format.write(transcript)
+        if self.folder is None:
+            print_out(self._with_name(source, body) if self.names_sources else body)
+            return
+        path = self._path(source, self.folder)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(body, encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(error) from error
+
+    def _check_overwrites(self, sources: Sequence[Source], folder: Path) -> None:
+        names = {_file_identity(source.reference): source.name for source in sources}
+        names.pop(None, None)
+        for source in sources:
+            path = self._path(source, folder)
+            if overwritten := names.get(_file_identity(path)):
+                raise StartupError(
+                    f"--output-dir is '{folder}', where {path.name} would overwrite {overwritten}; name another folder."
+                )
+
+    def _path(self, source: Source, folder: Path) -> Path:
+        extension = "txt" if self.format.name == "text" else self.format.name
+        return folder / source.output.with_name(f"{source.output.name}.{extension}")
+
+    def _with_name(self, source: Source, body: str) -> str:
+        """One line that begins with the name of the source, as grep does it; in JSON it is a key."""
+        if self.format.name == "json":
+            return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
+        name = os.fsencode(source.name).decode(errors="backslashreplace")  # a file name may not be valid text
+        return f"{name}: {body}" if body else f"{name}:\n"
+
+
+def print_out(text: str) -> None:
+    """To stdout. Raises CannotWrite, or BrokenPipeError when the reader of stdout has left."""
+    if sys.stdout is None:
+        raise CannotWrite("The output cannot be written: stdout is closed; add --output-dir DIR.")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(error) from error
+    except UnicodeEncodeError as error:
+        raise CannotWrite(
+            f"The output cannot be written: the encoding of stdout is {error.encoding}; set PYTHONUTF8=1."
+        ) from error
+
+
+def _cannot_write(error: OSError) -> CannotWrite:
+    return CannotWrite(f"The output cannot be written: {error.strerror}; write it to another place.")
+
+
+def _file_identity(reference: str | Path) -> tuple[int, int] | None:
+    """Device and inode of the file behind any links; None when there is no file."""
+    try:
+        status = os.stat(0 if reference == STDIN else reference)  # noqa: PTH116  # stdin has no path
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

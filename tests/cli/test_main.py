@@ -1,0 +1,108 @@
+"""The asr-api command: wrong command lines, --help, start errors, and the list of models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr_api import __version__
+from asr_api.settings.declaration import flag_of, is_server_only
+from asr_api.settings.settings import Settings
+from tests.engines.scripted import Script
+from tests.server.in_process import Cli, Ended
+from tests.server.running import environment
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["transcribe", "a.wav", "--language", "klingon"], "klingon"),
+        (["transcribe", "a.wav", "--language", "sw"], "language is 'sw', which the model"),
+        (["transcribe", "a.wav", "--temperature", "2"], "temperature is '2'; it must be a number from 0 to 1."),
+        (["transcribe", "a.wav", "--task", "sing"], "task is 'sing'"),
+        (["transcribe", "a.wav", "--batch-size", "none"], "BATCH_SIZE is 'none'"),
+        (["transcribe", "a.wav", "--port", "1"], "unrecognized arguments: --port 1"),
+        (["transcribe", "a.wav", "--words"], "--words asks for times, and --format text has none"),
+        (["transcribe", "a.wav", "b.wav", "--format", "srt"], "2 sources do not fit into one srt file"),
+        (["transcribe", "x/a.wav", "y/a.wav", "--output-dir", "out"], "2 sources have the same output, a.wav"),
+        (["transcribe", "a.wav", "--output-dir", "/dev/null/x"], "--output-dir is '/dev/null/x'"),
+        (["transcribe"], "the following arguments are required"),
+        (["fly"], "invalid choice: 'fly'"),
+        ([], "required"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(cli: Cli, arguments: list[str], sentence: str) -> None:
+    ended = cli.run(*arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_an_engine_that_cannot_load_is_exit_code_2(cli: Cli, recordings: Path) -> None:
+    ended = cli.run("transcribe", str(recordings), script=Script(load_error="The checkpoint is odd; take another."))
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.splitlines()[-1] == "asr-api: The checkpoint is odd; take another."
+
+
+def test_help_names_every_setting_and_loads_no_heavy_library(tmp_path: Path) -> None:
+    def help_of(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "asr_api", *arguments, "--help"],
+            env=environment(tmp_path, COLUMNS="200"),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert "3 a source is truncated" in " ".join(help_of("transcribe").split())
+    assert {"serve", "transcribe", "models"} <= set(help_of().replace("|", " ").split())
+    served, transcribed = help_of("serve"), help_of("transcribe")
+    for name, field in Settings.model_fields.items():
+        assert flag_of(name) in served
+        assert (flag_of(name) in transcribed) is not is_server_only(field)
+    code = (
+        "import sys, asr_api.cli.main; print(sorted({'numpy', 'fastapi', 'tqdm', 'huggingface_hub'} & {*sys.modules}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded == "[]\n"
+
+
+def test_an_unwritable_folder_for_uploads_is_reported_before_anything_starts(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    for arguments in (["serve", "--port", "0"], ["transcribe", "a.wav"], ["bench"]):
+        ended = cli.run(*arguments)
+        assert (ended.code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+        assert ended.stderr.startswith(f"asr-api: TMPDIR is '{tmp_path}/gone', which cannot be written")
+
+
+def test_models_creates_no_cache_folder_and_needs_a_readable_one(cli: Cli, tmp_path: Path) -> None:
+    assert cli.run("models", "--cache-dir", "new").stdout.startswith("builtin ")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    ended = cli.run("models", "--cache-dir", "file")
+    assert (ended.code, ended.stderr) == (
+        2,
+        "asr-api: CACHE_DIR is 'file', which is not a readable folder; name another one.\n",
+    )
+
+
+def test_version_and_models(cli: Cli) -> None:
+    assert cli.run("--version") == Ended(0, f"asr-api {__version__}\n", "")
+    assert cli.run("models").code == 0
+
+
+@pytest.mark.parametrize("config", ["[]", '{"model_type": "whis'])
+def test_a_damaged_model_in_the_cache_is_left_out_of_the_list(cli: Cli, tmp_path: Path, config: str) -> None:
+    for name in ("damaged", "whole"):
+        snapshot = tmp_path / f"models--some--{name}" / "snapshots" / "1"
+        snapshot.mkdir(parents=True)
+        for file in ("config.json", "tokenizer.json", "model.safetensors"):
+            (snapshot / file).write_text(config if (name, file) == ("damaged", "config.json") else "{}")
+    listed = cli.run("models")
+    assert (listed.code, listed.stderr) == (0, "")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["builtin", "some/whole"]

@@ -1,0 +1,168 @@
+"""`asr-api transcribe`: order, failing sources, notices, stdin, parameters, the progress bar and interrupts."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from asr_api.events import TranscriptEvent
+from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.pcm import PcmSource
+from asr_api.request import RequestScope
+from asr_api.transcriber import Transcriber
+from tests.cli.processes import wait_for_engine
+from tests.engines.scripted import Script
+from tests.server.in_process import Cli
+from tests.server.running import ROOT, command, environment, wav
+
+
+def test_transcripts_come_in_order_and_failing_sources_are_reported(cli: Cli, tmp_path: Path, recordings: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
+    ended = cli.run("transcribe", "recordings", "bad.wav", "nowhere.mp3", "http://[::1", "recordings/b.wav")
+    lines = ("recordings/a.wav: 1 11", "recordings/b.wav: 2 22", "recordings/more/c.WAV: 3", "recordings/b.wav: 2 22")
+    assert ended.stdout.splitlines() == list(lines)
+    assert ended.code == 1
+    bad, missing, bad_link = ended.stderr.splitlines()
+    assert bad.startswith("asr-api: bad.wav: The format of the file is not supported")
+    assert missing == "asr-api: nowhere.mp3: There is no such file; check the spelling."
+    assert bad_link.startswith("asr-api: http://[::1: The url cannot be parsed")
+    assert recordings.exists()
+
+
+def test_a_truncated_source_is_reported_with_exit_code_3(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "whole.wav").write_bytes(wav(1))
+    (tmp_path / "broken.wav").write_bytes(wav(*range(1, 9))[:-40_000])
+    ended = cli.run("transcribe", "broken.wav", "whole.wav")
+    assert (ended.code, ended.stdout.splitlines()[1]) == (3, "whole.wav: 1")
+    assert ended.stderr == "asr-api: broken.wav: The file is truncated; this is the text of its good part.\n"
+    assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
+
+
+def test_a_damaged_source_is_reported_with_exit_code_3(cli: Cli, tmp_path: Path) -> None:
+    flac = bytearray((ROOT / "samples" / "code.flac").read_bytes())
+    flac[len(flac) // 2 : len(flac) // 2 + 3000] = bytes(3000)
+    (tmp_path / "damaged.flac").write_bytes(flac)
+    ended = cli.run("transcribe", "damaged.flac")
+    notice = "Parts of the file cannot be decoded; their text is missing, and later times may be too early."
+    assert (ended.code, ended.stderr) == (3, f"asr-api: damaged.flac: {notice}\n")
+    assert json.loads(cli.run("transcribe", "damaged.flac", "--format", "json").stdout)["damaged"] is True
+
+
+def test_doubtful_passages_are_counted_on_stderr_unless_the_format_is_json(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(1, 2, 3))
+    script = Script(hallucinated=(2,))
+    for name in ("text", "srt", "vtt"):
+        ended = cli.run("transcribe", "a.wav", "--format", name, script=script)
+        notice = "Passages that may be wrong or were left out: 1; --format json marks them."
+        assert (ended.code, ended.stderr) == (0, f"asr-api: a.wav: {notice}\n")
+    ended = cli.run("transcribe", "a.wav", "--format", "json", script=script)
+    assert (ended.stderr, len(json.loads(ended.stdout)["omitted"])) == ("", 1)
+
+
+def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
+    def run(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
+        line = command({}, "transcribe", *arguments)
+        return subprocess.run(line, check=False, input=given, env=environment(tmp_path), cwd=ROOT, capture_output=True)
+
+    assert run("-", given=wav(4, 5)).stdout == b"4 5\n"
+    failed = run("-", given=b"")
+    assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file contains no audio; record it again.\n")
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command({}, "transcribe", "-")],
+        check=False,
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stderr=-1,
+    )
+    assert (closed.returncode, closed.stderr) == (1, b"asr-api: stdin: Stdin is closed; pipe a recording into it.\n")
+    assert "- is named more than once" in cli.run("transcribe", "-", "-").stderr
+
+
+def test_every_request_parameter_is_a_flag(cli: Cli, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[TranscribeOptions] = []
+    original = Transcriber.transcribe
+
+    def transcribe(
+        self: Transcriber, source: PcmSource, options: TranscribeOptions, request: RequestScope
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        seen.append(options)
+        return original(self, source, options, request)
+
+    monkeypatch.setattr(Transcriber, "transcribe", transcribe)
+    monkeypatch.setenv("DEFAULT_LANGUAGE", "fr")
+    flags = ["--language=de", "--languages", "de,en", "--prompt", "Hello.", "--hotwords", "Ada"]
+    flags += ["--temperature", "0.8", "--words", "--no-timestamps", "--task", "translate", "--no-vad"]
+    ended = cli.run("transcribe", "recordings/b.wav", *flags, "--format", "json")
+    assert (ended.code, json.loads(ended.stdout)["text"]) == (0, "2e 22e"), "translated"
+    cli.run("transcribe", "recordings/b.wav")
+    given = DecodeOptions("translate", "de", ("de", "en"), "Hello.", "Ada", (0.8, 1.0), timestamps=False, words=True)
+    assert seen == [TranscribeOptions(given), TranscribeOptions(DecodeOptions(language="fr"))]
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path: Path, recordings: Path) -> None:
+    terminal, device = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with subprocess.Popen(
+        command({"step_s": 0.2}, "transcribe", str(recordings)),
+        env=environment(tmp_path, TERM="xterm", COLUMNS="100"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=device,
+        text=True,
+    ) as process:
+        os.close(device)
+        stdout, _ = process.communicate(timeout=20)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    assert [line.rpartition(": ")[2] for line in stdout.splitlines()] == ["1 11", "2 22", "3"]
+    assert b"s of audio, 2 of 3 done" in shown
+    assert b"100%" in shown
+
+
+def test_an_interrupt_exits_with_130_and_leaves_no_process(tmp_path: Path, recordings: Path) -> None:
+    script: dict[str, object] = {"step_s": 0.1, "steps_per_window": 600}
+    with subprocess.Popen(
+        command(script, "transcribe", str(recordings), "--log-level", "info"),
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_for_engine(process.pid)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_a_reader_of_stdout_that_leaves_ends_the_command_silently(tmp_path: Path, recordings: Path) -> None:
+    with subprocess.Popen(
+        command({}, "transcribe", str(recordings)),
+        env=environment(tmp_path),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
