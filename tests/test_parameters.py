@@ -102,8 +102,8 @@ def test_a_model_is_asked_only_for_what_it_can_do() -> None:
 @pytest.mark.parametrize(
     ("options", "info", "sentence"),
     [
-        ({"language": "de"}, model("en"), "language is 'de', which the model a/b does not have; it has en."),
-        ({"languages": ("en", "de")}, model("en"), "languages is 'de', which the model a/b does not have; it has en."),
+        ({"language": "de"}, model("en"), "language is 'de', which a/b does not support; it supports en."),
+        ({"languages": ("en", "de")}, model("en"), "languages is 'de', which a/b does not support; it supports en."),
         ({"task": "translate"}, model("en", can_translate=False), "task is 'translate', and the model a/b can only"),
         ({"prompt": "Hi"}, model(can_prompt=False), "prompt is given, and the model a/b takes none; leave prompt out."),
         ({"hotwords": "Hi"}, model(can_prompt=False), "hotwords is given, and"),

@@ -1,4 +1,4 @@
-"""Transcript events: what a transcription yields while it runs, and `fold`, which makes a whole `Transcript` of them."""
+"""Transcript events: what a transcription yields while it runs, and `fold`, which makes a `Transcript` of them."""
 
 from __future__ import annotations
 

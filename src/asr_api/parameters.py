@@ -95,7 +95,7 @@ def _check_languages(options: TranscribeOptions, info: EngineInfo) -> None:
     for name, code in named:
         if code is not None and info.languages and code not in info.languages:
             raise InvalidParameter(
-                f"{name} is {code!r}, which the model {info.model_id} does not have; it has {', '.join(info.languages)}."
+                f"{name} is {code!r}, which {info.model_id} does not support; it supports {', '.join(info.languages)}."
             )
     is_detected = decode.language is None and len(decode.languages) > 1
     if (

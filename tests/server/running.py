@@ -52,7 +52,7 @@ class Server:
 
     def metric(self, name: str) -> float:
         with self.http() as http:
-            found = re.search(rf"^{name} (\S+)$", http.get("/metrics").text, re.MULTILINE)
+            found = re.search(rf"^{name}(?:{{[^}}]*}})? (\S+)$", http.get("/metrics").text, re.MULTILINE)
         assert found, name
         return float(found[1])
 

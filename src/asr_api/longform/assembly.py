@@ -1,4 +1,4 @@
-"""Assembly of a transcript: transcribed windows in order → transcript events, with language, usage and stitched text."""
+"""Assembly: transcribed windows in order → transcript events with stitched text, language and usage."""
 
 from __future__ import annotations
 

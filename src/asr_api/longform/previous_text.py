@@ -1,4 +1,4 @@
-"""Previous-text conditioning: the text of earlier windows that the next window is given (CONDITION_ON_PREVIOUS_TEXT)."""
+"""Previous-text conditioning: the text of earlier windows that a window is given (CONDITION_ON_PREVIOUS_TEXT)."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Scheduler:
         if len(self._queue.queues) >= self._max_requests:
             wait_s = retry_after_s(self._queue.queues, self._speed.rtfx)
             raise ServerOverloaded(
-                f"The server has {self._max_requests} open requests, its limit (MAX_REQUESTS); try again in {wait_s} s.",
+                f"The server has {self._max_requests} open requests, the limit (MAX_REQUESTS); retry in {wait_s} s.",
                 retry_after_s=wait_s,
             )
 

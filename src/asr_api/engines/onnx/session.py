@@ -1,6 +1,6 @@
 """ONNX Runtime sessions on the CPU: a graph with its weights, and calls that copy nothing.
 
-TensorReader are read from the mapped checkpoint in the page cache, so starting neither copies a checkpoint nor writes to
+Weights are read from the mapped checkpoint in the page cache, so starting neither copies a checkpoint nor writes to
 disk. ONNX Runtime keeps a packed copy of the large ones. Its telemetry is off.
 """
 
