@@ -97,9 +97,9 @@ def test_a_row_stops_at_the_decoders_last_position(config: WhisperConfig) -> Non
 
 
 def test_the_plan_has_as_many_slots_as_fit(tmp_path: Path) -> None:
-    small = write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))
+    folder = write_checkpoint(tmp_path, dataclasses.replace(TINY, n_state=64, n_head=1))
     config = dataclasses.replace(
-        read_whisper_config(open_checkpoint(small)),
+        read_whisper_config(open_checkpoint(folder)),
         n_state=1280, n_text_layer=32, n_audio_hidden=5120,
     )  # fmt: skip
     half = torch.float16
