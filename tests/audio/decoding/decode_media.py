@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
-from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError
-from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
 from tests.audio.media_files import reference_pcm
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from asr_api.pcm import Pcm
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Decoded:
 
 
 def spool_of(data: bytes) -> Spool:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the spool owns it
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the spool owns it
     file.write(data)
     file.flush()
     return Spool(file, len(data))
@@ -65,10 +60,6 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
     while not is_true():
         assert time.monotonic() < deadline_s
         await asyncio.sleep(0.02)
-
-
-def are_gone(processes: Sequence[psutil.Process]) -> bool:
-    return not any(process.is_running() for process in processes)
 
 
 def have_exited(processes: Sequence[psutil.Process]) -> bool:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from asr_api.audio.decoding.decoder import DecodeLimits
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.media import Media, measured_s
 from asr_api.audio.decoding.worker.media_clock import Clock, Timeline
 from tests.audio.decoding.decode_media import Decoded, correlation, decode_all, decode_whole
 from tests.audio.media_files import Pause, amr, encodable, encoded, need_ffmpeg, reference_pcm
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +174,7 @@ async def test_a_damaged_timestamp_makes_no_file_longer(tmp_path: Path) -> None:
     result = (await decode_whole({"flv": path.read_bytes()}))["flv"]
     assert abs(result.length_s - 3.0) < 0.1
     with path.open("rb") as file:
-        assert abs(measured_s(Media(file.fileno()), DecodeLimits().to_job()) - 3.0) < 0.1
+        assert abs(measured_s(Media(file.fileno()), DecodeLimits()) - 3.0) < 0.1
 
 
 async def test_silence_in_place_of_damage_is_no_decoded_audio() -> None:

@@ -1,7 +1,6 @@
 """Local paths that clients name, opened as a `Spool` if the policy allows them.
 
-The path of the opened descriptor is checked as well, so that a link that is swapped meanwhile cannot win a race.
-Blocking: call it in a thread.
+The path of the opened descriptor is checked as well, in case a link was swapped meanwhile. Blocks: call it in a thread.
 """
 
 from __future__ import annotations
@@ -30,9 +29,8 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBL
 
 
 def open_local_path(path: str, policy: MediaPolicy, *, is_local_client: bool) -> Spool:
-    """Opens a regular file that the policy allows.
+    """Opens a regular file. A relative path starts at the root of the policy, or in the server's working directory.
 
-    A relative path starts at the root if there is one, else in the server's working directory.
     Errors: LocalPathDisabled, InvalidPath; PathNotAllowed, with a root the same whether or not such a file exists; and
     for allowed paths: PathNotFound, PathNotFile, MediaTooLarge. No message repeats the path.
     """
@@ -50,7 +48,7 @@ def open_local_path(path: str, policy: MediaPolicy, *, is_local_client: bool) ->
     except OSError as error:
         raise _open_error(error, rule) from error
     try:
-        _check_allowed(_path_of(fd), rule)
+        _check_allowed(Path(f"/proc/self/fd/{fd}").readlink(), rule)
         size_bytes = _checked_size(fd, policy.max_media_bytes)
     except BaseException:
         os.close(fd)
@@ -78,10 +76,6 @@ def _check_allowed(path: Path, rule: LocalPaths) -> None:
 def _check_not_device(path: Path, rule: LocalPaths) -> None:
     if any(path.is_relative_to(forbidden) for forbidden in FORBIDDEN_FOLDERS):
         raise _not_allowed(rule, "Files below /dev, /proc and /sys are not opened; name an audio file.")
-
-
-def _path_of(fd: int) -> Path:
-    return Path(f"/proc/self/fd/{fd}").readlink()
 
 
 def _is_file_name(path: str) -> bool:

@@ -1,7 +1,4 @@
-"""Truncation of media files: whether the end is missing, and whether the length was unknown when it was written.
-
-Both are read from the bytes of the file, for the formats in which they can be seen.
-"""
+"""Truncation of media files, by their bytes: whether the end is missing, and whether the length was never known."""
 
 from __future__ import annotations
 
@@ -28,10 +25,8 @@ def has_open_end(media: Media, format_name: str) -> bool:
     if format_name not in CHUNKS or os.pread(media.fd, 4, 0) == b"RF64":
         return False
     at, length_bytes = _data_chunk(media, format_name)
-    is_placeholder = length_bytes <= 0 or (
-        length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
-    )
-    return is_placeholder and at < media.size_bytes
+    is_too_long = length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+    return at < media.size_bytes and (length_bytes <= 0 or is_too_long)
 
 
 def _wav_breaks_off(media: Media) -> bool:
