@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,6 @@ from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
-from tests.audio.media_files import reference_pcm
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,12 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
         await asyncio.sleep(0.02)
 
 
-def have_exited(processes: Sequence[psutil.Process]) -> bool:
-    """Whether each is gone, or a zombie."""
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+def has_exited(process: psutil.Process) -> bool:
+    """Whether it is gone, or a zombie."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def decode(decoder: Decoder, data: bytes) -> Decoded:
@@ -106,8 +108,3 @@ def correlation(pcm: Pcm, reference: Pcm) -> float:
     product = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
     best = max(product[:960].max(), product[-960:].max())
     return float(best / np.sqrt(np.square(pcm.astype(float)).sum() * np.square(reference.astype(float)).sum()))
-
-
-def relative_peak(pcm: Pcm) -> float:
-    """The peak, relative to that of the reference."""
-    return float(np.abs(pcm).max() / np.abs(reference_pcm()).max())

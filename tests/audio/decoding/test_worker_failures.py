@@ -14,7 +14,7 @@ from asr_api.audio.decoding.decoder import Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
-from tests.audio.decoding.decode_media import Decoded, decode, decoding, have_exited, spool_of, wait_until
+from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, spool_of, wait_until
 from tests.audio.media_files import encoded, wav
 from tests.audio.media_files import signal as speech
 
@@ -140,7 +140,7 @@ async def test_a_killed_fork_server_ends_its_workers_and_is_replaced() -> None:
             (fork_server,) = psutil.Process().children()
             workers = fork_server.children()
             fork_server.kill()
-            await wait_until(partial(have_exited, workers))
+            await wait_until(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
             assert isinstance(await decode(decoder, data), Decoded)
 
 
@@ -170,7 +170,7 @@ async def test_a_cancellation_while_the_worker_exits_ends_it_and_frees_its_permi
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        await wait_until(partial(have_exited, [worker]))
+        await wait_until(partial(has_exited, worker))
         assert await samples_or_code(decoder, spool) == pytest.approx(48_000, abs=2_000)
 
 
