@@ -165,18 +165,11 @@ def encodable(*names: str, video: bool = False) -> list[str]:
     return found
 
 
-class _Pipe(io.RawIOBase):
+class _Pipe(io.BytesIO):
     """Cannot seek, so the length is not written into the headers afterwards, as in a browser's recorder."""
 
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.data += data
-        return len(data)
+    def seekable(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
@@ -192,7 +185,7 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
     """The signal in one of RECIPES; with video, which has no pause, if the recipe or `video` asks for it."""
     recipe = RECIPES[name]
     need_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
-    sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
+    sink = io.BytesIO() if recipe.is_seekable else _Pipe()
     with av.open(sink, "w", format=recipe.muxer, options=dict(recipe.options)) as container:
         options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.encoder == "aac" else {})
         stream = container.add_stream(recipe.encoder, rate=recipe.rate_hz, options=options)
@@ -212,7 +205,7 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
             container.mux([_delayed(packet, pause) for packet in stream.encode(frame)])
         if video_stream is not None:
             container.mux(_pictures(video_stream, length_s + (pause.length_s if pause else 0)))
-    return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
+    return sink.getvalue()
 
 
 def _delayed(packet: av.Packet[av.AudioStream], pause: Pause | None) -> av.Packet[av.AudioStream]:

@@ -21,19 +21,28 @@ from tests.audio.media_files import signal as speech
 pytestmark = pytest.mark.anyio
 
 
-def replace_worker(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """A worker that gets ready, takes a job and then runs `body`."""
-    program = (
-        "import ctypes, os, resource, signal, socket, struct, sys, time; sys.path[:] = sys.argv[1:]\n"
-        "from asr_api.audio.decoding.worker import fork_server\n"
-        "def work(channel):\n"
-        "  def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
-        "  send(b'R', b'')\n"
-        "  if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n"
-        f"  exec({body!r}, globals(), {{'channel': channel, 'send': send}})\n"
-        "fork_server.ForkServer(work).run()\n"
-    )
-    monkeypatch.setattr(fork_server_client, "PROGRAM", program)
+PREAMBLE = (
+    "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server, main, media\n"
+)
+FAILING_WORKER = """
+import ctypes, os, resource, signal, socket, struct, time
+def work(channel):
+    def send(kind, payload): channel.sendall(struct.pack("<cI", kind, len(payload)) + payload)
+    send(b"R", b"")
+    if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()
+    exec(BODY, globals(), {"channel": channel, "send": send})
+fork_server.ForkServer(work).run()
+"""
+FAILING_FORK = """
+import os
+fork, calls = os.fork, []
+def fork_or_fail():
+    calls.append(1)
+    if len(calls) == 3: raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = fork_or_fail
+fork_server.main()
+"""
 
 
 async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
@@ -45,18 +54,7 @@ async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
 
 
 async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuses_the_third = (
-        "import os, sys; sys.path[:] = sys.argv[1:]\n"
-        "from asr_api.audio.decoding.worker import fork_server\n"
-        "fork, calls = os.fork, []\n"
-        "def fork_or_fail():\n"
-        "  calls.append(1)\n"
-        "  if len(calls) == 3: raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
-        "  return fork()\n"
-        "os.fork = fork_or_fail\n"
-        "fork_server.main()\n"
-    )
-    monkeypatch.setattr(fork_server_client, "PROGRAM", refuses_the_third)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_FORK)
     data = wav(speech(60.0), 16_000)
     async with (
         spool_of(data) as spool,
@@ -72,29 +70,23 @@ async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pyte
     assert outcomes[-1] == 60 * 16_000
 
 
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [
-        pytest.param("ctypes.string_at(0)", InvalidAudio, id="segfault"),
-        pytest.param("sys.exit(3)", InvalidAudio, id="exit"),
-        pytest.param(
-            "sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio, id="flood on stderr"
-        ),
-        pytest.param(
-            "channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio, id="oversized frame"
-        ),
-        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable, id="killed by the system"),
-        pytest.param("time.sleep(60)", DecodeTimeout, id="hangs"),
-        pytest.param(
-            "resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout, id="CPU limit"
-        ),
-        pytest.param('send(b"H", b\'{"duration_ms": null}\')\ntime.sleep(60)', DecodeTimeout, id="hangs later"),
-    ],
-)
+FAILURES = {
+    "segfault": ("ctypes.string_at(0)", InvalidAudio),
+    "exit": ("sys.exit(3)", InvalidAudio),
+    "flood on stderr": ("sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio),
+    "oversized frame": ("channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio),
+    "killed by the system": ("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable),
+    "hangs": ("time.sleep(60)", DecodeTimeout),
+    "CPU limit": ("resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout),
+    "hangs later": ("send(b'H', b'{\"duration_ms\": null}')\ntime.sleep(60)", DecodeTimeout),
+}
+
+
+@pytest.mark.parametrize(("body", "error"), FAILURES.values(), ids=FAILURES)
 async def test_a_worker_that_fails_costs_one_request(
     monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
 ) -> None:
-    replace_worker(monkeypatch, body)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_WORKER.replace("BODY", repr(body)))
     is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
     async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:
         with pytest.raises(error) as caught:
@@ -106,13 +98,13 @@ async def test_a_worker_that_fails_costs_one_request(
     "program",
     [
         "import av_is_not_installed",
-        "from asr_api.audio.decoding.worker import fork_server, media; del media.av; fork_server.main()",
-        "from asr_api.audio.decoding.worker import fork_server, main; main.send_pcm = lambda *_: 7; fork_server.main()",
+        "del media.av; fork_server.main()",
+        "main.send_pcm = lambda *_: 7; fork_server.main()",
     ],
     ids=["missing", "another PyAV", "wrong result"],
 )
 async def test_start_fails_where_the_installation_cannot_decode(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr(fork_server_client, "PROGRAM", f"import sys; sys.path[:] = sys.argv[1:]; {program}")
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + program)
     async with decoding(is_started=False) as decoder:
         with pytest.raises(DecoderUnavailable):
             await decoder.start()

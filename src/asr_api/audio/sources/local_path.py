@@ -24,6 +24,7 @@ from asr_api.errors import (
 )
 
 MAX_PATH_CHARS = 4096  # PATH_MAX on Linux
+INVALID_PATH = f"The path must have 1 to {MAX_PATH_CHARS:,} characters and no NUL; correct it."
 FORBIDDEN_FOLDERS = (Path("/proc"), Path("/dev"), Path("/sys"))
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: opening a FIFO must not block
 
@@ -37,8 +38,8 @@ def open_local_path(path: str, policy: MediaPolicy, *, is_local_client: bool) ->
     rule = policy.local_paths
     if not rule.is_enabled or (rule.root is None and not is_local_client):
         raise LocalPathDisabled("Local paths are not open to this client; upload the file or send a link.")
-    if not path or len(path) > MAX_PATH_CHARS or not _is_file_name(path):
-        raise InvalidPath(f"The path must have 1 to {MAX_PATH_CHARS:,} characters and no NUL; correct it.")
+    if not path or len(path) > MAX_PATH_CHARS:
+        raise InvalidPath(INVALID_PATH)
     try:
         wanted = Path(rule.root or "", path).absolute()
         _check_not_device(Path(os.path.normpath(wanted)), rule)  # /dev/fd/7 may lead to the upload of another client
@@ -47,6 +48,8 @@ def open_local_path(path: str, policy: MediaPolicy, *, is_local_client: bool) ->
         fd = os.open(real, OPEN_FLAGS)
     except OSError as error:
         raise _open_error(error, rule) from error
+    except ValueError as error:  # a NUL, or a surrogate that encodes no byte
+        raise InvalidPath(INVALID_PATH) from error
     try:
         _check_allowed(Path(f"/proc/self/fd/{fd}").readlink(), rule)
         size_bytes = _checked_size(fd, policy.max_media_bytes)
@@ -78,15 +81,8 @@ def _check_not_device(path: Path, rule: LocalPaths) -> None:
         raise _not_allowed(rule, "Files below /dev, /proc and /sys are not opened; name an audio file.")
 
 
-def _is_file_name(path: str) -> bool:
-    try:
-        return "\0" not in path and bool(os.fsencode(path))
-    except UnicodeEncodeError:  # a surrogate that encodes no byte
-        return False
-
-
 def _not_allowed(rule: LocalPaths, reason: str = "") -> PathNotAllowed:
-    """With a root all answers are the same; without one the client may name any file, and gets the reason."""
+    """With a root all answers are the same; without one the client may name any file and gets the reason."""
     outside = "The path is outside of the folder that this server opens; upload the file or send a link."
     return PathNotAllowed(reason if rule.root is None else outside)
 
