@@ -29,8 +29,8 @@ MARGIN_CHUNKS = round(0.4 * CHUNKS_PER_S)
 MIN_PAUSE_CHUNKS = round(2.0 * CHUNKS_PER_S)  # shorter pauses stay as they are
 MIN_SPEECH_CHUNKS = round(0.2 * CHUNKS_PER_S)  # a shorter sound is the beginning of a chord, or a click
 
-# Detectors hold Python's global lock: more threads are hardly faster and delay the event loop. With 8 requests on two
-# busy cores its latency (p99) was 14, 19, 41 and 110 ms with 1, 2, 4 and 8 threads.
+# Detectors hold Python's global lock, so that more threads are hardly faster and delay the event loop: with 8 requests
+# on two busy cores its latency (p99) was 14, 19, 41 and 110 ms with 1, 2, 4 and 8 threads.
 N_THREADS = 2
 
 NO_PCM: Pcm = np.empty(0, np.int16)
@@ -52,10 +52,10 @@ def open_detector() -> Detector:
 
 
 class VoiceActivityFilter:
-    """Owns the threads in which detectors run: `n_threads` blocks of PCM at a time, of any requests. Close it once."""
+    """Owns the threads in which the detectors of all requests run. Close it once."""
 
-    def __init__(self, n_threads: int = N_THREADS) -> None:
-        self._executor = ThreadPoolExecutor(n_threads, "asr-api-vad")
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(N_THREADS, "asr-api-vad")
 
     def only_speech(self, source: PcmSource) -> MutedSource:
         return MutedSource(source, self._executor)

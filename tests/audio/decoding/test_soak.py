@@ -1,11 +1,10 @@
-"""Slow tests of the decoder: a thousand mutated files, hundreds of bad files at once, hours of audio, a bomb."""
+"""Slow tests of the decoder: a thousand mutated files, hundreds of bad files at once, hours of audio."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
-import resource
 from collections import Counter
 from collections.abc import Iterator
 
@@ -76,13 +75,3 @@ async def test_hours_of_audio_take_no_memory() -> None:
                     most_bytes = max(most_bytes, own.memory_info().rss - before_bytes + worker_bytes)
     assert num_samples == 3 * 3600 * 16_000
     assert most_bytes < 64 * 2**20
-
-
-async def test_a_decompression_bomb_is_refused_soon() -> None:
-    frame = silent_flac(3600)
-    bomb = bytearray(frame + frame[-(len(frame) // 2) :] * (25 * 2**20 // len(frame) * 2))
-    bomb[21] &= 0xF0
-    bomb[22:26] = bytes(4)  # of unknown length
-    started_s = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    assert await decode_all({"silence": bytes(bomb)}) == {"silence": "audio_too_long"}
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started_s < 3  # of CPU, starts included

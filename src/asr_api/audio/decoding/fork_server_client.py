@@ -161,9 +161,7 @@ class ForkServerClient:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            await _kill(self._process)
 
     async def _start(self) -> DecoderProcess:
         async with self._lock:
@@ -216,14 +214,18 @@ async def _spawn() -> tuple[socket.socket, Process]:
             async with asyncio.timeout(START_TIMEOUT_S):
                 is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _kill(process)
             raise
         if not is_ready:
             raise OSError(f"the fork server exited with status {await process.wait()}")
         on_error.pop_all()
     return control, process
+
+
+async def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def unavailable() -> DecoderUnavailable:

@@ -24,16 +24,12 @@ EXIT_STATUS = struct.Struct("<i")  # as in subprocess: the exit code, or the neg
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Bounds of one decoding, and how many run at once.
-
-    max_stall_s: how long a worker may lag behind real time; time in which the PCM is not read does not count
-    max_workers: a paused one costs little but its memory (some 40 MB, most of it shared), so this is generous
-    """
+    """Bounds of one decoding, and how many run at once."""
 
     max_audio_s: float = 4 * 3600.0
     min_audio_s: float = 0.1
-    max_stall_s: float = 20.0
-    max_workers: int = 64
+    max_stall_s: float = 20.0  # by which a worker may lag behind real time, without the time in which it is not read
+    max_workers: int = 64  # generous: a paused worker costs only its memory (some 40 MB, most of it shared)
     max_memory_bytes: int = 2**30
     min_rate_hz: int = 4_000
     max_rate_hz: int = 384_000

@@ -26,21 +26,16 @@ NO_DESCRIPTOR_ERRNOS = {errno.EMFILE, errno.ENFILE}
 
 
 class Spool:
-    """Owns an open file. The caller closes it, by `async with` or `aclose` where an event loop runs.
-
-    fd:         readable and seekable; read it with `os.pread`, which does not depend on the file position
-    size_bytes: when it was filled or opened
-    """
-
-    __slots__ = ("_closing", "_file", "size_bytes")
+    """Owns an open file. The caller closes it, by `async with` or `aclose` where an event loop runs."""
 
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
+        self.size_bytes = size_bytes  # when the file was filled or opened
         self._file = file
         self._closing: asyncio.Task[None] | None = None
 
     @property
     def fd(self) -> int:
+        """Readable and seekable; read it with `os.pread`, which does not depend on the file position."""
         return self._file.fileno()
 
     def close(self) -> None:
@@ -69,10 +64,9 @@ async def spool_chunks(
     directory: Path | None = None,
     too_large: type[RequestError] = BodyTooLarge,
 ) -> Spool:
-    """Writes chunks of any size to an unnamed file, holding about 1 MiB of them at a time.
+    """Writes chunks of any size to an unnamed file, holding about 1 MiB of them at a time; after an error closes it.
 
-    Errors: `too_large` as soon as `max_bytes` is passed, SpoolFull when the disk is full, ServerOverloaded when the
-    process has no descriptor left. Errors of `chunks` pass through. After an error the file is closed.
+    Errors: `too_large` at `max_bytes`, SpoolFull, ServerOverloaded without a descriptor left, and errors of `chunks`.
     """
     with _temporary_errors():
         # Buffered on purpose: its lock makes closing wait for a write that a cancelled request left in a thread.

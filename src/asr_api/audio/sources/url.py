@@ -53,7 +53,7 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     """Downloads into a spool; redirects are followed here, so that each target is checked.
 
     Errors: InvalidUrl, UnsupportedUrlScheme, UrlNotAllowed, UrlTooManyRedirects, UrlFetchFailed (permanent),
-    UrlUpstreamError (may be temporary), UrlFetchTimeout, MediaTooLarge, SpoolFull, ServerOverloaded.
+    UrlUpstreamError (may be temporary), UrlFetchTimeout, and those of `spool_chunks`.
     """
     hop = parse_url(url)
     try:
@@ -67,10 +67,7 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
 
 
 def host_pattern(entry: str) -> str:
-    """An entry of `allowed_media_domains`, as people write it, in the form in which hosts are compared.
-
-    Raises ValueError unless it is a host name, or `*.` and a host name.
-    """
+    """The entry of `allowed_media_domains` for a host name, or `*.` and a host name; ValueError for other text."""
     name = entry.removeprefix("*.")
     try:
         host = _host(httpx.URL(scheme="http", host=unicodedata.normalize("NFKC", name)))
@@ -211,9 +208,7 @@ class _GuardedTransport:
 
 
 def _is_allowed_host(host: str, domains: tuple[str, ...]) -> bool:
-    if not domains:
-        return True
-    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in domains)
+    return not domains or any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in domains)
 
 
 def _host(url: httpx.URL) -> str:

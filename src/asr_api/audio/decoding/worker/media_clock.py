@@ -26,16 +26,11 @@ T = TypeVar("T", bound=AudioFrame | Packet)  # type: ignore[type-arg]
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The clock of a file, from its headers.
+    """The clock of a file, from its headers."""
 
-    tick_s:  the unit of pts; None where pts count packets, which says nothing about time when some are damaged
-    start_s: the time at which the first of all streams begins
-    end_s:   the time at which all audio has ended; None where the headers do not say
-    """
-
-    tick_s: float | None
-    start_s: float = 0.0
-    end_s: float | None = None
+    tick_s: float | None  # the unit of pts; None where pts count packets, which says no time when some are damaged
+    start_s: float = 0.0  # the time at which the first of all streams begins
+    end_s: float | None = None  # the time at which all audio has ended; None where the headers do not say
 
 
 class Clock:
