@@ -22,7 +22,7 @@ Samples = NDArray[np.float64]  # (n_samples, n_channels) in [-1, 1]
 
 @cache
 def signal(length_s: float = 3.0, rate_hz: int = 16_000, num_channels: int = 1) -> Samples:
-    """Syllables of harmonics below 2 kHz, the same at every rate; every channel alike."""
+    """Syllables of harmonics below 2 kHz, the same at every rate and in every channel."""
     time_s = np.arange(round(length_s * rate_hz)) / rate_hz
     rng = np.random.default_rng(7)
     mono = np.zeros_like(time_s)

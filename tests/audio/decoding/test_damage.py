@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_api.audio.decoding.worker.media import Media
+from asr_api.audio.decoding.worker.media import MediaFile
 from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
 from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole
 from tests.audio.media_files import encodable, encoded, wav, wav_header
@@ -104,7 +104,7 @@ async def test_a_file_written_into_a_pipe_is_whole() -> None:
 def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open(tmp_path: Path) -> None:
     (tmp_path / "odd.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000))
     with (tmp_path / "odd.wav").open("rb") as file:
-        media = Media(file.fileno())
+        media = MediaFile(file.fileno())
         assert not breaks_off(media, "wav")
         assert not has_open_end(media, "wav")
 

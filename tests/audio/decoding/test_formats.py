@@ -9,19 +9,12 @@ import pytest
 
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
 from tests.audio.decoding.decode_media import correlation, decode_whole
-from tests.audio.media_files import RECIPES, amr, encodable, encoded, encoders_of, need_ffmpeg, reference_pcm, wav
+from tests.audio.media_files import amr, encodable, encoded, reference_pcm, wav
 from tests.audio.media_files import signal as speech
 
 pytestmark = pytest.mark.anyio
 
 MIN_CORRELATION = {"amr": 0.5}  # models a voice, which our signal is not
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_this_build_of_ffmpeg_can_write(name: str) -> None:
-    """Skipped, with the reason, for formats that the other tests leave out."""
-    recipe = RECIPES[name]
-    need_ffmpeg(recipe.muxer, *encoders_of(recipe, video=False))
 
 
 async def test_every_container_gives_the_reference_pcm() -> None:

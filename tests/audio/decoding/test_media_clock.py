@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from asr_api.audio.decoding.protocol import DecodeLimits
-from asr_api.audio.decoding.worker.media import Media, measured_s
+from asr_api.audio.decoding.worker.media import MediaFile, measured_s
 from asr_api.audio.decoding.worker.media_clock import Clock, Timeline
 from tests.audio.decoding.decode_media import Decoded, correlation, decode_all, decode_whole
 from tests.audio.media_files import Pause, amr, encodable, encoded, need_ffmpeg, reference_pcm
@@ -172,7 +172,7 @@ async def test_a_damaged_timestamp_makes_no_file_longer(tmp_path: Path) -> None:
     result = (await decode_whole({"flv": path.read_bytes()}))["flv"]
     assert abs(result.length_s - 3.0) < 0.1
     with path.open("rb") as file:
-        assert abs(measured_s(Media(file.fileno()), DecodeLimits()) - 3.0) < 0.1
+        assert abs(measured_s(MediaFile(file.fileno()), DecodeLimits()) - 3.0) < 0.1
 
 
 async def test_video_may_continue_after_the_audio() -> None:

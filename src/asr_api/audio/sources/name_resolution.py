@@ -60,7 +60,7 @@ class NameResolver:
         def run() -> None:
             try:
                 outcome = partial(running.set_result, self._lookup(host))
-            except Exception as error:  # noqa: BLE001  # handed over to the requests, whatever it is
+            except Exception as error:  # noqa: BLE001  # every error is handed over to the requests
                 outcome = partial(running.set_exception, error)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(outcome)

@@ -43,7 +43,7 @@ class Spool:
         self._file.close()
 
     async def aclose(self) -> None:
-        """Closes the file in a thread. A cancellation ends only the waiting; the file is closed all the same."""
+        """Closes the file in a thread. A cancellation ends only the waiting, not the closing."""
         if self._closing is None:
             self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
         # Closing writes the rest, which fails once more when the disk is full.

@@ -111,7 +111,7 @@ def _run_worker(work: Work, fds: Sequence[int], last_fd: int) -> None:
         exit_code = 0
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001  # reported on standard error, whatever it is
+    except BaseException:  # noqa: BLE001  # every error is reported on standard error
         traceback.print_exc()
     finally:
         os._exit(exit_code)

@@ -15,17 +15,7 @@ from av.container import InputContainer
 
 from asr_api.audio.decoding import protocol
 from asr_api.audio.decoding.protocol import DecodeLimits
-from asr_api.audio.decoding.worker.media import (
-    Media,
-    Refused,
-    audio_stream,
-    declared_s,
-    is_exact,
-    measured_s,
-    open_media,
-    packets,
-    timeline,
-)
+from asr_api.audio.decoding.worker import media
 from asr_api.audio.decoding.worker.media_clock import Clock
 from asr_api.audio.decoding.worker.resampling import resampled
 from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
@@ -81,31 +71,31 @@ def work(channel: socket.socket) -> None:
     confine_resources(limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with av.logging.Capture() as messages:
-            end = decode(Media(fds[0]), limits, channel, Health(messages))
+            end = decode(media.MediaFile(fds[0]), limits, channel, Health(messages))
         send(channel, protocol.END, json.dumps(end).encode())
-    except Refused as refused:
+    except media.Refused as refused:
         send(channel, protocol.ERROR, json.dumps({"reason": refused.reason, "value": refused.value}).encode())
     except MemoryError:
         send(channel, protocol.ERROR, b'{"reason": "memory", "value": 0}')
 
 
-def decode(media: Media, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
+def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
     """Sends the length, then the PCM as it is decoded; returns the payload of protocol.END."""
-    with open_media(media) as container:
-        stream = audio_stream(container, limits)
-        file_clock = timeline(container, stream)
-        length_s, clock = declared_s(container, stream, file_clock), Clock(file_clock)
-        is_certain = is_exact(container, stream, media)
+    with media.open_media(file) as container:
+        stream = media.audio_stream(container, limits)
+        file_clock = media.timeline(container, stream)
+        length_s, clock = media.declared_s(container, stream, file_clock), Clock(file_clock)
+        is_certain = media.is_exact(container, stream, file)
         if not 0 < length_s <= limits.max_audio_s:  # nothing is declared, or a length that has to be checked
-            length_s, is_certain = measured_s(Media(media.fd), limits), False
+            length_s, is_certain = media.measured_s(media.MediaFile(file.fd), limits), False
         health.note_headers()
         send(channel, protocol.HEADERS, json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         blocks = resampled(frames(container, stream, health), clock, limits)
         num_samples = send_pcm(blocks, limits, channel)
-        is_cut = breaks_off(media, container.format.name)
-        is_open = has_open_end(media, container.format.name)
+        is_cut = breaks_off(file, container.format.name)
+        is_open = has_open_end(file, container.format.name)
     if num_samples == 0:
-        raise media.decoding_error() if health.num_errors else Refused("empty_audio")
+        raise file.decoding_error() if health.num_errors else media.Refused("empty_audio")
     gaps_s = clock.gaps_s if health.num_errors else 0.0  # silence in place of damage is no decoded audio
     is_short = is_certain and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
     is_truncated = not is_open and (health.is_bad_at_the_end or is_short or is_cut)
@@ -119,20 +109,20 @@ def send_pcm(blocks: Iterator[bytes], limits: DecodeLimits, channel: socket.sock
     for block in blocks:
         num_samples += len(block) // SAMPLE_BYTES
         if num_samples > limits.max_audio_s * SAMPLE_RATE_HZ:
-            raise Refused("audio_too_long")
+            raise media.Refused("audio_too_long")
         held += block
         if held and num_samples >= limits.min_audio_s * SAMPLE_RATE_HZ:
             send(channel, protocol.PCM, held)
             held.clear()
     if held:
-        raise Refused("audio_too_short", num_samples / SAMPLE_RATE_HZ)
+        raise media.Refused("audio_too_short", num_samples / SAMPLE_RATE_HZ)
     return num_samples
 
 
 def frames(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[AudioFrame]:
     """Decoded frames. A packet that cannot be decoded is skipped, as players do; a read error ends the stream."""
     try:
-        for packet in packets(container, stream):
+        for packet in media.packets(container, stream):
             decoded, has_failed = [], False
             try:
                 decoded = stream.decode(packet)

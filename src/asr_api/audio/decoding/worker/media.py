@@ -64,7 +64,7 @@ class Refused(Exception):
         self.reason, self.value = reason, value
 
 
-class Media:
+class MediaFile:
     """The descriptor as a file object for PyAV, with a position of its own."""
 
     def __init__(self, fd: int) -> None:
@@ -94,7 +94,7 @@ class Media:
         return Refused("damaged" if is_known else "unsupported_format")
 
 
-def open_media(media: Media) -> InputContainer:
+def open_media(media: MediaFile) -> InputContainer:
     """Raises Refused. Where the first probe finds no audio, a second one reads more of the file."""
     container = _open(media, OPEN_OPTIONS)
     if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
@@ -103,7 +103,7 @@ def open_media(media: Media) -> InputContainer:
     return _open(media, PATIENT_OPTIONS)
 
 
-def _open(media: Media, options: dict[str, str]) -> InputContainer:
+def _open(media: MediaFile, options: dict[str, str]) -> InputContainer:
     media.seek(0)
     try:
         container: InputContainer = av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options, **TAG_OPTIONS)
@@ -163,7 +163,7 @@ def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[A
         yield from container.demux(stream)
 
 
-def measured_s(media: Media, limits: DecodeLimits) -> float:
+def measured_s(media: MediaFile, limits: DecodeLimits) -> float:
     """Adds up the packets without decoding them (15,000 times real time), so that no bomb is ever decoded."""
     length_s = 0.0
     with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
@@ -182,7 +182,7 @@ def duration_s(packet: Packet[AudioStream]) -> float:
     return min(claim_s, MAX_PACKET_S)
 
 
-def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
+def is_exact(container: InputContainer, stream: AudioStream, media: MediaFile) -> bool:
     """Whether the declared length is counted in samples of this audio: no estimate, nor the length of a video."""
     if container.format.name == "mp3":
         return counts_frames(media)
@@ -193,7 +193,7 @@ def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bo
     return container.format.name in EXACT_DEMUXERS and (stream.duration is not None or len(container.streams) == 1)
 
 
-def counts_frames(media: Media) -> bool:
+def counts_frames(media: MediaFile) -> bool:
     """Whether an MP3 has the number of its frames in a Xing or VBRI header in its first frame."""
     head = os.pread(media.fd, ID3_HEADER_BYTES, 0)
     tag_bytes = 0

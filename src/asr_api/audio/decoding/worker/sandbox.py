@@ -36,7 +36,7 @@ def confine_resources(max_memory_bytes: int, max_cpu_s: int) -> None:
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         resource.setrlimit(kind, (0, 0))
     _limit(resource.RLIMIT_AS, max_memory_bytes, max_memory_bytes)
-    # The soft limit sends SIGXCPU, which tells the cause; the hard limit sends SIGKILL, which does not.
+    # The soft limit sends SIGXCPU, by which the server knows the cause; the hard limit sends SIGKILL.
     _limit(resource.RLIMIT_CPU, max_cpu_s, max_cpu_s + CPU_GRACE_S)
 
 
