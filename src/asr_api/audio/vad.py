@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +37,6 @@ NO_PCM: Pcm = np.empty(0, np.int16)
 
 Detector = Callable[[bytes], float]
 """The probability of speech in the next CHUNK_SAMPLES of int16; stateful, one for each recording."""
-
-T = TypeVar("T")
 
 
 def is_installed() -> bool:
@@ -83,7 +81,8 @@ class MutedSource:
         return self._source.end
 
     async def __aenter__(self) -> MutedSource:
-        self._muter = await self._in_thread(lambda: NonSpeechMuter(open_detector()))
+        loop = asyncio.get_running_loop()
+        self._muter = NonSpeechMuter(await loop.run_in_executor(self._executor, open_detector))
         self._blocks = aiter(await self._source.__aenter__())
         return self
 
@@ -106,7 +105,7 @@ class MutedSource:
             return await self._in_thread(muter.finish)
         return await self._in_thread(lambda: muter.push(block))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], Pcm]) -> Pcm:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 

@@ -29,10 +29,6 @@ class Decoded:
     def length_s(self) -> float:
         return len(self.pcm) / SAMPLE_RATE_HZ
 
-    @property
-    def is_whole(self) -> bool:
-        return self.end == AudioEnd()
-
 
 def spool_of(data: bytes) -> Spool:
     file = tempfile.TemporaryFile()  # noqa: SIM115  # the spool owns it

@@ -11,6 +11,7 @@ import pytest
 
 from asr_api.audio.decoding.worker.media import MediaFile
 from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
+from asr_api.pcm import AudioEnd
 from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole
 from tests.audio.media_files import encodable, encoded, wav, wav_header
 from tests.audio.media_files import signal as speech
@@ -119,7 +120,7 @@ async def test_damaged_frames_in_the_middle_are_skipped_and_reported() -> None:
         data[middle : middle + 1500] = b"\x55" * 1500
         damaged[name] = bytes(data)
     results = await decode_whole(damaged)
-    assert {name for name, result in results.items() if result.is_whole} == set()
+    assert {name for name, result in results.items() if result.end == AudioEnd()} == set()
     assert {name for name, result in results.items() if result.length_s < min_lengths_s[name]} == set()
 
 

@@ -1,7 +1,4 @@
-"""Client of the fork server: starts decoder workers, hands each a job, receives its frames, and ends it.
-
-A worker that crashes, is killed or hangs is reported as an error of errors.py.
-"""
+"""Client of the fork server: starts and ends decoder workers, sends jobs, receives frames, and reports crashes."""
 
 from __future__ import annotations
 
@@ -28,6 +25,7 @@ START_TIMEOUT_S = 20.0
 RETRY_AFTER_S = 5
 EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
 STDERR_BYTES = 8 * 2**10
+TOO_SLOW = "Decoding the audio took too long; convert it to WAV or FLAC and try again."
 
 
 class DecoderProcess:
@@ -70,7 +68,7 @@ class DecoderProcess:
         try:
             await asyncio.wait([reading], timeout=timeout_s)  # wait_for of Python 3.11 may swallow a cancellation
             if not reading.done():
-                raise _timeout()
+                raise DecodeTimeout(TOO_SLOW)
             return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise await self._exit_error() from error
@@ -96,7 +94,7 @@ class DecoderProcess:
             message = os.read(self._stderr_fd, STDERR_BYTES).decode(errors="replace").strip()
             logger.warning("a decoder exited with status %s: %s", status, message or "no message")
         if status == -signal.SIGXCPU:
-            return _timeout()
+            return DecodeTimeout(TOO_SLOW)
         if status is None or (has_exited and status == -signal.SIGKILL):  # by the system, when memory runs out
             return unavailable()
         return InvalidAudio("The decoder crashed because the audio is badly damaged; re-encode it.")
@@ -230,7 +228,3 @@ async def _kill(process: Process) -> None:
 
 def unavailable() -> DecoderUnavailable:
     return DecoderUnavailable("The server has no working audio decoder; try again later.", retry_after_s=RETRY_AFTER_S)
-
-
-def _timeout() -> DecodeTimeout:
-    return DecodeTimeout("Decoding the audio took too long; convert it to WAV or FLAC and try again.")

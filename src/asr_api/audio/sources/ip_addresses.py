@@ -1,7 +1,6 @@
 """Classifier of IP addresses that downloads may connect to: global unicast, and private networks that are allowed.
 
-IPv6 forms that carry an IPv4 address are classified by the address inside. `ipaddress.is_global` is not enough: for it
-the NAT64 form of 127.0.0.1 is global.
+IPv6 forms that carry an IPv4 address count as that address; `ipaddress.is_global` calls NAT64 of 127.0.0.1 global.
 Sources: IANA special-purpose registries for IPv4 and IPv6; RFC 4291, 6052, 8215, 3056, 4380, 5214.
 """
 

@@ -25,6 +25,7 @@ from asr_api.errors import (
 
 MAX_PATH_CHARS = 4096  # PATH_MAX on Linux
 INVALID_PATH = f"The path must have 1 to {MAX_PATH_CHARS:,} characters and no NUL; correct it."
+NOT_FILE = "The path is not a regular file; name an audio file."
 FORBIDDEN_FOLDERS = (Path("/proc"), Path("/dev"), Path("/sys"))
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # O_NONBLOCK: opening a FIFO must not block
 
@@ -62,11 +63,9 @@ def open_local_path(path: str, policy: MediaPolicy, *, is_local_client: bool) ->
 def _checked_size(fd: int, max_bytes: int) -> int:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        raise _not_file()
+        raise PathNotFile(NOT_FILE)
     if status.st_size > max_bytes:
-        raise MediaTooLarge(
-            f"The file has {status.st_size:,} bytes, more than {max_bytes:,}, the limit; compress or split it."
-        )
+        raise MediaTooLarge(f"The file has {status.st_size:,} bytes; the limit is {max_bytes:,}; compress or split it.")
     return status.st_size
 
 
@@ -87,15 +86,11 @@ def _not_allowed(rule: LocalPaths, reason: str = "") -> PathNotAllowed:
     return PathNotAllowed(reason if rule.root is None else outside)
 
 
-def _not_file() -> PathNotFile:
-    return PathNotFile("The path is not a regular file; name an audio file.")
-
-
 def _open_error(error: OSError, rule: LocalPaths) -> AsrError:
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return ServerOverloaded("The server has too many open files; try again later.", retry_after_s=5)
     if error.errno in {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP, errno.EISDIR}:  # sockets and some devices
-        return _not_file()
+        return PathNotFile(NOT_FILE)
     if error.errno in {errno.ENAMETOOLONG, errno.EINVAL}:
         return InvalidPath("A part of the path is too long for a file name; check the spelling.")
     if error.errno in {errno.EACCES, errno.EPERM}:

@@ -36,9 +36,7 @@ class NameResolver:
         running = self._running.get(host) or self._start(host)
         await asyncio.wait([running], timeout=timeout_s)
         if not running.done():
-            raise UrlFetchTimeout(
-                f"The name of the link's host was not resolved within {timeout_s:g} s; check the link or upload."
-            )
+            raise UrlFetchTimeout(f"The link's host was not resolved within {timeout_s:g} s; check the link or upload.")
         try:
             return running.result()
         except (OSError, UnicodeError) as error:

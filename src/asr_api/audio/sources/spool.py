@@ -1,7 +1,4 @@
-"""Spool: an open, seekable file of known size, without a name so that no file stays behind even after `kill -9`.
-
-`spool_chunks` fills one from a stream of bytes.
-"""
+"""Spool: an open, seekable file filled from a stream; it has no name, so that it never stays behind after a crash."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ NO_DESCRIPTOR_ERRNOS = {errno.EMFILE, errno.ENFILE}
 
 
 class Spool:
-    """Owns an open file. The caller closes it, by `async with` or `aclose` where an event loop runs."""
+    """Owns an open file. The caller closes it, by `async with` or `aclose`."""
 
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
         self.size_bytes = size_bytes  # when the file was filled or opened
@@ -38,12 +35,8 @@ class Spool:
         """Readable and seekable; read it with `os.pread`, which does not depend on the file position."""
         return self._file.fileno()
 
-    def close(self) -> None:
-        """Blocks while a cancelled request's write runs in a thread; for callers without an event loop."""
-        self._file.close()
-
     async def aclose(self) -> None:
-        """Closes the file in a thread. A cancellation ends only the waiting, not the closing."""
+        """Closes the file in a thread, after any write that runs there. A cancellation ends only the waiting."""
         if self._closing is None:
             self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
         # Closing writes the rest, which fails once more when the disk is full.
@@ -94,8 +87,9 @@ def _temporary_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL_ERRNOS:
-            message = "The server's disk for incoming media is full; try again later."
-            raise SpoolFull(message, retry_after_s=RETRY_AFTER_S) from error
+            raise SpoolFull(
+                "The server's disk for media is full; try again later.", retry_after_s=RETRY_AFTER_S
+            ) from error
         if error.errno in NO_DESCRIPTOR_ERRNOS:
             message = "The server has too many open files; try again later."
             raise ServerOverloaded(message, retry_after_s=RETRY_AFTER_S) from error

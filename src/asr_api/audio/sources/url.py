@@ -194,9 +194,7 @@ class _GuardedTransport:
         host = _host(url)
         if not _is_allowed_host(host, self._policy.allowed_media_domains):
             logger.info("refused a link to %r, which is not one of ALLOWED_MEDIA_DOMAINS", host)
-            raise UrlNotAllowed(
-                "This server does not fetch from the link's host; use an allowed host or upload the file."
-            )
+            raise UrlNotAllowed("This server does not fetch from the link's host; upload the file.")
         if "%" in host:
             raise UrlNotAllowed(NOT_ALLOWED)
         addresses = await self._resolve(host, self._policy.connect_timeout_s)

@@ -1,7 +1,4 @@
-"""Sandbox of the decoder processes: the fork server, each worker, and the resource limits of a job. Irreversible.
-
-Some containers forbid user and network namespaces; then those two measures have no effect.
-"""
+"""Sandbox of the decoder processes: the fork server, each worker, and the resource limits of a job. Irreversible."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ def confine_process() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # containers often forbid it; no socket can be opened anyway
+    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # no effect where containers forbid it; no socket can be opened anyway
     os.chdir("/")
 
 
