@@ -195,7 +195,7 @@ MESSAGES = {
     AudioTooShort.code: "The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.",
     EmptyAudio.code: "The file contains no audio; record it again.",
     NoAudioStream.code: "The file has no audio track; send a file with one.",
-    UnsupportedFormat.code: "The format is not supported; send WAV, FLAC, MP3, M4A/MP4, Ogg, WebM or similar audio.",
+    UnsupportedFormat.code: "The format of the file is not supported; send WAV, FLAC, MP3, M4A, Ogg, WebM or similar.",
     "damaged": "The audio is damaged, incomplete or encrypted; send the whole file or re-encode it.",
     "codec": "The codec of the audio is not supported; re-encode it as FLAC.",
     "memory": "Decoding the audio takes more memory than {limits.max_memory_mib:,} MiB, the limit; re-encode it.",

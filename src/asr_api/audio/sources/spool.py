@@ -91,8 +91,7 @@ def _temporary_errors() -> Iterator[None]:
                 "The server's disk for media is full; try again later.", retry_after_s=RETRY_AFTER_S
             ) from error
         if error.errno in NO_DESCRIPTOR_ERRNOS:
-            message = "The server has too many open files; try again later."
-            raise ServerOverloaded(message, retry_after_s=RETRY_AFTER_S) from error
+            raise ServerOverloaded("Too many files are open; try again later.", retry_after_s=RETRY_AFTER_S) from error
         raise
 
 
