@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from asr_api.audio import vad
-from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
 from asr_api.engine_process.supervisor import EngineProcess

@@ -1,8 +1,8 @@
 """Window cutter: PCM blocks of any size to windows of at most `window_s`, cut in pauses between words.
 
-A cut is searched for in the last `stride_s` of a full window. Where no pause can be told from speech, the window has
-its full length and the next one starts `stride_s` earlier, so that longform/stitch.py can place the seam by the words
-that both windows contain. Every sample is in at least one window. Holds one window and one stride of PCM.
+A cut is searched for in the last `stride_s` of a full window. Where there is no clear pause, the window has its full
+length and the next one starts `stride_s` earlier, so that longform/stitch.py can place the seam by the words that both
+windows contain. Every sample is in at least one window. Holds one window and one stride of PCM.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Window:
 
 
 class WindowCutter:
-    """Windows in order, as soon as they are certain; the same windows however the PCM is split into blocks.
+    """Windows in order; the sizes of blocks change nothing.
 
-    A window is cut one stride of audio after it is full, so that a short remainder can still be shared by the last two.
+    A window is cut one stride of audio after it is full, so that the last two windows can share a short remainder.
     """
 
     def __init__(self, window_s: float = 30.0, stride_s: float = 5.0) -> None:
@@ -126,10 +126,8 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
     calm_db = _mean_over(level_db, CALM_FRAMES)
     quiet_db = max(QUIET_DB, float(calm_db[first : last + 1].min())) + QUIETEST_DB
     around_db = level_db[max(0, first - AROUND_FRAMES) : last + AROUND_FRAMES]
-    is_flat = (
-        float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
-    )  # no speech around: compare with the whole window
-    speech_db = _speech_level_db(level_db if is_flat else around_db)
+    is_flat = float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
+    speech_db = _speech_level_db(level_db if is_flat else around_db)  # without speech around: of the whole window
     attempts = (
         (quiet_db, DEEP_DB, DEEP_FRAMES),
         (max(speech_db - DEEPEST_DB, SILENCE_DB), -np.inf, DEEP_FRAMES),
