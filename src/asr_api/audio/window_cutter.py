@@ -36,10 +36,6 @@ LEAD_IN_FRAMES = 30  # the part of a long pause that is left before the next wor
 
 SILENT_PEAK_TO_PEAK = 32  # of 65,536: a peak of -66 dBFS around any offset
 
-# Frames that are about as loud as the speech before them, and how many of them make more than a breath or a click.
-LOUD_DB = 10.0
-MORE_SPEECH_FRAMES = 60
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -127,7 +123,7 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
     quiet_db = max(QUIET_DB, float(calm_db[first : last + 1].min())) + QUIETEST_DB
     around_db = level_db[max(0, first - AROUND_FRAMES) : last + AROUND_FRAMES]
     is_flat = float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
-    speech_db = _speech_level_db(level_db if is_flat else around_db)  # without speech around: of the whole window
+    speech_db = speech_level_db(level_db if is_flat else around_db)  # without speech around: of the whole window
     attempts = (
         (quiet_db, DEEP_DB, DEEP_FRAMES),
         (max(speech_db - DEEPEST_DB, SILENCE_DB), -np.inf, DEEP_FRAMES),
@@ -157,23 +153,12 @@ def is_silent(pcm: Pcm) -> bool:
     return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
 
 
-def speech_after(pcm: Pcm, after: int) -> int | None:
-    """The first sample that is again as loud as the speech before the sample `after`, if 0.6 s in total are."""
-    level_db = frame_levels_db(pcm)
-    before_db, rest_db = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
-    if not len(before_db):
-        return None
-    is_loud = rest_db >= max(_speech_level_db(before_db) - LOUD_DB, SILENCE_DB)
-    has_more = int(is_loud.sum()) >= MORE_SPEECH_FRAMES
-    return max(after, (len(before_db) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
-
-
 def _whole_frames(length_s: float) -> int:
     """Rounded down, as a window may not be longer than the model takes; at least one."""
     return max(1, int(length_s * FRAMES_PER_S + 1e-6)) * FRAME_SAMPLES
 
 
-def _speech_level_db(level_db: NDArray[np.float64]) -> float:
+def speech_level_db(level_db: NDArray[np.float64]) -> float:
     """The level of the louder frames; the mean power counts where speech is rare, and a single click hardly does."""
     mean_power_db = 10 * np.log10(np.mean(10 ** (level_db / 10)))
     return float(max(np.percentile(level_db, 90), mean_power_db))
