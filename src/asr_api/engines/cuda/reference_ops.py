@@ -42,10 +42,13 @@ def self_attention(
 
 
 def cross_attention(query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor) -> Tensor:
-    """query: (n_rows, n_head, n_q, d_head); keys, values: (n_slots, n_head, n_audio_ctx, d_head)"""
+    """Attention of each row over its slot, zeros for an inactive row → (n_rows, n_head, d_head).
+
+    query: (n_rows, n_head, d_head); keys, values: (n_slots, n_head, n_audio_ctx, d_head)
+    """
     slots = slot_of_row.long()
-    out = functional.scaled_dot_product_attention(query, keys[slots], values[slots])
-    return out * is_active[:, None, None, None]
+    out = functional.scaled_dot_product_attention(query[:, :, None], keys[slots], values[slots])
+    return out[:, :, 0] * is_active[:, None, None]
 
 
 def sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:

@@ -69,10 +69,9 @@ def launch_all() -> None:
     zeros = partial(torch.zeros, dtype=torch.float16)
     slot_of_row, is_active = torch.zeros(N_ROWS, dtype=torch.int32), torch.ones(N_ROWS, dtype=torch.bool)
     cross_cache = zeros(N_ROWS, N_HEAD, N_AUDIO_CTX, D_HEAD)
-    for n_q in (1, 4):
-        for is_shared in (False, True):
-            query = zeros(N_ROWS, n_q, N_HEAD, D_HEAD).transpose(1, 2)
-            launch_cross_attention(query, cross_cache, cross_cache, slot_of_row, is_active, is_shared=is_shared)
+    for n_rows in (1, N_ROWS):
+        query = zeros(n_rows, N_HEAD, D_HEAD)
+        launch_cross_attention(query, cross_cache, cross_cache, slot_of_row[:n_rows], is_active[:n_rows])
     query, key, value = zeros(N_ROWS, 3, N_HEAD, D_HEAD).unbind(1)
     self_cache = zeros(N_ROWS, N_HEAD, N_TEXT_CTX, D_HEAD)
     launch_self_attention(query, key, value, (self_cache, self_cache), slot_of_row, is_active)
