@@ -24,8 +24,9 @@ def processor_name() -> str:
 
 
 def has_exact_byte_products() -> bool:
-    """Whether sums of 8-bit products are kept in 32 bits. x86 processors without VNNI add pairs of them in 16 bits,
-    which overflows where both factors use their whole range.
+    """Whether sums of 8-bit products are kept in 32 bits.
+
+    x86 processors without VNNI add pairs of them in 16 bits, which overflows where both factors use their whole range.
     """
     return platform.machine() != "x86_64" or not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
 

@@ -23,7 +23,7 @@ from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.kv_cache import allocate_kv_cache
 from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.model import Decoder, Encoder
-from asr_api.engines.cuda.open_engine import kernel_notes, open_cuda_engine
+from asr_api.engines.cuda.open_engine import open_cuda_engine, option_notes
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
@@ -136,8 +136,11 @@ def test_a_note_and_the_log_tell_that_kernels_cannot_be_launched(
     monkeypatch.setattr("asr_api.engines.cuda.open_engine.launch_error", lambda: "there is no compiler")
     cpu = choose_device(wants_flash=None, d_head=64, device="cpu", cpu_name="any CPU")
     gpu = dataclasses.replace(cpu, torch_device=torch.device("cuda"))
-    assert kernel_notes(cpu) == ()
-    assert kernel_notes(gpu) == ("Decoding is slower than it could be on this GPU: there is no compiler.",)
+    options = EngineOptions("any", Path())
+    assert option_notes(options, cpu, options.n_slots) == []
+    assert option_notes(options, gpu, options.n_slots) == [
+        "Decoding is slower than it could be on this GPU: there is no compiler."
+    ]
 
 
 def test_windows_can_be_cancelled_during_temperature_fallback(folders: dict[str, Path]) -> None:

@@ -21,11 +21,9 @@ RESERVE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """n_slots: windows held at once; n_rows: texts decoded at once; max_batch: windows encoded at once"""
-
-    n_slots: int
-    n_rows: int
-    max_batch: int
+    n_slots: int  # windows held at once
+    n_rows: int  # texts decoded at once
+    max_batch: int  # windows encoded at once
 
 
 def plan_memory(

@@ -39,9 +39,9 @@ def open_cuda_engine(
     device: str = "",
     dtype: torch.dtype | None = None,
 ) -> CudaEngine:
-    """device, dtype: by default the first GPU in float16, or a CPU in float32
+    """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
 
-    Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
+    device, dtype: by default the first GPU in float16, or a CPU in float32
     """
     checkpoint = open_checkpoint(options.checkpoint)
     config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
@@ -80,15 +80,21 @@ def open_cuda_engine(
         window_s=config.window_s,
         n_slots=plan.n_slots,
         compute_type=str(chosen.dtype).removeprefix("torch."),
-        notes=(*chosen.notes, *_option_notes(options, plan), *kernel_notes(chosen)),
+        notes=(*chosen.notes, *option_notes(options, chosen, plan.n_slots)),
     )
     return CudaEngine(with_capabilities(info, config, tokenizer), stages, stream)
 
 
-def kernel_notes(device: Device) -> tuple[str, ...]:
-    """A note where the Triton kernels cannot be used."""
-    reason = launch_error() if device.is_cuda else ""
-    return (f"Decoding is slower than it could be on this GPU: {reason}.",) if reason else ()
+def option_notes(options: EngineOptions, device: Device, n_slots: int) -> list[str]:
+    """Notes on options that are not, or not fully, in effect, and on kernels that cannot be used."""
+    notes = []
+    if n_slots != options.n_slots:
+        notes.append(f"The GPU's memory holds {n_slots} windows at once, not {options.n_slots}.")
+    if options.compute_type != "auto":
+        notes.append("COMPUTE_TYPE has no effect on a GPU: it is for CPUs.")
+    if device.is_cuda and (reason := launch_error()):
+        notes.append(f"Decoding is slower than it could be on this GPU: {reason}.")
+    return notes
 
 
 def _open_generator(
@@ -116,13 +122,3 @@ def _allocate_cache(config: WhisperConfig, device: Device, options: EngineOption
         except torch.OutOfMemoryError:  # another program has allocated memory meanwhile
             torch.cuda.empty_cache()
             wanted_slots = plan.n_slots // 2
-
-
-def _option_notes(options: EngineOptions, plan: MemoryPlan) -> tuple[str, ...]:
-    """Notes on options that are not, or not fully, in effect."""
-    notes = []
-    if plan.n_slots != options.n_slots:
-        notes.append(f"The GPU's memory holds {plan.n_slots} windows at once, not {options.n_slots}.")
-    if options.compute_type != "auto":
-        notes.append("COMPUTE_TYPE has no effect on a GPU: it is for CPUs.")
-    return tuple(notes)

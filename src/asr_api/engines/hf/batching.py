@@ -12,10 +12,8 @@ MIN_LENGTH_RATIO = 0.7  # of the shortest window to the longest; below it, much 
 
 @dataclass(frozen=True, slots=True)
 class BatchRule:
-    """may_pad: whether windows of different lengths may run together; max_samples: of a batch, padding included"""
-
-    may_pad: bool
-    max_samples: int
+    may_pad: bool  # windows of different lengths may run together
+    max_samples: int  # of a batch, padding included
 
 
 def choose_batch(
