@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -29,22 +30,6 @@ N_ROWS, N_HEAD, D_HEAD, N_AUDIO_CTX, N_TEXT_CTX, N_VOCAB = 16, 20, 64, 1500, 448
 MATRIX_PRODUCTS = ("mma.sync", "wgmma")
 
 
-class AbsentGpu:
-    """The part of a Triton driver that compiling needs."""
-
-    def __init__(self, capability: int) -> None:
-        self._capability = capability
-
-    def get_current_target(self) -> GPUTarget:
-        return GPUTarget("cuda", self._capability, 32)
-
-    def get_current_device(self) -> int:
-        return 0
-
-    def get_current_stream(self, device: int) -> int:
-        return device
-
-
 def compile_all(capability: int) -> list[dict[str, object]]:
     """For each launch: shared memory of a program in bytes, and whether its products run on tensor cores."""
     report: list[dict[str, object]] = []
@@ -58,7 +43,12 @@ def compile_all(capability: int) -> list[dict[str, object]]:
 
         return launch
 
-    driver.set_active(AbsentGpu(capability))
+    absent_gpu = SimpleNamespace(
+        get_current_target=lambda: GPUTarget("cuda", capability, 32),
+        get_current_device=lambda: 0,
+        get_current_stream=lambda device: device,
+    )
+    driver.set_active(absent_gpu)
     JITFunction.__getitem__ = compile_instead
     launch_all()
     return report

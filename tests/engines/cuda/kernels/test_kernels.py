@@ -98,9 +98,10 @@ def test_self_attention(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
-def test_add_layer_norm(dtype: torch.dtype) -> None:
-    x, residual = random(3, 2, 100, dtype=dtype) + 5, random(3, 2, 100, dtype=dtype)
-    weight, bias = random(100, dtype=dtype), random(100, dtype=dtype)
+@pytest.mark.parametrize("n_state", [100, 1280])
+def test_add_layer_norm(n_state: int, dtype: torch.dtype) -> None:
+    x, residual = random(3, 2, n_state, dtype=dtype) + 5, random(3, 2, n_state, dtype=dtype)
+    weight, bias = random(n_state, dtype=dtype), random(n_state, dtype=dtype)
     total, normed = launch_add_layer_norm(x, residual, weight, bias)
     assert (total == x + residual).all()
     _, reference = reference_ops.add_layer_norm(
