@@ -21,21 +21,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from asr_api.engines.checkpoints.open import open_checkpoint
-from asr_api.engines.checkpoints.safetensors import SafetensorsReader
 from asr_api.engines.cuda import step_graphs
 from asr_api.engines.cuda.decode_state import DecodeState
 from asr_api.engines.cuda.engine import CudaEngine
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.sample import sample
-from asr_api.engines.cuda.layers import Loader
-from asr_api.engines.cuda.model import Encoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
-from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
+from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.options import DecodeOptions
 from tests.engines import whisper_checkpoints
 from tests.engines.whisper_checkpoints import SMALL, Shape
@@ -53,7 +49,6 @@ SHAPES = {
     "small": SMALL,
 }
 FILE_S, CLIP_S, ADVANCE_S, PIPELINE_ADVANCE_S = 19 * 60 + 51, 10.0, 28.5, 20.0
-PEAK_FLOPS, PEAK_BYTES_S = 790e12, 4.3e12  # measured on an H200: bf16 matrix product, copy
 Report = dict[str, float]
 TOTALS = [0, 0]  # tokens and windows so far
 
@@ -175,7 +170,6 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
         report[f"{name} s"], report[f"{name} RTFx"] = taken, transcribed_s / taken
     report["tokens a window"] = TOTALS[0] / TOTALS[1]
     engine.close()
-    measure_encoder(folder, config, report)
 
 
 def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
@@ -191,17 +185,6 @@ def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def measure_encoder(folder: Path, config: WhisperConfig, report: Report) -> None:
-    with torch.inference_mode():
-        encoder = Encoder(config, Loader(SafetensorsReader(folder), DEVICE, DTYPE))
-        batch, n_ctx, n_state = 11 if DEVICE.type == "cuda" else 1, config.n_audio_ctx, config.n_state
-        log_mel = random(batch, config.n_mels, 2 * n_ctx)
-        flops = batch * config.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
-        for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):  # the engine prefers the first
-            with sdpa_kernel([backend, SDPBackend.MATH], set_priority=True):
-                report[f"encoder TFLOP/s {backend.name}"] = flops / seconds(lambda: encoder(log_mel)) / 1e12
-
-
 def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
     """transformers as in its pipeline: windows advance by 20 s; a batch of 16 runs until the longest text ends."""
     from transformers import WhisperForConditionalGeneration
@@ -212,26 +195,14 @@ def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
     features = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
     synchronize()
     start = time.perf_counter()
-    with torch.inference_mode():
-        for first in range(0, num, batch):
-            longest = int(num_tokens[first : first + batch].max())
-            inputs = features[: len(num_tokens[first : first + batch])]
-            model.generate(inputs, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
+    for first in range(0, num, batch):
+        lengths = num_tokens[first : first + batch]
+        longest, inputs = int(lengths.max()), features[: len(lengths)]
+        model.generate(inputs, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
     synchronize()
     report["transformers one file s"] = time.perf_counter() - start
     audio_s = FILE_S if DEVICE.type == "cuda" else num * shape.n_audio_ctx * 0.02
     report["transformers one file RTFx"] = audio_s / report["transformers one file s"]
-
-
-def roofline(shape: Shape, report: Report) -> None:
-    """Time of one file at peak rates with 64 rows: encoder, cross projection, weights per step, KV cache per token."""
-    n_ctx, n_state, element = shape.n_audio_ctx, shape.n_state, 2
-    flops = shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
-    flops += shape.n_text_layer * 4 * n_state**2 * n_ctx
-    weight_bytes = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
-    cross_bytes = 2 * shape.n_text_layer * n_ctx * n_state * element
-    window_s = flops / PEAK_FLOPS + 110 * (weight_bytes + cross_bytes) / PEAK_BYTES_S
-    report["roofline RTFx"] = shape.n_audio_ctx * 0.02 / window_s
 
 
 def main() -> None:
@@ -244,7 +215,6 @@ def main() -> None:
     for name in arguments.shapes.split(","):
         shape, report = SHAPES[name], Report()
         results[name] = report
-        roofline(shape, report)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
             if stages & {"engine", "reference"}:

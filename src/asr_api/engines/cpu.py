@@ -19,7 +19,7 @@ def usable_cores() -> int:
 
 
 def processor_name() -> str:
-    """Such as "CPU (AMD EPYC 7763 64-Core Processor)"."""
+    """The name of the processor, such as "CPU (AMD EPYC 7763 64-Core Processor)"."""
     return f"CPU ({_cpuinfo('model name') or platform.processor() or platform.machine()})"
 
 

@@ -1,7 +1,7 @@
 """The `Engine` contract between the service and a model: PCM windows in, window transcripts out.
 
-A continuous engine does a burst of decode steps per `step`; a coarse one finishes what it admitted. Features such as
-log-mel belong to the engine, because models other than Whisper need others. An engine lives in one thread of one
+A continuous engine does a burst of decode steps per `step`; a coarse one runs a batch of jobs to its end. Features such
+as log-mel belong to the engine, because models other than Whisper need others. An engine runs in one thread of one
 process: no method is called while another runs.
 """
 

@@ -80,7 +80,7 @@ def test_circular_causes_end_the_search() -> None:
     ],
 )
 def test_cause_survives_the_library(tmp_path: Path, endpoint: str, environment: dict[str, str], reason: str) -> None:
-    error = error_of(resolve_elsewhere("some/model", tmp_path, endpoint, environment))
+    error = error_of(resolve_elsewhere("some/model", tmp_path, endpoint, **environment))
     assert reason in error
     assert error.endswith("; MODEL_ID=builtin starts without any download.")
 
@@ -115,6 +115,5 @@ def test_silent_hub_times_out(tmp_path: Path) -> None:
         "except Exception as error: print(download_failures.explain_download_failure(error, Path(sys.argv[1])))"
     )
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        result = run_python(code, str(tmp_path), environment={"HF_ENDPOINT": endpoint})
+        result = run_python(code, str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}")
     assert "the hub did not answer in time" in result.stdout

@@ -91,13 +91,13 @@ def test_no_telemetry(tmp_path: Path) -> None:
         "snapshot_download(sys.argv[1], cache_dir=sys.argv[2], allow_patterns='config.json')"
     )
     with serve(Hub(WHOLE)) as hub:
-        environment = {"HF_ENDPOINT": hub.url, "PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
-        result = run_python(with_telemetry, "some/model", str(tmp_path / "first"), environment=environment)
+        environment = {"PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
+        result = run_python(with_telemetry, "some/model", str(tmp_path / "first"), HF_ENDPOINT=hub.url, **environment)
         assert result.returncode == 0, result.stderr
         assert any("torch/" in agent for agent in hub.agents)  # otherwise the test would prove nothing
         assert any("harness" in path for path in hub.requested)
     with serve(Hub(WHOLE)) as hub:
-        result = resolve_elsewhere("some/model", tmp_path / "second", hub.url, environment | {"HF_ENDPOINT": hub.url})
+        result = resolve_elsewhere("some/model", tmp_path / "second", hub.url, **environment)
         assert result.returncode == 0, result.stderr
         assert not any("torch/" in agent for agent in hub.agents)
         assert not any("harness" in path for path in hub.requested)  # a list of known tools

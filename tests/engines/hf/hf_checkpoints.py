@@ -20,7 +20,6 @@ WORDS = ["the", "sea", "is", "blue", "and", "seven", "birds", "sing", "a", "song
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 CONVOLVED = SMALL | {"subsampling_conv_channels": 16}
 N_PIECES = len(WORDS) + 3
-SIDES = ("encoder", "decoder")
 TEXT_ONLY = {"vocab_size": N_PIECES, "pad_token_id": 0, "tie_word_embeddings": False}
 WAVES = SMALL | {
     "conv_dim": (32,) * 7,
@@ -88,9 +87,7 @@ def write_transducer(folder: Path) -> Path:
 
 
 def write_moonshine(folder: Path) -> Path:
-    layers = {
-        f"{side}_{name}": num for side in SIDES for name, num in (("num_hidden_layers", 1), ("num_attention_heads", 2))
-    }
+    layers = _both_sides(num_hidden_layers=1, num_attention_heads=2)
     settings = transformers.MoonshineConfig(
         **layers, **TEXT_ONLY, hidden_size=32, intermediate_size=64, max_position_embeddings=64
     )
@@ -101,13 +98,8 @@ def write_moonshine(folder: Path) -> Path:
 
 
 def write_speech2text(folder: Path) -> Path:
-    layers = {
-        f"{side}_{name}": num
-        for side in SIDES
-        for name, num in (("layers", 1), ("attention_heads", 2), ("ffn_dim", 64))
-    }
     settings = transformers.Speech2TextConfig(
-        **layers,
+        **_both_sides(layers=1, attention_heads=2, ffn_dim=64),
         **TEXT_ONLY,
         d_model=32,
         conv_channels=32,
@@ -144,6 +136,11 @@ def _finish_waves(
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
     return folder
+
+
+def _both_sides(**sizes: int) -> dict[str, int]:
+    """The same sizes for encoder and decoder."""
+    return {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in sizes.items()}
 
 
 def _finish_parakeet(folder: Path, pieces: Tokenizer, **options: str) -> Path:

@@ -14,9 +14,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 
 
 def list_weight_files(folder: Path) -> list[str]:
-    """Names of the files that hold the weights, whether they are there or not. Raises CheckpointError for an index that
-    cannot be read.
-    """
+    """Names of the files of the weights, present or not. Raises CheckpointError for an index that cannot be read."""
     if not (folder / INDEX_FILE).is_file():
         return [SINGLE_FILE]
     weight_map = read_json(folder / INDEX_FILE).get("weight_map")

@@ -56,7 +56,7 @@ class Device:
         return torch.cuda.mem_get_info(self.torch_device)[0] if self.is_cuda else None
 
     def is_lost(self) -> bool:
-        """True when every call fails for as long as the process lives, e.g. after an illegal memory access."""
+        """True when every call fails until the process ends, e.g. after an illegal memory access."""
         if not self.is_cuda:
             return False
         try:
@@ -152,7 +152,7 @@ def choose_device(
 
 
 def _explain_missing_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:
-    """Why FlashAttention cannot be used; empty where it can."""
+    """The reason that FlashAttention cannot be used; empty if it can."""
     capability = torch.cuda.get_device_capability(device)
     if capability < FLASH_CAPABILITY:
         return f"it needs compute capability 8.0, and this GPU has {capability[0]}.{capability[1]}"

@@ -52,7 +52,7 @@ class WindowEncoder:
         return self._done is None or self._done.query()
 
     def encode(self, windows: Sequence[Pcm], slots: Sequence[int]) -> int:
-        """Starts encoding as many of the first windows as fit into a batch; returns how many. Call only if `is_done`.
+        """Starts encoding the first windows, as many as fit into a batch; returns their number. Call only if `is_done`.
 
         slots: of the KV cache, one for each window
         Raises torch.OutOfMemoryError when not even one window fits.

@@ -74,7 +74,7 @@ class CudaEngine:
     def step(self) -> list[FinishedJob]:
         """Starts encoding and a run of decode steps; waits only for the run before that one."""
         with self._stream.running():
-            self._run_prefill()  # of windows encoded meanwhile, before the encoder is busy with the next ones
+            self._run_prefill()  # of windows encoded meanwhile, before the encoder is busy with the next batch
             self._start_encoding()
             self._run_prefill()
             generator, prefill = self._stages.generator, self._stages.prefill

@@ -28,7 +28,7 @@ BEAM_STEPS = 4  # beam search steps in one `Generator.step`
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One run of decode steps, and the passes in it; by the time it is read, their windows may have gone on."""
+    """One run of decode steps and its passes; when it is read, their windows may be cancelled or in another pass."""
 
     sampled: SampledTokens
     members: tuple[tuple[DeviceWindow, SamplingPass], ...]
@@ -118,7 +118,7 @@ class Generator:
             self._append_tokens(previous_run)
 
     def pop_finished(self) -> list[DeviceWindow]:
-        """Windows whose pass is done. They keep the row of the prompt, and the pass until another one starts."""
+        """Windows whose pass is done. They keep the row of the prompt, and the pass until the next one starts."""
         finished = [
             window for window in self._decoding if window.current_pass is not None and window.current_pass.is_done
         ]

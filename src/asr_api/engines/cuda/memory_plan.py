@@ -29,7 +29,7 @@ class MemoryPlan:
 def plan_memory(
     config: WhisperConfig, dtype: torch.dtype, wanted_slots: int, beam_size: int, free_bytes: int | None
 ) -> MemoryPlan | None:
-    """As many slots as are wanted, or as fit; None when not even one fits.
+    """The plan with the wanted slots, or with as many as fit; None when not even one fits.
 
     free_bytes: None on a CPU, whose memory is not planned
     """

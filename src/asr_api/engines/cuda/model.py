@@ -17,7 +17,7 @@ from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.layers import Loader, Norm
 from asr_api.engines.whisper.config import WhisperConfig
 
-MAX_PROJECTED_BYTES = 256 * 2**20  # of cross-attention keys and values before they are copied into their slots
+MAX_PROJECTED_BYTES = 256 * 2**20  # cross-attention keys and values on their way into the slots
 
 
 class EncoderLayer:

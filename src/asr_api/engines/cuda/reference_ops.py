@@ -1,6 +1,6 @@
 """PyTorch reference ops of the Triton kernels: layer norm, self- and cross-attention of a decode step, sampling.
 
-They define what the kernels compute, and run in their place on a CPU. Shapes are fixed and nothing synchronises with
+They define the results of the kernels, and run in their place on a CPU. Shapes are fixed and nothing synchronises with
 the host, so that a CUDA graph can capture them. `sample` equals engines/whisper/logit_filters.py and sampling.py.
 """
 

@@ -19,7 +19,7 @@ class BatchRule:
 def choose_batch(
     waiting: Sequence[WindowJob], rule: BatchRule, language_of: Callable[[WindowJob], str | None]
 ) -> list[WindowJob]:
-    """The first of `waiting`, so that no window waits for ever, and the windows closest in length that fit the rule."""
+    """The first of `waiting`, so that no window waits forever, and the windows closest in length that fit the rule."""
     if not waiting:
         return []
     oldest = waiting[0]

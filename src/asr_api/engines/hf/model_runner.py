@@ -1,7 +1,7 @@
 """Runs a loaded model of transformers: from the PCM of a batch of windows to the tokens of each window.
 
-The tokens of a window must not depend on its neighbours. Padding is trusted only where the model has a mask for it and
-where a trial at the start shows that it changes nothing; otherwise windows of different lengths must run one by one.
+The tokens of a window must not depend on its neighbours. Windows are padded only where the model has a mask for padding
+and a trial at the start shows that it changes nothing; otherwise windows of different lengths run one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Inputs = Mapping[str, torch.Tensor]
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # convolutions need a few frames; shorter windows get silence at their end
 TRIAL_SAMPLES = (4 * SAMPLE_RATE_HZ, 5 * SAMPLE_RATE_HZ // 2)
-# How far padding may move an output, in standard deviations of all outputs. Rounding moves float32 by 1e-5.
+# Limit of the change of an output by padding, in standard deviations of all outputs. Rounding of float32 gives 1e-5.
 MAX_PADDING_ERROR, MAX_PADDING_ERROR_HALF = 1e-3, 5e-2
 FRAME_GRID_SAMPLES = 80  # every known model's frame is a multiple of 5 ms
 MAX_NEW_TOKENS = 448  # for an encoder-decoder that names no limit of its own
