@@ -21,13 +21,11 @@ from asr_api.transcript import Segment, Word
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
-    """first_row: of `weights` that belongs to the text; weights: see Prefill.alignment_weights"""
-
     window: DeviceWindow
     attempt: Attempt
     segments: Sequence[Segment]
-    first_row: int
-    weights: HostCopy
+    first_row: int  # of `weights` that belongs to the text
+    weights: HostCopy  # see Prefill.alignment_weights
 
 
 class WordTimestamps:
@@ -41,9 +39,8 @@ class WordTimestamps:
 
     def start(self, window: DeviceWindow, attempt: Attempt, segments: Sequence[Segment]) -> None:
         """Requests the alignment weights of the window's text."""
-        text = self._prompt_builder.alignment_text(
-            window.slot.prompt, [token for segment in segments for token in segment.tokens]
-        )
+        tokens = [token for segment in segments for token in segment.tokens]
+        text = self._prompt_builder.alignment_text(window.slot.prompt, tokens)
         weights = self._prefill.alignment_weights(window, text)
         self._pending.append(_Pending(window, attempt, segments, text.first_row, weights))
 
