@@ -1,6 +1,6 @@
 """Speed of the CUDA engine on a GPU; needs no network. The kernels' correctness is checked by their tests.
 
-    PYTHONPATH=src:. python benchmarks/gpu.py --stages kernels,engine,reference --shapes large-v3,turbo
+    PYTHONPATH=src:. python benchmarks/gpu.py --stages kernels,encoder,engine,reference --shapes large-v3,turbo
 
 Checkpoints have random weights and real shapes. The number of tokens of a window is forced (mean 110, deviation 35, at
 most 224), by logits that determine the next token. The last line is JSON. On a CPU: --shapes small.
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cuda import step_graphs
@@ -29,6 +30,8 @@ from asr_api.engines.cuda.engine import CudaEngine
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.sample import sample
+from asr_api.engines.cuda.layers import Loader
+from asr_api.engines.cuda.model import Encoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
@@ -48,6 +51,7 @@ SHAPES = {
     "distil-large-v2": replace(LARGE, n_text_layer=2, n_mels=80, num_languages=99),
     "small": SMALL,
 }
+PEAK_FLOPS, PEAK_BYTES_S = 790e12, 4.3e12  # measured on an H200: bf16 matrix product, copy
 FILE_S, CLIP_S, ADVANCE_S, PIPELINE_ADVANCE_S = 19 * 60 + 51, 10.0, 28.5, 20.0
 Report = dict[str, float]
 TOTALS = [0, 0]  # tokens and windows so far
@@ -169,7 +173,38 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
         transcribed_s = audio_s if DEVICE.type == "cuda" else len(pcms) * config.window_s  # a CPU gets fewer windows
         report[f"{name} s"], report[f"{name} RTFx"] = taken, transcribed_s / taken
     report["tokens a window"] = TOTALS[0] / TOTALS[1]
+    if DEVICE.type == "cuda":
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            transcribe(engine, [window] * num_windows)
+        print(profile.key_averages().table(sort_by="cuda_time_total", row_limit=18, max_name_column_width=60))
     engine.close()
+
+
+def encoder_flops(shape: Shape) -> float:
+    """Of one window."""
+    n_ctx, n_state = shape.n_audio_ctx, shape.n_state
+    return shape.n_audio_layer * (24.0 * n_state**2 * n_ctx + 4.0 * n_ctx**2 * n_state)
+
+
+def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
+    checkpoint = open_checkpoint(folder)
+    encoder = Encoder(read_whisper_config(checkpoint), Loader(checkpoint.tensors, DEVICE, DTYPE))
+    batch = 11 if DEVICE.type == "cuda" else 1
+    log_mel = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
+    for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):  # the engine prefers the first
+        with sdpa_kernel([backend, SDPBackend.MATH], set_priority=True):
+            taken_s = seconds(lambda: encoder(log_mel))
+        report[f"encoder TFLOP/s {backend.name}"] = batch * encoder_flops(shape) / taken_s / 1e12
+
+
+def estimate_roofline(shape: Shape, report: Report) -> None:
+    """Time of one file at peak rates with 64 rows: encoder, cross projection, weights per step, KV cache per token."""
+    n_ctx, n_state, element = shape.n_audio_ctx, shape.n_state, 2
+    flops = encoder_flops(shape) + shape.n_text_layer * 4 * n_state**2 * n_ctx
+    weight_bytes = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
+    cross_bytes = 2 * shape.n_text_layer * n_ctx * n_state * element
+    window_s = flops / PEAK_FLOPS + 110 * (weight_bytes + cross_bytes) / PEAK_BYTES_S
+    report["roofline RTFx"] = shape.n_audio_ctx * 0.02 / window_s
 
 
 def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
@@ -208,19 +243,21 @@ def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
 def main() -> None:
     torch.set_num_threads(1)  # thread barriers are slow beside other programs
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", default="kernels,engine,reference")
+    parser.add_argument("--stages", default="kernels,encoder,engine,reference")
     parser.add_argument("--shapes", default="large-v3,turbo,distil-large-v2")
     arguments = parser.parse_args()
     stages, results = set(arguments.stages.split(",")), dict[str, Report]()
     for name in arguments.shapes.split(","):
         shape, report = SHAPES[name], Report()
         results[name] = report
+        estimate_roofline(shape, report)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
-            if stages & {"engine", "reference"}:
+            if stages & {"encoder", "engine", "reference"}:
                 write_checkpoint(path, shape)
             for stage, work in (
                 ("kernels", lambda: measure_kernels(shape, report)),
+                ("encoder", lambda: measure_encoder(path, shape, report)),
                 ("engine", lambda: measure_engine(path, shape, report)),
                 ("reference", lambda: measure_reference(path, shape, report)),
             ):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.window_cutter import Window, WindowCutter, is_silent, speech_after
+from asr_api.audio.window_cutter import Window, WindowCutter, is_silent
 from asr_api.pcm import SAMPLE_RATE_HZ as RATE_HZ
 from asr_api.pcm import Pcm
 
@@ -161,22 +161,3 @@ def test_impossible_strides_are_refused(window_s: float, stride_s: float) -> Non
 )
 def test_is_silent(pcm: Pcm, silent: bool) -> None:
     assert is_silent(pcm) is silent
-
-
-@pytest.mark.parametrize(
-    ("following", "expected"),
-    [
-        (speech([0.4] * 4, [0.2] * 4), True),
-        (speech([0.4] * 4, [0.2] * 4, level=4_000.0), True),
-        (speech([0.4] * 4, [0.2] * 4, level=400.0), False),  # another speaker, far away
-        (speech([0.2], [5.0]), False),  # a cough
-        (noise(5.0, 300.0), False),
-        (np.zeros(0, np.int16), False),
-    ],
-)
-def test_speech_after(following: Pcm, expected: bool) -> None:
-    before = speech([0.4] * 10, [0.2] * 10)
-    onset = speech_after(np.concatenate([before, following]), len(before))
-    assert (onset is not None) == expected
-    assert onset is None or len(before) <= onset < len(before) + len(following)
-    assert speech_after(np.concatenate([before, following]), 0) is None
