@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, WindowJob
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.options import DecodeOptions
@@ -35,10 +35,10 @@ class TracedTranscript(WindowTranscript):
 class TracingBuilder(TranscriptBuilder):
     """Builds `TracedTranscript`s."""
 
-    def transcript(self, slot: Slot, attempt: Attempt, words: Sequence[tuple[Word, ...]] = ()) -> TracedTranscript:
-        plain = super().transcript(slot, attempt, words)
+    def transcript(self, slot: Slot, candidate: Candidate, words: Sequence[tuple[Word, ...]] = ()) -> TracedTranscript:
+        plain = super().transcript(slot, candidate, words)
         values = {field.name: getattr(plain, field.name) for field in fields(plain)}
-        return TracedTranscript(**values, prompt=slot.prompt.tokens, tokens=attempt.candidate.tokens)
+        return TracedTranscript(**values, prompt=slot.prompt.tokens, tokens=candidate.tokens)
 
 
 def open_onnx(

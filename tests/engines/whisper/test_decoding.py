@@ -14,7 +14,7 @@ from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import BeamSearchPass, Pass, TokenStepper
-from asr_api.engines.whisper.fallback import BEST_OF, Attempt
+from asr_api.engines.whisper.fallback import BEST_OF, Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -78,9 +78,9 @@ class Decoding:
     def transcribe(self, tokens: Sequence[int], margin: float = 30.0) -> tuple[WindowTranscript, int]:
         running, num_taken = self.run(tokens, margin)
         assert running.is_done
-        attempt = self.transcripts.assess_candidates(self.slot, running.candidates)
-        assert attempt is not None
-        return self.transcripts.transcript(self.slot, attempt), num_taken
+        candidate = self.transcripts.assess_candidates(self.slot, running.candidates)
+        assert candidate is not None
+        return self.transcripts.transcript(self.slot, candidate), num_taken
 
 
 def preferring(rows: int, token: int, margin: float = 30.0) -> Logits:
@@ -218,13 +218,13 @@ def test_loop_ends_a_pass_if_there_is_another_temperature(config: WhisperConfig,
     assert decoding.slot.temperature == 0.4
     running, _ = decoding.run([*looping[:70], END])
     assert len(running.tokens) == BEST_OF
-    attempt = decoding.transcripts.assess_candidates(
+    candidate = decoding.transcripts.assess_candidates(
         decoding.slot, running.candidates
     )  # the last temperature continues to its end
-    assert attempt is not None
-    assert attempt.quality.temperature == 0.4
-    assert len(attempt.candidate.tokens) == 70
-    assert attempt.quality.doubts == ("repetition",)
+    assert candidate is not None
+    assert candidate.quality.temperature == 0.4
+    assert len(candidate.tokens) == 70
+    assert candidate.quality.doubts == ("repetition",)
 
 
 def test_fallback_stops_at_the_first_pass_or_keeps_the_best(config: WhisperConfig, tokenizer: Tokenizer) -> None:
@@ -233,7 +233,7 @@ def test_fallback_stops_at_the_first_pass_or_keeps_the_best(config: WhisperConfi
     decoding = Decoding(config, tokenizer, options=options)
     tried = []
 
-    def try_with(tokens: list[int], margin: float) -> Attempt | None:
+    def try_with(tokens: list[int], margin: float) -> Candidate | None:
         tried.append(decoding.slot.temperature)
         return decoding.transcripts.assess_candidates(decoding.slot, decoding.run(tokens, margin)[0].candidates)
 
@@ -242,14 +242,14 @@ def test_fallback_stops_at_the_first_pass_or_keeps_the_best(config: WhisperConfi
     assert tried == [0.0, 0.2]
     assert kept is not None
     assert kept.quality.doubts == ()
-    decoding.slot.attempts.clear()
+    decoding.slot.failed.clear()
     tried.clear()
     assert try_with(sure, 9.0) is None
     assert try_with([timestamp(0), *[WORD] * 50, END], 30.0) is None
     kept = try_with([timestamp(0), *[WORD] * 50, END], 30.0)
     assert tried == [0.0, 0.2, 0.4]
     assert kept is not None
-    assert kept.candidate.tokens == tuple(sure[:-1])
+    assert kept.tokens == tuple(sure[:-1])
     assert kept.quality.doubts == ("low_confidence",)
 
 
@@ -266,10 +266,10 @@ def test_non_finite_logits_end_a_row(config: WhisperConfig, tokenizer: Tokenizer
     assert running.is_done
     assert neighbour.is_done
     for finished, doubts, words in ((running, ("low_confidence",), [WORD]), (neighbour, (), [WORD, WORD])):
-        decoding.slot.attempts.clear()
-        attempt = decoding.transcripts.assess_candidates(decoding.slot, finished.candidates)
-        assert attempt is not None
-        (segment,) = decoding.transcripts.transcript(decoding.slot, attempt).segments
+        decoding.slot.failed.clear()
+        candidate = decoding.transcripts.assess_candidates(decoding.slot, finished.candidates)
+        assert candidate is not None
+        (segment,) = decoding.transcripts.transcript(decoding.slot, candidate).segments
         assert segment.text == tokenizer.decode(words)
         assert segment.quality is not None
         assert segment.quality.doubts == doubts
@@ -278,9 +278,9 @@ def test_non_finite_logits_end_a_row(config: WhisperConfig, tokenizer: Tokenizer
 def test_window_of_non_finite_logits_is_omitted(config: WhisperConfig, tokenizer: Tokenizer) -> None:
     decoding = Decoding(config, tokenizer)
     decoding.slot.first_logits = np.full(SMALL.n_vocab, np.nan, np.float32)
-    attempt = decoding.transcripts.assess_candidates(decoding.slot, decoding.stepper.start(decoding.slot).candidates)
-    assert attempt is not None
-    transcript = decoding.transcripts.transcript(decoding.slot, attempt)
+    candidate = decoding.transcripts.assess_candidates(decoding.slot, decoding.stepper.start(decoding.slot).candidates)
+    assert candidate is not None
+    transcript = decoding.transcripts.transcript(decoding.slot, candidate)
     assert transcript.segments == ()
     (omitted,) = transcript.omitted
     assert (omitted.start_ms, omitted.end_ms, omitted.text) == (0, 3000, "")
@@ -317,12 +317,12 @@ def test_parents_of_beams(config: WhisperConfig, tokenizer: Tokenizer) -> None:
 def test_words_of_segments(config: WhisperConfig, tokenizer: Tokenizer) -> None:
     decoding = Decoding(config, tokenizer)
     running, _ = decoding.run([timestamp(0), WORD, timestamp(1), timestamp(1), 6, timestamp(2), END])
-    attempt = decoding.transcripts.assess_candidates(decoding.slot, running.candidates)
-    assert attempt is not None
-    segments = decoding.transcripts.segments(decoding.slot, attempt)
+    candidate = decoding.transcripts.assess_candidates(decoding.slot, running.candidates)
+    assert candidate is not None
+    segments = decoding.transcripts.segments(decoding.slot, candidate)
     assert [(segment.start_ms, segment.tokens) for segment in segments] == [(0, (WORD,)), (1000, (6,))]
     assert all(len(segment.logprobs) == 1 for segment in segments)
     words = [(Word(segment.start_ms, segment.end_ms, segment.text),) for segment in segments]
-    with_words = decoding.transcripts.transcript(decoding.slot, attempt, words).segments
+    with_words = decoding.transcripts.transcript(decoding.slot, candidate, words).segments
     assert [segment.words for segment in with_words] == words
     assert [segment.tokens for segment in with_words] == [(WORD,), (6,)]

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, needs_fallback, quality_of
+from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, quality_of
 from asr_api.transcript import Doubt
 
 
@@ -76,4 +76,3 @@ def test_doubts(
     assert quality.doubts == doubts
     assert quality.temperature == 0.4
     assert quality.compression_ratio == compression_ratio(text.strip())
-    assert needs_fallback(quality) is (doubts not in ((), ("no_speech",)))

@@ -17,7 +17,7 @@ import numpy as np
 from asr_api.engines.onnx.batch import Batch
 from asr_api.engines.onnx.window_encoder import WindowEncoder
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob, check_jobs
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
@@ -143,9 +143,9 @@ class OnnxEngine:
         finished = []
         while (index := next((i for i, running in enumerate(batch.passes) if running.is_done), None)) is not None:
             slot = batch.passes[index].slot
-            attempt = self._transcripts.assess_candidates(slot, batch.passes[index].candidates)
-            if attempt is not None:
-                finished.append(self._finish(batch, index, attempt))
+            candidate = self._transcripts.assess_candidates(slot, batch.passes[index].candidates)
+            if candidate is not None:
+                finished.append(self._finish(batch, index, candidate))
                 batch.remove(index)
             elif batch is self._sampled:
                 batch.restart(index)
@@ -153,17 +153,17 @@ class OnnxEngine:
                 self._sampled.move_from(batch, index)
         return finished
 
-    def _finish(self, batch: Batch, index: int, attempt: Attempt) -> FinishedJob:
+    def _finish(self, batch: Batch, index: int, candidate: Candidate) -> FinishedJob:
         slot = batch.passes[index].slot
-        transcript = self._transcripts.transcript(slot, attempt, self._words(batch, index, attempt))
-        if not attempt.candidate.is_whole:
+        transcript = self._transcripts.transcript(slot, candidate, self._words(batch, index, candidate))
+        if not candidate.is_whole:
             logger.warning("A window was broken off after %d tokens; its segments are doubtful.", transcript.num_tokens)
         return FinishedJob(slot.job.job_id, transcript)
 
-    def _words(self, batch: Batch, index: int, attempt: Attempt) -> tuple[tuple[Word, ...], ...]:
+    def _words(self, batch: Batch, index: int, candidate: Candidate) -> tuple[tuple[Word, ...], ...]:
         """The words of each segment, if they were requested."""
         slot = batch.passes[index].slot
-        segments = self._transcripts.segments(slot, attempt)
+        segments = self._transcripts.segments(slot, candidate)
         if not slot.job.options.words or not segments:
             return ()
         tokens = [token for segment in segments for token in segment.tokens]

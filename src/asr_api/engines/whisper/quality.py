@@ -75,8 +75,3 @@ def quality_of(
         if mean_logprob < LOGPROB_THRESHOLD or not is_whole:
             doubts.append("low_confidence")
     return Quality(temperature, mean_logprob, ratio, no_speech_probability, tuple(doubts))
-
-
-def needs_fallback(quality: Quality) -> bool:
-    """True when another temperature may do better. A window without speech is not decoded again."""
-    return bool(quality.doubts) and "no_speech" not in quality.doubts
