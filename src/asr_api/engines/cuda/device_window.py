@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.whisper.decoding import Pass
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.transcript import Word
@@ -42,8 +42,8 @@ class DeviceWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedWindow:
-    """A window and the attempt that is kept. words: of each segment, where they were asked for"""
+    """A window and the candidate that is kept. words: of each segment, where they were asked for"""
 
     window: DeviceWindow
-    attempt: Attempt
+    candidate: Candidate
     words: tuple[tuple[Word, ...], ...] = ()
