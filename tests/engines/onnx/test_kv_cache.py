@@ -39,7 +39,7 @@ def test_copy_between_rows(config: WhisperConfig) -> None:
 def test_copy_from_another_cache(config: WhisperConfig) -> None:
     source, target = SelfKvCache(config, n_rows=2), SelfKvCache(config, n_rows=6)
     fill(source, 1, 9)
-    target.copy_from(source, 1, slice(2, 5), 7)
+    target.copy(slice(1, 2), slice(2, 5), 7, source)
     for view in target.views(slice(0, 6)).values():
         assert not view[[0, 1, 5]].any()
         assert not view[:, :, 7:].any()

@@ -31,7 +31,7 @@ class StepLog:
             self._encoded += [job_id for job_id, job in self._jobs.items() if job.pcm is pcm]
             return log_mel(pcm, n_mels, n_frames)
 
-        monkeypatch.setattr("asr_api.engines.onnx.window_encoder.log_mel", record)
+        monkeypatch.setattr("asr_api.engines.onnx.batch.log_mel", record)
 
     def admit(self, job_id: int, *, is_urgent: bool) -> None:
         self._jobs[job_id] = WindowJob(job_id, sound(3, job_id), AT_ZERO, is_urgent=is_urgent)

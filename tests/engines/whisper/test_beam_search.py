@@ -99,7 +99,7 @@ def test_exhaustive_search(seed: int) -> None:
     expected = max(texts, key=mean)
     best = search(model, 64, max_tokens).best()
     assert best.tokens == tuple(token for token in expected if token != END)
-    assert best.score == pytest.approx(mean(expected), rel=1e-5)
+    assert best.mean_logprob == pytest.approx(mean(expected), rel=1e-5)
 
 
 def test_parents_reorder_states() -> None:
@@ -144,7 +144,7 @@ def test_longer_text_wins_by_its_mean() -> None:
     best = search(given(*FIRST, second, third, *[[[-9.0] * 4] * 4] * 9), 2).best()
     assert best.tokens == (2, 3)
     assert best.sum_logprobs == pytest.approx(-1.3)
-    assert best.score == pytest.approx(-1.3 / 3)
+    assert best.mean_logprob == pytest.approx(-1.3 / 3)
 
 
 def test_end_outside_the_beam_is_ignored() -> None:

@@ -18,18 +18,12 @@ UNFILLED_SCORE = np.float32(-1e9)
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A possible text of the window.
+    """A possible text of the window."""
 
-    tokens:       sampled tokens, the end excluded
-    logprobs:     of each of `tokens`
-    sum_logprobs: of all of them and of the end, if it was sampled
-    is_ended:     False where max_tokens cut it
-    """
-
-    tokens: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    sum_logprobs: float
-    is_ended: bool
+    tokens: tuple[int, ...]  # the end excluded
+    logprobs: tuple[float, ...]  # of each of `tokens`
+    sum_logprobs: float  # of all of them and of the end, if it was sampled
+    is_ended: bool  # False where max_tokens cut it
 
     @property
     def num_scored(self) -> int:
@@ -37,19 +31,18 @@ class Hypothesis:
         return len(self.tokens) + self.is_ended
 
     @property
-    def score(self) -> np.float32:
-        """Mean log-probability."""
+    def mean_logprob(self) -> np.float32:
         return np.float32(self.sum_logprobs) / np.float32(self.num_scored)
 
 
 class BeamSearch:
     """The hypotheses of one window. At first all rows are the same prompt, and only row 0 counts.
 
-    tokens: sampled tokens of each row, best row first, prompt excluded
+    tokens:     of each row, best row first, prompt excluded
+    max_tokens: of a hypothesis, the end included
     """
 
     def __init__(self, beam_size: int, *, end: int, max_tokens: int) -> None:
-        """max_tokens: of a hypothesis, the end included"""
         self.tokens: list[list[int]] = [[] for _ in range(beam_size)]
         self._beam_size = beam_size
         self._end = end
@@ -71,7 +64,7 @@ class BeamSearch:
         if self._num_steps >= self._max_tokens:
             return True
         is_full = len(self._finished) == self._beam_size
-        worst = self._finished[-1].score if is_full else UNFILLED_SCORE
+        worst = self._finished[-1].mean_logprob if is_full else UNFILLED_SCORE
         return not self._sums[0] / np.float32(self._num_steps) > worst
 
     def advance(self, logprobs: Floats) -> Integers:
@@ -112,9 +105,9 @@ class BeamSearch:
         if not is_ended:
             tokens, token_logprobs = [*tokens, token], [*token_logprobs, float(logprobs[parent, token])]
         finished = Hypothesis(tuple(tokens), tuple(token_logprobs), float(total), is_ended)
-        if finished.score > UNFILLED_SCORE:
+        if finished.mean_logprob > UNFILLED_SCORE:
             # The sort is stable: among equals the earlier hypothesis stays first.
-            ranked = sorted([*self._finished, finished], key=lambda hypothesis: -hypothesis.score)
+            ranked = sorted([*self._finished, finished], key=lambda hypothesis: -hypothesis.mean_logprob)
             self._finished = ranked[: self._beam_size]
 
 

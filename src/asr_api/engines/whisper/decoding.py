@@ -30,17 +30,12 @@ MIN_REST_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a pass ends.
-
-    end, timestamp_begin: token ids
-    n_text_ctx:           the decoder's positions
-    max_new_tokens:       the pass ends at the first point after it from which the window can be resumed
-    """
+    """Where a pass ends. end, timestamp_begin: token ids"""
 
     end: int
     timestamp_begin: int
-    n_text_ctx: int
-    max_new_tokens: int
+    n_text_ctx: int  # the decoder's positions
+    max_new_tokens: int  # the pass ends at the first point after it from which the window can be resumed
 
 
 @dataclass(slots=True, eq=False)
@@ -54,16 +49,12 @@ class Row:
     def candidate(
         self, num_kept: int | None = None, resume_ms: int | None = None, *, is_whole: bool = True
     ) -> Candidate:
-        """num_kept: all tokens by default"""
         num_kept = len(self.tokens) if num_kept is None else num_kept
         return Candidate(tuple(self.tokens), tuple(self.logprobs), self.sum_logprobs, num_kept, resume_ms, is_whole)
 
 
 class Pass:
-    """One decoding of a window at one temperature.
-
-    tokens: sampled tokens of each row; every pass has at least one row
-    """
+    """One decoding of a window at one temperature. tokens: of each row, at least one, prompt and end excluded"""
 
     def __init__(self, slot: Slot, limits: Limits, num_rows: int) -> None:
         self.slot = slot
@@ -182,7 +173,7 @@ class BeamSearchPass(Pass):
 
 
 class TokenStepper:
-    """Starts passes and advances them, many at once. The kinds of passes are not mixed in one call."""
+    """Starts passes and advances them, many at once. One call never mixes sampling and beam search."""
 
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer, *, max_new_tokens: int, beam_size: int) -> None:
         self._limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, max_new_tokens)

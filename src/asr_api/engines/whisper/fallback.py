@@ -1,4 +1,4 @@
-"""Temperature fallback: assesses the candidates of a window and selects the best one of a temperature, or of all.
+"""Temperature fallback: the candidates of a window, and the best one of a temperature, or of all.
 
 A window whose best candidate fails is decoded again at the next temperature. If none passes, the best one is kept with
 its doubts.
@@ -7,10 +7,8 @@ its doubts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from asr_api.engines.whisper.quality import has_loop, quality_of
-from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.transcript import Quality
 
 BEST_OF = 5  # samples of a window at each temperature above 0
@@ -27,7 +25,7 @@ class Candidate:
     num_kept:     so many of the tokens are final
     resume_ms:    where the next decoding begins; None where the window is finished
     is_whole:     False where it was broken off: in a loop, at non-finite logits, or at the decoder's last position
-    quality:      set by `assess`
+    quality:      set by `TranscriptBuilder.assess_candidates`
     """
 
     tokens: tuple[int, ...]
@@ -42,18 +40,6 @@ class Candidate:
     def passes(self) -> bool:
         """False when another temperature may do better. A window without speech is not decoded again."""
         return not self.quality.doubts or "no_speech" in self.quality.doubts
-
-
-def assess(candidate: Candidate, tokenizer: Tokenizer, temperature: float, no_speech_probability: float) -> Candidate:
-    quality = quality_of(
-        tokenizer.decode(candidate.tokens),
-        mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
-        no_speech_probability=no_speech_probability,
-        temperature=temperature,
-        is_loop=has_loop([token for token in candidate.tokens if token < tokenizer.end]),
-        is_whole=candidate.is_whole,
-    )
-    return replace(candidate, quality=quality)
 
 
 def best_sample(candidates: Sequence[Candidate]) -> Candidate:

@@ -53,10 +53,9 @@ class TokenHistory:
 
 
 class LogitFilters:
-    """The filters of one checkpoint."""
+    """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
 
     def __init__(self, config: WhisperConfig, *, end: int, no_timestamps: int) -> None:
-        """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
         self._end = end
         self._timestamp_begin = no_timestamps + 1
         self._suppressed = np.array(config.suppress_tokens, np.int64)

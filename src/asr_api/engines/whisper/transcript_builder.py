@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from asr_api.engines.whisper.arrays import Floats
-from asr_api.engines.whisper.fallback import Candidate, assess, best_failed, best_sample
+from asr_api.engines.whisper.fallback import Candidate, best_failed, best_sample
+from asr_api.engines.whisper.quality import has_loop, quality_of
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.timestamps import segments_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -16,20 +17,13 @@ from asr_api.transcript import Segment, WindowTranscript, Word
 
 
 class TranscriptBuilder:
-    """The transcripts of one checkpoint."""
-
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
     def assess_candidates(self, slot: Slot, candidates: Sequence[Candidate]) -> Candidate | None:
         """The candidate to keep, assessed; None when the window is to be decoded at its next temperature."""
         has_next_temperature = slot.has_next_temperature
-        best = best_sample(
-            [
-                assess(candidate, self._tokenizer, slot.temperature, slot.no_speech_probability)
-                for candidate in candidates
-            ]
-        )
+        best = best_sample([self._assess(slot, candidate) for candidate in candidates])
         if best.passes:
             return best
         slot.failed.append(best)
@@ -53,7 +47,6 @@ class TranscriptBuilder:
     def words(
         self, slot: Slot, segments: Sequence[Segment], attention: Floats, first_row: int
     ) -> tuple[tuple[Word, ...], ...]:
-        """The words of each segment. attention, first_row: see `timed_words`"""
         return timed_words(segments, attention, first_row, self._tokenizer, slot.audio_ms)
 
     def transcript(self, slot: Slot, candidate: Candidate, words: Sequence[tuple[Word, ...]] = ()) -> WindowTranscript:
@@ -80,3 +73,14 @@ class TranscriptBuilder:
             resume_ms=None if is_silent else candidate.resume_ms,
             omitted=omitted,
         )
+
+    def _assess(self, slot: Slot, candidate: Candidate) -> Candidate:
+        quality = quality_of(
+            self._tokenizer.decode(candidate.tokens),
+            mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
+            no_speech_probability=slot.no_speech_probability,
+            temperature=slot.temperature,
+            is_loop=has_loop([token for token in candidate.tokens if token < self._tokenizer.end]),
+            is_whole=candidate.is_whole,
+        )
+        return replace(candidate, quality=quality)
