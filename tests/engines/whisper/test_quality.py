@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import pytest
 
 from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, quality_of
-from asr_api.transcript import Doubt
+from asr_api.transcript import Doubt, Quality
 
 
 def test_compression_ratio() -> None:
@@ -57,9 +58,10 @@ def test_natural_repetition_is_no_loop(tokens: list[int]) -> None:
 def test_doubts(
     text: str, mean_logprob: float, no_speech_probability: float, is_loop: bool, doubts: tuple[Doubt, ...]
 ) -> None:
-    quality = quality_of(
-        text, mean_logprob=mean_logprob, no_speech_probability=no_speech_probability, is_loop=is_loop, temperature=0.4
-    )
-    assert quality.doubts == doubts
-    assert quality.temperature == 0.4
-    assert quality.compression_ratio == compression_ratio(text.strip())
+    measures: dict[str, Any] = {
+        "mean_logprob": mean_logprob,
+        "no_speech_probability": no_speech_probability,
+        "temperature": 0.4,
+    }
+    quality = quality_of(text, is_loop=is_loop, **measures)
+    assert quality == Quality(**measures, compression_ratio=compression_ratio(text.strip()), doubts=doubts)
