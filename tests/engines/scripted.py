@@ -1,8 +1,8 @@
 """An engine without a model: it reads numbers from the amplitude of bursts, and fails when its script says so.
 
 `number_pcm([3, 14])` makes PCM with two bursts; the engine answers " 3 14" with the times of the bursts, so a test
-can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption, options and
-capabilities are those of a real engine.
+can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption and options
+are those of a real engine.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FAIL = 31_003  # ... raise an exception in a step
 FAIL_EARLY = 31_004  # ... raise an exception when it is admitted
 MARKS = (CRASH, HANG, FAIL, FAIL_EARLY)
 
+LANGUAGES = ("en", "de", "fr")
+
 
 @dataclass(frozen=True, slots=True)
 class LanguageRule:
@@ -40,19 +42,6 @@ class LanguageRule:
     first: int
     last: int
     guesses: tuple[LanguageGuess, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """See `EngineInfo`; the engine refuses options that it does not support, as real engines do."""
-
-    languages: tuple[str, ...] = ("en", "de", "fr")
-    default_language: str | None = None
-    can_detect_language: bool = True
-    can_translate: bool = True
-    can_prompt: bool = True
-    can_sample: bool = True
-    has_word_timestamps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +78,6 @@ class Script:
     doubtful: tuple[int, ...] = ()
     hallucinated: tuple[int, ...] = ()
     ignored: tuple[int, ...] = ()
-    capabilities: Capabilities = Capabilities()
 
 
 @dataclass(slots=True, eq=False)
@@ -118,20 +106,13 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        capabilities = self.script.capabilities
         return EngineInfo(
             model_id="scripted",
             engine="scripted",
             device_name="none",
             window_s=self.script.window_s,
             n_slots=self.script.n_slots,
-            languages=capabilities.languages,
-            default_language=capabilities.default_language,
-            can_detect_language=capabilities.can_detect_language,
-            can_translate=capabilities.can_translate,
-            can_prompt=capabilities.can_prompt,
-            can_sample=capabilities.can_sample,
-            has_word_timestamps=capabilities.has_word_timestamps,
+            languages=LANGUAGES,
         )
 
     @property
@@ -144,7 +125,9 @@ class ScriptedEngine:
             self.num_admitted += 1
             if self.num_admitted == self.script.crash_at_window:
                 _crash()
-            _check_options(job.options, self.script.capabilities)
+            for language in (job.options.language, *job.options.languages):
+                if language is not None and language not in LANGUAGES:
+                    raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
             marks = tuple(mark for mark in MARKS if mark in job.pcm)
             if FAIL_EARLY in marks:
                 raise RuntimeError("the script says that this window can't be admitted")
@@ -189,9 +172,6 @@ class ScriptedEngine:
         )
 
     def _guess(self, read: Sequence[Segment], options: DecodeOptions) -> tuple[LanguageGuess, ...]:
-        capabilities = self.script.capabilities
-        if not capabilities.can_detect_language:
-            return (LanguageGuess(capabilities.default_language, 1.0),) if capabilities.default_language else ()
         number = read[0].tokens[0] if read else 0
         fitting = [rule.guesses for rule in self.script.language_rules if rule.first <= number <= rule.last]
         guesses = fitting[0] if fitting else (LanguageGuess("en", 1.0),)
@@ -208,8 +188,7 @@ class ScriptedEngine:
         words = (Word(segment.start_ms, segment.end_ms, text),) if options.words else ()
         quality = None
         if segment.tokens[0] in self.script.doubtful:
-            temperature = max(options.temperatures, default=0.0) if self.script.capabilities.can_sample else 0.0
-            quality = Quality(temperature=temperature, doubts=("low_confidence",))
+            quality = Quality(temperature=max(options.temperatures, default=0.0), doubts=("low_confidence",))
         return replace(segment, text=text, words=words, quality=quality)
 
 
@@ -266,22 +245,6 @@ def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
         tuple(token for segment in segments for token in segment.tokens),
         tuple(logprob for segment in segments for logprob in segment.logprobs),
     )
-
-
-def _check_options(options: DecodeOptions, capabilities: Capabilities) -> None:
-    """Raises InvalidParameter for options that the engine does not support."""
-    for language in (options.language, *options.languages):
-        if language is not None and language not in capabilities.languages:
-            codes = ", ".join(capabilities.languages)
-            raise InvalidParameter(f"language {language!r} is none of {codes}; use one of them.")
-    if options.task == "translate" and not capabilities.can_translate:
-        raise InvalidParameter("task is translate, and this engine only transcribes; leave task out.")
-    if (options.prompt or options.hotwords) and not capabilities.can_prompt:
-        raise InvalidParameter("prompt and hotwords have no effect here; leave them out.")
-    if options.temperatures and min(options.temperatures) > 0 and not capabilities.can_sample:
-        raise InvalidParameter("temperature is above 0, and this engine only decodes at 0; leave temperature out.")
-    if options.words and not capabilities.has_word_timestamps:
-        raise InvalidParameter("words have no timestamps here; ask for segments only.")
 
 
 def _act_on_marks(marks: tuple[int, ...]) -> None:

@@ -29,11 +29,6 @@ def random_model(seed: int, n_vocab: int, forbidden: float = 0.0) -> Model:
     return answer
 
 
-def given(*steps: list[list[float]]) -> Model:
-    """One row for each text: steps[n] lists the log-probabilities for the texts of n tokens, by the last of them."""
-    return lambda tokens: np.array(steps[len(tokens)][tokens[-1] if tokens else 0], np.float32)
-
-
 def search(model: Model, beam_size: int, max_tokens: int = 50) -> BeamSearch:
     beams = BeamSearch(beam_size, end=END, max_tokens=max_tokens)
     while not beams.is_done:
@@ -113,27 +108,6 @@ def test_logprobs_of_the_best(beam_size: int) -> None:
         assert best.sum_logprobs == pytest.approx(float(np.sum(expected)), rel=1e-5)
 
 
-#                   end    1      2      3
-FIRST = [[[-9.0, -0.7, -0.9, -9.0]]]
-
-
-def test_greater_sum_wins() -> None:
-    #             after 1:                     after 2:
-    second = [[], [-1.5, -2.0, -2.0, -2.0], [-0.1, -5.0, -5.0, -5.0]]
-    model = given(*FIRST, second, [[-1.0, -1.0, -1.0, -1.0]] * 4)
-    assert search(model, 1).best().tokens == (1,)
-    assert search(model, 2).best().tokens == (2,)
-
-
-def test_longer_text_wins_by_its_mean() -> None:
-    second = [[], [-0.9, -0.9, -0.9, -0.9], [-0.5, -9.0, -9.0, -0.2]]
-    third = [[-9.0] * 4] * 3 + [[-0.2, -9.0, -9.0, -9.0]]
-    best = search(given(*FIRST, second, third, *[[[-9.0] * 4] * 4] * 9), 2).best()
-    assert best.tokens == (2, 3)
-    assert best.sum_logprobs == pytest.approx(-1.3)
-    assert best.mean_logprob == pytest.approx(-1.3 / 3)
-
-
 def test_end_outside_the_beam_is_ignored() -> None:
     # The end is third of all, and the only one that there will be.
     beams = BeamSearch(2, end=END, max_tokens=2)
@@ -143,20 +117,6 @@ def test_end_outside_the_beam_is_ignored() -> None:
     assert beams.is_done
     assert beams.best().tokens == (1, 1)
     assert not beams.best().is_ended
-
-
-def test_worst_finished_hypothesis_is_dropped() -> None:
-    beams = BeamSearch(2, end=END, max_tokens=9)
-    done = []
-    for logprobs in (
-        [[-0.5, -0.6, -3.0, -3.0]] * 2,  # "" ends, and there is room for two
-        [[-0.2, -0.3, -5.0, -5.0], [-0.1, -5.0, -5.0, -5.0]],  # 1 ends, mean -0.4; 1 1 has -0.45, better than ""
-        [[-0.1, -5.0, -5.0, -5.0], [-5.0] * 4],  # 1 1 ends, mean -0.33, and "" falls out
-    ):
-        beams.advance(np.array(logprobs, np.float32))
-        done.append(beams.is_done)
-    assert done == [False, False, True]
-    assert beams.best().tokens == (1, 1)
 
 
 def test_ties() -> None:

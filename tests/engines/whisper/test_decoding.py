@@ -11,14 +11,14 @@ import pytest
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.config import WhisperConfig
-from asr_api.engines.whisper.decoding import BeamSearchPass, Pass, TokenStepper
+from asr_api.engines.whisper.decoding import Pass, TokenStepper
 from asr_api.engines.whisper.fallback import BEST_OF, Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.options import DecodeOptions
-from asr_api.transcript import Quality, Segment, WindowTranscript, Word
+from asr_api.transcript import Quality, Segment, WindowTranscript
 from tests.engines.whisper_checkpoints import SMALL
 
 Logits = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -242,29 +242,3 @@ def test_positions_follow_the_prompt(new: New) -> None:
         fed.append((running.positions, running.next_tokens))
     assert fed == [([3], [timestamp(0)]), ([4], [WORD]), ([5], [6]), ([5], [6]), ([5], [6])]
     assert decoding.start(np.full(SMALL.n_vocab, np.nan, np.float32)).positions == [3]
-
-
-def test_parents_of_beams(new: New) -> None:
-    decoding = new(beam_size=2)
-    first_logits = np.zeros(SMALL.n_vocab, np.float32)
-    first_logits[[timestamp(0), timestamp(0.5)]] = 20, 19.9
-    running = decoding.start(first_logits)
-    assert isinstance(running, BeamSearchPass)
-    assert running.tokens == [[timestamp(0)], [timestamp(0.5)]]
-    logits = preferring(2, WORD)
-    logits[0, [WORD, 6]] = 15  # the first row is split between two tokens, so the second overtakes it
-    decoding.stepper.step([running], logits)
-    assert running.tokens == [[timestamp(0.5), WORD], [timestamp(0), WORD]]
-    assert running.parents.tolist() == [1, 0]
-
-
-def test_words_of_segments(new: New) -> None:
-    decoding = new()
-    candidate = decoding.assess(decoding.run([timestamp(0), WORD, timestamp(1), timestamp(1), 6, timestamp(2), END])[0])
-    assert candidate is not None
-    segments = decoding.transcripts.segments(decoding.slot, candidate)
-    assert [(segment.start_ms, segment.tokens) for segment in segments] == [(0, (WORD,)), (1000, (6,))]
-    assert all(len(segment.logprobs) == 1 for segment in segments)
-    words = [(Word(segment.start_ms, segment.end_ms, segment.text),) for segment in segments]
-    with_words = decoding.transcripts.transcript(decoding.slot, candidate, words).segments
-    assert [(segment.words, segment.tokens) for segment in with_words] == list(zip(words, ((WORD,), (6,)), strict=True))

@@ -93,13 +93,6 @@ def test_likeliest_token_may_be_forbidden(config: WhisperConfig) -> None:
     assert (masked[0, forbidden] == -np.inf).all()
 
 
-def test_end_may_not_be_first(config: WhisperConfig) -> None:
-    rows = [[BEGIN, 5], [BEGIN, 5, BEGIN + 9], []]
-    logits = np.zeros((3, config.n_vocab), np.float32)
-    logits[:, END] = 50
-    assert (choose(config, logits, rows).tokens == END).tolist() == [True, True, False]
-
-
 def test_rows_without_timestamps(config: WhisperConfig) -> None:
     num = len(HISTORIES)
     logits = np.random.RandomState(0).standard_normal((2 * num, config.n_vocab)).astype(np.float32)
