@@ -37,16 +37,9 @@ class EngineContract:
     def jobs(self, engine: Engine, indices: Sequence[int]) -> list[WindowJob]:
         return [WindowJob(index, self.pcm(engine, index), DecodeOptions()) for index in indices]
 
-    def test_info(self, engine: Engine) -> None:
-        info = engine.info
-        assert info.model_id
-        assert info.engine
-        assert info.device_name
-        assert info.window_s > 0
-        assert engine.free_slots == info.n_slots >= 1
-
     def test_every_job_finishes_once(self, engine: Engine) -> None:
         slots = engine.info.n_slots
+        assert engine.free_slots == slots >= 1
         assert engine.step() == []
         engine.admit(self.jobs(engine, range(slots)))
         assert engine.free_slots == 0
@@ -68,17 +61,9 @@ class EngineContract:
                 assert "".join(word.text for word in words) == segment.text
                 assert segment.start_ms <= words[0].start_ms <= words[-1].end_ms <= segment.end_ms
 
-    def test_job_joins_running_ones(self, engine: Engine) -> None:
-        first, *rest = self.jobs(engine, range(engine.info.n_slots))
-        engine.admit([first])
-        early = {done.job_id for done in engine.step()}
-        engine.admit(rest)
-        late = set(finish_all(engine, engine.info.n_slots - len(early)))
-        assert early | late == set(range(engine.info.n_slots))
-
     @pytest.mark.parametrize("is_mixed", [False, True])
     def test_transcript_is_independent_of_other_jobs(self, engine: Engine, is_mixed: bool) -> None:
-        jobs = self.jobs(engine, range(engine.info.n_slots))
+        jobs = self.jobs(engine, range(engine.info.n_slots + 2))  # the last ones join running ones
         if is_mixed:
             options = self.mixed_options * (1 + (len(self.mixed_options) < 3))
             jobs = [WindowJob(index, self.pcm(engine, index), job_options) for index, job_options in enumerate(options)]

@@ -46,38 +46,23 @@ class LanguageRule:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How the engine behaves; plain data, so that it can travel to the engine process.
-
-    load_s:           time that loading takes
-    warm_up_s:        time that the warm-up takes
-    load_error:       loading raises CheckpointError with this sentence
-    crashes_on_load:  loading kills the process
-    step_s:           time that one step takes, however many windows are in it
-    steps_per_window: steps until a window is finished
-    max_words:        words per decoding of a window, as MAX_NEW_TOKENS limits a real engine
-    stops_silently:   does not report that words are left, like a model that ends in the middle of speech
-    crash_at_window:  kills the process when its nth window is admitted, counted from 1 in each process
-    language_rules:   languages of windows; the first rule that fits counts, otherwise the language is surely English
-    doubtful:         numbers whose segments are doubtful
-    hallucinated:     numbers whose segments are omitted
-    ignored:          numbers without a segment, as if they were music
-    """
+    """How the engine behaves; plain data, so that it can travel to the engine process."""
 
     n_slots: int = 4
     window_s: float = 30.0
-    load_s: float = 0.0
+    load_s: float = 0.0  # time that loading takes
     warm_up_s: float = 0.0
-    load_error: str | None = None
-    crashes_on_load: bool = False
-    step_s: float = 0.0
-    steps_per_window: int = 1
-    max_words: int | None = None
-    stops_silently: bool = False
-    crash_at_window: int | None = None
-    language_rules: tuple[LanguageRule, ...] = ()
-    doubtful: tuple[int, ...] = ()
-    hallucinated: tuple[int, ...] = ()
-    ignored: tuple[int, ...] = ()
+    load_error: str | None = None  # loading raises CheckpointError with this sentence
+    crashes_on_load: bool = False  # loading kills the process
+    step_s: float = 0.0  # time that one step takes, however many windows are in it
+    steps_per_window: int = 1  # steps until a window is finished
+    max_words: int | None = None  # words per decoding of a window, as MAX_NEW_TOKENS limits a real engine
+    stops_silently: bool = False  # does not report that words are left, like a model that ends in the middle of speech
+    crash_at_window: int | None = None  # kills the process when its nth window is admitted, counted from 1
+    language_rules: tuple[LanguageRule, ...] = ()  # the first rule that fits counts; otherwise the language is English
+    doubtful: tuple[int, ...] = ()  # numbers whose segments are doubtful
+    hallucinated: tuple[int, ...] = ()  # numbers whose segments are omitted
+    ignored: tuple[int, ...] = ()  # numbers without a segment, as if they were music
 
 
 @dataclass(slots=True, eq=False)

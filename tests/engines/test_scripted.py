@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.engines.protocol import Engine, WindowJob
-from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.errors import InvalidParameter
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLES_PER_MS, Pcm
 from asr_api.transcript import Segment, WindowTranscript, Word
 from tests.engines.contract import EngineContract
 from tests.engines.scripted import (
-    FAIL,
     MAX_NUMBER,
     Script,
     ScriptedEngine,
@@ -78,25 +74,6 @@ def test_resumed_windows_lose_no_number(numbers: list[int], max_words: int) -> N
         assert transcript.resume_ms > 0
         resume_ms += transcript.resume_ms
     assert texts == [f" {number}" for number in numbers]
-
-
-def test_mark_fails_and_leaves_the_number() -> None:
-    engine = ScriptedEngine(Script())
-    pcm = number_pcm([5], mark=FAIL)
-    assert [segment.text for segment in read_numbers(pcm)] == [" 5"]
-    engine.admit([job(1, pcm)])
-    with pytest.raises(RuntimeError):
-        engine.step()
-
-
-def test_script_is_pickled_and_refuses_to_load() -> None:
-    script = pickle.loads(pickle.dumps(Script(load_error="no such checkpoint")))
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
-        ScriptedEngine(script)
-
-
-def test_silence() -> None:
-    assert transcribe(np.zeros(16_000, np.int16), DecodeOptions()).segments == ()
 
 
 def test_options() -> None:

@@ -117,11 +117,8 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "model.encoder.embed_positions.weight", (shape.n_audio_ctx, d)
     yield "model.decoder.embed_tokens.weight", (shape.n_vocab, d)
     yield "model.decoder.embed_positions.weight", (shape.n_text_ctx, d)
-    sides = (
-        ("encoder", shape.n_audio_layer, ["self_attn"]),
-        ("decoder", shape.n_text_layer, ["self_attn", "encoder_attn"]),
-    )
-    for side, n_layer, attentions in sides:
+    for side, n_layer in (("encoder", shape.n_audio_layer), ("decoder", shape.n_text_layer)):
+        attentions = ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",)
         for layer in range(n_layer):
             prefix = f"model.{side}.layers.{layer}"
             for attention in attentions:

@@ -58,7 +58,7 @@ def test_fifty_clips() -> None:
     transcripts = transcribe(open_onnx(BUILTIN_FOLDER, n_slots=AT_ONCE), windows)
     for begin in range(0, NUM_CLIPS, AT_ONCE):
         part = slice(begin, begin + AT_ONCE)
-        assert_equal(theirs, windows[part], transcripts[part], theirs.generate(windows[part], [AT_ZERO] * AT_ONCE))
+        assert_equal(transcripts[part], theirs.generate(windows[part], [AT_ZERO] * AT_ONCE))
     assert len({transcript.tokens for transcript in transcripts}) > NUM_CLIPS / 2
 
 
@@ -67,4 +67,4 @@ def test_beams() -> None:
     theirs = ReferenceModel(BUILTIN_FOLDER)
     for beam_size in (2, 5):
         transcripts = transcribe(open_onnx(BUILTIN_FOLDER, beam_size=beam_size), windows)
-        assert_equal(theirs, windows, transcripts, theirs.generate(windows, [AT_ZERO] * len(windows), beam_size))
+        assert_equal(transcripts, theirs.generate(windows, [AT_ZERO] * len(windows), beam_size))

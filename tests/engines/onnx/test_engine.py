@@ -66,16 +66,15 @@ def tokens_of(transcripts: Sequence[TracedTranscript]) -> list[tuple[int, ...]]:
     return [transcript.tokens for transcript in transcripts]
 
 
-@pytest.mark.parametrize(("compute_type", "beam_size"), [("int8", 1), ("int8_bfloat16", 1), ("float32", 3)])
+@pytest.mark.parametrize("compute_type", ["int8", "int8_bfloat16"])
 @pytest.mark.usefixtures("amx")
-def test_tokens_are_independent_of_the_batch(multilingual: Path, compute_type: ComputeType, beam_size: int) -> None:
+def test_8_bit_tokens_are_independent_of_the_batch(multilingual: Path, compute_type: ComputeType) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_onnx(multilingual, n_slots=9, compute_type=compute_type, beam_size=beam_size)
+    engine = open_onnx(multilingual, n_slots=9, compute_type=compute_type)
     assert engine.info.compute_type == compute_type
     together = tokens_of(transcribe(engine, windows))
     assert tokens_of(transcribe(engine, windows[::-1]))[::-1] == together
     assert [transcribe(engine, [window])[0].tokens for window in windows] == together
-    assert together != tokens_of(transcribe(open_onnx(multilingual), windows))  # greedy in float32
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -129,18 +128,6 @@ def test_idle_engine_uses_no_cpu(multilingual: Path) -> None:
     time.sleep(0.4)
     after = psutil.Process().cpu_times()
     assert (after.user + after.system) - (before.user + before.system) < 0.08
-
-
-@pytest.mark.parametrize("language", [None, "de"])
-def test_detected_language_equals_the_same_language_given(language: str | None, multilingual: Path) -> None:
-    """Prefill in one part and in two parts gives the same logits, whatever the previous text."""
-    engine, pcm = open_onnx(multilingual), sound(3, 4)
-    options = dataclasses.replace(AT_ZERO, prompt="so it goes " * 20, language=language)
-    detected = transcribe(engine, [pcm], options)[0]
-    given = transcribe(engine, [pcm], dataclasses.replace(options, language=detected.language))[0]
-    assert (detected.prompt, detected.tokens) == (given.prompt, given.tokens)
-    assert len(detected.guesses) == (0 if language else 5)
-    assert len(detected.prompt) == SMALL.n_text_ctx // 2 + 3
 
 
 @pytest.mark.parametrize("compute_type", ["float32", "int8", "int8_bfloat16"])

@@ -64,13 +64,3 @@ def test_other_windows_are_encoded_rarely_beside_urgent_ones(log: StepLog) -> No
     log.engine.cancel([0, 4])
     log.step(2)
     assert log.steps[-2:] == [2, 3]
-
-
-def test_urgent_window_waits_for_one_step(log: StepLog) -> None:
-    for job_id in range(3):
-        log.admit(job_id)
-        log.step(1)
-    log.admit(3)
-    log.admit(4, is_urgent=True)
-    log.step(1)
-    assert log.steps[-1] == 4

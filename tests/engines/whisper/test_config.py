@@ -8,7 +8,7 @@ import pytest
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.errors import CheckpointError
-from tests.engines.whisper_checkpoints import SMALL, SMALL_128, SMALL_EN, Shape, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
 
 def change(path: Path, **changes: object) -> None:
@@ -24,18 +24,6 @@ def folder(tmp_path: Path) -> Path:
 
 def read(folder: Path) -> WhisperConfig:
     return read_whisper_config(open_checkpoint(folder))
-
-
-@pytest.mark.parametrize("shape", [SMALL, SMALL_EN, SMALL_128])
-def test_dimensions(tmp_path: Path, shape: Shape) -> None:
-    config = read(write_checkpoint(tmp_path, shape))
-    names = ("n_mels", "n_state", "n_vocab", "n_audio_layer", "n_audio_ctx", "n_text_layer", "n_text_ctx")
-    assert [getattr(config, name) for name in names] == [getattr(shape, name) for name in names]
-    assert config.n_audio_head == config.n_text_head == shape.n_head
-    assert config.is_multilingual is shape.is_multilingual
-    assert config.window_s == 3.0
-    assert config.begin_suppress_tokens == (220, shape.end)
-    assert config.max_initial_timestamp == 50
 
 
 def test_defaults_for_older_checkpoints(folder: Path) -> None:

@@ -96,14 +96,3 @@ def test_words_beside_a_pause_exclude_it(tokenizer: Tokenizer) -> None:
     assert (after.end_ms, last.start_ms) == (6000, 6000)
     assert after.start_ms > 5000  # the model attends to all of the pause
     assert last.end_ms < 7000  # no word follows
-
-
-def test_segments_of_one_token_and_of_none(tokenizer: Tokenizer) -> None:
-    token = spell(tokenizer, "a")
-    attention = following([500, 1000])
-    for segments, expected in (
-        ([segment_of(100, 400, token)], ((Word(100, 400, "a"),),)),
-        ([segment_of(0, 0, ())], ((),)),
-        ([], ()),
-    ):
-        assert timed_words(segments, attention, FIRST_ROW, tokenizer, 1000) == expected
