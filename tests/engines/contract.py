@@ -1,9 +1,4 @@
-"""The engine contract: tests that every engine passes. Subclass it with an `engine` fixture that opens a fresh engine.
-
-class TestScripted(EngineContract):
-    @pytest.fixture
-    def engine(self) -> Iterator[Engine]: ...
-"""
+"""The engine contract: tests that every engine passes. Subclass it with an `engine` fixture that opens an engine."""
 
 from __future__ import annotations
 

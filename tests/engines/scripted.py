@@ -67,8 +67,6 @@ class Script:
 
 @dataclass(slots=True, eq=False)
 class RunningWindow:
-    """One occupied slot."""
-
     job: WindowJob
     marks: tuple[int, ...]
     steps_left: int

@@ -40,13 +40,9 @@ class TestScripted(EngineContract):
         return number_pcm(range(index + 1, index + 1 + num_words))
 
 
-def job(job_id: int, pcm: Pcm, options: DecodeOptions | None = None) -> WindowJob:
-    return WindowJob(job_id, pcm, options or DecodeOptions())
-
-
 def transcribe(pcm: Pcm, options: DecodeOptions, script: Script | None = None) -> WindowTranscript:
     engine = ScriptedEngine(script or Script())
-    engine.admit([job(0, pcm, options)])
+    engine.admit([WindowJob(0, pcm, options)])
     return engine.step()[0].transcript
 
 
@@ -65,7 +61,7 @@ def test_resumed_windows_lose_no_number(numbers: list[int], max_words: int) -> N
     engine = ScriptedEngine(Script(max_words=max_words))
     pcm, texts, resume_ms = number_pcm(numbers, word_s=0.1, pause_s=0.1), [], 0
     for n in range(len(numbers) + 1):
-        engine.admit([job(n, pcm[resume_ms * SAMPLES_PER_MS :])])
+        engine.admit([WindowJob(n, pcm[resume_ms * SAMPLES_PER_MS :], DecodeOptions())])
         transcript = engine.step()[0].transcript
         assert len(transcript.segments) <= max_words
         texts += [segment.text for segment in transcript.segments]

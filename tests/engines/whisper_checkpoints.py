@@ -201,7 +201,6 @@ def _rounded(values: Floats, dtype: str) -> Floats:
 
 def _config(shape: Shape) -> dict[str, object]:
     return {
-        "architectures": ["WhisperForConditionalGeneration"],
         "model_type": "whisper",
         "activation_function": "gelu",
         "num_mel_bins": shape.n_mels,
@@ -219,7 +218,6 @@ def _config(shape: Shape) -> dict[str, object]:
         "eos_token_id": shape.end,
         "pad_token_id": shape.end,
         "decoder_start_token_id": shape.end + 1,
-        "scale_embedding": False,
         "tie_word_embeddings": True,
     }
 
@@ -236,7 +234,6 @@ def _generation_config(shape: Shape) -> dict[str, object]:
         "max_initial_timestamp_index": 50,
         "max_length": shape.n_text_ctx,
         "no_timestamps_token_id": shape.special("notimestamps"),
-        "return_timestamps": False,
     }
     if shape.is_multilingual:
         codes = list(LANGUAGES)[: shape.num_languages]

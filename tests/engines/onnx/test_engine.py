@@ -77,6 +77,18 @@ def test_8_bit_tokens_are_independent_of_the_batch(multilingual: Path, compute_t
     assert [transcribe(engine, [window])[0].tokens for window in windows] == together
 
 
+def test_fallback_beside_other_windows(multilingual: Path) -> None:
+    """Samples at several temperatures, in groups that share their window's cross-attention cache."""
+    windows = [sound(2.5, seed) for seed in range(6)]
+    fallback = DecodeOptions(language="en", temperatures=(0.0, 0.7, 0.9))
+    sampled = DecodeOptions(language="de", prompt="once upon a time", temperatures=(0.7,))
+    engine = open_onnx(multilingual, n_slots=3)
+    alone = [transcribe(engine, [window], fallback)[0] for window in windows]
+    together = transcribe(engine, windows, [fallback if index % 2 else sampled for index in range(6)])
+    assert tokens_of(together[1::2]) == tokens_of(alone[1::2])
+    assert tokens_of(alone) != tokens_of(transcribe(engine, windows))  # some windows did fall back
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_16_bit_shards_equal_float32(dtype: str, tmp_path: Path) -> None:
     narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL, dtype=dtype, num_shards=3))

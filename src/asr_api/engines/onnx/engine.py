@@ -65,7 +65,7 @@ class OnnxEngine:
         return self._info.n_slots - len(self._greedy.passes) - len(self._sampled.passes) - len(self._waiting)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
-        """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint does not support."""
+        """Admits all jobs, or none: raises InvalidParameter when the checkpoint does not support the options of one."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
         slots = [Slot(job, self._prompts.build(job.options)) for job in jobs]
         # The sort is stable: otherwise windows keep their order.

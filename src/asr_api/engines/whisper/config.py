@@ -67,7 +67,7 @@ class WhisperConfig:
 
 
 def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
-    """Raises CheckpointError when the checkpoint is no Whisper model, or one that is not supported."""
+    """Raises CheckpointError when the checkpoint is not a Whisper model, or one that is not supported."""
     config_json, generation_config = checkpoint.config, checkpoint.generation_config
     if checkpoint.model_type != "whisper":
         raise CheckpointError(

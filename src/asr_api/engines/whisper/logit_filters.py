@@ -19,7 +19,7 @@ NEGLIGIBLE = np.float32(-80)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenHistory:
-    """What the filters need of the sampled tokens of each row; every array is (rows,).
+    """The state of each row on which the filters depend; every array is (rows,).
 
     has_timestamps: the row has timestamps; where it has none, the three fields below have no effect and are False
     is_first:       no token was sampled yet
