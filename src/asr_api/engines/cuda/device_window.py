@@ -1,4 +1,4 @@
-"""A window in the CUDA engine: its decoding state, its slot and rows on the device, and the attempt that is kept."""
+"""A window in the CUDA engine: its decoding state, its slot and rows on the device, and the candidate that is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.whisper.decoding import Pass
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.transcript import Word
@@ -37,6 +37,8 @@ class DeviceWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedWindow:
+    """A window and the candidate that is kept. words: of each segment, where they were asked for"""
+
     window: DeviceWindow
-    attempt: Attempt
-    words: tuple[tuple[Word, ...], ...] = ()  # of each segment, where they were asked for
+    candidate: Candidate
+    words: tuple[tuple[Word, ...], ...] = ()

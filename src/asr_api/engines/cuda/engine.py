@@ -150,20 +150,21 @@ class CudaEngine:
         finished = [self._finish(window) for window in word_timestamps.pop_finished()]
         for window in self._stages.generator.pop_finished():
             window.set_no_speech_probability(self._stages.prompt_builder)
-            candidates = window.current_pass.candidates if window.current_pass else []
-            attempt = builder.assess_candidates(window.slot, candidates)
-            if attempt is None:
+            candidate = builder.assess_candidates(
+                window.slot, window.current_pass.candidates if window.current_pass else []
+            )
+            if candidate is None:
                 self._prefilled.append(window)
-            elif window.slot.job.options.words and (segments := builder.segments(window.slot, attempt)):
-                word_timestamps.start(window, attempt, segments)
+            elif window.slot.job.options.words and (segments := builder.segments(window.slot, candidate)):
+                word_timestamps.start(window, candidate, segments)
             else:
-                finished.append(self._finish(FinishedWindow(window, attempt)))
+                finished.append(self._finish(FinishedWindow(window, candidate)))
         return finished
 
     def _finish(self, finished: FinishedWindow) -> FinishedJob:
         slot = finished.window.slot
-        transcript = self._stages.transcript_builder.transcript(slot, finished.attempt, finished.words)
-        if not finished.attempt.candidate.is_whole:
+        transcript = self._stages.transcript_builder.transcript(slot, finished.candidate, finished.words)
+        if not finished.candidate.is_whole:
             logger.warning(
                 "Decoding of a window stopped after %d tokens; its segments are marked as doubtful.",
                 transcript.num_tokens,
