@@ -11,7 +11,6 @@ QUERY_PARAMETERS: list[dict[str, Any]] = [
     {
         "name": parameter.name,
         "in": "query",
-        "required": False,
         "description": parameter_description(parameter),
         "schema": parameter_schema(parameter),
     }
