@@ -57,7 +57,6 @@ def list_sources(names: Sequence[str]) -> list[Source]:
 
 
 def is_audio_file(path: Path) -> bool:
-    """By its extension."""
     return path.suffix.lower().removeprefix(".") in AUDIO_EXTENSIONS
 
 

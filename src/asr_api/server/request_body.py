@@ -48,7 +48,8 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
     head = bytearray()
     async for chunk in chunks:
         head += chunk
-        if len(head) > MAX_JSON_BYTES or not (is_json or _may_be_json(head)):
+        may_be_json = is_json or bytes(head.lstrip()[:1]) in {b"", b"{"}
+        if len(head) > MAX_JSON_BYTES or not may_be_json:
             break
     else:
         if not head:
@@ -99,10 +100,6 @@ def _raw_parameters(name: str, value: object) -> Iterator[RawParameter]:
     for item in value if isinstance(value, list) else [value]:
         if item is not None:
             yield RawParameter(name, item if isinstance(item, str) else json.dumps(item))
-
-
-def _may_be_json(head: bytearray) -> bool:
-    return bytes(head.lstrip()[:1]) in {b"", b"{"}
 
 
 def _is_text(body: bytearray) -> bool:

@@ -27,26 +27,26 @@ class UploadSlot:
         self._limit = limit
         self._started_s: float | None = None
         self._num_bytes = 0
+        self._waited_s = 0.0
 
     async def measured(self, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
         """The same chunks. Raises RequestTimeout when they arrive too slowly."""
         self._started_s = time.perf_counter()
-        waited_s = 0.0
         async with aclosing(chunks):
-            while True:
-                before_s = time.perf_counter()
-                patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - waited_s
-                try:
-                    async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
-                        chunk = await anext(chunks)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    advice = "use a faster connection, or send a link to the file"
-                    raise RequestTimeout(f"The body {TOO_SLOW}; {advice}.") from None
-                waited_s += time.perf_counter() - before_s
+            while (chunk := await self._next(chunks)) is not None:
                 self._num_bytes += len(chunk)
                 yield chunk
+
+    async def _next(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
+        started_s = time.perf_counter()
+        patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
+        try:
+            async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise RequestTimeout(f"The body {TOO_SLOW}; use a faster connection, or send a link to the file.") from None
+        finally:
+            self._waited_s += time.perf_counter() - started_s
 
     @property
     def bytes_per_s(self) -> float:
