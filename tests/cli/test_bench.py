@@ -49,8 +49,9 @@ def test_notes_name_skipped_measurements_and_missing_text(cli: Cli, tmp_path: Pa
     [
         (["nowhere.wav"], 1, "asr-api: nowhere.wav: There is no such file; check the spelling."),
         (["bad.wav"], 1, "asr-api: bad.wav: The format of the file is not supported"),
-        (["--clients", "0"], 2, "'0' must be numbers from 1 to 256, separated by commas"),
-        (["--clients", "1,x"], 2, "'1,x' must be numbers from 1 to 256, separated by commas"),
+        (["short.wav"], 1, "asr-api: short.wav: The audio lasts 0.020 s; send at least "),
+        (["--clients", "0"], 2, "'0' must be integers from 1 to 256, separated by commas"),
+        (["--clients", "1,x"], 2, "'1,x' must be integers from 1 to 256, separated by commas"),
         (["--seconds", "9999"], 2, "'9999' must be a number from 1 to 3600"),
         (["--seconds", "soon"], 2, "'soon' must be a number from 1 to 3600"),
         (["--language", "sw"], 2, "language is 'sw', which "),
@@ -58,6 +59,7 @@ def test_notes_name_skipped_measurements_and_missing_text(cli: Cli, tmp_path: Pa
 )
 def test_an_error_is_one_line(cli: Cli, tmp_path: Path, arguments: list[str], code: int, sentence: str) -> None:
     (tmp_path / "bad.wav").write_bytes(b"not audio at all" * 100)
+    (tmp_path / "short.wav").write_bytes(wav(1, word_s=0.01, pause_s=0.01))
     ended = cli.run("bench", *arguments)
     assert (ended.code, ended.stdout) == (code, "")
     assert sentence in ended.stderr

@@ -105,7 +105,7 @@ def test_requests_survive_a_killed_engine(server: Server) -> None:
     engine = next(child for child in psutil.Process(server.process.pid).children() if child.name() == "asr-api-engine")
     with ThreadPoolExecutor(4) as pool:
         replies = [pool.submit(server.transcribe, AUDIO) for _ in range(4)]
-        time.sleep(0.15)
+        server.wait_for_metric("asr_open_requests", 4)
         engine.send_signal(signal.SIGKILL)
         with server.http() as http:
             while (health := http.get("/hc").status_code) == 200 and not all(reply.done() for reply in replies):

@@ -20,7 +20,7 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send(slots: UploadSlots, num_bytes: int) -> None:
-    """Sends so many bytes at once, and then never any more."""
+    """Sends this number of bytes at once, and then none."""
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield bytes(num_bytes)

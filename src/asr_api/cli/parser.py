@@ -86,7 +86,7 @@ def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
 def _numbers(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.isdecimal() and 1 <= int(part) <= MAX_BENCH_NUMBER for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} must be numbers from 1 to {MAX_BENCH_NUMBER}, separated by commas")
+        raise argparse.ArgumentTypeError(f"{text!r} must be integers from 1 to {MAX_BENCH_NUMBER}, separated by commas")
     return tuple(dict.fromkeys(map(int, parts)))
 
 

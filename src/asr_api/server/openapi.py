@@ -1,4 +1,4 @@
-"""OpenAPI of `POST /asr`: what FastAPI cannot read from signatures and models (raw bodies, headers, error statuses)."""
+"""OpenAPI of `POST /asr`: the parts that FastAPI cannot derive (raw bodies, headers, error statuses)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ EXAMPLE_URL = "https://example.org/speech.mp3"
 
 
 class ErrorReply(BaseModel):
-    error: str = Field(description="One sentence: what is wrong, the value, the limit, what to do.")
+    error: str = Field(description="One sentence: the problem, the value, the limit, the remedy.")
     code: str = Field(description="Stable; programs may rely on it.", examples=["empty_body"])
     request_id: str = Field(description="Also in the header x-request-id and in the server's log.")
 

@@ -1,6 +1,6 @@
 """`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM or SIGINT new requests are refused while open ones finish; the port stays open until they have.
+On the first SIGTERM or SIGINT new requests are refused while open ones finish, and the port stays open until then.
 A second signal ends the open ones with an error, a third ends the process at once.
 """
 
