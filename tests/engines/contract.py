@@ -105,7 +105,7 @@ class EngineContract:
         slots, samples = engine.info.n_slots, round(engine.info.window_s * SAMPLE_RATE_HZ) + 1
         with pytest.raises(ValueError, match=f"{slots + 1} jobs for {slots} free slots"):
             engine.admit(self.jobs(engine, range(slots + 1)))
-        with pytest.raises(ValueError, match=f"a window of {samples} samples"):
+        with pytest.raises(ValueError, match=f"a window has {samples} samples"):
             engine.admit([WindowJob(0, np.zeros(samples, np.int16), DecodeOptions())])
         assert engine.free_slots == slots
 
