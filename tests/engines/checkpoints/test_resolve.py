@@ -83,7 +83,10 @@ def test_an_incomplete_folder_is_refused_by_name(tmp_path: Path, missing: str) -
 @pytest.mark.parametrize(
     "model_id", ["./nope", "/nope", "a b", "../../x", "a/b/c", "", "~unknown-user/x", "a" * 300 + "/b"]
 )
-def test_an_id_that_is_neither_a_folder_nor_a_hub_id_is_refused(tmp_path: Path, model_id: str) -> None:
+def test_an_id_that_is_neither_a_folder_nor_a_hub_id_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_id: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="builtin"):
         resolve_checkpoint(model_id, revision=None, cache_dir=tmp_path)
 
