@@ -330,10 +330,11 @@ def main() -> None:
                 ("engine", lambda: measure_engine(path, shape, report)),
                 ("reference", lambda: measure_reference(path, shape, report)),
             ):
-                if stage in stages:
-                    with torch.inference_mode():
-                        work()
-                    print(f"{name}: {stage} done", flush=True)
+                if stage not in stages:
+                    continue
+                with torch.inference_mode():
+                    work()
+                print(f"{name}: {stage} done", flush=True)
         for key, value in report.items():
             print(f"{name:16} {key:36} {value:12.5g}", flush=True)
     print(json.dumps(results))
