@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from asr_api.audio.decoding import fork_server_client
-from tests import worker_coverage
+from tests import process_coverage
 
 KEPT = {"HOME", "LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
 
@@ -28,14 +28,14 @@ def _measure_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         return
     from coverage import Coverage
 
-    folder = tmp_path_factory.mktemp("worker_coverage")
+    folder = tmp_path_factory.mktemp("workers")
     program = fork_server_client.PROGRAM
-    fork_server_client.PROGRAM = worker_coverage.START.format(folder=str(folder)) + program
+    fork_server_client.PROGRAM = process_coverage.START.format(folder=str(folder)) + program
     yield
     fork_server_client.PROGRAM = program
     coverage = Coverage.current()
     assert coverage is not None
-    for path, lines in worker_coverage.marked_lines(folder):
+    for path, lines in process_coverage.marked_lines(folder):
         coverage.get_data().add_lines({path: lines})
 
 

@@ -104,6 +104,7 @@ def running_server(folder: Path, **settings: str) -> Iterator[Running]:
     port = free_port()
     log = folder / "server.log"
     environment = {
+        **ENVIRONMENT,
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
         "MODEL_ID": "builtin",

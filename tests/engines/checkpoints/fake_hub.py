@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.process_coverage import ENVIRONMENT
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHOLE = {
     "config.json": b'{"model_type": "whisper"}',
@@ -108,7 +110,7 @@ def resolve_elsewhere(
 def run_python(code: str, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={"HOME": arguments[-1], "PATH": "/usr/bin:/bin", **environment},
+        env={**ENVIRONMENT, "HOME": arguments[-1], "PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,7 +1,8 @@
-"""Line coverage of the decoder workers: they mark the lines that they run in a mapping made before their sandbox.
+"""Line coverage of processes that `coverage` doesn't measure by itself.
 
-A worker can't open or write a file and ends by os._exit or a kill, so `coverage` can't measure it. The fork server maps
-a file with a byte for each line of the modules below; its workers inherit the mapping.
+A process that a test gives an environment of its own needs ENVIRONMENT in it. A decoder worker can neither open nor
+write a file, and ends by os._exit or a kill: it marks the lines that it runs in a mapping made before its sandbox. The
+fork server maps a file with a byte for each line of the modules below; its workers inherit the mapping.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
 SOURCE = Path(__file__).parent.parent / "src/asr_api"
 MODULES = [str(path) for path in sorted((SOURCE / "audio/decoding").rglob("*.py"))]
 MAX_LINES = 512  # a module has at most 300
 
-START = "import sys; sys.path[:] = sys.argv[1:]; from tests.worker_coverage import start; start({folder!r}); "
+START = "import sys; sys.path[:] = sys.argv[1:]; from tests.process_coverage import start; start({folder!r}); "
 
 Tracer = Callable[[FrameType, str, Any], Any]
 
