@@ -43,7 +43,7 @@ def test_the_engine_gets_its_settings() -> None:
     assert (options.flash_attention_2, options.beam_size) == (False, 5)
 
 
-def test_plain_requests_get_the_defaults_of_the_settings() -> None:
+def test_requests_get_the_defaults_of_the_settings() -> None:
     assert default_options(read_settings({})) == TranscribeOptions()
     settings = read_settings({"default_language": "German", "vad": "1", "condition_on_previous_text": "1"})
     expected = TranscribeOptions(DecodeOptions(language="de"), vad=True, condition_on_previous_text=True)
@@ -58,7 +58,7 @@ def test_plain_requests_get_the_defaults_of_the_settings() -> None:
         ({"default_language": "sw"}, "DEFAULT_LANGUAGE does not fit this model: language is 'sw'"),
     ],
 )
-async def test_a_default_that_cannot_be_honoured_stops_the_start(
+async def test_a_default_that_the_model_cannot_honour_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: dict[str, str], sentence: str
 ) -> None:
     monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
@@ -80,7 +80,7 @@ def test_the_media_policy_gets_its_settings(tmp_path: Path, folder: str | None) 
     assert policy.allow_private_cidrs == (ip_network("10.0.0.0/8"),)
 
 
-async def test_the_parts_are_started_and_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_the_service_starts_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
     metrics = Metrics()
@@ -124,7 +124,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
             pass
 
 
-async def test_a_checkpoint_that_cannot_be_had_is_an_error_and_a_slow_one_can_be_given_up(
+async def test_a_missing_checkpoint_is_an_error_and_a_slow_download_can_be_cancelled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings = read_settings({"cache_dir": str(tmp_path), "model_id": "a/b", "model_revision": "v1"})

@@ -22,7 +22,7 @@ def readme_with_table() -> str:
     return before + BEGIN + settings_table().strip() + "\n" + END + rest.partition(END)[2]
 
 
-def test_the_settings_table_of_the_readme_is_the_codes() -> None:
+def test_the_settings_table_of_the_readme_is_that_of_the_code() -> None:
     assert README.read_text(encoding="utf-8") == readme_with_table(), "run: python -m tests.test_docs"
 
 

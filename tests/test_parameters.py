@@ -91,7 +91,7 @@ def model(*languages: str, **abilities: Any) -> EngineInfo:
     return EngineInfo("a/b", "onnx", "CPU", window_s=30, n_slots=1, languages=languages, **abilities)
 
 
-def test_a_model_is_asked_only_for_what_it_can_do() -> None:
+def test_options_within_the_capabilities_pass() -> None:
     check_parameters(decoding(language="de", task="translate"), model("en", "de"))
     check_parameters(decoding(language="de"), model())  # a model without languages ignores it
     check_parameters(
@@ -120,7 +120,7 @@ def test_a_model_is_asked_only_for_what_it_can_do() -> None:
         ),
     ],
 )
-def test_anything_else_is_refused_at_the_door(options: dict[str, Any], info: EngineInfo, sentence: str) -> None:
+def test_options_beyond_the_capabilities_are_refused(options: dict[str, Any], info: EngineInfo, sentence: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         check_parameters(decoding(**options), info)
     assert str(caught.value).startswith(sentence)

@@ -116,6 +116,14 @@ async def test_the_last_event_tells_language_usage_and_how_the_audio_ended() -> 
         assert sum(isinstance(event, TranscriptEnd) for event in events) == 1
 
 
+async def test_tokens_and_log_probabilities_travel_with_the_segments() -> None:
+    async with running() as service:
+        transcript = await service.transcript(number_pcm(range(1, 61)))
+        assert all(segment.tokens and len(segment.tokens) == len(segment.logprobs) for segment in transcript.segments)
+        assert all(segment.speaker is None for segment in transcript.segments)
+        assert transcript.usage.num_tokens == sum(len(segment.tokens) for segment in transcript.segments)
+
+
 async def test_partial_segments_are_replaced_and_become_final() -> None:
     numbers = range(1, 241)
     async with running() as service:

@@ -1,4 +1,4 @@
-"""Timed words are heard through overlapping windows, badly at their edges: no word may be lost or doubled."""
+"""Stitching: no word is lost or doubled where windows overlap, although models are unreliable at their edges."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def said(texts: list[str], rng: random.Random) -> list[Spoken]:
     return words
 
 
-def heard(words: list[Spoken], span: WindowSpan, rng: random.Random, noise_ms: int) -> WindowTranscript:
-    """What a model hears of the words in this window: cut words are garbled or missing, times are off."""
+def window_transcript(words: list[Spoken], span: WindowSpan, rng: random.Random, noise_ms: int) -> WindowTranscript:
+    """The words of a window as a model gives them: cut words are garbled or missing, times are off."""
     texts: list[tuple[str, int, int]] = []
     for word in words:
         if span.start_ms <= word.start_ms and word.end_ms <= span.end_ms:
@@ -99,7 +99,7 @@ def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
 
 def stitched(words: list[Spoken], windows: list[WindowSpan], rng: random.Random, noise_ms: int) -> list[Segment]:
     stitcher = Stitcher()
-    segments = [segment for span in windows for segment in stitcher.push(span, heard(words, span, rng, noise_ms))]
+    segments = [segment for span in windows for segment in stitcher.push(span, window_transcript(words, span, rng, noise_ms))]
     return [*segments, *stitcher.finish()]
 
 
@@ -145,7 +145,7 @@ def test_words_stay_with_their_text_and_keep_their_times(texts: list[str], seed:
     words = said(texts, rng)
     stitcher, segments = Stitcher(), list[Segment]()
     for span in spans(words[-1].end_ms + 100, 20_000, 4_000):
-        segments += stitcher.push(span, timed(heard(words, span, rng, noise_ms=0), words, span))
+        segments += stitcher.push(span, timed(window_transcript(words, span, rng, noise_ms=0), words, span))
     segments += stitcher.finish()
     assert_complete(words, segments)
     for segment in segments:
@@ -157,7 +157,7 @@ def test_words_stay_with_their_text_and_keep_their_times(texts: list[str], seed:
     assert found == words
 
 
-def test_what_a_seam_leaves_of_a_word_is_timed_in_proportion() -> None:
+def test_a_word_cut_at_a_seam_is_timed_in_proportion() -> None:
     """Windows may disagree on what is one word where nothing stands between words."""
     first = Segment(26_000, 30_000, "今日は天", (Word(26_000, 29_000, "今日は", 0.5), Word(29_000, 30_000, "天", 0.6)))
     second = Segment(0, 9_000, "は天気が", (Word(2_900, 6_000, "は天気", 0.7), Word(6_000, 9_000, "が", 0.8)))
@@ -179,7 +179,7 @@ def window(*segments: tuple[int, int, str]) -> WindowTranscript:
     return WindowTranscript(tuple(Segment(*segment) for segment in segments))
 
 
-def test_quiet_cuts_are_final_at_once_and_keep_the_segments_as_they_are() -> None:
+def test_at_a_quiet_cut_segments_are_final_and_unchanged() -> None:
     stitcher = Stitcher()
     assert stitcher.push(WindowSpan(0, 0, 27_000), window((0, 2_000, " Hello,"), (2_500, 27_400, " world."))) == (
         Segment(0, 2_000, " Hello,"),
@@ -191,7 +191,7 @@ def test_quiet_cuts_are_final_at_once_and_keep_the_segments_as_they_are() -> Non
     assert stitcher.finish() == ()
 
 
-def test_what_lies_before_an_overlap_is_final_at_once() -> None:
+def test_segments_before_an_overlap_are_final_at_once() -> None:
     stitcher = Stitcher()
     heard_now = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
     assert stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), heard_now) == (Segment(0, 20_000, " a b c"),)
@@ -201,8 +201,8 @@ def test_what_lies_before_an_overlap_is_final_at_once() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [
-        (window((24_000, 29_900, " only the first heard")), window(), " only the first heard"),
-        (window(), window((100, 4_000, " only the second heard")), " only the second heard"),
+        (window((24_000, 29_900, " only in the first")), window(), " only in the first"),
+        (window(), window((100, 4_000, " only in the second")), " only in the second"),
         (
             window((25_000, 30_000, " alpha bravo charlie delta")),
             window((0, 5_000, " echo foxtrot golf hotel")),
@@ -230,7 +230,7 @@ def test_a_seam(first: WindowTranscript, second: WindowTranscript, text: str | N
         assert joined == text
 
 
-def test_a_word_at_the_very_end_is_kept_where_the_next_window_hears_nothing() -> None:
+def test_a_word_at_the_end_is_kept_if_the_next_window_has_no_text() -> None:
     spans = (WindowSpan(0, 0, 30_000, 0, 5000), WindowSpan(1, 25_000, 55_000, 5000, 0))
     stitcher = Stitcher()
     texts = (Segment(26_000, 27_000, " one"), Segment(30_000, 30_000, " last"))

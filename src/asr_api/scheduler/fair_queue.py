@@ -1,6 +1,6 @@
-"""Fair queue of windows: self-clocked fair queueing over requests, counted in seconds of audio.
+"""Fair queue: which window goes next into a free slot, shares of requests in seconds of audio, reserved slots.
 
-It decides which window goes next when slots are free; plain bookkeeping without engine, clock or metrics.
+Self-clocked fair queueing; plain bookkeeping without engine, clock or metrics.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Scheduler` of one engine: admission of requests, the next windows for free slots, retries after a crash.
+"""`Scheduler` of one engine: the limit of open requests, windows as futures, retries after a crash of the engine.
 
 Windows of many requests go in, each in the queue of its request; their transcripts come out as futures. `run_once`
 decides and never waits, so that a test can drive it with a fake clock.

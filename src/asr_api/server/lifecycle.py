@@ -1,4 +1,4 @@
-"""`ServiceHandle`: holds the service across start-up and shutdown, and the requests that are open meanwhile.
+"""`ServiceHandle`: holds the service while it loads, runs and drains; tracks open requests and client disconnects.
 
 A request is cancelled when its client disconnects, and when the server may wait no longer.
 """
