@@ -99,7 +99,9 @@ def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
 
 def stitched(words: list[Spoken], windows: list[WindowSpan], rng: random.Random, noise_ms: int) -> list[Segment]:
     stitcher = Stitcher()
-    segments = [segment for span in windows for segment in stitcher.push(span, window_transcript(words, span, rng, noise_ms))]
+    segments = [
+        segment for span in windows for segment in stitcher.push(span, window_transcript(words, span, rng, noise_ms))
+    ]
     return [*segments, *stitcher.finish()]
 
 

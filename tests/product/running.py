@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.process_coverage import ENVIRONMENT
+
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 
