@@ -35,7 +35,7 @@ from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.layers import Loader
-from asr_api.engines.cuda.model import Encoder
+from asr_api.engines.cuda.model import AudioEncoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
@@ -266,7 +266,7 @@ def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
 
 def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
     with torch.inference_mode():
-        encoder = Encoder(
+        encoder = AudioEncoder(
             read_whisper_config(open_checkpoint(folder)), Loader(SafetensorsReader(folder), DEVICE, DTYPE)
         )
         batch, n_ctx, n_state = 11 if DEVICE.type == "cuda" else 1, shape.n_audio_ctx, shape.n_state

@@ -12,7 +12,7 @@ import pytest
 from asr_api import compose
 from asr_api.audio.sources.open_reference import open_reference
 from asr_api.audio.sources.policy import MediaPolicy
-from asr_api.benchmark.measure import Benchmark, Kind, Row, best_slots
+from asr_api.benchmark.measure import Benchmark, Kind, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.engines.protocol import EngineOptions
 from asr_api.errors import AudioTooShort
@@ -37,7 +37,7 @@ def _scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CACHE_DIR", str(tmp_path))
 
 
-async def measure(path: Path, clients: tuple[int, ...], slots: tuple[int, ...], time_s: float) -> list[Row]:
+async def measure(path: Path, clients: tuple[int, ...], slots: tuple[int, ...], time_s: float) -> list[Measurement]:
     benchmark = Benchmark(read_settings({"batch_size": "2"}), TranscribeOptions(), clients, slots, time_s)
     async with (
         await open_reference(str(path), MediaPolicy(), is_local_client=True) as recording,
@@ -66,8 +66,8 @@ async def test_an_error_of_a_request_ends_the_benchmark(tmp_path: Path) -> None:
         await measure(tmp_path / "short.wav", (1,), (), 1)
 
 
-def row_of(kind: Kind, number: int, rtfx: float) -> Row:
-    return Row(kind, number, rtfx, (rtfx, rtfx), 1.0, 1.0, {}, 0)
+def row_of(kind: Kind, number: int, rtfx: float) -> Measurement:
+    return Measurement(kind, number, rtfx, (rtfx, rtfx), 1.0, 1.0, {}, 0)
 
 
 @pytest.mark.parametrize(

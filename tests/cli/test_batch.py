@@ -11,7 +11,7 @@ from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.output import Output
 from asr_api.cli.progress import Progress
 from asr_api.cli.sources import Source
-from asr_api.cli.transcribe import Batch
+from asr_api.cli.transcribe import BatchTranscription
 from asr_api.errors import PathNotFound
 from asr_api.formats import FORMATS
 from asr_api.pcm import AudioEnd
@@ -36,9 +36,9 @@ class Transcriptions:
         return Transcript((), 0, None)
 
 
-def batch_of(transcriptions: Transcriptions) -> Batch:
+def batch_of(transcriptions: Transcriptions) -> BatchTranscription:
     output = Output(FORMATS["text"], None, names_sources=True)
-    return Batch(transcriptions.transcribe, output, Progress(NUM_SOURCES, lambda: 0.0))
+    return BatchTranscription(transcriptions.transcribe, output, Progress(NUM_SOURCES, lambda: 0.0))
 
 
 async def test_a_slow_source_bounds_how_many_others_are_started_and_held(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,5 +79,5 @@ async def test_the_worst_source_decides_the_exit_code(ends: tuple[AudioEnd | Non
             raise PathNotFound("There is no such file; check the spelling.")
         return Transcript((), 0, None, end)
 
-    batch = Batch(transcribe, Output(FORMATS["text"], None), Progress(len(ends), lambda: 0.0))
+    batch = BatchTranscription(transcribe, Output(FORMATS["text"], None), Progress(len(ends), lambda: 0.0))
     assert await batch.run(SOURCES[: len(ends)], MAX_AT_ONCE) == code

@@ -17,8 +17,6 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.process_coverage import ENVIRONMENT
-
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 
@@ -106,7 +104,6 @@ def running_server(folder: Path, **settings: str) -> Iterator[Running]:
     port = free_port()
     log = folder / "server.log"
     environment = {
-        **ENVIRONMENT,
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
         "MODEL_ID": "builtin",

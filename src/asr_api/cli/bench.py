@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 
-from asr_api.benchmark.measure import Benchmark, Row, best_slots
+from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.open_source import open_source
@@ -32,7 +32,7 @@ async def bench(settings: Settings, arguments: argparse.Namespace, parameters: S
     source = list_sources([arguments.recording or str(MINUTE)])[0]
     slots, time_s = ((), QUICK * arguments.seconds) if arguments.quick else (arguments.slots, arguments.seconds)
     benchmark = Benchmark(settings, options, arguments.clients, slots, time_s)
-    rows: list[Row] = []
+    rows: list[Measurement] = []
     async with await open_source(source, settings) as spool, aclosing(benchmark.rows(spool)) as measured:
         async for row in measured:
             if not rows:
@@ -56,7 +56,7 @@ async def bench(settings: Settings, arguments: argparse.Namespace, parameters: S
     return ExitCode.OK
 
 
-def _formatted(row: Row) -> str:
+def _formatted(row: Measurement) -> str:
     total_s = sum(row.cpu_s.values()) or 1.0
     shares = ", ".join(f"{seconds / total_s:.0%}" for seconds in row.cpu_s.values())
     range_ = f"{row.rtfx_range[0]:.1f} to {row.rtfx_range[1]:.1f}"

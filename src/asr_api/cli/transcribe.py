@@ -46,7 +46,7 @@ async def transcribe(
         check_parameters(options, model.info)
         with Progress(len(sources), lambda: model.scheduler.backlog_s) as progress:
             transcriber = SourceTranscriber(service, settings, options, progress)
-            batch = Batch(transcriber.transcribe, output, progress)
+            batch = BatchTranscription(transcriber.transcribe, output, progress)
             return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
 
@@ -75,7 +75,7 @@ class SourceTranscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchTranscription:
     """Many sources, transcribed concurrently and written in their order."""
 
     transcribe: Callable[[Source], Coroutine[None, None, Transcript]]

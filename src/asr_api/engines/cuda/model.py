@@ -45,7 +45,7 @@ class DecoderLayer:
     down: Linear
 
 
-class Encoder:
+class AudioEncoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
         n_state = config.n_state
         self._n_head = config.n_audio_head
@@ -113,7 +113,7 @@ class CrossProjection:
             cache.cross_values[first:last, slots] = values
 
 
-class Decoder:
+class TextDecoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
         self._n_head, self._n_state = config.n_text_head, config.n_state
         self._tokens = loader.tensor("decoder.embed_tokens.weight", config.n_vocab, config.n_state)

@@ -17,7 +17,7 @@ from asr_api.engines.cuda.decode_state import DecodeState
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.kv_cache import KVCache
-from asr_api.engines.cuda.model import Decoder
+from asr_api.engines.cuda.model import TextDecoder
 
 STEPS_PER_RUN = 8
 NUM_WARM_UPS = 2  # runs before a capture, in which libraries allocate and compile
@@ -54,7 +54,7 @@ class _HostBuffer:
 class StepGraphs:
     """Runs decode steps over the first rows of a decode state."""
 
-    def __init__(self, decoder: Decoder, cache: KVCache, state: DecodeState, tables: FilterTables) -> None:
+    def __init__(self, decoder: TextDecoder, cache: KVCache, state: DecodeState, tables: FilterTables) -> None:
         self._decoder = decoder
         self._cache = cache
         self._state = state
