@@ -31,7 +31,7 @@ from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.layers import Loader
-from asr_api.engines.cuda.model import Encoder
+from asr_api.engines.cuda.model import AudioEncoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
@@ -188,7 +188,7 @@ def encoder_flops(shape: Shape) -> float:
 
 def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
     checkpoint = open_checkpoint(folder)
-    encoder = Encoder(read_whisper_config(checkpoint), Loader(checkpoint.tensors, DEVICE, DTYPE))
+    encoder = AudioEncoder(read_whisper_config(checkpoint), Loader(checkpoint.tensors, DEVICE, DTYPE))
     batch = 11 if DEVICE.type == "cuda" else 1
     log_mel = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
     for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):  # the engine prefers the first
@@ -261,10 +261,11 @@ def main() -> None:
                 ("engine", lambda: measure_engine(path, shape, report)),
                 ("reference", lambda: measure_reference(path, shape, report)),
             ):
-                if stage in stages:
-                    with torch.inference_mode():
-                        work()
-                    print(f"{name}: {stage} done", flush=True)
+                if stage not in stages:
+                    continue
+                with torch.inference_mode():
+                    work()
+                print(f"{name}: {stage} done", flush=True)
         for key, value in report.items():
             print(f"{name:16} {key:36} {value:12.5g}", flush=True)
     print(json.dumps(results))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from asr_api.audio.decoding import fork_server_client
+from tests import process_coverage
 
 KEPT = {"HOME", "LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
 
@@ -12,8 +16,27 @@ KEPT = {"HOME", "LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in set(os.environ) - KEPT:
-        if not name.startswith(("PYTEST_", "LC_", "COV_")):
+        if not name.startswith(("PYTEST_", "LC_", "COVERAGE_")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _measure_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Adds the lines that decoder workers run to the coverage, if that is being measured."""
+    if "COVERAGE_RUN" not in os.environ:
+        yield
+        return
+    from coverage import Coverage
+
+    folder = tmp_path_factory.mktemp("workers")
+    program = fork_server_client.PROGRAM
+    fork_server_client.PROGRAM = process_coverage.START.format(folder=str(folder)) + program
+    yield
+    fork_server_client.PROGRAM = program
+    coverage = Coverage.current()
+    assert coverage is not None
+    for path, lines in process_coverage.marked_lines(folder):
+        coverage.get_data().add_lines({path: lines})
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from asr_api import compose
 from asr_api.audio.sources.open_reference import open_reference
 from asr_api.audio.sources.policy import MediaPolicy
-from asr_api.benchmark.measure import Benchmark, Row, best_slots
+from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.engines.protocol import EngineOptions
 from asr_api.options import TranscribeOptions
@@ -35,7 +35,7 @@ def _scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CACHE_DIR", str(tmp_path))
 
 
-async def measure(path: Path, clients: tuple[int, ...], slots: tuple[int, ...], time_s: float) -> list[Row]:
+async def measure(path: Path, clients: tuple[int, ...], slots: tuple[int, ...], time_s: float) -> list[Measurement]:
     benchmark = Benchmark(read_settings({"batch_size": "2"}), TranscribeOptions(), clients, slots, time_s)
     async with (
         await open_reference(str(path), MediaPolicy(), is_local_client=True) as recording,
@@ -72,6 +72,6 @@ async def test_rates_are_those_of_the_engine() -> None:
 async def test_the_best_slots_are_the_fewest_within_noise_of_the_fastest(
     rates: dict[int, float], best: int | None
 ) -> None:
-    rows = [Row("clients", 1, 1000.0, (0, 0), 1, 1, {}, 0)]
-    rows += [Row("slots", number, rtfx, (0, 0), 1, 1, {}, 0) for number, rtfx in rates.items()]
+    rows = [Measurement("clients", 1, 1000.0, (0, 0), 1, 1, {}, 0)]
+    rows += [Measurement("slots", number, rtfx, (0, 0), 1, 1, {}, 0) for number, rtfx in rates.items()]
     assert best_slots(rows) == best

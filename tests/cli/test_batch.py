@@ -12,7 +12,7 @@ from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.output import Output
 from asr_api.cli.progress import Progress
 from asr_api.cli.sources import Source
-from asr_api.cli.transcribe import Batch
+from asr_api.cli.transcribe import BatchTranscription
 from asr_api.errors import PathNotFound
 from asr_api.pcm import AudioEnd
 from asr_api.transcript import Transcript
@@ -22,8 +22,8 @@ MAX_AT_ONCE = 16
 SOURCES = [Source(f"{number}", f"/{number}", Path(f"{number}")) for number in range(200)]
 
 
-def batch_of(transcribe: Callable[[Source], Coroutine[None, None, Transcript]]) -> Batch:
-    return Batch(transcribe, Output("text", None, names_sources=True), Progress(len(SOURCES), lambda: 0.0))
+def batch_of(transcribe: Callable[[Source], Coroutine[None, None, Transcript]]) -> BatchTranscription:
+    return BatchTranscription(transcribe, Output("text", None, names_sources=True), Progress(len(SOURCES), lambda: 0.0))
 
 
 async def test_a_slow_source_bounds_the_number_of_started_ones(capsys: pytest.CaptureFixture[str]) -> None:

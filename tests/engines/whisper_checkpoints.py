@@ -7,7 +7,7 @@ depends on the audio, on the position and on the tokens before it, and so that t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -109,7 +109,7 @@ def write_checkpoint(
 
 def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and dimensions of every tensor, as transformers stores them."""
-    d, f = shape.n_state, 4 * shape.n_state
+    d = shape.n_state
     yield "model.encoder.conv1.weight", (d, shape.n_mels, 3)
     yield "model.encoder.conv1.bias", (d,)
     yield "model.encoder.conv2.weight", (d, d, 3)
@@ -120,21 +120,24 @@ def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     for side, n_layer in (("encoder", shape.n_audio_layer), ("decoder", shape.n_text_layer)):
         attentions = ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",)
         for layer in range(n_layer):
-            prefix = f"model.{side}.layers.{layer}"
-            for attention in attentions:
-                for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-                    yield f"{prefix}.{attention}.{projection}.weight", (d, d)
-                    if projection != "k_proj":
-                        yield f"{prefix}.{attention}.{projection}.bias", (d,)
-            for norm in (*(f"{attention}_layer_norm" for attention in attentions), "final_layer_norm"):
-                yield f"{prefix}.{norm}.weight", (d,)
-                yield f"{prefix}.{norm}.bias", (d,)
-            yield f"{prefix}.fc1.weight", (f, d)
-            yield f"{prefix}.fc1.bias", (f,)
-            yield f"{prefix}.fc2.weight", (d, f)
-            yield f"{prefix}.fc2.bias", (d,)
+            yield from _layer_shapes(f"model.{side}.layers.{layer}", attentions, d)
         yield f"model.{side}.layer_norm.weight", (d,)
         yield f"model.{side}.layer_norm.bias", (d,)
+
+
+def _layer_shapes(prefix: str, attentions: Iterable[str], d: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for attention in attentions:
+        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield f"{prefix}.{attention}.{projection}.weight", (d, d)
+            if projection != "k_proj":
+                yield f"{prefix}.{attention}.{projection}.bias", (d,)
+    for norm in (*(f"{attention}_layer_norm" for attention in attentions), "final_layer_norm"):
+        yield f"{prefix}.{norm}.weight", (d,)
+        yield f"{prefix}.{norm}.bias", (d,)
+    yield f"{prefix}.fc1.weight", (4 * d, d)
+    yield f"{prefix}.fc1.bias", (4 * d,)
+    yield f"{prefix}.fc2.weight", (d, 4 * d)
+    yield f"{prefix}.fc2.bias", (d,)
 
 
 def _random_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Floats]]:

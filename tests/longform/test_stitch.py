@@ -195,8 +195,8 @@ def test_at_a_quiet_cut_segments_are_final_and_unchanged() -> None:
 
 def test_segments_before_an_overlap_are_final_at_once() -> None:
     stitcher = Stitcher()
-    heard_now = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
-    assert stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), heard_now) == (Segment(0, 20_000, " a b c"),)
+    transcript = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
+    assert stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), transcript) == (Segment(0, 20_000, " a b c"),)
     assert stitcher.finish() == (Segment(20_000, 29_000, " d e f"),)
 
 

@@ -18,6 +18,7 @@ import httpx
 
 from asr_api.benchmark.speech import wav_bytes
 from tests.engines.scripted import number_pcm
+from tests.process_coverage import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +34,8 @@ def command(script: Mapping[str, object], *arguments: str) -> list[str]:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     path = str(Path(sys.executable).parent)
-    return {"PATH": path, "HOME": str(folder), "CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT), **settings}
+    own = {"PATH": path, "HOME": str(folder), "CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    return {**ENVIRONMENT, **own, **settings}
 
 
 @dataclass

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
-from asr_api.server.middleware.errors import ErrorMiddleware
+from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.request_scope import RequestScopeMiddleware
 
 pytestmark = pytest.mark.anyio

@@ -39,7 +39,7 @@ Numbers = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Measurement:
     """One measurement.
 
     number:       seconds of the file, clients or slots
@@ -76,7 +76,7 @@ class Benchmark:
         self._rtfx = 0.0  # of the last measurement
         self._num_clips = self._num_silent = 0
 
-    async def rows(self, recording: Spool) -> AsyncGenerator[Row, None]:
+    async def rows(self, recording: Spool) -> AsyncGenerator[Measurement, None]:
         """Raises StartupError, and what a request with this recording raises."""
         async with self._engine(self._settings.n_slots) as service:
             self.info = service.pool.get().info
@@ -107,7 +107,9 @@ class Benchmark:
                 self.load_s = self.load_s or time.perf_counter() - started_s
                 yield service
 
-    async def _measure(self, kind: Kind, number: int, num_clients: int, service: Service, length_s: float) -> Row:
+    async def _measure(
+        self, kind: Kind, number: int, num_clients: int, service: Service, length_s: float
+    ) -> Measurement:
         """Each client sends its next clip when it has the transcript of the one before; no client is ever idle.
 
         The first round finds the engine empty and does not count, unless there is no time for another one.
@@ -142,7 +144,7 @@ class Benchmark:
         p95_s = quantiles(times_s, n=20, method="inclusive")[-1] if len(times_s) > 1 else times_s[0]
         cpu_s = {name: now_s - before[name] for name, now_s in read_cpu_s().items()}
         self._rtfx, rtfx_range = median(rates), (min(rates), max(rates))
-        return Row(kind, number, self._rtfx, rtfx_range, median(times_s), p95_s, cpu_s, self._peak_bytes())
+        return Measurement(kind, number, self._rtfx, rtfx_range, median(times_s), p95_s, cpu_s, self._peak_bytes())
 
     async def _send(self, service: Service, body: bytes) -> float:
         """Seconds from the first byte of a clip to its transcript."""
@@ -164,7 +166,7 @@ class Benchmark:
         return has_time
 
 
-def best_slots(rows: Iterable[Row]) -> int | None:
+def best_slots(rows: Iterable[Measurement]) -> int | None:
     """The fewest slots that are as fast as any others within noise; None when fewer than two were measured."""
     rates = {row.number: row.rtfx for row in rows if row.kind == "slots"}
     fast_enough = (1 - NOISE) * max(rates.values(), default=0.0)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 
 from asr_api.audio.sources.spool import Spool
-from asr_api.benchmark.measure import Benchmark, Row, best_slots
+from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.open_source import open_source
@@ -53,9 +53,9 @@ async def bench(settings: Settings, arguments: argparse.Namespace, parameters: S
     return ExitCode.OK
 
 
-async def _measure(benchmark: Benchmark, recording: Spool) -> list[Row]:
+async def _measure(benchmark: Benchmark, recording: Spool) -> list[Measurement]:
     """Prints each row as it is measured."""
-    rows: list[Row] = []
+    rows: list[Measurement] = []
     async with aclosing(benchmark.rows(recording)) as measured:
         async for row in measured:
             if not rows:
@@ -68,7 +68,7 @@ async def _measure(benchmark: Benchmark, recording: Spool) -> list[Row]:
     return rows
 
 
-def _formatted(row: Row) -> str:
+def _formatted(row: Measurement) -> str:
     total_s = sum(row.cpu_s.values()) or 1.0
     shares = ", ".join(f"{seconds / total_s:.0%}" for seconds in row.cpu_s.values())
     range_ = f"{row.rtfx_range[0]:.1f} to {row.rtfx_range[1]:.1f}"

@@ -45,7 +45,9 @@ async def transcribe(settings: Settings, arguments: argparse.Namespace, paramete
         model = service.pool.get()
         check_parameters(options, model.info)
         with closing(Progress(len(sources), lambda: model.scheduler.backlog_s)) as progress:
-            batch = Batch(partial(_transcribe_source, service, settings, options, progress), output, progress)
+            batch = BatchTranscription(
+                partial(_transcribe_source, service, settings, options, progress), output, progress
+            )
             return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
 
@@ -70,7 +72,7 @@ async def _with_progress(
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchTranscription:
     """Many sources, transcribed concurrently and written in their order."""
 
     transcribe: Callable[[Source], Coroutine[None, None, Transcript]]

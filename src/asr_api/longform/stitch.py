@@ -31,7 +31,7 @@ _PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _TextUnit:
     """A word of a segment, or a character in scripts without spaces; it is kept or dropped as a whole.
 
     source: the timed word, or without word timestamps the segment, that contains it; its times are interpolated in it
@@ -118,7 +118,7 @@ def _clipped(segment: Segment, start_ms: int, end_ms: int) -> Segment:
     return replace(segment, start_ms=start_ms, end_ms=end_ms, words=tuple(words))
 
 
-def _merge(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[Segment]:
+def _merge(earlier: list[_TextUnit], later: list[_TextUnit], begin_ms: int, end_ms: int) -> list[Segment]:
     """The segments of two windows that overlap from begin_ms to end_ms."""
     middle_ms = (begin_ms + end_ms) // 2
     pairs = _align(earlier, later, begin_ms, end_ms)
@@ -137,7 +137,7 @@ def _merge(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: in
     return _segments([*earlier[:num_kept], *later[first_kept:]])
 
 
-def _align(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: int) -> list[_Pair]:
+def _align(earlier: list[_TextUnit], later: list[_TextUnit], begin_ms: int, end_ms: int) -> list[_Pair]:
     """The pairs of equal words, in order in both windows, with the greatest total weight (a weighted alignment)."""
     left = [i for i, word in enumerate(earlier) if word.middle_ms >= begin_ms - MAX_DRIFT_MS]
     right = [j for j, word in enumerate(later) if word.middle_ms <= end_ms + MAX_DRIFT_MS]
@@ -159,7 +159,7 @@ def _align(earlier: list[_Piece], later: list[_Piece], begin_ms: int, end_ms: in
     return pairs
 
 
-def _pair_weights(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64]:
+def _pair_weights(left: list[_TextUnit], right: list[_TextUnit]) -> NDArray[np.float64]:
     """(len(left), len(right)) weight of taking two words for the same one; 0 when they differ or lie too far apart."""
     left_keys, right_keys = [word.key for word in left], [word.key for word in right]
     left_counts, right_counts = Counter(left_keys), Counter(right_keys)
@@ -181,7 +181,7 @@ def _pair_weights(left: list[_Piece], right: list[_Piece]) -> NDArray[np.float64
 
 
 def _distance_to_middle_ms(
-    pair: _Pair, pairs: frozenset[_Pair], earlier: list[_Piece], later: list[_Piece], middle_ms: int
+    pair: _Pair, pairs: frozenset[_Pair], earlier: list[_TextUnit], later: list[_TextUnit], middle_ms: int
 ) -> float:
     """How far a pair is from the middle of the overlap."""
     neighbours = (_Pair(pair.earlier - 1, pair.later - 1), _Pair(pair.earlier + 1, pair.later + 1))
@@ -190,21 +190,21 @@ def _distance_to_middle_ms(
     return abs(time_ms - middle_ms) + penalty_ms
 
 
-def _pieces(segments: Sequence[Segment]) -> list[_Piece]:
+def _pieces(segments: Sequence[Segment]) -> list[_TextUnit]:
     return [
         piece for segment in segments for source in segment.words or (segment,) for piece in _pieces_of(segment, source)
     ]
 
 
-def _pieces_of(segment: Segment, source: Word | Segment) -> list[_Piece]:
+def _pieces_of(segment: Segment, source: Word | Segment) -> list[_TextUnit]:
     texts = _PIECE.findall(source.text) or [source.text]
     texts[-1] += source.text[sum(map(len, texts)) :]
     duration_ms, num_chars = source.end_ms - source.start_ms, max(1, len(source.text))
     edges = [source.start_ms + duration_ms * length // num_chars for length in accumulate(map(len, texts), initial=0)]
-    return [_Piece(segment, source, text, *times) for text, times in zip(texts, pairwise(edges), strict=True)]
+    return [_TextUnit(segment, source, text, *times) for text, times in zip(texts, pairwise(edges), strict=True)]
 
 
-def _segments(kept: Sequence[_Piece]) -> list[Segment]:
+def _segments(kept: Sequence[_TextUnit]) -> list[Segment]:
     """The segments of the kept pieces: whole ones, and the kept parts of others."""
     segments = []
     for _, group in groupby(kept, key=lambda piece: id(piece.segment)):
@@ -218,7 +218,7 @@ def _segments(kept: Sequence[_Piece]) -> list[Segment]:
     return segments
 
 
-def _kept_words(kept: Sequence[_Piece]) -> tuple[Word, ...]:
+def _kept_words(kept: Sequence[_TextUnit]) -> tuple[Word, ...]:
     words = []
     for _, group in groupby(kept, key=lambda piece: id(piece.source)):
         pieces = list(group)
@@ -229,5 +229,5 @@ def _kept_words(kept: Sequence[_Piece]) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _text(pieces: Sequence[_Piece]) -> str:
+def _text(pieces: Sequence[_TextUnit]) -> str:
     return "".join(piece.text for piece in pieces)

@@ -13,7 +13,7 @@ from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
 from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
-from asr_api.server.middleware.errors import ErrorMiddleware
+from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
 from asr_api.server.middleware.request_scope import RequestScopeMiddleware, request_scope
 from asr_api.server.routes.asr import asr_router

@@ -22,7 +22,7 @@ from asr_api.engines.cuda.filter_tables import build_filter_tables
 from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.kv_cache import allocate_kv_cache
 from asr_api.engines.cuda.layers import Loader
-from asr_api.engines.cuda.model import Decoder, Encoder
+from asr_api.engines.cuda.model import AudioEncoder, TextDecoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine, option_notes
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
@@ -158,15 +158,15 @@ def test_out_of_memory_makes_encoder_batches_smaller(folders: dict[str, Path], m
     engine = open_cuda(folders["english"], n_slots=4)
     windows = [sound(2, seed) for seed in range(4)]
     expected = [result.tokens for result in transcribe(engine, windows)]
-    encode, batch_sizes = Encoder.__call__, []
+    encode, batch_sizes = AudioEncoder.__call__, []
 
-    def encode_if_single(encoder: Encoder, log_mel: torch.Tensor) -> torch.Tensor:
+    def encode_if_single(encoder: AudioEncoder, log_mel: torch.Tensor) -> torch.Tensor:
         batch_sizes.append(len(log_mel))
         if len(log_mel) > 1:
             raise torch.OutOfMemoryError("two windows do not fit")
         return encode(encoder, log_mel)
 
-    monkeypatch.setattr(Encoder, "__call__", encode_if_single)
+    monkeypatch.setattr(AudioEncoder, "__call__", encode_if_single)
     assert [result.tokens for result in transcribe(engine, windows)] == expected
     assert batch_sizes == [2, 1, 1, 1, 1]
 
@@ -240,7 +240,7 @@ def test_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]
     """Runs on tensors without values: reading a value would raise, and could not be captured in a CUDA graph."""
     folder, device = folders["english"], torch.device(DEVICE)
     config = read_whisper_config(open_checkpoint(folder))
-    decoder = Decoder(config, Loader(SafetensorsReader(folder), device, torch.float32))
+    decoder = TextDecoder(config, Loader(SafetensorsReader(folder), device, torch.float32))
     cache = allocate_kv_cache(config, 3, 4, device, torch.float32)
     state = open_decode_state(4, config.n_text_ctx, device)
     tables = build_filter_tables(config, SMALL_EN.end, SMALL_EN.special("notimestamps"), device)

@@ -15,7 +15,7 @@ import torch
 from asr_api.engines.cuda.device import Device, index_tensor
 from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.logmel import LogMel
-from asr_api.engines.cuda.model import CrossProjection, Encoder
+from asr_api.engines.cuda.model import AudioEncoder, CrossProjection
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.logmel import HOP_SAMPLES
 from asr_api.pcm import Pcm
@@ -31,7 +31,7 @@ class WindowEncoder:
         config: WhisperConfig,
         device: Device,
         cache: KVCache,
-        encoder: Encoder,
+        encoder: AudioEncoder,
         project: CrossProjection,
         max_batch: int,
     ) -> None:

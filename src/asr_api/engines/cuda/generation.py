@@ -17,7 +17,7 @@ from asr_api.engines.cuda.decode_state import DecodeState, RowInit
 from asr_api.engines.cuda.device import HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import KVCache
-from asr_api.engines.cuda.model import Decoder
+from asr_api.engines.cuda.model import TextDecoder
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import SampledTokens, StepGraphs, bucket
 from asr_api.engines.whisper.decoding import BeamSearchPass, Limits, SamplingPass, TokenStepper
@@ -44,7 +44,7 @@ class DecodingConfig:
 class Generator:
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: TextDecoder,
         cache: KVCache,
         state: DecodeState,
         step_graphs: StepGraphs,

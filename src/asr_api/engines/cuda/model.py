@@ -41,7 +41,7 @@ class DecoderLayer(EncoderLayer):
         self.cross_out = loader.linear(f"{name}.encoder_attn.out_proj", n_state, n_state)
 
 
-class Encoder:
+class AudioEncoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
         n_state, n_hidden = config.n_state, config.n_audio_hidden
         self._n_head = config.n_audio_head
@@ -94,7 +94,7 @@ class CrossProjection:
             cache.cross_values[first:last, slots] = values
 
 
-class Decoder:
+class TextDecoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
         n_state, n_hidden, n_vocab = config.n_state, config.n_text_hidden, config.n_vocab
         self._n_head = config.n_text_head

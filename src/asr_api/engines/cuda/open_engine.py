@@ -18,7 +18,7 @@ from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.kv_cache import KVCache, allocate_kv_cache
 from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.memory_plan import MemoryPlan, plan_memory
-from asr_api.engines.cuda.model import CrossProjection, Decoder, Encoder
+from asr_api.engines.cuda.model import AudioEncoder, CrossProjection, TextDecoder
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.cuda.word_timestamps import WordTimestamps
@@ -57,8 +57,8 @@ def open_cuda_engine(
     stream = EngineStream(chosen)
     with stream.running():
         loader = Loader(checkpoint.tensors, chosen.torch_device, chosen.dtype)
-        decoder = Decoder(config, loader)
-        encoder, project = Encoder(config, loader), CrossProjection(config, loader)
+        decoder = TextDecoder(config, loader)
+        encoder, project = AudioEncoder(config, loader), CrossProjection(config, loader)
         chosen.synchronize()
         plan, cache = _allocate_cache(config, chosen, options)
         window_encoder = WindowEncoder(config, chosen, cache, encoder, project, plan.max_batch)
@@ -98,7 +98,7 @@ def option_notes(options: EngineOptions, device: Device, n_slots: int) -> list[s
 
 
 def _open_generator(
-    options: EngineOptions, config: WhisperConfig, tokenizer: Tokenizer, decoder: Decoder, cache: KVCache
+    options: EngineOptions, config: WhisperConfig, tokenizer: Tokenizer, decoder: TextDecoder, cache: KVCache
 ) -> Generator:
     state = open_decode_state(cache.n_rows, config.n_text_ctx, cache.device)
     tables = build_filter_tables(config, tokenizer.end, tokenizer.no_timestamps, cache.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 from asr_api.engines.cuda.device import HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import KVCache
-from asr_api.engines.cuda.model import Decoder
+from asr_api.engines.cuda.model import TextDecoder
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.prompt import AlignmentText, PromptBuilder
 
@@ -42,7 +42,7 @@ class _Chunk:
 
 
 class Prefill:
-    def __init__(self, decoder: Decoder, cache: KVCache, prompt_builder: PromptBuilder) -> None:
+    def __init__(self, decoder: TextDecoder, cache: KVCache, prompt_builder: PromptBuilder) -> None:
         self._decoder = decoder
         self._cache = cache
         self._prompt_builder = prompt_builder

@@ -15,7 +15,7 @@ from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.kv_cache import KVCache
-from asr_api.engines.cuda.model import Decoder
+from asr_api.engines.cuda.model import TextDecoder
 
 STEPS_PER_RUN = 8
 NUM_WARM_UPS = 2  # runs before a capture, in which libraries allocate and compile
@@ -33,7 +33,7 @@ class SampledTokens:
 class StepGraphs:
     """Runs decode steps over the first rows of a decode state."""
 
-    def __init__(self, decoder: Decoder, cache: KVCache, state: DecodeState, tables: FilterTables) -> None:
+    def __init__(self, decoder: TextDecoder, cache: KVCache, state: DecodeState, tables: FilterTables) -> None:
         self._decoder = decoder
         self._cache = cache
         self._state = state

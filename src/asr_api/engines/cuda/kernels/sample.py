@@ -118,7 +118,6 @@ def _sample(io: tl.tensor, sizes: tl.constexpr) -> None:  # noqa: PLR0915 – on
     penultimate_was_timestamp = tl.load(io.penultimate_was_timestamp + row) != 0
     min_timestamp = tl.load(io.min_timestamp + row)
     position = tl.load(io.positions + row) + 1
-    end_position = tl.load(io.end_position + row)
     sum_logprob = tl.load(io.sum_logprob + row)
     temperature = tl.load(io.temperature + row)
     at = row * sizes.n_text_ctx + tl.minimum(num_sampled, sizes.n_text_ctx - 1)
@@ -171,7 +170,7 @@ def _sample(io: tl.tensor, sizes: tl.constexpr) -> None:  # noqa: PLR0915 – on
     tl.store(io.num_sampled + row, num_sampled + 1)
     tl.store(io.positions + row, position)
     tl.store(io.tokens + row, token.to(tl.int64))
-    tl.store(io.is_active + row, (token != sizes.end) & (position < end_position))
+    tl.store(io.is_active + row, (token != sizes.end) & (position < tl.load(io.end_position + row)))
 
 
 def launch_sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:
