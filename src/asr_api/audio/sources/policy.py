@@ -1,4 +1,4 @@
-"""Media policy: bounds of links and local paths (sizes, hosts, addresses, redirects, paths, timeouts), as plain data.
+"""Media policy: bounds of links and local paths (sizes, hosts, addresses, redirects, paths, timeouts), plain data."""
 
 from __future__ import annotations
 
