@@ -1,12 +1,12 @@
-"""Correctness checks and speed of the CUDA engine on a GPU; needs no network.
+"""Speed of the CUDA engine on a GPU; needs no network. The kernels' correctness is checked by their tests.
 
-    PYTHONPATH=src:. python benchmarks/gpu.py --stages checks,kernels,engine,reference --shapes large-v3,turbo
+    PYTHONPATH=src:. python benchmarks/gpu.py --stages kernels,encoder,engine,reference --shapes large-v3,turbo
 
 Checkpoints have random weights and real shapes. The number of tokens of a window is forced (mean 110, deviation 35, at
 most 224), by logits that determine the next token. The last line is JSON. On a CPU: --shapes small.
 """
 
-# ruff: noqa: B023, SLF001, T201 – a script: lambdas run immediately, private helpers of tests are used, it prints
+# ruff: noqa: B023, T201 – a script: functions in loops run immediately, it prints
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +24,19 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from asr_api.engines.checkpoints.open import open_checkpoint
-from asr_api.engines.checkpoints.safetensors import SafetensorsReader
-from asr_api.engines.cuda import reference_ops, step_graphs
-from asr_api.engines.cuda.decode_state import DecodeState, RowInit, open_decode_state
+from asr_api.engines.cuda import step_graphs
+from asr_api.engines.cuda.decode_state import DecodeState
 from asr_api.engines.cuda.engine import CudaEngine
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.cross_attention import cross_attention
-from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.sample import sample
-from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.model import AudioEncoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.options import DecodeOptions
-from tests.engines import whisper_checkpoints as checkpoints
+from tests.engines import whisper_checkpoints
 from tests.engines.whisper_checkpoints import SMALL, Shape
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,12 +47,12 @@ LARGE = Shape(
 )  # fmt: skip
 SHAPES = {
     "large-v3": LARGE,
-    "turbo": Shape(**{**asdict(LARGE), "n_text_layer": 4}),
-    "distil-large-v2": Shape(**{**asdict(LARGE), "n_text_layer": 2, "n_mels": 80, "num_languages": 99}),
+    "turbo": replace(LARGE, n_text_layer=4),
+    "distil-large-v2": replace(LARGE, n_text_layer=2, n_mels=80, num_languages=99),
     "small": SMALL,
 }
-FILE_S, CLIP_S, ADVANCE_S, PIPELINE_ADVANCE_S = 19 * 60 + 51, 10.0, 28.5, 20.0
 PEAK_FLOPS, PEAK_BYTES_S = 790e12, 4.3e12  # measured on an H200: bf16 matrix product, copy
+FILE_S, CLIP_S, ADVANCE_S, PIPELINE_ADVANCE_S = 19 * 60 + 51, 10.0, 28.5, 20.0
 Report = dict[str, float]
 TOTALS = [0, 0]  # tokens and windows so far
 
@@ -89,84 +85,22 @@ def random(*dims: int) -> Tensor:
     return torch.randn(*dims, device=DEVICE).to(DTYPE)
 
 
-def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours.float() - theirs.float()).norm() / theirs.float().norm())
-
-
-def check(shape: Shape, report: Report) -> None:
-    """Each kernel against its reference op in float32, at real shapes, with many rows, some of them inactive."""
-    n_rows, n_slots, n_head, d_head = 24, 16, shape.n_head, shape.n_state // shape.n_head
-    slots = (torch.arange(n_rows, device=DEVICE) % n_slots).int()
-    is_active = torch.arange(n_rows, device=DEVICE) % 5 != 3
-    keys, values = (random(n_slots, n_head, shape.n_audio_ctx, d_head) for _ in range(2))
-    for n_q in (1, 4, 16):
-        query = random(n_rows, n_q, n_head, d_head).transpose(1, 2)
-        expected = reference_ops.cross_attention(query.float(), keys.float(), values.float(), slots, is_active)
-        report[f"error cross n_q={n_q}"] = relative_error(
-            cross_attention(query, keys, values, slots, is_active), expected
-        )
-    single = random(n_slots, 1, n_head, d_head).transpose(1, 2)
-    ours = cross_attention(single, keys, values, slots[:n_slots], is_active[:n_slots], is_shared=False)
-    expected = reference_ops.cross_attention(
-        single.float(), keys.float(), values.float(), slots[:n_slots], is_active[:n_slots]
-    )
-    report["error cross alone"] = relative_error(ours, expected)
-    query, key, value = random(n_rows, 3, n_head, d_head).unbind(1)
-    cached = tuple(random(n_rows, n_head, shape.n_text_ctx, d_head) for _ in range(2))
-    positions = (torch.arange(n_rows, device=DEVICE) * 13 % shape.n_text_ctx).int()
-    full = (cached[0].float(), cached[1].float())
-    expected = reference_ops.self_attention(query.float(), key.float(), value.float(), full, positions, is_active)[
-        is_active
-    ]
-    ours = self_attention(query, key, value, (cached[0], cached[1]), positions, is_active)[is_active]
-    report["error self"] = relative_error(ours, expected)
-    x, residual, weight, bias = (random(*dims) for dims in ((n_rows, shape.n_state),) * 2 + ((shape.n_state,),) * 2)
-    total, normed = add_layer_norm(x, residual, weight, bias)
-    expected = reference_ops.add_layer_norm(
-        total.float(), torch.zeros_like(total).float(), weight.float(), bias.float()
-    )[1]
-    report["error norm"] = relative_error(normed, expected)
-    report["sample differs"] = check_sample(shape)
-
-
-def check_sample(shape: Shape) -> float:
-    """Number of tokens that differ from the reference op's in 30 steps of 24 rows, half of them sampled."""
-    begin = shape.special("notimestamps") + 1
-    nothing = torch.zeros(shape.n_vocab, dtype=torch.bool, device=DEVICE)
-    tables = FilterTables(nothing, nothing, shape.end, begin, begin + 50)
-    rng = np.random.default_rng(6)
-    states = [open_decode_state(24, shape.n_text_ctx, DEVICE) for _ in range(2)]
-    inits = [RowInit(row, row, 5, 3, row % 3 > 0, row % 2 * 0.8, rng.random(shape.n_text_ctx)) for row in range(24)]
-    for state, sampler in zip(states, (sample, reference_ops.sample), strict=True):
-        torch.manual_seed(6)
-        state.start_rows(inits, begin)
-        for _ in range(30):
-            sampler(random(24, shape.n_vocab) * 2, state, tables)
-    return float((states[0].out_tokens != states[1].out_tokens).sum())
-
-
-def attend_in_layers(
-    query: Tensor, keys: Tensor, values: Tensor, slots: Tensor, is_active: Tensor, *, is_shared: bool
-) -> None:
-    """keys, values: of all layers, (n_layers, n_slots, n_head, n_audio_ctx, d_head)"""
-    for layer in range(len(keys)):
-        cross_attention(query, keys[layer], values[layer], slots, is_active, is_shared=is_shared)
-
-
 def measure_kernels(shape: Shape, report: Report) -> None:
     """Bytes per second of cross-attention, layer by layer as in a decode step, so that they are in no cache."""
     n_head, d_head = shape.n_head, shape.n_state // shape.n_head
+    n_layers = max(2, min(shape.n_text_layer, 8))
     for n_rows in (1, 8, 64):
-        n_layers = max(2, min(shape.n_text_layer, 8))
         keys, values = (random(n_layers, n_rows, n_head, shape.n_audio_ctx, d_head) for _ in range(2))
-        slots, query = torch.arange(n_rows, device=DEVICE).int(), random(n_rows, n_head, 1, d_head)
-        for active, is_shared in ((1.0, False), (0.5, False), (1.0, True)):
+        slots, query = torch.arange(n_rows, device=DEVICE).int(), random(n_rows, n_head, d_head)
+        for active in (1.0, 0.5):
             is_active = torch.arange(n_rows, device=DEVICE) < max(1, n_rows * active)
 
-            step = partial(attend_in_layers, query, keys, values, slots, is_active, is_shared=is_shared)
+            def attend() -> None:
+                for layer_keys, layer_values in zip(keys, values, strict=True):
+                    cross_attention(query, layer_keys, layer_values, slots, is_active)
+
             num_bytes = 2 * n_layers * int(is_active.sum()) * keys[0, 0].numel() * keys.element_size()
-            name = f"GB/s rows={n_rows} active={active} {'tiles' if is_shared else 'alone'}"
-            report[name] = num_bytes / seconds(captured(step)) / 1e9
+            report[f"GB/s rows={n_rows} active={active}"] = num_bytes / seconds(captured(attend)) / 1e9
 
 
 def captured(step: Callable[[], object]) -> Callable[[], object]:
@@ -183,22 +117,21 @@ def captured(step: Callable[[], object]) -> Callable[[], object]:
 
 def write_checkpoint(folder: Path, shape: Shape) -> Path:
     """Random weights from transformers on the device; tokenizer and configuration as the tests write them."""
-    from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    with tempfile.TemporaryDirectory() as small:  # the same vocabulary, but few weights
-        checkpoints.write_checkpoint(Path(small), Shape(**{**asdict(shape), "n_state": 8, "n_head": 1,
-            "n_audio_layer": 1, "n_text_layer": 1, "dtype": "float32"}))  # fmt: skip
-        tokenizer = {path.name: path.read_bytes() for path in Path(small).iterdir() if "safetensors" not in path.name}
-    config = WhisperConfig(**checkpoints._config(shape))
+    few_weights = replace(shape, n_state=8, n_head=1, n_audio_layer=1, n_text_layer=1, dtype="float32")
+    with tempfile.TemporaryDirectory() as name:
+        small = whisper_checkpoints.write_checkpoint(Path(name), few_weights)
+        files = {path.name: path.read_bytes() for path in small.iterdir() if "safetensors" not in path.name}
+    dimensions = {"d_model": shape.n_state, "encoder_layers": shape.n_audio_layer, "decoder_layers": shape.n_text_layer}
+    for side in ("encoder", "decoder"):
+        dimensions |= {f"{side}_attention_heads": shape.n_head, f"{side}_ffn_dim": 4 * shape.n_state}
+    config = json.loads(files["config.json"]) | dimensions
     with torch.device(DEVICE):
-        model = WhisperForConditionalGeneration(config).to(DTYPE)
-    model.generation_config = GenerationConfig()
+        model = WhisperForConditionalGeneration(WhisperConfig(**config)).to(DTYPE)
     model.save_pretrained(folder, max_shard_size="10GB")
-    for name, content in tokenizer.items():
-        if name not in {"config.json", "generation_config.json"}:
-            (folder / name).write_bytes(content)
-    (folder / "config.json").write_text(json.dumps(checkpoints._config(shape) | {"tie_word_embeddings": True}))
-    (folder / "generation_config.json").write_text(json.dumps(checkpoints._generation_config(shape)))
+    for name, content in (files | {"config.json": json.dumps(config).encode()}).items():
+        (folder / name).write_bytes(content)
     return folder
 
 
@@ -222,10 +155,7 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
     config = read_whisper_config(open_checkpoint(folder))
     slots = 64 if DEVICE.type == "cuda" else 4
     force_lengths(4 * slots, shape)
-    options = EngineOptions(
-        model_id=folder.name, checkpoint=folder, n_slots=slots, max_new_tokens=224, flash_attention_2=False,
-        num_threads=1, beam_size=1,
-    )  # fmt: skip
+    options = EngineOptions("random", folder, n_slots=slots, max_new_tokens=224, flash_attention_2=False, num_threads=1)
     start = time.perf_counter()
     engine = open_cuda_engine(options, device=DEVICE.type, dtype=DTYPE)
     engine.warm_up()
@@ -248,7 +178,33 @@ def measure_engine(folder: Path, shape: Shape, report: Report) -> None:
             transcribe(engine, [window] * num_windows)
         print(profile.key_averages().table(sort_by="cuda_time_total", row_limit=18, max_name_column_width=60))
     engine.close()
-    measure_encoder(folder, shape, report)
+
+
+def encoder_flops(shape: Shape) -> float:
+    """Of one window."""
+    n_ctx, n_state = shape.n_audio_ctx, shape.n_state
+    return shape.n_audio_layer * (24.0 * n_state**2 * n_ctx + 4.0 * n_ctx**2 * n_state)
+
+
+def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
+    checkpoint = open_checkpoint(folder)
+    encoder = AudioEncoder(read_whisper_config(checkpoint), Loader(checkpoint.tensors, DEVICE, DTYPE))
+    batch = 11 if DEVICE.type == "cuda" else 1
+    log_mel = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
+    for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):  # the engine prefers the first
+        with sdpa_kernel([backend, SDPBackend.MATH], set_priority=True):
+            taken_s = seconds(lambda: encoder(log_mel))
+        report[f"encoder TFLOP/s {backend.name}"] = batch * encoder_flops(shape) / taken_s / 1e12
+
+
+def estimate_roofline(shape: Shape, report: Report) -> None:
+    """Time of one file at peak rates with 64 rows: encoder, cross projection, weights per step, KV cache per token."""
+    n_ctx, n_state, element = shape.n_audio_ctx, shape.n_state, 2
+    flops = encoder_flops(shape) + shape.n_text_layer * 4 * n_state**2 * n_ctx
+    weight_bytes = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
+    cross_bytes = 2 * shape.n_text_layer * n_ctx * n_state * element
+    window_s = flops / PEAK_FLOPS + 110 * (weight_bytes + cross_bytes) / PEAK_BYTES_S
+    report["roofline RTFx"] = shape.n_audio_ctx * 0.02 / window_s
 
 
 def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
@@ -264,19 +220,6 @@ def transcribe(engine: CudaEngine, pcms: list[np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def measure_encoder(folder: Path, shape: Shape, report: Report) -> None:
-    with torch.inference_mode():
-        encoder = AudioEncoder(
-            read_whisper_config(open_checkpoint(folder)), Loader(SafetensorsReader(folder), DEVICE, DTYPE)
-        )
-        batch, n_ctx, n_state = 11 if DEVICE.type == "cuda" else 1, shape.n_audio_ctx, shape.n_state
-        log_mel = random(batch, shape.n_mels, 2 * n_ctx)
-        flops = batch * shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
-        for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION):  # the engine prefers the first
-            with sdpa_kernel([backend, SDPBackend.MATH], set_priority=True):
-                report[f"encoder TFLOP/s {backend.name}"] = flops / seconds(lambda: encoder(log_mel)) / 1e12
-
-
 def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
     """transformers as in its pipeline: windows advance by 20 s; a batch of 16 runs until the longest text ends."""
     from transformers import WhisperForConditionalGeneration
@@ -287,46 +230,34 @@ def measure_reference(folder: Path, shape: Shape, report: Report) -> None:
     features = random(batch, shape.n_mels, 2 * shape.n_audio_ctx)
     synchronize()
     start = time.perf_counter()
-    with torch.inference_mode():
-        for first in range(0, num, batch):
-            longest = int(num_tokens[first : first + batch].max())
-            inputs = features[: len(num_tokens[first : first + batch])]
-            model.generate(inputs, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
+    for first in range(0, num, batch):
+        lengths = num_tokens[first : first + batch]
+        longest, inputs = int(lengths.max()), features[: len(lengths)]
+        model.generate(inputs, language="en", num_beams=1, min_new_tokens=longest, max_new_tokens=longest)
     synchronize()
     report["transformers one file s"] = time.perf_counter() - start
     audio_s = FILE_S if DEVICE.type == "cuda" else num * shape.n_audio_ctx * 0.02
     report["transformers one file RTFx"] = audio_s / report["transformers one file s"]
 
 
-def roofline(shape: Shape, report: Report) -> None:
-    """Time of one file at peak rates with 64 rows: encoder, cross projection, weights per step, KV cache per token."""
-    n_ctx, n_state, element = shape.n_audio_ctx, shape.n_state, 2
-    flops = shape.n_audio_layer * (24 * n_state**2 * n_ctx + 4 * n_ctx**2 * n_state)
-    flops += shape.n_text_layer * 4 * n_state**2 * n_ctx
-    weight_bytes = (14 * n_state**2 * shape.n_text_layer + shape.n_vocab * n_state) * element / 64
-    cross_bytes = 2 * shape.n_text_layer * n_ctx * n_state * element
-    window_s = flops / PEAK_FLOPS + 110 * (weight_bytes + cross_bytes) / PEAK_BYTES_S
-    report["roofline RTFx"] = shape.n_audio_ctx * 0.02 / window_s
-
-
 def main() -> None:
     torch.set_num_threads(1)  # thread barriers are slow beside other programs
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stages", default="checks,kernels,engine,reference")
+    parser.add_argument("--stages", default="kernels,encoder,engine,reference")
     parser.add_argument("--shapes", default="large-v3,turbo,distil-large-v2")
     arguments = parser.parse_args()
     stages, results = set(arguments.stages.split(",")), dict[str, Report]()
     for name in arguments.shapes.split(","):
         shape, report = SHAPES[name], Report()
         results[name] = report
-        roofline(shape, report)
+        estimate_roofline(shape, report)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder)
-            if stages & {"engine", "reference"}:
+            if stages & {"encoder", "engine", "reference"}:
                 write_checkpoint(path, shape)
             for stage, work in (
-                ("checks", lambda: check(shape, report)),
                 ("kernels", lambda: measure_kernels(shape, report)),
+                ("encoder", lambda: measure_encoder(path, shape, report)),
                 ("engine", lambda: measure_engine(path, shape, report)),
                 ("reference", lambda: measure_reference(path, shape, report)),
             ):

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-import anyio.to_thread
 import psutil
+from anyio import CapacityLimiter
 
 from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.engine_process.ports import EngineListener, EngineState
@@ -164,7 +164,8 @@ class ServiceHarness:
         self.model = ServedModel(MODEL, managed, self.scheduler, self.model_metrics)
         self.pool = ModelPool([self.model])
         self.vad = VoiceActivityFilter()
-        self.transcriber = Transcriber(self.pool, self.vad)
+        self.limiter = CapacityLimiter(1)
+        self.transcriber = Transcriber(self.pool, self.vad, self.limiter)
         self.open = contextlib.ExitStack()
 
     @property
@@ -207,12 +208,19 @@ class ServiceHarness:
     async def finish(self, request: asyncio.Task[Transcript], check: Callable[[], object] = lambda: None) -> Transcript:
         """Steps the in-process engine until the request is done, and checks before each step."""
         for _ in range(500):
-            await settle()
+            await self.settle()
             if request.done():
                 return request.result()
             check()
             self.in_process.step()
         raise AssertionError("the request does not end")
+
+    async def settle(self) -> None:
+        """Returns when every task waits for the engine: nothing is runnable, and no thread works for a task."""
+        num_quiet = 0
+        while num_quiet < 20:
+            await asyncio.sleep(0.001 if self.limiter.borrowed_tokens else 0)
+            num_quiet = 0 if self.limiter.borrowed_tokens else num_quiet + 1
 
     # -- metrics -----------------------------------------------------------------------------------------------
 
@@ -222,15 +230,6 @@ class ServiceHarness:
     def outcomes(self) -> dict[str, float]:
         counts = {outcome: self.count("asr_requests_total", outcome=outcome) for outcome in OUTCOMES}
         return {outcome: count for outcome, count in counts.items() if count}
-
-
-async def settle() -> None:
-    """Returns when every task waits for the engine: nothing is runnable, and no thread works for a task."""
-    limiter = anyio.to_thread.current_default_thread_limiter()
-    num_quiet = 0
-    while num_quiet < 20:
-        await asyncio.sleep(0.001 if limiter.borrowed_tokens else 0)
-        num_quiet = 0 if limiter.borrowed_tokens else num_quiet + 1
 
 
 def metric_value(metrics: Metrics, name: str, *, model: str = MODEL, **labels: str) -> float:

@@ -49,6 +49,7 @@ NEIGHBOURS = {
     ("events", "transcript"),
     ("longform", "scheduler"),
     ("model_pool", "engine_process"),
+    ("model_pool", "longform"),
     ("model_pool", "scheduler"),
     ("request", "errors"),
     ("scheduler", "engine_process"),

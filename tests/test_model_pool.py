@@ -6,8 +6,9 @@ import pytest
 
 from asr_api.engine_process.ports import EngineState
 from asr_api.errors import ModelNotFound, ServerOverloaded
+from asr_api.longform.windows import WindowLength
 from asr_api.metrics import Metrics
-from asr_api.model_pool import ModelPool, ServedModel, WindowLength
+from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.request import RequestScope
 from asr_api.scheduler.scheduler import Scheduler
 from tests.engines.scripted import Script

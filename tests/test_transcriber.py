@@ -23,7 +23,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
 from asr_api.transcript import Transcript, Usage
 from tests.engine_factories import scripted
 from tests.engines.scripted import HANG, MARKS, Script, number_pcm
-from tests.service import MODEL, FakeSource, ServiceHarness, num_open_things, settle
+from tests.service import MODEL, FakeSource, ServiceHarness, num_open_things
 
 pytestmark = pytest.mark.anyio
 
@@ -225,7 +225,7 @@ async def test_the_source_is_read_only_as_far_as_the_engine_needs() -> None:
     source = FakeSource(np.tile(number_pcm(range(1, 31)), 30))  # a quarter of an hour
     request = service.start(source)
     for num_windows in range(0, 20, 2):
-        await settle()
+        await service.settle()
         assert len(service.in_process.inside) == 2
         ahead_s = source.num_read_samples / SAMPLE_RATE_HZ - 30 * num_windows
         assert ahead_s < (2 * 2 + 1 + 2) * 30  # held, waiting for a permit, in the cutter

@@ -24,9 +24,7 @@ def write_recording(path: Path, duration_s: int) -> Path:
         if not num_missing:
             break
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
+        file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
         file.writeframes(np.concatenate(parts).tobytes())
     return path
 

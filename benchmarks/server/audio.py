@@ -66,7 +66,7 @@ async def stream_wav(pcm: Pcm, duration_s: float) -> AsyncIterator[bytes]:
 
 
 def wav_header(num_samples: int) -> bytes:
-    """Of a file with so many samples, which need not exist yet."""
+    """Of a file with this number of samples, which need not exist yet."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setparams((1, SAMPLE_BYTES, SAMPLE_RATE_HZ, num_samples, "NONE", ""))

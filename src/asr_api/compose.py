@@ -12,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from anyio import CapacityLimiter
+
 from asr_api.audio import vad
-from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
 from asr_api.engine_process.supervisor import EngineProcess
@@ -22,8 +25,9 @@ from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
 from asr_api.events import TranscriptEvent
+from asr_api.longform.windows import WindowLength
 from asr_api.metrics import Metrics
-from asr_api.model_pool import ModelPool, ServedModel, WindowLength
+from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.parameters import check_parameters
 from asr_api.request import RequestScope
@@ -66,7 +70,8 @@ async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
             check_parameters(default_options(settings), pool.get().info)
         except InvalidParameter as error:
             raise SettingsError(f"DEFAULT_LANGUAGE does not fit this model: {error}") from None
-        yield Service(pool, decoder, Transcriber(pool, vad_filter))
+        # One analysis of audio at a time: the allocator would keep the memory of each thread.
+        yield Service(pool, decoder, Transcriber(pool, vad_filter, CapacityLimiter(1)))
     finally:
         await pool.aclose()
         await decoder.aclose()

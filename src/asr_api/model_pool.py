@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from asr_api.engine_process.ports import EnginePort, EngineState
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, ModelNotFound, Unavailable
+from asr_api.longform.windows import WindowLength
 from asr_api.metrics import ModelMetrics
 from asr_api.scheduler.scheduler import Scheduler
 
@@ -26,14 +26,6 @@ class ManagedEngine(EnginePort, Protocol):
     async def wait_failed(self) -> AsrError: ...
 
     async def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WindowLength:
-    """window_s: of a full window, at most what the model takes; stride_s: around its end, where the cut may move"""
-
-    window_s: float = 30.0
-    stride_s: float = 5.0
 
 
 class ServedModel:

@@ -9,14 +9,16 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
+from anyio import CapacityLimiter
+
 from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.errors import RequestError, Unavailable
 from asr_api.events import TranscriptEvent
 from asr_api.longform.assembly import TranscriptAssembler
 from asr_api.longform.transcription import LongForm
-from asr_api.longform.windows import cut_windows
+from asr_api.longform.windows import WindowLength, cut_windows
 from asr_api.metrics import ModelMetrics
-from asr_api.model_pool import ModelPool, WindowLength
+from asr_api.model_pool import ModelPool
 from asr_api.options import TranscribeOptions
 from asr_api.pcm import PcmSource
 from asr_api.request import RequestScope
@@ -25,10 +27,11 @@ from asr_api.request import RequestScope
 class Transcriber:
     """Transcribes any number of recordings at the same time with the models of a pool."""
 
-    def __init__(self, pool: ModelPool, vad: VoiceActivityFilter) -> None:
-        """vad: for requests that ask for it; both stay the caller's"""
+    def __init__(self, pool: ModelPool, vad: VoiceActivityFilter, limiter: CapacityLimiter) -> None:
+        """vad: for requests that ask for it; limiter: of threads that analyse audio; all stay the caller's"""
         self.pool = pool
         self._vad = vad
+        self._limiter = limiter
 
     async def transcribe(
         self, source: PcmSource, options: TranscribeOptions, request: RequestScope
@@ -41,26 +44,25 @@ class Transcriber:
         model = self.pool.get(request.model)
         muted = self._vad.only_speech(source) if options.vad else source
         with _count_outcome(model.metrics), model.scheduler.open_queue(request) as queue:
-            long_form = LongForm(model.scheduler, queue, options, model.metrics)
-            async with aclosing(_transcribe(muted, long_form, model.window_length, options)) as events:
+            long_form = LongForm(model.scheduler, queue, options, model.metrics, self._limiter)
+            async with aclosing(self._transcribe(muted, long_form, model.window_length, options)) as events:
                 async for event in events:
                     yield event
 
-
-async def _transcribe(
-    source: PcmSource, long_form: LongForm, length: WindowLength, options: TranscribeOptions
-) -> AsyncGenerator[TranscriptEvent, None]:
-    assembler = TranscriptAssembler(options.decode.language)
-    async with (
-        source as pcm,
-        aclosing(cut_windows(pcm, length.window_s, length.stride_s)) as windows,
-        aclosing(long_form.transcribe(windows, pcm.duration_hint_ms)) as transcribed_windows,
-    ):
-        async for window in transcribed_windows:
-            for event in await assembler.add(window):
+    async def _transcribe(
+        self, source: PcmSource, long_form: LongForm, length: WindowLength, options: TranscribeOptions
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        assembler = TranscriptAssembler(options.decode.language, self._limiter)
+        async with (
+            source as pcm,
+            aclosing(cut_windows(pcm, length, self._limiter)) as windows,
+            aclosing(long_form.transcribe(windows, pcm.duration_hint_ms)) as transcribed_windows,
+        ):
+            async for window in transcribed_windows:
+                for event in await assembler.add(window):
+                    yield event
+            for event in assembler.finish(pcm.end):
                 yield event
-        for event in assembler.finish(pcm.end):
-            yield event
 
 
 @contextlib.contextmanager

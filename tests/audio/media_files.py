@@ -22,7 +22,7 @@ Samples = NDArray[np.float64]  # (n_samples, n_channels) in [-1, 1]
 
 @cache
 def signal(length_s: float = 3.0, rate_hz: int = 16_000, num_channels: int = 1) -> Samples:
-    """Syllables of harmonics below 2 kHz, the same at every rate; every channel alike."""
+    """Syllables of harmonics below 2 kHz, the same at every rate and in every channel."""
     time_s = np.arange(round(length_s * rate_hz)) / rate_hz
     rng = np.random.default_rng(7)
     mono = np.zeros_like(time_s)
@@ -59,17 +59,9 @@ def wav_header(data_bytes: int, rate_hz: int, num_channels: int = 1, bits: int =
     """A header with these claims, true or not; the `wave` module writes only true ones, and no float formats."""
     frame_bytes = num_channels * bits // 8 & 0xFFFF
     rate_bytes = rate_hz * frame_bytes & 0xFFFFFFFF
-    form = struct.pack("<HHIIHH", tag, num_channels, rate_hz, rate_bytes, frame_bytes, bits)
     riff_bytes = min(36 + data_bytes, 0xFFFFFFFF)
-    return (
-        b"RIFF"
-        + struct.pack("<I", riff_bytes)
-        + b"WAVEfmt "
-        + struct.pack("<I", 16)
-        + form
-        + b"data"
-        + struct.pack("<I", data_bytes)
-    )
+    form = struct.pack("<IHHIIHH", 16, tag, num_channels, rate_hz, rate_bytes, frame_bytes, bits)
+    return struct.pack("<4sI8s", b"RIFF", riff_bytes, b"WAVEfmt ") + form + struct.pack("<4sI", b"data", data_bytes)
 
 
 @dataclass(frozen=True)
@@ -88,29 +80,26 @@ class Recipe:
     is_seekable: bool = True
 
 
+LIVE = (("live", "1"),)
+SEGMENTED = (("movflags", "empty_moov+default_base_moof"), ("frag_duration", "500000"))
+BARE = (("write_xing", "0"), ("id3v2_version", "0"))
 RECIPES = {
     "mp3": Recipe("mp3", "libmp3lame", sample_format="s16p"),
+    "mp3-bare": Recipe("mp3", "libmp3lame", 48_000, "mono", sample_format="s16p", options=BARE),
     "mp3-cover": Recipe("mp3", "libmp3lame", sample_format="s16p", cover=True),
     "ogg-vorbis": Recipe("ogg", "vorbis", sample_format="fltp", options=(("strict", "experimental"),)),
     "ogg-opus": Recipe("ogg", "libopus", 48_000),
-    "webm-recorder": Recipe("webm", "libopus", 48_000, "mono", options=(("live", "1"),), is_seekable=False),
+    "webm-recorder": Recipe("webm", "libopus", 48_000, "mono", options=LIVE, is_seekable=False),
     "mka": Recipe("matroska", "libopus", 48_000),
     "flac": Recipe("flac", "flac"),
     "m4a-index-last": Recipe("ipod", "aac", sample_format="fltp"),
     "m4a-index-first": Recipe("ipod", "aac", sample_format="fltp", options=(("moov_size", "20000"),)),
     "m4a-fragments": Recipe("mp4", "aac", sample_format="fltp", options=(("movflags", "frag_keyframe+empty_moov"),)),
-    "m4a-segments": Recipe(
-        "mp4",
-        "aac",
-        sample_format="fltp",
-        options=(("movflags", "empty_moov+default_base_moof"), ("frag_duration", "500000")),
-    ),
+    "m4a-segments": Recipe("mp4", "aac", sample_format="fltp", options=SEGMENTED),
     "m4a-alac": Recipe("ipod", "alac", sample_format="s16p"),
     "mp4-video": Recipe("mp4", "aac", sample_format="fltp", video=True),
     "mov-pcm": Recipe("mov", "pcm_s16le"),
-    "mkv-recorder-video": Recipe(
-        "matroska", "libopus", 48_000, "mono", options=(("live", "1"),), video=True, is_seekable=False
-    ),
+    "mkv-recorder-video": Recipe("matroska", "libopus", 48_000, "mono", options=LIVE, video=True, is_seekable=False),
     "mkv-video": Recipe("matroska", "aac", sample_format="fltp", video=True),
     "aiff": Recipe("aiff", "pcm_s16be"),
     "au": Recipe("au", "pcm_s16be"),
@@ -143,15 +132,12 @@ COVER_ENCODER: Final = "png"
 def missing_in_ffmpeg(muxer: str, *encoders: str) -> list[str]:
     """Those of them that this build of FFmpeg lacks."""
     missing = []
-    try:
-        av.format.ContainerFormat(muxer, "w")
-    except ValueError:
-        missing.append(f"muxer {muxer}")
-    for encoder in encoders:
+    wanted = [(f"muxer {muxer}", av.format.ContainerFormat, muxer)]
+    for label, kind, name in [*wanted, *((f"encoder {encoder}", av.codec.Codec, encoder) for encoder in encoders)]:
         try:
-            av.codec.Codec(encoder, "w")
+            kind(name, "w")
         except ValueError:
-            missing.append(f"encoder {encoder}")
+            missing.append(label)
     return missing
 
 
@@ -179,18 +165,11 @@ def encodable(*names: str, video: bool = False) -> list[str]:
     return found
 
 
-class _Pipe(io.RawIOBase):
+class _Pipe(io.BytesIO):
     """Cannot seek, so the length is not written into the headers afterwards, as in a browser's recorder."""
 
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.data += data
-        return len(data)
+    def seekable(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
@@ -206,16 +185,15 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
     """The signal in one of RECIPES; with video, which has no pause, if the recipe or `video` asks for it."""
     recipe = RECIPES[name]
     need_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
-    sink: io.BytesIO | _Pipe = io.BytesIO() if recipe.is_seekable else _Pipe()
+    sink = io.BytesIO() if recipe.is_seekable else _Pipe()
     with av.open(sink, "w", format=recipe.muxer, options=dict(recipe.options)) as container:
         options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.encoder == "aac" else {})
         stream = container.add_stream(recipe.encoder, rate=recipe.rate_hz, options=options)
         assert isinstance(stream, av.AudioStream)
         stream.codec_context.layout = recipe.layout
         stream.codec_context.bit_rate = recipe.bit_rate
-        video_stream = (
-            container.add_stream(VIDEO_ENCODER, rate=5, width=320, height=240) if recipe.video or video else None
-        )
+        has_video = recipe.video or video
+        video_stream = container.add_stream(VIDEO_ENCODER, rate=5, width=320, height=240) if has_video else None
         cover = container.add_stream(COVER_ENCODER, rate=1, width=1000, height=1000) if recipe.cover else None
         if cover is not None:
             cover.pix_fmt = "rgb24"
@@ -227,7 +205,7 @@ def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, vid
             container.mux([_delayed(packet, pause) for packet in stream.encode(frame)])
         if video_stream is not None:
             container.mux(_pictures(video_stream, length_s + (pause.length_s if pause else 0)))
-    return bytes(sink.data) if isinstance(sink, _Pipe) else sink.getvalue()
+    return sink.getvalue()
 
 
 def _delayed(packet: av.Packet[av.AudioStream], pause: Pause | None) -> av.Packet[av.AudioStream]:

@@ -1,8 +1,9 @@
-"""Voice activity filter: what is muted and what is kept, and how requests share its threads."""
+"""Voice activity filter: non-speech is muted in place, and requests share the threads of detectors."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +42,7 @@ def muted(pcm: Pcm, *cuts: int) -> Pcm:
     return np.concatenate([*(muter.push(block) for block in blocks), muter.finish()])
 
 
-def test_speech_is_kept_with_a_margin_and_all_else_is_muted_in_place() -> None:
+def test_all_but_speech_and_a_margin_is_muted_in_place() -> None:
     pcm = sound((NOISE, 100), (VOICE, 10), (NOISE, 100))
     kept = np.flatnonzero(muted(pcm))
     assert kept[0] == (100 - MARGIN_CHUNKS) * CHUNK_SAMPLES
@@ -60,9 +61,7 @@ def test_short_pauses_and_fading_speech_are_kept() -> None:
     assert np.count_nonzero(longer) == (16 + 2 * MARGIN_CHUNKS) * CHUNK_SAMPLES
     fading = sound((VOICE, 1), (MURMUR, 100))
     assert np.array_equal(muted(fading), fading)
-    assert not muted(sound((MURMUR, 100))).any(), (
-        "the threshold for the beginning of speech is higher than for its continuation"
-    )
+    assert not muted(sound((MURMUR, 100))).any()  # speech begins at a higher probability than it continues
 
 
 @given(
@@ -82,13 +81,13 @@ def test_the_time_of_speech_does_not_depend_on_block_sizes(
     assert np.array_equal(muted(pcm, *(cut for cut in cuts if cut < len(pcm))), whole)
 
 
-def test_it_holds_at_most_two_seconds() -> None:
-    muter = NonSpeechMuter(probability)
-    held = []
+def test_at_most_two_seconds_are_held() -> None:
+    muter, n_held, most = NonSpeechMuter(probability), 0, 0
     for number in range(300):
-        muter.push(sound((VOICE if number in {9, 10} else NOISE, 3)))
-        held.append(sum(map(len, muter._undecided)) + len(muter._partial_chunk))
-    assert max(held) <= 2.4 * SAMPLE_RATE_HZ
+        block = sound((VOICE if number in {9, 10} else NOISE, 3))
+        n_held += len(block) - len(muter.push(block))
+        most = max(most, n_held)
+    assert most <= 2.4 * SAMPLE_RATE_HZ
 
 
 @pytest.mark.skipif(not vad.is_installed(), reason="asr-api[vad] is not installed")
@@ -107,11 +106,10 @@ def test_the_real_model_mutes_noise_and_tones() -> None:
 class BlockSource:
     """A `PcmSource` of blocks of speech."""
 
-    def __init__(self, n_blocks: int = 3) -> None:
+    def __init__(self) -> None:
         self.duration_hint_ms: int | None = 1000
         self.end = AudioEnd()
         self.is_open = False
-        self._n_blocks = n_blocks
 
     async def __aenter__(self) -> BlockSource:
         self.is_open = True
@@ -121,88 +119,67 @@ class BlockSource:
         self.is_open = False
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
-        for _ in range(self._n_blocks):
+        for _ in range(3):
             yield sound((VOICE, 10))
         self.end = AudioEnd(is_truncated=True)
 
 
+class SlowDetector:
+    """Blocks its thread until it is released."""
+
+    def __init__(self) -> None:
+        self.has_started, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, _chunk: bytes) -> float:
+        self.has_started.set()
+        self.release.wait(10)
+        return 0.0
+
+
 @pytest.fixture
-def voice_activity(monkeypatch: pytest.MonkeyPatch) -> Iterator[VoiceActivityFilter]:
-    monkeypatch.setattr(vad, "open_detector", lambda: probability)
-    voice_activity = VoiceActivityFilter()
-    yield voice_activity
-    voice_activity.close()
+def detectors(monkeypatch: pytest.MonkeyPatch) -> list[vad.Detector]:
+    """The detectors of the next requests; later ones get `probability`."""
+    detectors: list[vad.Detector] = []
+    monkeypatch.setattr(vad, "open_detector", lambda: detectors.pop(0) if detectors else probability)
+    return detectors
+
+
+@pytest.fixture
+def voice_activity(detectors: list[vad.Detector]) -> Iterator[VoiceActivityFilter]:
+    with contextlib.closing(VoiceActivityFilter()) as voice_activity:
+        yield voice_activity
 
 
 async def samples_of(voice_activity: VoiceActivityFilter, source: BlockSource) -> int:
     async with voice_activity.only_speech(source) as pcm:
         assert (source.is_open, pcm.duration_hint_ms) == (True, 1000)
-        return sum([len(block) async for block in pcm])
+        n_samples = sum([len(block) async for block in pcm])
+    assert (source.is_open, pcm.end) == (False, AudioEnd(is_truncated=True))
+    return n_samples
 
 
 @pytest.mark.anyio
-async def test_the_muted_source_has_all_samples_and_the_end_of_the_other(voice_activity: VoiceActivityFilter) -> None:
-    source = BlockSource()
-    muted_source = voice_activity.only_speech(source)
-    async with muted_source as pcm:
-        blocks = [block async for block in pcm]
-    assert sum(map(len, blocks)) == 30 * CHUNK_SAMPLES
-    assert muted_source.end == AudioEnd(is_truncated=True)
-    assert not source.is_open
-
-
-@pytest.mark.anyio
-async def test_a_slow_detector_does_not_stop_other_requests(
-    voice_activity: VoiceActivityFilter, monkeypatch: pytest.MonkeyPatch
+async def test_a_slow_detector_stops_neither_other_requests_nor_a_cancellation(
+    voice_activity: VoiceActivityFilter, detectors: list[vad.Detector]
 ) -> None:
-    started, release = threading.Event(), threading.Event()
-
-    def slow(_chunk: bytes) -> float:
-        started.set()
-        release.wait(10)
-        return 0.0
-
-    detectors = [slow, probability]
-    monkeypatch.setattr(vad, "open_detector", lambda: detectors.pop(0))
-    slow_request = asyncio.create_task(samples_of(voice_activity, BlockSource()))
+    detectors.append(slow := SlowDetector())
+    source = BlockSource()
+    slow_request = asyncio.create_task(samples_of(voice_activity, source))
     try:
-        assert await asyncio.to_thread(started.wait, 5)
+        assert await asyncio.to_thread(slow.has_started.wait, 5)
         async with asyncio.timeout(5):
             assert await samples_of(voice_activity, BlockSource()) == 30 * CHUNK_SAMPLES
         assert not slow_request.done()
-    finally:
-        release.set()
-    assert await slow_request == 30 * CHUNK_SAMPLES
-
-
-@pytest.mark.anyio
-async def test_a_cancelled_request_leaves_its_source_at_once(
-    voice_activity: VoiceActivityFilter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started, release = threading.Event(), threading.Event()
-
-    def slow(_chunk: bytes) -> float:
-        started.set()
-        release.wait(10)
-        return 0.0
-
-    monkeypatch.setattr(vad, "open_detector", lambda: slow)
-    source = BlockSource()
-    request = asyncio.create_task(samples_of(voice_activity, source))
-    try:
-        assert await asyncio.to_thread(started.wait, 5)
-        request.cancel()
-        await asyncio.wait([request])
-        assert request.cancelled()
+        slow_request.cancel()
+        await asyncio.wait([slow_request])
+        assert slow_request.cancelled()
         assert not source.is_open
     finally:
-        release.set()
+        slow.release.set()
 
 
 @pytest.mark.anyio
-async def test_a_request_that_stops_half_way_leaves_no_async_generator_behind(
-    voice_activity: VoiceActivityFilter,
-) -> None:
+async def test_an_unfinished_request_leaves_no_async_generator(voice_activity: VoiceActivityFilter) -> None:
     left_behind: list[str] = []
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(finalizer=lambda generator: left_behind.append(repr(generator)))

@@ -30,9 +30,6 @@ async def test_a_streamed_file_has_the_length_of_its_header() -> None:
     pcm = number_pcm([1, 2, 3])
     data = b"".join([block async for block in stream_wav(pcm, 100)])
     with wave.open(io.BytesIO(data)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (
-            SAMPLE_RATE_HZ,
-            1,
-            100 * SAMPLE_RATE_HZ,
-        )
+        header = (file.getframerate(), file.getnchannels(), file.getnframes())
+        assert header == (SAMPLE_RATE_HZ, 1, 100 * SAMPLE_RATE_HZ)
         assert file.readframes(len(pcm)) == pcm.tobytes()

@@ -8,18 +8,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from asr_api import compose
 from asr_api.benchmark.speech import MINUTE
-from asr_api.engines.protocol import EngineOptions
 from benchmarks.server.client import connected
 from benchmarks.server.load import LoadReport, measure_load
 from benchmarks.server.offline import open_offline
-from tests.engines.scripted import Script, ScriptedEngine
+from tests.engines.scripted import Script
 from tests.server.running import Server, environment, serving, wav
+from tests.server.scripted_server import open_scripted
 
 SCRIPT = Script(step_s=0.02)
 
@@ -50,14 +51,10 @@ def test_every_file_of_a_list_is_posted_and_errors_are_rows(tmp_path: Path, serv
     assert float(rows[0]["rtfx"]) == pytest.approx(float(rows[0]["audio_s"]) / float(rows[0]["elapsed_s"]))
 
 
-def open_scripted(options: EngineOptions) -> ScriptedEngine:
-    return ScriptedEngine(SCRIPT)
-
-
-def test_clips_of_many_clients_are_compared_with_one_file_and_with_the_same_clips_offline(
+def test_clips_of_many_clients_are_compared_with_a_file_and_offline(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compose, "open_engine", open_scripted)
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, SCRIPT))
     monkeypatch.setenv("MODEL_ID", "builtin")
     monkeypatch.setenv("CACHE_DIR", str(tmp_path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,9 +11,11 @@ import signal
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from asr_api.events import TranscriptEvent
@@ -20,7 +23,6 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import PcmSource
 from asr_api.request import RequestScope
 from asr_api.transcriber import Transcriber
-from tests.cli.processes import wait_for_engine
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
 from tests.server.running import ROOT, command, environment, wav
@@ -36,26 +38,22 @@ def test_transcripts_come_in_order_and_failing_sources_are_reported(cli: Cli, tm
     assert bad.startswith("asr-api: bad.wav: The format of the file is not supported")
     assert missing == "asr-api: nowhere.mp3: There is no such file; check the spelling."
     assert bad_link.startswith("asr-api: http://[::1: The url cannot be parsed")
-    assert recordings.exists()
 
 
-def test_a_truncated_source_is_reported_with_exit_code_3(cli: Cli, tmp_path: Path) -> None:
+def test_truncated_and_damaged_sources_are_reported_with_exit_code_3(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "whole.wav").write_bytes(wav(1))
     (tmp_path / "broken.wav").write_bytes(wav(*range(1, 9))[:-40_000])
-    ended = cli.run("transcribe", "broken.wav", "whole.wav")
-    assert (ended.code, ended.stdout.splitlines()[1]) == (3, "whole.wav: 1")
-    assert ended.stderr == "asr-api: broken.wav: The file is truncated; this is the text of its good part.\n"
-    assert cli.run("transcribe", "broken.wav", "nowhere.wav").code == 1
-
-
-def test_a_damaged_source_is_reported_with_exit_code_3(cli: Cli, tmp_path: Path) -> None:
     flac = bytearray((ROOT / "samples" / "code.flac").read_bytes())
     flac[len(flac) // 2 : len(flac) // 2 + 3000] = bytes(3000)
     (tmp_path / "damaged.flac").write_bytes(flac)
-    ended = cli.run("transcribe", "damaged.flac")
+    ended = cli.run("transcribe", "broken.wav", "damaged.flac", "whole.wav")
+    assert (ended.code, ended.stdout.splitlines()[-1]) == (3, "whole.wav: 1")
+    truncated, damaged = ended.stderr.splitlines()
+    assert truncated == "asr-api: broken.wav: The file is truncated; this is the text of its good part."
     notice = "Parts of the file cannot be decoded; their text is missing, and later times may be too early."
-    assert (ended.code, ended.stderr) == (3, f"asr-api: damaged.flac: {notice}\n")
-    assert json.loads(cli.run("transcribe", "damaged.flac", "--format", "json").stdout)["damaged"] is True
+    assert damaged == f"asr-api: damaged.flac: {notice}"
+    for name, key in (("broken.wav", "truncated"), ("damaged.flac", "damaged")):
+        assert json.loads(cli.run("transcribe", name, "--format", "json").stdout)[key] is True
 
 
 def test_doubtful_passages_are_counted_on_stderr_unless_the_format_is_json(cli: Cli, tmp_path: Path) -> None:
@@ -70,21 +68,15 @@ def test_doubtful_passages_are_counted_on_stderr_unless_the_format_is_json(cli: 
 
 
 def test_stdin_is_a_source(tmp_path: Path, cli: Cli) -> None:
-    def run(*arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
-        line = command({}, "transcribe", *arguments)
-        return subprocess.run(line, check=False, input=given, env=environment(tmp_path), cwd=ROOT, capture_output=True)
+    def run(*prefix: str, given: bytes = b"") -> tuple[int, bytes, bytes]:
+        line = [*prefix, *command({}, "transcribe", "-")]
+        ended = subprocess.run(line, check=False, input=given, env=environment(tmp_path), cwd=ROOT, capture_output=True)
+        return ended.returncode, ended.stdout, ended.stderr
 
-    assert run("-", given=wav(4, 5)).stdout == b"4 5\n"
-    failed = run("-", given=b"")
-    assert (failed.returncode, failed.stderr) == (1, b"asr-api: stdin: The file contains no audio; record it again.\n")
-    closed = subprocess.run(
-        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *command({}, "transcribe", "-")],
-        check=False,
-        env=environment(tmp_path),
-        cwd=ROOT,
-        stderr=-1,
-    )
-    assert (closed.returncode, closed.stderr) == (1, b"asr-api: stdin: Stdin is closed; pipe a recording into it.\n")
+    assert run(given=wav(4, 5)) == (0, b"4 5\n", b"")
+    assert run() == (1, b"", b"asr-api: stdin: The file contains no audio; record it again.\n")
+    closed = run("/bin/sh", "-c", 'exec "$@" <&-', "sh")
+    assert closed == (1, b"", b"asr-api: stdin: Stdin is closed; pipe a recording into it.\n")
     assert "- is named more than once" in cli.run("transcribe", "-", "-").stderr
 
 
@@ -112,55 +104,41 @@ def test_every_request_parameter_is_a_flag(cli: Cli, recordings: Path, monkeypat
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, recordings: Path) -> None:
     terminal, device = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    with subprocess.Popen(
-        command({"step_s": 0.2}, "transcribe", str(recordings)),
-        env=environment(tmp_path, TERM="xterm", COLUMNS="100"),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=device,
-        text=True,
-    ) as process:
+    line, environ = command({"step_s": 0.2}, "transcribe", str(recordings)), environment(tmp_path, TERM="xterm")
+    with subprocess.Popen(line, env=environ, cwd=tmp_path, stdout=-1, stderr=device, text=True) as process:
         os.close(device)
         stdout, _ = process.communicate(timeout=20)
     shown = b""
-    try:
+    with contextlib.suppress(OSError):  # the other end is closed
         while piece := os.read(terminal, 65536):
             shown += piece
-    except OSError:  # the other end is closed
-        pass
     os.close(terminal)
     assert [line.rpartition(": ")[2] for line in stdout.splitlines()] == ["1 11", "2 22", "3"]
     assert b"s of audio, 2 of 3 done" in shown
     assert b"100%" in shown
 
 
-def test_an_interrupt_exits_with_130_and_leaves_no_process(tmp_path: Path, recordings: Path) -> None:
-    script: dict[str, object] = {"step_s": 0.1, "steps_per_window": 600}
+@pytest.mark.parametrize("arguments", [("transcribe", "recordings", "--log-level", "info"), ("bench",)])
+def test_an_interrupt_exits_with_130_and_leaves_no_process(
+    tmp_path: Path, recordings: Path, arguments: tuple[str, ...]
+) -> None:
     with subprocess.Popen(
-        command(script, "transcribe", str(recordings), "--log-level", "info"),
-        env=environment(tmp_path),
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        wait_for_engine(process.pid)
+        command({"step_s": 0.1, "steps_per_window": 600}, *arguments),
+        env=environment(tmp_path), cwd=recordings.parent, stdout=-1, stderr=-1, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        while "asr-api-engine" not in {child.name() for child in psutil.Process(process.pid).children()}:
+            time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-        _, stderr = process.communicate(timeout=10)
-    assert process.returncode == 130
+        stdout, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stdout) == (130, "")
     assert "Traceback" not in stderr
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
 
 def test_a_reader_of_stdout_that_leaves_ends_the_command_silently(tmp_path: Path, recordings: Path) -> None:
-    with subprocess.Popen(
-        command({}, "transcribe", str(recordings)),
-        env=environment(tmp_path),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    line = command({}, "transcribe", str(recordings))
+    with subprocess.Popen(line, env=environment(tmp_path), cwd=ROOT, stdout=-1, stderr=-1) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None

@@ -1,9 +1,4 @@
-"""The engine contract: tests that every engine passes. Subclass it with an `engine` fixture that opens a fresh engine.
-
-class TestScripted(EngineContract):
-    @pytest.fixture
-    def engine(self) -> Iterator[Engine]: ...
-"""
+"""The engine contract: tests that every engine passes. Subclass it with an `engine` fixture that opens an engine."""
 
 from __future__ import annotations
 
@@ -16,9 +11,10 @@ import pytest
 
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.options import DecodeOptions
-from asr_api.pcm import SAMPLES_PER_MS, Pcm
-from asr_api.transcript import WindowTranscript
+from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
+from asr_api.transcript import WindowTranscript, Word
 from tests.engines.sounds import sound
+from tests.engines.transcribing import finish_all, run_jobs
 
 
 class EngineContract:
@@ -36,84 +32,40 @@ class EngineContract:
     def jobs(self, engine: Engine, indices: Sequence[int]) -> list[WindowJob]:
         return [WindowJob(index, self.pcm(engine, index), DecodeOptions()) for index in indices]
 
-    def finish(self, engine: Engine, expected: int) -> dict[int, WindowTranscript]:
-        """Steps until so many jobs are done; none may be reported twice."""
-        finished: dict[int, WindowTranscript] = {}
-        for _ in range(10_000):
-            for done in engine.step():
-                assert done.job_id not in finished
-                finished[done.job_id] = done.transcript
-            if len(finished) >= expected:
-                return finished
-        pytest.fail(f"{sorted(finished)} finished, {expected} were expected")
-
-    def test_info(self, engine: Engine) -> None:
-        info = engine.info
-        assert info.model_id
-        assert info.engine
-        assert info.device_name
-        assert info.window_s > 0
-        assert engine.free_slots == info.n_slots >= 1
-
-    def test_idle_step(self, engine: Engine) -> None:
-        assert engine.step() == []
-
     def test_every_job_finishes_once(self, engine: Engine) -> None:
         slots = engine.info.n_slots
+        assert engine.free_slots == slots >= 1
+        assert engine.step() == []
         engine.admit(self.jobs(engine, range(slots)))
         assert engine.free_slots == 0
-        assert sorted(self.finish(engine, slots)) == list(range(slots))
+        assert sorted(finish_all(engine, slots)) == list(range(slots))
         assert engine.free_slots == slots
         assert engine.step() == []
 
     def test_times_are_inside_the_audio(self, engine: Engine) -> None:
-        jobs = self.jobs(engine, range(engine.info.n_slots))
-        engine.admit(jobs)
-        finished = self.finish(engine, len(jobs))
+        options = DecodeOptions(words=engine.info.has_word_timestamps)
+        jobs = [dataclasses.replace(job, options=options) for job in self.jobs(engine, range(engine.info.n_slots))]
+        finished = run_jobs(engine, jobs)
         for job in jobs:
-            transcript = finished[job.job_id]
-            audio_ms = len(job.pcm) // SAMPLES_PER_MS
-            assert all(segment.end_ms <= audio_ms for segment in transcript.segments)
-            assert all(segment.text for segment in transcript.segments)
+            transcript, audio_ms = finished[job.job_id], len(job.pcm) // SAMPLES_PER_MS
             assert transcript.resume_ms is None or 0 < transcript.resume_ms < audio_ms
+            for segment in transcript.segments:
+                assert segment.end_ms <= audio_ms
+                assert segment.text
+                words = segment.words if options.words else (Word(segment.start_ms, segment.end_ms, segment.text),)
+                assert "".join(word.text for word in words) == segment.text
+                assert segment.start_ms <= words[0].start_ms <= words[-1].end_ms <= segment.end_ms
 
-    def test_job_joins_running_ones(self, engine: Engine) -> None:
-        first, *rest = self.jobs(engine, range(engine.info.n_slots))
-        engine.admit([first])
-        early = {done.job_id for done in engine.step()}
-        engine.admit(rest)
-        late = set(self.finish(engine, engine.info.n_slots - len(early)))
-        assert early | late == set(range(engine.info.n_slots))
-
-    def test_transcript_is_independent_of_the_batch(self, engine: Engine) -> None:
-        alone: dict[int, WindowTranscript] = {}
-        for job in self.jobs(engine, range(engine.info.n_slots)):
-            engine.admit([job])
-            alone |= self.finish(engine, 1)
-        for order in (range(engine.info.n_slots), reversed(range(engine.info.n_slots))):
-            engine.admit(self.jobs(engine, list(order)))
-            together = self.finish(engine, engine.info.n_slots)
-            for index, transcript in alone.items():
-                assert together[index].segments == transcript.segments
-                assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
-
-    def test_transcript_is_independent_of_mixed_options(self, engine: Engine) -> None:
-        jobs = [
-            WindowJob(index, self.pcm(engine, index), options)
-            for index, options in enumerate(self.mixed_options * (1 + (len(self.mixed_options) < 3)))
-        ]
-        alone: dict[int, WindowTranscript] = {}
-        for job in jobs:
-            engine.admit([job])
-            alone |= self.finish(engine, 1)
+    @pytest.mark.parametrize("is_mixed", [False, True])
+    def test_transcript_is_independent_of_other_jobs(self, engine: Engine, is_mixed: bool) -> None:
+        jobs = self.jobs(engine, range(engine.info.n_slots + 2))  # the last ones join running ones
+        if is_mixed:
+            options = self.mixed_options * (1 + (len(self.mixed_options) < 3))
+            jobs = [WindowJob(index, self.pcm(engine, index), job_options) for index, job_options in enumerate(options)]
+        alone = {job.job_id: run_jobs(engine, [job])[job.job_id] for job in jobs}
         for seed in range(2):
-            waiting = [jobs[index] for index in np.random.RandomState(seed).permutation(len(jobs))]
-            together: dict[int, WindowTranscript] = {}
-            while len(together) < len(jobs):
-                free = engine.free_slots
-                engine.admit(waiting[:free])
-                del waiting[:free]
-                together |= {done.job_id: done.transcript for done in engine.step()}
+            order = np.random.RandomState(seed).permutation(len(jobs))
+            together = run_jobs(engine, [jobs[index] for index in order])
             for index, transcript in alone.items():
                 assert dataclasses.replace(together[index], guesses=()) == dataclasses.replace(transcript, guesses=())
                 assert logprobs(together[index]) == pytest.approx(logprobs(transcript), abs=1e-4)
@@ -127,27 +79,35 @@ class EngineContract:
         engine.cancel(cancelled)
         assert engine.free_slots == free + len(cancelled)
         left = set(range(slots)) - done - set(cancelled)
-        assert set(self.finish(engine, len(left))) == left
+        assert set(finish_all(engine, len(left))) == left
         assert engine.free_slots == slots
 
     def test_cancel_leaves_other_jobs_unchanged(self, engine: Engine) -> None:
-        last = engine.info.n_slots - 1
-        engine.admit(self.jobs(engine, [last]))
-        expected = self.finish(engine, 1)[last].segments
-        engine.admit(self.jobs(engine, range(engine.info.n_slots)))
+        jobs = self.jobs(engine, range(engine.info.n_slots))
+        last = len(jobs) - 1
+        expected = run_jobs(engine, jobs[last:])[last].segments
+        engine.admit(jobs)
         done = {finished.job_id: finished.transcript for finished in engine.step()}
         engine.cancel(range(last))
         if last not in done:
-            done |= self.finish(engine, 1)
+            done |= finish_all(engine, 1)
         assert done[last].segments == expected
         assert engine.free_slots == engine.info.n_slots
 
     def test_cancel_ignores_unknown_ids(self, engine: Engine) -> None:
         engine.admit(self.jobs(engine, [0]))
         engine.cancel([7, 8])
-        assert set(self.finish(engine, 1)) == {0}
+        assert set(finish_all(engine, 1)) == {0}
         engine.cancel([0])
         assert engine.free_slots == engine.info.n_slots
+
+    def test_jobs_that_do_not_fit_are_refused(self, engine: Engine) -> None:
+        slots, samples = engine.info.n_slots, round(engine.info.window_s * SAMPLE_RATE_HZ) + 1
+        with pytest.raises(ValueError, match=f"{slots + 1} jobs for {slots} free slots"):
+            engine.admit(self.jobs(engine, range(slots + 1)))
+        with pytest.raises(ValueError, match=f"a window has {samples} samples"):
+            engine.admit([WindowJob(0, np.zeros(samples, np.int16), DecodeOptions())])
+        assert engine.free_slots == slots
 
     @pytest.mark.parametrize("is_cancelled", [False, True])
     def test_pcm_is_unchanged_and_released(self, engine: Engine, is_cancelled: bool) -> None:
@@ -160,7 +120,7 @@ class EngineContract:
         if is_cancelled:
             engine.cancel([0])
         else:
-            self.finish(engine, 1)
+            finish_all(engine, 1)
         engine.step()
         np.testing.assert_array_equal(job.pcm, original)
         del job
@@ -170,8 +130,7 @@ class EngineContract:
         engine.warm_up()
         assert engine.free_slots == engine.info.n_slots
         assert engine.step() == []
-        engine.admit(self.jobs(engine, [0]))
-        assert set(self.finish(engine, 1)) == {0}
+        assert set(run_jobs(engine, self.jobs(engine, [0]))) == {0}
 
 
 def logprobs(transcript: WindowTranscript) -> list[float]:

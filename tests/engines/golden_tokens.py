@@ -6,7 +6,7 @@ Written by `python -m tests.parity.write_golden`, which needs torch; read here w
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -38,21 +38,13 @@ class GoldenWindow:
 
     @property
     def options(self) -> DecodeOptions:
-        return DecodeOptions(
-            task=self.task,
-            language=self.language,
-            prompt=self.text,
-            timestamps=self.timestamps,
-            temperatures=(0.0,),
-        )
+        options = DecodeOptions(task=self.task, language=self.language, prompt=self.text, timestamps=self.timestamps)
+        return replace(options, temperatures=(0.0,))
 
 
-def read_golden_windows(file: File = "tokens") -> list[GoldenWindow]:
+def read_golden_windows(file: File) -> list[GoldenWindow]:
     entries = json.loads((GOLDEN / f"{file}.json").read_text(encoding="utf-8"))
-    return [
-        GoldenWindow(**entry | {"prompt": tuple(entry["prompt"]), "tokens": tuple(entry["tokens"])})
-        for entry in entries
-    ]
+    return [GoldenWindow(**entry | {name: tuple(entry[name]) for name in ("prompt", "tokens")}) for entry in entries]
 
 
 def write_golden_windows(file: File, windows: list[GoldenWindow]) -> None:

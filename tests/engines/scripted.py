@@ -1,8 +1,8 @@
 """An engine without a model: it reads numbers from the amplitude of bursts, and fails when its script says so.
 
 `number_pcm([3, 14])` makes PCM with two bursts; the engine answers " 3 14" with the times of the bursts, so a test
-can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption, options and
-capabilities are those of a real engine.
+can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption and options
+are those of a real engine.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FAIL = 31_003  # ... raise an exception in a step
 FAIL_EARLY = 31_004  # ... raise an exception when it is admitted
 MARKS = (CRASH, HANG, FAIL, FAIL_EARLY)
 
+LANGUAGES = ("en", "de", "fr")
+
 
 @dataclass(frozen=True, slots=True)
 class LanguageRule:
@@ -43,59 +45,28 @@ class LanguageRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """See `EngineInfo`; the engine refuses options that it does not support, as real engines do."""
-
-    languages: tuple[str, ...] = ("en", "de", "fr")
-    default_language: str | None = None
-    can_detect_language: bool = True
-    can_translate: bool = True
-    can_prompt: bool = True
-    can_sample: bool = True
-    has_word_timestamps: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Script:
-    """How the engine behaves; plain data, so that it can travel to the engine process.
-
-    load_s:           time that loading takes
-    warm_up_s:        time that the warm-up takes
-    load_error:       loading raises CheckpointError with this sentence
-    crashes_on_load:  loading kills the process
-    step_s:           time that one step takes, however many windows are in it
-    steps_per_window: steps until a window is finished
-    max_words:        words per decoding of a window, as MAX_NEW_TOKENS limits a real engine
-    stops_silently:   does not report that words are left, like a model that ends in the middle of speech
-    crash_at_window:  kills the process when its nth window is admitted, counted from 1 in each process
-    language_rules:   languages of windows; the first rule that fits counts, otherwise the language is surely English
-    doubtful:         numbers whose segments are doubtful
-    hallucinated:     numbers whose segments are omitted
-    ignored:          numbers without a segment, as if they were music
-    """
+    """How the engine behaves; plain data, so that it can travel to the engine process."""
 
     n_slots: int = 4
     window_s: float = 30.0
-    load_s: float = 0.0
+    load_s: float = 0.0  # time that loading takes
     warm_up_s: float = 0.0
-    load_error: str | None = None
-    crashes_on_load: bool = False
-    step_s: float = 0.0
-    steps_per_window: int = 1
-    max_words: int | None = None
-    stops_silently: bool = False
-    crash_at_window: int | None = None
-    language_rules: tuple[LanguageRule, ...] = ()
-    doubtful: tuple[int, ...] = ()
-    hallucinated: tuple[int, ...] = ()
-    ignored: tuple[int, ...] = ()
-    capabilities: Capabilities = Capabilities()
+    load_error: str | None = None  # loading raises CheckpointError with this sentence
+    crashes_on_load: bool = False  # loading kills the process
+    step_s: float = 0.0  # time that one step takes, however many windows are in it
+    steps_per_window: int = 1  # steps until a window is finished
+    max_words: int | None = None  # words per decoding of a window, as MAX_NEW_TOKENS limits a real engine
+    stops_silently: bool = False  # does not report that words are left, like a model that ends in the middle of speech
+    crash_at_window: int | None = None  # kills the process when its nth window is admitted, counted from 1
+    language_rules: tuple[LanguageRule, ...] = ()  # the first rule that fits counts; otherwise the language is English
+    doubtful: tuple[int, ...] = ()  # numbers whose segments are doubtful
+    hallucinated: tuple[int, ...] = ()  # numbers whose segments are omitted
+    ignored: tuple[int, ...] = ()  # numbers without a segment, as if they were music
 
 
 @dataclass(slots=True, eq=False)
 class RunningWindow:
-    """One occupied slot."""
-
     job: WindowJob
     marks: tuple[int, ...]
     steps_left: int
@@ -118,20 +89,13 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        capabilities = self.script.capabilities
         return EngineInfo(
             model_id="scripted",
             engine="scripted",
             device_name="none",
             window_s=self.script.window_s,
             n_slots=self.script.n_slots,
-            languages=capabilities.languages,
-            default_language=capabilities.default_language,
-            can_detect_language=capabilities.can_detect_language,
-            can_translate=capabilities.can_translate,
-            can_prompt=capabilities.can_prompt,
-            can_sample=capabilities.can_sample,
-            has_word_timestamps=capabilities.has_word_timestamps,
+            languages=LANGUAGES,
         )
 
     @property
@@ -144,7 +108,9 @@ class ScriptedEngine:
             self.num_admitted += 1
             if self.num_admitted == self.script.crash_at_window:
                 _crash()
-            _check_options(job.options, self.script.capabilities)
+            for language in (job.options.language, *job.options.languages):
+                if language is not None and language not in LANGUAGES:
+                    raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
             marks = tuple(mark for mark in MARKS if mark in job.pcm)
             if FAIL_EARLY in marks:
                 raise RuntimeError("the script says that this window can't be admitted")
@@ -189,9 +155,6 @@ class ScriptedEngine:
         )
 
     def _guess(self, read: Sequence[Segment], options: DecodeOptions) -> tuple[LanguageGuess, ...]:
-        capabilities = self.script.capabilities
-        if not capabilities.can_detect_language:
-            return (LanguageGuess(capabilities.default_language, 1.0),) if capabilities.default_language else ()
         number = read[0].tokens[0] if read else 0
         fitting = [rule.guesses for rule in self.script.language_rules if rule.first <= number <= rule.last]
         guesses = fitting[0] if fitting else (LanguageGuess("en", 1.0),)
@@ -208,8 +171,7 @@ class ScriptedEngine:
         words = (Word(segment.start_ms, segment.end_ms, text),) if options.words else ()
         quality = None
         if segment.tokens[0] in self.script.doubtful:
-            temperature = max(options.temperatures, default=0.0) if self.script.capabilities.can_sample else 0.0
-            quality = Quality(temperature=temperature, doubts=("low_confidence",))
+            quality = Quality(temperature=max(options.temperatures, default=0.0), doubts=("low_confidence",))
         return replace(segment, text=text, words=words, quality=quality)
 
 
@@ -266,22 +228,6 @@ def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
         tuple(token for segment in segments for token in segment.tokens),
         tuple(logprob for segment in segments for logprob in segment.logprobs),
     )
-
-
-def _check_options(options: DecodeOptions, capabilities: Capabilities) -> None:
-    """Raises InvalidParameter for options that the engine does not support."""
-    for language in (options.language, *options.languages):
-        if language is not None and language not in capabilities.languages:
-            codes = ", ".join(capabilities.languages)
-            raise InvalidParameter(f"language {language!r} is none of {codes}; use one of them.")
-    if options.task == "translate" and not capabilities.can_translate:
-        raise InvalidParameter("task is translate, and this engine only transcribes; leave task out.")
-    if (options.prompt or options.hotwords) and not capabilities.can_prompt:
-        raise InvalidParameter("prompt and hotwords have no effect here; leave them out.")
-    if options.temperatures and min(options.temperatures) > 0 and not capabilities.can_sample:
-        raise InvalidParameter("temperature is above 0, and this engine only decodes at 0; leave temperature out.")
-    if options.words and not capabilities.has_word_timestamps:
-        raise InvalidParameter("words have no timestamps here; ask for segments only.")
 
 
 def _act_on_marks(marks: tuple[int, ...]) -> None:

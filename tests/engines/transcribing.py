@@ -6,12 +6,12 @@ Imports no engine before it is opened: a machine may have the libraries of only 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from asr_api.engines.protocol import ComputeType, Engine, EngineOptions, WindowJob
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.options import DecodeOptions
@@ -35,61 +35,54 @@ class TracedTranscript(WindowTranscript):
 class TracingBuilder(TranscriptBuilder):
     """Builds `TracedTranscript`s."""
 
-    def transcript(self, slot: Slot, attempt: Attempt, words: Sequence[tuple[Word, ...]] = ()) -> TracedTranscript:
-        plain = super().transcript(slot, attempt, words)
+    def transcript(self, slot: Slot, candidate: Candidate, words: Sequence[tuple[Word, ...]] = ()) -> TracedTranscript:
+        plain = super().transcript(slot, candidate, words)
         values = {field.name: getattr(plain, field.name) for field in fields(plain)}
-        return TracedTranscript(**values, prompt=slot.prompt.tokens, tokens=attempt.candidate.tokens)
+        return TracedTranscript(**values, prompt=slot.prompt.tokens, tokens=candidate.tokens)
 
 
-def open_onnx(
-    folder: Path,
-    *,
-    n_slots: int = 4,
-    max_new_tokens: int = 448,
-    num_threads: int = 1,
-    beam_size: int = 1,
-    compute_type: ComputeType = "float32",
-) -> OnnxEngine:
+def open_onnx(folder: Path, **options: Any) -> OnnxEngine:
+    """options: of `EngineOptions`"""
     from asr_api.engines.onnx.open_engine import open_onnx_engine
 
-    options = EngineOptions(
-        model_id=folder.name,
-        checkpoint=folder,
-        n_slots=n_slots,
-        max_new_tokens=max_new_tokens,
-        num_threads=num_threads,
-        beam_size=beam_size,
-        compute_type=compute_type,
-    )
-    return open_onnx_engine(options, TracingBuilder)
+    defaults = EngineOptions(folder.name, folder, n_slots=4, max_new_tokens=448, num_threads=1, compute_type="float32")
+    return open_onnx_engine(replace(defaults, **options), TracingBuilder)
 
 
 def transcribe(
     engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = AT_ZERO
 ) -> list[TracedTranscript]:
-    """The transcript of each window, in order; windows are admitted all at once, or as slots become free.
+    """The transcript of each window, in order.
 
     engine:  opened with `TracingBuilder`
     options: of all windows, or of each
     """
     all_options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
-    waiting = [WindowJob(index, *pair) for index, pair in enumerate(zip(windows, all_options, strict=True))]
-    finished: dict[int, TracedTranscript] = {}
-    while len(finished) < len(windows):
+    pairs = zip(windows, all_options, strict=True)
+    finished = run_jobs(engine, [WindowJob(index, *pair) for index, pair in enumerate(pairs)])
+    transcripts = [finished[job_id] for job_id in range(len(windows))]
+    assert all(isinstance(transcript, TracedTranscript) for transcript in transcripts)
+    return cast("list[TracedTranscript]", transcripts)
+
+
+def run_jobs(engine: Engine, jobs: Sequence[WindowJob]) -> dict[int, WindowTranscript]:
+    """Admits jobs as slots become free, and steps until all are finished."""
+    waiting, finished = list(jobs), dict[int, WindowTranscript]()
+    while len(finished) < len(jobs):
         free = engine.free_slots
         engine.admit(waiting[:free])
         del waiting[:free]
-        for done in engine.step():
-            assert isinstance(done.transcript, TracedTranscript)
-            finished[done.job_id] = done.transcript
-    return [finished[job_id] for job_id in range(len(windows))]
+        finished |= {done.job_id: done.transcript for done in engine.step()}
+    return finished
 
 
 def finish_all(engine: Engine, num_jobs: int) -> dict[int, WindowTranscript]:
-    """Steps until so many jobs are finished."""
+    """Steps until so many jobs are finished; none may be reported twice."""
     finished: dict[int, WindowTranscript] = {}
     for _ in range(10_000):
-        if len(finished) == num_jobs:
+        if len(finished) >= num_jobs:
             return finished
-        finished |= {done.job_id: done.transcript for done in engine.step()}
+        for done in engine.step():
+            assert done.job_id not in finished
+            finished[done.job_id] = done.transcript
     raise AssertionError(f"{len(finished)} of {num_jobs} jobs finished")

@@ -14,11 +14,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from asr_api.text.languages import LANGUAGES
 
 Floats = NDArray[np.float32]
 NUM_BYTES, NUM_TIMESTAMPS, NUM_WAVES = 256, 1501, 8
+SUPPRESSED = ("startoftranscript", "translate", "transcribe", "startoflm", "startofprev", "nospeech")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,14 @@ def write_checkpoint(
     rounded_to: str = "",
     output_projection: Literal["", "copy", "other"] = "",
 ) -> Path:
-    """Write a complete checkpoint and return its folder.
+    """Writes all files and returns the folder.
 
-    rounded_to:         float16 or bfloat16: values that fit it, stored as float32
-    output_projection:  store proj_out.weight too: a copy of the embedding, or another one that is not tied to it
+    rounded_to:        float16 or bfloat16: values that fit it, stored as float32
+    output_projection: stores proj_out.weight too: a copy of the embedding, or another one that is not tied to it
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", _config(shape) | {"tie_word_embeddings": output_projection != "other"})
     _write_json(folder / "generation_config.json", _generation_config(shape))
-    _write_json(folder / "preprocessor_config.json", _preprocessor_config(shape))
     write_tokenizer_json(folder, shape)
     tensors = dict(_random_tensors(shape, seed))
     if output_projection:
@@ -191,7 +192,7 @@ def write_safetensors(path: Path, tensors: dict[str, Floats], dtype: str = "floa
 
 def _stored(values: Floats, dtype: str) -> bytes:
     if dtype == "bfloat16":
-        return (np.ascontiguousarray(values).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        return (_rounded(values, dtype).view(np.uint32) >> 16).astype(np.uint16).tobytes()
     return values.astype(dtype).tobytes()
 
 
@@ -203,7 +204,6 @@ def _rounded(values: Floats, dtype: str) -> Floats:
 
 def _config(shape: Shape) -> dict[str, object]:
     return {
-        "architectures": ["WhisperForConditionalGeneration"],
         "model_type": "whisper",
         "activation_function": "gelu",
         "num_mel_bins": shape.n_mels,
@@ -221,7 +221,6 @@ def _config(shape: Shape) -> dict[str, object]:
         "eos_token_id": shape.end,
         "pad_token_id": shape.end,
         "decoder_start_token_id": shape.end + 1,
-        "scale_embedding": False,
         "tie_word_embeddings": True,
     }
 
@@ -233,33 +232,17 @@ def _generation_config(shape: Shape) -> dict[str, object]:
         "pad_token_id": shape.end,
         "decoder_start_token_id": shape.end + 1,
         "begin_suppress_tokens": [220, shape.end],
-        "suppress_tokens": [
-            *range(1, 90, 9),
-            *(shape.special(name) for name in ("startoftranscript", "translate", "transcribe", "startoflm")),
-            *(shape.special(name) for name in ("startofprev", "nospeech")),
-        ],
+        "suppress_tokens": [*range(1, 90, 9), *map(shape.special, SUPPRESSED)],
         "is_multilingual": shape.is_multilingual,
         "max_initial_timestamp_index": 50,
         "max_length": shape.n_text_ctx,
         "no_timestamps_token_id": shape.special("notimestamps"),
-        "return_timestamps": False,
     }
     if shape.is_multilingual:
         codes = list(LANGUAGES)[: shape.num_languages]
         config["lang_to_id"] = {f"<|{code}|>": shape.special(code) for code in codes}
         config["task_to_id"] = {task: shape.special(task) for task in ("transcribe", "translate")}
     return config
-
-
-def _preprocessor_config(shape: Shape) -> dict[str, object]:
-    return {
-        "feature_extractor_type": "WhisperFeatureExtractor",
-        "feature_size": shape.n_mels,
-        "chunk_length": shape.n_audio_ctx // 50,
-        "hop_length": 160,
-        "n_fft": 400,
-        "sampling_rate": 16000,
-    }
 
 
 def vocabulary(shape: Shape) -> tuple[dict[str, int], list[str]]:
@@ -279,28 +262,13 @@ def vocabulary(shape: Shape) -> tuple[dict[str, int], list[str]]:
 
 def write_tokenizer_json(folder: Path, shape: Shape) -> None:
     vocab, merges = vocabulary(shape)
-    timestamps = [f"<|{0.02 * index:.2f}|>" for index in range(NUM_TIMESTAMPS)]
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    added = [
-        {"id": shape.end + index, "content": content, "special": content not in timestamps, **flags}
-        for index, content in enumerate(shape.specials + timestamps)
-    ]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    model = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab, "merges": merges}
-    _write_json(
-        folder / "tokenizer.json",
-        {
-            "version": "1.0",
-            "truncation": None,
-            "padding": None,
-            "added_tokens": added,
-            "normalizer": None,
-            "pre_tokenizer": byte_level,
-            "post_processor": None,
-            "decoder": byte_level,
-            "model": model,
-        },
-    )
+    pairs = [(left, right) for left, right in (merge.split(" ") for merge in merges)]
+    tokenizer = Tokenizer(models.BPE(vocab, pairs))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(shape.specials)
+    tokenizer.add_tokens([AddedToken(f"<|{0.02 * index:.2f}|>", normalized=False) for index in range(NUM_TIMESTAMPS)])
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def write_vocab_files(folder: Path, shape: Shape) -> None:

@@ -17,7 +17,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.request import RequestScope
 from asr_api.transcript import LanguageGuess, Quality, Transcript
 from tests.engines.scripted import LanguageRule, Script, number_pcm, read_numbers
-from tests.service import FakeSource, ServiceHarness, settle
+from tests.service import FakeSource, ServiceHarness
 from tests.test_transcriber import text_of
 
 pytestmark = pytest.mark.anyio
@@ -101,10 +101,10 @@ async def test_a_confident_window_does_not_wait_for_the_vote() -> None:
 async def test_a_failed_window_does_not_block_the_vote() -> None:
     service = ServiceHarness(Script(n_slots=1, language_rules=(LanguageRule(1, 1, MUSIC),)))
     request = service.start(number_pcm(range(1, 40)))
-    await settle()
+    await service.settle()
     service.in_process.step()
     for _ in range(3):
-        await settle()
+        await service.settle()
         assert len(service.in_process.inside) == 1
         assert not request.done()
         service.in_process.crash()
@@ -119,7 +119,7 @@ async def test_waiting_windows_release_their_permits_to_windows_that_have_to_vot
     service = ServiceHarness(Script(n_slots=4, ignored=tuple(range(100, 130)), language_rules=(unsure,)))
     music, speech = number_pcm(range(100, 130)), number_pcm(range(1, 31))
     request = service.start(np.concatenate([music, speech, speech, *[music] * 12, speech, speech]))
-    await settle()
+    await service.settle()
     first = service.in_process.engine.running[min(service.in_process.inside)]
     first.steps_left = 2
     with contextlib.ExitStack() as others:
@@ -147,12 +147,12 @@ async def test_each_file_is_conditioned_on_its_own_text() -> None:
     def check() -> None:
         assert len(service.in_process.inside) == 2, "one window of each file"
 
-    await settle()
+    await service.settle()
     assert all(spool.num_read_samples > 60 * SAMPLE_RATE_HZ for spool in spools), "decoding did not wait"
     for _ in range(2):
         check()
         service.in_process.step()
-        await settle()
+        await service.settle()
     transcripts = [await service.finish(request) for request in (first, second)]
     assert [transcript.text for transcript in transcripts] == [text_of(range(1, 91)), text_of(range(101, 191))]
     for transcript, begin in zip(transcripts, ("1", "101"), strict=True):

@@ -1,4 +1,4 @@
-"""Long recordings whose words are known, and recordings in which nobody speaks; the same for the same seed."""
+"""Long recordings with known words, and recordings without speech; a seed always gives the same recording."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from tests.product.running import SAMPLES, sample_texts
+from benchmarks.peers.audio import pcm as decode
+from tests.product.samples import SAMPLES, sample_texts
 
 BLOCK_S = 600
 
@@ -22,29 +23,21 @@ class Recording:
     text: str
 
 
-def decode(path: Path) -> Pcm:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE_HZ)
-    with av.open(path) as container:
-        frames = [*container.decode(audio=0), None]
-        parts = [out.to_ndarray()[0] for frame in frames for out in resampler.resample(frame)]
-    return np.concatenate(parts)
-
-
 def splice(length_s: float, seed: int) -> tuple[Pcm, str]:
-    """Samples in random order with pauses of up to 3 s, and what is said in them."""
+    """Samples in random order with pauses of up to 3 s, and their text."""
     texts = sample_texts()
     spoken = {name: decode(SAMPLES / name) for name in texts}
     rng = random.Random(seed)
     pieces: list[Pcm] = []
-    said: list[str] = []
+    written: list[str] = []
     n_samples = 0
     while n_samples < length_s * SAMPLE_RATE_HZ:
         name = rng.choice(sorted(texts))
         pause = np.zeros(int(rng.uniform(0.0, 3.0) * SAMPLE_RATE_HZ), dtype=np.int16)
         pieces += [spoken[name], pause]
-        said.append(texts[name])
+        written.append(texts[name])
         n_samples += spoken[name].size + pause.size
-    return np.concatenate(pieces), " ".join(said)
+    return np.concatenate(pieces), " ".join(written)
 
 
 def encode_mp3(pcm: Pcm, path: Path) -> bytes:

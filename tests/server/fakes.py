@@ -1,4 +1,4 @@
-"""`FakeService`: a service with the public surface of the real one, whose answers and state a test chooses."""
+"""`FakeService`: the public surface of a service, with results and a state that a test chooses; and its client."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import cast
 
+import httpx
+from fastapi import FastAPI
+
 from asr_api.audio.sources.spool import Spool
 from asr_api.compose import Service
 from asr_api.engines.protocol import EngineInfo
@@ -16,7 +19,9 @@ from asr_api.events import FinalSegments, TranscriptEnd, TranscriptEvent
 from asr_api.metrics import Metrics, ModelMetrics
 from asr_api.options import TranscribeOptions
 from asr_api.request import RequestScope
+from asr_api.server.app import create_app
 from asr_api.server.lifecycle import ServiceHandle
+from asr_api.settings.settings import read_settings
 from asr_api.transcript import Segment
 from tests.service import MODEL
 
@@ -81,3 +86,14 @@ class FakeService:
 
     def handle(self) -> ServiceHandle:
         return ServiceHandle(cast("Service", self))
+
+
+def open_app(handle: ServiceHandle, **flags: str) -> FastAPI:
+    """With a limit of 1 MiB for a body; flags: of the settings"""
+    return create_app(handle, Metrics(), read_settings({"max_upload_mb": "1", **flags}))
+
+
+def client(service: FakeService | None, *, peer: str = "127.0.0.1", **flags: str) -> httpx.AsyncClient:
+    app = open_app(service.handle() if service else ServiceHandle(), **flags)
+    transport = httpx.ASGITransport(app, client=(peer, 4321), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")

@@ -1,15 +1,14 @@
-"""Starts the scripted server as a process of its own, as a user would, and ends it."""
+"""Starts `asr-api serve` as a process of its own, with the scripted engine or the built-in model, and ends it."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from asr_api.pcm import SAMPLE_RATE_HZ
+from asr_api.benchmark.speech import wav_bytes
 from tests.engines.scripted import number_pcm
 from tests.process_coverage import ENVIRONMENT
 
@@ -25,12 +24,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def wav(*numbers: int, word_s: float = 0.5, pause_s: float = 0.5) -> bytes:
-    """A WAV file in which the scripted engine hears these numbers."""
-    body = io.BytesIO()
-    with wave.open(body, "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
-        file.writeframes(number_pcm(numbers, word_s=word_s, pause_s=pause_s).tobytes())
-    return body.getvalue()
+    """A WAV file that the scripted engine transcribes as these numbers."""
+    return wav_bytes(number_pcm(numbers, word_s=word_s, pause_s=pause_s))
 
 
 def command(script: Mapping[str, object], *arguments: str) -> list[str]:
@@ -49,14 +44,22 @@ class Server:
     log: Path
     port: int
 
-    def http(self) -> httpx.Client:
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
+    def http(self, timeout_s: float = 20) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=timeout_s, trust_env=False)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
+
+    def transcribe(self, audio: bytes, timeout_s: float = 60) -> httpx.Response:
+        with self.http(timeout_s) as http:
+            return http.post("/asr", content=audio)
 
     def metric(self, name: str) -> float:
+        """Sum over the labels."""
         with self.http() as http:
-            found = re.search(rf"^{name}(?:{{[^}}]*}})? (\S+)$", http.get("/metrics").text, re.MULTILINE)
+            found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", http.get("/metrics").text, re.MULTILINE)
         assert found, name
-        return float(found[1])
+        return sum(map(float, found))
 
     def wait_for_metric(self, name: str, value: float, timeout_s: float = 5) -> None:
         deadline = time.monotonic() + timeout_s
@@ -73,9 +76,10 @@ class Server:
 def serving(
     folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
 ) -> Iterator[Server]:
-    """wait: until the engine is ready; else only until the port is known."""
+    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port"""
     log = folder / "server.log"
-    arguments = command(script or {}, "serve", "--port", "0", "--log-level", "debug")
+    program = [sys.executable, "-m", "asr_api"] if "MODEL_ID" in settings else command(script or {})
+    arguments = [*program, "serve", "--port", "0", "--log-level", "debug"]
     with log.open("wb") as output:
         variables = environment(folder, **{"HOST": "127.0.0.1", **settings})
         process = subprocess.Popen(arguments, env=variables, stdout=output, stderr=output, cwd=ROOT)

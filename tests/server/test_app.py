@@ -1,22 +1,19 @@
-"""The HTTP app: health, metrics, docs, error shapes, and what it refuses."""
+"""The HTTP app: health, metrics, docs, error shapes, scopes that are not HTTP, and telemetry."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+from fastapi import FastAPI
 from starlette.types import Message
 
 from asr_api import __version__
-from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.errors import AsrError, EngineRestarting, NotFound
-from asr_api.metrics import Metrics
 from asr_api.parameters import PARAMETERS
-from asr_api.server.app import NO_TELEMETRY, create_app
-from asr_api.server.app_options import AppOptions
 from asr_api.server.error_responses import ErrorShapes
-from tests.server.fakes import FakeService
-from tests.server.test_asr import client
+from tests.server.fakes import FakeService, client, open_app
 
 pytestmark = pytest.mark.anyio
 
@@ -32,15 +29,13 @@ async def test_health_follows_the_engine() -> None:
         assert (reply.status_code, reply.json()["code"]) == (503, "engine_restarting")
         assert reply.headers["retry-after"] == "3"
     async with client(None) as http:
-        reply = await http.get("/hc")
-        assert (reply.status_code, reply.json()["code"]) == (503, "model_loading")
-        assert (await http.post("/asr", content=b"x")).json()["code"] == "model_loading"
+        for reply in (await http.get("/hc"), await http.post("/asr", content=b"x")):
+            assert (reply.status_code, reply.json()["code"]) == (503, "model_loading")
 
 
 async def test_unknown_addresses_and_methods_have_the_error_shape() -> None:
     async with client(FakeService()) as http:
-        missing = await http.get("/nothing")
-        wrong = await http.get("/asr")
+        missing, wrong = await http.get("/nothing"), await http.get("/asr")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
@@ -65,6 +60,7 @@ async def test_docs_work_without_a_network() -> None:
             assert f'"{name}"' in page.text
             asset = await http.get(f"/{name}")
             assert (asset.status_code, asset.headers["x-content-type-options"]) == (200, "nosniff")
+        assert (await http.get("/docs/nothing")).json()["code"] == "not_found"
 
 
 async def test_the_schema_lists_parameters_and_statuses() -> None:
@@ -83,7 +79,7 @@ async def test_the_schema_lists_parameters_and_statuses() -> None:
     assert "x-gpu-name" in operation["responses"]["200"]["headers"]
 
 
-async def test_each_router_has_its_own_error_shape() -> None:
+def test_each_router_has_its_own_error_shape() -> None:
     def other_shape(error: AsrError, request_id: str) -> dict[str, object]:
         return {"error": {"message": str(error), "code": error.code, "request_id": request_id}}
 
@@ -94,22 +90,38 @@ async def test_each_router_has_its_own_error_shape() -> None:
         assert isinstance(body["error"], dict) is has_other_shape, path
 
 
-async def test_websockets_are_refused() -> None:
-    sent: list[Message] = []
-
-    async def send(message: Message) -> None:
-        sent.append(message)
+@pytest.mark.parametrize(
+    ("kind", "received", "expected"),
+    [
+        ("websocket", ["connect"], ["close"]),
+        ("lifespan", ["startup", "shutdown"], ["startup.complete", "shutdown.complete"]),
+    ],
+)
+async def test_websockets_are_refused_and_the_lifespan_is_served(
+    kind: str, received: list[str], expected: list[str]
+) -> None:
+    messages = iter(received)
+    sent: list[str] = []
 
     async def receive() -> Message:
-        return {"type": "websocket.connect"}
+        return {"type": f"{kind}.{next(messages)}"}
 
-    app = create_app(FakeService().handle(), Metrics(), AppOptions(MediaPolicy()))
-    await app({"type": "websocket", "path": "/asr", "headers": []}, receive, send)
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await open_app(FakeService().handle())({"type": kind, "path": "/asr", "headers": []}, receive, send)
+    assert sent == [f"{kind}.{name}" for name in expected]
 
 
-def test_fastapi_reports_to_nobody() -> None:
-    app = create_app(FakeService().handle(), Metrics(), AppOptions(MediaPolicy()))
-    assert dict.fromkeys(NO_TELEMETRY, False) == NO_TELEMETRY
-    assert {"tracing", "metrics", "logs", "operation_spans", "auto_configure"} == set(NO_TELEMETRY)
-    assert app.title == "asr-api"
+def test_the_telemetry_of_fastapi_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    init: Callable[..., None] = FastAPI.__init__
+
+    def record(self: FastAPI, **arguments: object) -> None:
+        given.update(arguments)
+        init(self, **arguments)
+
+    monkeypatch.setattr(FastAPI, "__init__", record)
+    open_app(FakeService().handle())
+    names = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
+    assert given["telemetry"] == dict.fromkeys(names, False)

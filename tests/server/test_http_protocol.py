@@ -9,13 +9,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from asr_api.audio.sources.policy import MediaPolicy
-from asr_api.metrics import Metrics
 from asr_api.server import http_protocol, upload_slots
-from asr_api.server.app import create_app
-from asr_api.server.app_options import AppOptions
 from asr_api.server.middleware import early_reply
-from tests.server.fakes import FakeService
+from tests.server.fakes import FakeService, open_app
 
 pytestmark = pytest.mark.anyio
 SOON_S = 5
@@ -23,7 +19,7 @@ SOON_S = 5
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    app = create_app(FakeService().handle(), Metrics(), AppOptions(MediaPolicy(max_media_bytes=2**20)))
+    app = open_app(FakeService().handle())
     config = uvicorn.Config(app, http=http_protocol.BoundedH11Protocol, ws="none", lifespan="off", log_config=None)
     config.load()
     state = ServerState()
@@ -37,7 +33,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def talk(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """Sends the pieces with pauses between them; returns what came until the server closed."""
+    """Sends the pieces with pauses between them; returns the bytes until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -79,6 +75,23 @@ async def test_headers_are_bounded(port: int, headers: bytes) -> None:
     reply = await talk(port, b"GET /hc HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + headers + b"\r\n")
     assert reply.split(b" ")[1] in {b"431", b"400"}
     assert b'"code":"' in reply
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET /hc HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+    ],
+)
+async def test_a_malformed_request_gets_the_error_shape(port: int, request_bytes: bytes) -> None:
+    reply = await talk(port, request_bytes)
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"invalid_request"' in reply
+    assert b"\r\nx-request-id: " in reply
 
 
 async def test_a_refused_client_that_never_stops_sending_is_dropped(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

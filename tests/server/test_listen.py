@@ -1,4 +1,4 @@
-"""HOST and PORT become listening sockets, or a sentence that blames the right one."""
+"""HOST and PORT become listening sockets, or an error that names the wrong one of them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def test_an_ipv4_address_in_the_form_of_ipv6_is_listened_on() -> None:
         socket.create_connection(listening.getsockname(), timeout=5).close()
 
 
-HERE = "HOST is '127.0.0.1' and PORT is 8000, and the system does not let us listen there"
+HERE = "HOST is '127.0.0.1' and PORT is 8000, where the server cannot listen"
 
 
 @pytest.mark.parametrize(
     ("code", "port", "sentence"),
     [
-        (errno.EACCES, 80, "PORT is 80, and this user may not listen there; set a PORT from 1024 up."),
+        (errno.EACCES, 80, "PORT is 80, and this user may not listen there; set one from 1024 up."),
         (errno.EADDRINUSE, 8000, "PORT is 8000, and another program is listening there; stop it or set another PORT."),
         (errno.EACCES, 8000, f"{HERE} (Permission denied); use * for every interface."),
         (errno.EINVAL, 8000, f"{HERE} (Invalid argument); use * for every interface."),
     ],
 )
-def test_the_sentence_blames_what_is_wrong(
+def test_the_error_names_the_wrong_setting(
     monkeypatch: pytest.MonkeyPatch, code: int, port: int, sentence: str
 ) -> None:
     class Refusing(socket.socket):

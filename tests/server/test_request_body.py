@@ -1,4 +1,4 @@
-"""Whatever comes in, in whatever pieces: the same bytes in a spool, a name, or an error of ours."""
+"""Any body in any pieces becomes the same bytes in a spool, a reference, or an error of a request."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def read(body: bytes, content_type: str, piece_bytes: int) -> bytes | Audi
 
 @settings(max_examples=60, deadline=None)
 @given(padded, st.sampled_from(["application/json", "audio/wav", "", "x+json; y"]), st.integers(1, 10_000))
-def test_nothing_is_lost_changed_or_unforeseen(body: bytes, content_type: str, piece_bytes: int) -> None:
+def test_any_body_is_kept_or_refused(body: bytes, content_type: str, piece_bytes: int) -> None:
     piece_bytes = max(piece_bytes, len(body) // 50)
     result = asyncio.run(read(body, content_type, piece_bytes))
     if isinstance(result, bytes):
@@ -51,5 +51,5 @@ def test_nothing_is_lost_changed_or_unforeseen(body: bytes, content_type: str, p
         assert not body or "json" in content_type or is_named
 
 
-def test_what_windows_programs_write_before_json_does_no_harm() -> None:
+def test_a_byte_order_mark_before_json_is_ignored() -> None:
     assert parse_reference(b'\xef\xbb\xbf{"url": "/a.wav"}') == AudioReference("/a.wav")

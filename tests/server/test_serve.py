@@ -1,7 +1,8 @@
-"""The server as a process: how it starts, what it refuses on the wire, how it loses a client, and how it stops."""
+"""The server as a process: its start, requests on the wire, disconnected clients, telemetry, and its end."""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import statistics
@@ -11,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
+import uvicorn
 
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
@@ -22,12 +25,22 @@ MIB = 2**20
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def collector() -> Iterator[socket.socket]:
+    """Where telemetry would be sent; connections wait in its backlog."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, collector: socket.socket) -> Iterator[Server]:
+    script = {"n_slots": 2, "step_s": 0.1, "steps_per_window": 5}
+    telemetry = {f"OTEL_{kind}_EXPORTER": "otlp" for kind in ("TRACES", "METRICS", "LOGS")}
+    telemetry |= {"OTEL_BSP_SCHEDULE_DELAY": "10", "OTEL_METRIC_EXPORT_INTERVAL": "10"}
+    telemetry["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{collector.getsockname()[1]}"
     folder = tmp_path_factory.mktemp("server")
-    with serving(
-        folder, {"n_slots": 2, "step_s": 0.1, "steps_per_window": 5}, MAX_UPLOAD_MB="1", MAX_REQUESTS="3"
-    ) as it:
-        yield it
+    with serving(folder, script, wait=True, MAX_UPLOAD_MB="1", MAX_REQUESTS="3", **telemetry) as running:
+        yield running
 
 
 @pytest.fixture
@@ -35,54 +48,36 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     return Cli(capfd, monkeypatch, tmp_path)
 
 
-def say_raw(server: Server, request: bytes, *, then_wait_s: float = 5) -> bytes:
-    """What the server sends until it closes the connection."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=then_wait_s) as wire:
+def send_raw(server: Server, request: bytes) -> bytes:
+    """Returns the bytes until the server closes the connection."""
+    with server.connect() as wire:
         wire.sendall(request)
-        received = b""
-        while piece := wire.recv(65536):
-            received += piece
-        return received
+        return wire.makefile("rb").read()
 
 
-def transcribe(server: Server, audio: bytes) -> httpx.Response:
-    with server.http() as http:
-        return http.post("/asr", content=audio)
+def upload_head(num_bytes: int) -> bytes:
+    return b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % num_bytes
 
 
-def is_baseline(server: Server) -> bool:
-    names = ("asr_open_requests", "asr_queued_windows", "asr_busy_slots")
-    return all(server.metric(name) == 0 for name in names)
-
-
-def test_it_transcribes_and_answers_silence_with_silence(server: Server) -> None:
-    reply = transcribe(server, wav(3, 14, 15))
+def test_audio_becomes_text_and_silence_none(server: Server) -> None:
+    reply = server.transcribe(wav(3, 14, 15))
     assert (reply.status_code, reply.json()["text"]) == (200, " 3 14 15")
     assert reply.json()["chunks"][1] == {"timestamp": [1.0, 1.5], "text": " 14"}
     assert reply.headers["x-audio-length"] == "3.000"
     assert "server" not in reply.headers
-    assert transcribe(server, wav()).json() == {"text": "", "chunks": []}
-    assert transcribe(server, b"no audio at all" * 100).status_code == 415
-
-
-def test_curl_s_own_content_type_and_a_local_path_work(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "seven.wav").write_bytes(wav(7))
-    with server.http() as http:
-        form = {"content-type": "application/x-www-form-urlencoded"}
-        assert http.post("/asr", content=wav(7), headers=form).json()["text"] == " 7"
-        assert http.post("/asr", json={"url": str(tmp_path / "seven.wav")}).json()["text"] == " 7"
+    assert server.transcribe(wav()).json() == {"text": "", "chunks": []}
+    assert server.transcribe(b"no audio at all" * 100).status_code == 415
 
 
 def test_a_large_body_is_refused_before_it_is_sent(server: Server) -> None:
-    head = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10737418240\r\nExpect: 100-continue\r\n\r\n"
     started = time.perf_counter()
-    reply = say_raw(server, head)
+    reply = send_raw(server, upload_head(10 * 2**30).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
     assert reply.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"body_too_large"' in reply
     assert time.perf_counter() - started < 1
 
 
-def test_a_client_that_sends_on_still_gets_to_read_its_refusal(server: Server) -> None:
+def test_a_client_that_is_still_sending_can_read_the_error(server: Server) -> None:
     for body in (b"x" * 4 * MIB, iter([b"x" * MIB] * 8)):  # with Content-Length, and chunked
         with server.http() as http:
             reply = http.post("/asr", content=body)
@@ -90,39 +85,21 @@ def test_a_client_that_sends_on_still_gets_to_read_its_refusal(server: Server) -
         assert reply.headers["connection"] == "close"
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"POST /asr HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"GET /hc HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-        b"\x16\x03\x01 this is TLS\r\n\r\n",
-    ],
-)
-def test_a_malformed_request_is_a_400_in_our_shape_and_closes(server: Server, request_bytes: bytes) -> None:
-    reply = say_raw(server, request_bytes)
-    assert reply.startswith(b"HTTP/1.1 400 ")
-    assert b'"code":"invalid_request"' in reply
-    assert b"\r\nx-request-id: " in reply
-
-
-def test_one_request_too_many_is_told_when_to_come_back(server: Server) -> None:
+def test_a_full_server_says_when_to_try_again(server: Server) -> None:
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda number: transcribe(server, wav(number)), range(1, 9)))
+        replies = list(pool.map(server.transcribe, map(wav, range(1, 9))))
     refused = [reply for reply in replies if reply.status_code == 429]
     assert {reply.status_code for reply in replies} == {200, 429}
     assert all(reply.json()["code"] == "server_overloaded" for reply in refused)
     assert all(int(reply.headers["retry-after"]) >= 1 for reply in refused)
-    assert is_baseline(server)
+    assert {server.metric(name) for name in ("asr_open_requests", "asr_queued_windows", "asr_busy_slots")} == {0}
 
 
 @pytest.mark.parametrize("sent", [0.5, 1.0])
-def test_a_client_that_leaves_frees_everything_at_once(server: Server, sent: float) -> None:
+def test_a_client_that_disconnects_frees_everything_at_once(server: Server, sent: float) -> None:
     audio = wav(*range(1, 30))
-    with socket.create_connection(("127.0.0.1", server.port)) as wire:
-        head = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(audio)
-        wire.sendall(head + audio[: int(len(audio) * sent)])
+    with server.connect() as wire:
+        wire.sendall(upload_head(len(audio)) + audio[: int(len(audio) * sent)])
         if sent == 1.0:
             server.wait_for_metric("asr_busy_slots", 1)
         else:
@@ -133,10 +110,10 @@ def test_a_client_that_leaves_frees_everything_at_once(server: Server, sent: flo
     assert " 499 " in last
 
 
-def test_health_answers_while_it_works(server: Server) -> None:
+def test_health_answers_while_the_engine_works(server: Server) -> None:
     latencies_ms: list[float] = []
     with ThreadPoolExecutor(3) as pool, server.http() as http:
-        replies = [pool.submit(transcribe, server, wav(*range(1, 30))) for _ in range(3)]
+        replies = [pool.submit(server.transcribe, wav(*range(1, 30))) for _ in range(3)]
         while not all(reply.done() for reply in replies):
             started = time.perf_counter()
             assert http.get("/hc").status_code == 200
@@ -149,7 +126,7 @@ def test_health_answers_while_it_works(server: Server) -> None:
 
 def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path) -> None:
     with serving(tmp_path, SLOW) as server, ThreadPoolExecutor(4) as pool, server.http() as http:
-        running = [pool.submit(transcribe, server, wav(number)) for number in range(1, 5)]
+        running = [pool.submit(server.transcribe, wav(number)) for number in range(1, 5)]
         server.wait_for_metric("asr_open_requests", 4)
         server.process.send_signal(signal.SIGTERM)
         while (health := http.get("/hc")).status_code == 200:
@@ -162,11 +139,10 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Pat
         assert server.process.wait(5) == 0
 
 
-def test_an_upload_that_was_let_in_is_served_to_its_end(tmp_path: Path) -> None:
+def test_an_upload_that_has_begun_is_served_after_sigterm(tmp_path: Path) -> None:
     body = wav(7)
-    head = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire:
-        wire.sendall(head + body[:1000])
+    with serving(tmp_path) as server, server.connect() as wire:
+        wire.sendall(upload_head(len(body)) + body[:1000])
         time.sleep(0.1)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
@@ -175,12 +151,9 @@ def test_an_upload_that_was_let_in_is_served_to_its_end(tmp_path: Path) -> None:
         assert server.process.wait(5) == 0
 
 
-def test_an_upload_that_would_come_too_late_is_told_so(tmp_path: Path) -> None:
-    with (
-        serving(tmp_path, SHUTDOWN_TIMEOUT_S="0.2") as server,
-        socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire,
-    ):
-        wire.sendall(b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + b"x" * 500)
+def test_an_upload_that_is_too_slow_for_the_shutdown_gets_an_error(tmp_path: Path) -> None:
+    with serving(tmp_path, SHUTDOWN_TIMEOUT_S="0.2") as server, server.connect() as wire:
+        wire.sendall(upload_head(1000) + b"x" * 500)
         time.sleep(0.1)
         assert server.stop() == 0
         reply = wire.recv(65536)
@@ -191,12 +164,12 @@ def test_an_upload_that_would_come_too_late_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("num_signals", "timeout_s", "exit_code"), [(1, "0.2", 0), (2, "30", 1)])
-def test_what_cannot_finish_gets_an_explicit_error(
+def test_a_request_that_cannot_finish_gets_an_error(
     tmp_path: Path, num_signals: int, timeout_s: str, exit_code: int
 ) -> None:
     script = {"step_s": 0.1, "steps_per_window": 600}
     with serving(tmp_path, script, SHUTDOWN_TIMEOUT_S=timeout_s) as server, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(transcribe, server, wav(1))
+        running = pool.submit(server.transcribe, wav(1))
         server.wait_for_metric("asr_busy_slots", 1)
         for _ in range(num_signals):
             server.process.send_signal(signal.SIGINT)
@@ -205,7 +178,7 @@ def test_what_cannot_finish_gets_an_explicit_error(
         assert server.process.wait(8) == exit_code
 
 
-def test_it_listens_while_the_model_loads_and_can_be_stopped_then(tmp_path: Path) -> None:
+def test_the_server_listens_and_can_be_stopped_while_the_model_loads(tmp_path: Path) -> None:
     with serving(tmp_path, {"load_s": 30}, wait=False) as server:
         with server.http() as http:
             for reply in (http.get("/hc"), http.post("/asr", content=wav(1))):
@@ -238,8 +211,45 @@ def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path, cli: Cli) -> None:
         (["--port", "0"], "The checkpoint is odd; take another."),
     ],
 )
-def test_a_start_that_cannot_be_is_one_line(cli: Cli, arguments: list[str], sentence: str) -> None:
+def test_a_failed_start_is_one_line(cli: Cli, arguments: list[str], sentence: str) -> None:
     ended = cli.run("serve", *arguments, script=Script(load_error="The checkpoint is odd; take another."))
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"asr-api: {sentence}")
     assert ended.stderr.count("\n") == 1
+
+
+def test_no_telemetry_is_sent(server: Server, collector: socket.socket) -> None:
+    assert server.transcribe(wav(1)).status_code == 200
+    with pytest.raises(BlockingIOError):  # nothing has connected since the server started
+        collector.accept()
+
+
+@pytest.mark.parametrize(
+    ("load_s", "error"),
+    [(0.0, None), (0.0, OSError("The socket is gone.")), (30.0, None)],
+    ids=["returns", "raises", "returns while the model loads"],
+)
+def test_the_command_ends_when_http_ends(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, load_s: float, error: OSError | None
+) -> None:
+    async def end_early(_server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(20, lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+        while not (engines() if load_s else "ready after" in caplog.text):  # noqa: ASYNC110  # of another process
+            await asyncio.sleep(0.01)
+        sockets[0].close()
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(uvicorn.Server, "serve", end_early)
+    before = engines()
+    with caplog.at_level("INFO"):
+        ended = cli.run("serve", "--host", "127.0.0.1", "--port", "0", script=Script(load_s=load_s))
+    assert ended.code == 1
+    assert ended.stderr.endswith("HTTP server ended unexpectedly; see the log above, and start it again.\n")
+    assert engines() == before
+
+
+def engines() -> list[psutil.Process]:
+    """Of this process."""
+    return [child for child in psutil.Process().children() if child.name() == "asr-api-engine"]

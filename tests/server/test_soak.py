@@ -1,4 +1,4 @@
-"""Hundreds of clients that leave at every stage: nothing stays behind."""
+"""Hundreds of clients that disconnect at every stage leave no file, process or request behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NUM_CLIENTS = 400
 RESET = struct.pack("ii", 1, 0)
 
 
-def test_clients_that_leave_leave_nothing_behind(tmp_path: Path) -> None:
+def test_disconnected_clients_leave_nothing_behind(tmp_path: Path) -> None:
     chance = random.Random(1)
     audio = wav(*range(1, 60))
     request = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(audio) + audio

@@ -20,7 +20,7 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send(slots: UploadSlots, num_bytes: int) -> None:
-    """So many bytes at once, and then nothing more for ever."""
+    """Sends this number of bytes at once, and then none."""
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield bytes(num_bytes)
@@ -49,7 +49,7 @@ async def test_when_all_slots_are_taken_the_slowest_sender_is_dropped() -> None:
         pass
 
 
-async def test_a_new_sender_is_not_slow_yet_and_a_download_never_is() -> None:
+async def test_a_new_sender_is_not_slow_yet_and_a_download_is_never_slow() -> None:
     slots = UploadSlots(2)
     sender = asyncio.create_task(send(slots, 4))
     async with slots.slot():  # a download, which is not measured
@@ -73,7 +73,7 @@ async def test_a_sender_that_stalls_is_dropped_although_slots_are_free(monkeypat
         await asyncio.wait_for(send(UploadSlots(2), 4), 5)
 
 
-async def test_a_timeout_of_the_work_itself_stays_one() -> None:
+async def test_a_timeout_of_the_work_is_not_hidden() -> None:
     async def fail(slot: UploadSlot) -> None:
         assert slot.bytes_per_s == float("inf")
         raise TimeoutError

@@ -42,10 +42,7 @@ def test_the_cache_folder_falls_back_only_when_it_is_not_set(monkeypatch: pytest
     assert (chosen.path, chosen.note, chosen.problem) == (tmp_path / "new" / "folder", None, None)
     closed = find_cache_folder(read_settings({"cache_dir": str(tmp_path / "own" / "below")}))
     assert closed.path == tmp_path / "own" / "below"
-    assert (
-        closed.problem
-        == f"CACHE_DIR is '{closed.path}', which cannot be written; change its owner or name another folder."
-    )
+    assert closed.problem == f"CACHE_DIR is '{closed.path}', which cannot be written; change its owner or name another."
 
 
 def test_a_folder_for_uploads_that_cannot_be_written_is_an_error(

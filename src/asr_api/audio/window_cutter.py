@@ -1,8 +1,8 @@
 """Window cutter: PCM blocks of any size to windows of at most `window_s`, cut in pauses between words.
 
-A cut is searched for in the last `stride_s` of a full window. Where no pause can be told from speech, the window has
-its full length and the next one starts `stride_s` earlier, so that longform/stitch.py can place the seam by the words
-that both windows contain. Every sample is in at least one window. Holds one window and one stride of PCM.
+A cut is searched for in the last `stride_s` of a full window. Where there is no clear pause, the window has its full
+length and the next one starts `stride_s` earlier, so that longform/stitch.py can place the seam by the words that both
+windows contain. Every sample is in at least one window. Holds one window and one stride of PCM.
 """
 
 from __future__ import annotations
@@ -36,10 +36,6 @@ LEAD_IN_FRAMES = 30  # the part of a long pause that is left before the next wor
 
 SILENT_PEAK_TO_PEAK = 32  # of 65,536: a peak of -66 dBFS around any offset
 
-# Frames that are about as loud as the speech before them, and how many of them make more than a breath or a click.
-LOUD_DB = 10.0
-MORE_SPEECH_FRAMES = 60
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
@@ -50,9 +46,9 @@ class Window:
 
 
 class WindowCutter:
-    """Windows in order, as soon as they are certain; the same windows however the PCM is split into blocks.
+    """Windows in order; the sizes of blocks change nothing.
 
-    A window is cut one stride of audio after it is full, so that a short remainder can still be shared by the last two.
+    A window is cut one stride of audio after it is full, so that the last two windows can share a short remainder.
     """
 
     def __init__(self, window_s: float = 30.0, stride_s: float = 5.0) -> None:
@@ -126,10 +122,8 @@ def find_pause(pcm: Pcm, earliest: int, latest: int) -> int | None:
     calm_db = _mean_over(level_db, CALM_FRAMES)
     quiet_db = max(QUIET_DB, float(calm_db[first : last + 1].min())) + QUIETEST_DB
     around_db = level_db[max(0, first - AROUND_FRAMES) : last + AROUND_FRAMES]
-    is_flat = (
-        float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
-    )  # no speech around: compare with the whole window
-    speech_db = _speech_level_db(level_db if is_flat else around_db)
+    is_flat = float(np.ptp(np.percentile(around_db, (5, 95)))) < FLAT_DB
+    speech_db = speech_level_db(level_db if is_flat else around_db)  # without speech around: of the whole window
     attempts = (
         (quiet_db, DEEP_DB, DEEP_FRAMES),
         (max(speech_db - DEEPEST_DB, SILENCE_DB), -np.inf, DEEP_FRAMES),
@@ -159,23 +153,12 @@ def is_silent(pcm: Pcm) -> bool:
     return len(pcm) == 0 or int(pcm.max()) - int(pcm.min()) <= SILENT_PEAK_TO_PEAK
 
 
-def speech_after(pcm: Pcm, after: int) -> int | None:
-    """The first sample that is again as loud as the speech before the sample `after`, if 0.6 s in total are."""
-    level_db = frame_levels_db(pcm)
-    before_db, rest_db = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
-    if not len(before_db):
-        return None
-    is_loud = rest_db >= max(_speech_level_db(before_db) - LOUD_DB, SILENCE_DB)
-    has_more = int(is_loud.sum()) >= MORE_SPEECH_FRAMES
-    return max(after, (len(before_db) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
-
-
 def _whole_frames(length_s: float) -> int:
     """Rounded down, as a window may not be longer than the model takes; at least one."""
     return max(1, int(length_s * FRAMES_PER_S + 1e-6)) * FRAME_SAMPLES
 
 
-def _speech_level_db(level_db: NDArray[np.float64]) -> float:
+def speech_level_db(level_db: NDArray[np.float64]) -> float:
     """The level of the louder frames; the mean power counts where speech is rare, and a single click hardly does."""
     mean_power_db = 10 * np.log10(np.mean(10 ** (level_db / 10)))
     return float(max(np.percentile(level_db, 90), mean_power_db))

@@ -13,16 +13,11 @@ ENGINE = "asr-api-engine"  # name of the engine process
 try:
     import psutil
 except ModuleNotFoundError:
-    raise StartupError(
-        "The benchmark needs psutil, which is not installed; run: pip install 'asr-api[bench]'"
-    ) from None
+    raise StartupError("psutil is not installed; run: pip install 'asr-api[bench]'") from None
 
 
 def read_cpu_s() -> dict[str, float]:
-    """Seconds of one core: the engine process, the decoders (all other descendants), and this process.
-
-    Only the difference of two readings means something.
-    """
+    """Seconds of one core: the engine process, the decoders (all other descendants), and this process."""
     own = psutil.Process().cpu_times()
     cpu_s = {"engine": 0.0, "decoders": own.children_user + own.children_system, "service": own.user + own.system}
     for process in psutil.Process().children(recursive=True):
@@ -43,7 +38,7 @@ def tree_bytes(pid: int) -> int:
 
 @contextmanager
 def peak_memory(pid: int) -> Iterator[Callable[[], int]]:
-    """Gives a function that returns the most `tree_bytes` so far, measured twice a second while the block runs."""
+    """Yields a function that returns the highest `tree_bytes` so far, measured twice a second while the block runs."""
     peak_bytes, is_over = 0, threading.Event()
 
     def watch() -> None:

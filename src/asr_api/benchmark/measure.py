@@ -1,6 +1,6 @@
-"""Benchmark: one long file, then clips from several clients at once, then several values of BATCH_SIZE → rows.
+"""Benchmark: measures one long file, clips of several clients at once, and several values of BATCH_SIZE.
 
-All audio takes the way of a request: spool, decoder, windows, queue, engine process.
+All audio passes through the whole service, as that of a request does.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Benchmark:
         self._num_clips = self._num_silent = 0
 
     async def rows(self, recording: Spool) -> AsyncGenerator[Measurement, None]:
-        """Each as soon as it is measured. Raises StartupError, and what a request with this recording raises."""
+        """Raises StartupError, and what a request with this recording raises."""
         async with self._engine(self._settings.n_slots) as service:
             self.info = service.pool.get().info
             check_parameters(self._options, self.info)
@@ -115,7 +115,7 @@ class Benchmark:
         The first round finds the engine empty and does not count, unless there is no time for another one.
         """
         waiting = cycle(cut_clips(self._pcm, 1 if kind == "file" else NUM_CLIPS, length_s))
-        rounds: list[list[float]] = [[]]  # of each, the times of its clips
+        rounds: list[list[float]] = [[]]  # the times of its clips
         before, started_s = read_cpu_s(), time.perf_counter()
 
         def is_over() -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 
+from asr_api.audio.sources.spool import Spool
 from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.cli.exit_codes import ExitCode
@@ -17,6 +18,7 @@ from asr_api.cli.output import print_out
 from asr_api.cli.sources import list_sources
 from asr_api.compose import default_options
 from asr_api.engines.cpu import usable_cores
+from asr_api.errors import InvalidParameter, RequestError
 from asr_api.parameters import RawParameter, read_parameters
 from asr_api.settings.settings import Settings
 
@@ -27,33 +29,43 @@ LEGEND = "RTFx: seconds of audio in a second. p50 and p95: time of the file, of 
 
 
 async def bench(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
-    """Raises StartupError, InvalidParameter, or what is wrong with the recording."""
+    """Raises StartupError or InvalidParameter."""
     options = read_parameters(parameters, default_options(settings))
     source = list_sources([arguments.recording or str(MINUTE)])[0]
     slots, time_s = ((), QUICK * arguments.seconds) if arguments.quick else (arguments.slots, arguments.seconds)
     benchmark = Benchmark(settings, options, arguments.clients, slots, time_s)
-    rows: list[Measurement] = []
-    async with await open_source(source, settings) as spool, aclosing(benchmark.rows(spool)) as measured:
-        async for row in measured:
-            if not rows:
-                info = benchmark.info
-                _print(
-                    f"{info.model_id} on {info.device_name} ({info.engine} engine, {info.n_slots} slots, "
-                    f"{usable_cores()} cores), ready after {benchmark.load_s:.1f} s"
-                )
-                _print(*info.notes, HEADER)
-            rows.append(row)
-            _print(_formatted(row))
+    try:
+        async with await open_source(source, settings) as spool:
+            rows = await _measure(benchmark, spool)
+    except InvalidParameter:
+        raise
+    except RequestError as error:
+        _print(f"asr-api: {source.name}: {error}")
+        return ExitCode.SOURCE_FAILED
     best = best_slots(rows)
     if best is not None:
         _print(f"Best: BATCH_SIZE={best}, the fewest slots that are as fast as any others (within 5%).")
     _print(*benchmark.notes, LEGEND)
-    names = ("model_id", "engine", "device_name", "n_slots")
-    findings: dict[str, object] = {name: getattr(benchmark.info, name) for name in names}
+    findings = {name: getattr(benchmark.info, name) for name in ("model_id", "engine", "device_name", "n_slots")}
     findings |= {"num_cores": usable_cores(), "load_s": benchmark.load_s, "best_slots": best}
     findings |= {"rows": [asdict(row) for row in rows], "notes": benchmark.notes}
     print_out(json.dumps(findings, ensure_ascii=False) + "\n")
     return ExitCode.OK
+
+
+async def _measure(benchmark: Benchmark, recording: Spool) -> list[Measurement]:
+    """Prints each row as it is measured."""
+    rows: list[Measurement] = []
+    async with aclosing(benchmark.rows(recording)) as measured:
+        async for row in measured:
+            if not rows:
+                info = benchmark.info
+                engine = f"{info.engine} engine, {info.n_slots} slots, {usable_cores()} cores"
+                _print(f"{info.model_id} on {info.device_name} ({engine}), ready after {benchmark.load_s:.1f} s")
+                _print(*info.notes, HEADER)
+            rows.append(row)
+            _print(_formatted(row))
+    return rows
 
 
 def _formatted(row: Measurement) -> str:

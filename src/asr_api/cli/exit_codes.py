@@ -1,4 +1,4 @@
-"""Exit codes of `asr-api`, and what --help says about them."""
+"""Exit codes of `asr-api`, and their description for --help."""
 
 from __future__ import annotations
 

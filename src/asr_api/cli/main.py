@@ -27,12 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except BrokenPipeError:  # `asr-api transcribe … | head`: the reader of stdout has left
         return ExitCode.SOURCE_FAILED
-    except StartupError as error:
-        _print_error(error)
-        return ExitCode.NOT_STARTED
     except AsrError as error:
-        _print_error(error)
-        return ExitCode.SOURCE_FAILED
+        sys.stderr.write(f"asr-api: {error}\n")
+        return ExitCode.NOT_STARTED if isinstance(error, StartupError) else ExitCode.SOURCE_FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     finally:
@@ -51,23 +48,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from asr_api.server.serve import serve
 
         return asyncio.run(serve(settings))
+    if arguments.command == "bench":
+        from asr_api.cli.bench import bench as run
+    else:
+        from asr_api.cli.transcribe import transcribe as run
     try:
-        if arguments.command == "bench":
-            from asr_api.cli.bench import bench
-
-            return asyncio.run(bench(settings, arguments, given_parameters(arguments)))
-        return _transcribe(settings, arguments)
-    except InvalidParameter as error:  # it concerns every source, so that none was started
+        return asyncio.run(run(settings, arguments, given_parameters(arguments)))
+    except InvalidParameter as error:  # it concerns every source, so none was started
         raise SettingsError(str(error)) from None
-
-
-def _transcribe(settings: Settings, arguments: argparse.Namespace) -> int:
-    from asr_api.cli.output import Output
-    from asr_api.cli.transcribe import transcribe
-    from asr_api.formats import FORMATS
-
-    output = Output(FORMATS[arguments.format], arguments.output_dir)
-    return asyncio.run(transcribe(settings, arguments.sources, given_parameters(arguments), output))
 
 
 def _configure_logging(settings: Settings, *, is_server: bool) -> None:
@@ -84,7 +72,3 @@ def _discard_unwritten() -> None:
             sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _print_error(error: AsrError) -> None:
-    sys.stderr.write(f"asr-api: {error}\n")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.policy import LocalPaths
@@ -22,14 +22,10 @@ async def open_source(source: Source, settings: Settings) -> Spool:
         return await spool_chunks(read_stdin(), sys.maxsize)
     policy = replace(media_policy(settings), local_paths=LocalPaths())
     if not names_link(source.reference):
-        policy = replace(policy, max_media_bytes=sys.maxsize)  # only what comes over the network is bounded
+        policy = replace(policy, max_media_bytes=sys.maxsize)  # only downloads are bounded
     try:
         return await open_reference(source.reference, policy, is_local_client=True)
     except PathNotFound:
-        raise _not_found(source.reference) from None
-
-
-def _not_found(path: str) -> PathNotFound:
-    if Path(path).is_symlink():
-        return PathNotFound("It is a broken link; repair or remove it.")
-    return PathNotFound("There is no such file; check the spelling.")
+        if os.path.islink(source.reference):  # noqa: ASYNC240, PTH114  # quick
+            raise PathNotFound("It is a broken link; repair or remove it.") from None
+        raise PathNotFound("There is no such file; check the spelling.") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asr_api.cli.sources import STDIN, Source
 from asr_api.errors import CannotWrite, StartupError
-from asr_api.formats import Format
+from asr_api.formats import FORMATS
 from asr_api.transcript import Transcript
 
 SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt"})  # files of these formats cannot be concatenated
@@ -20,22 +20,17 @@ SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt"})  # files of these formats 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where transcripts are written.
+    """format: a key of FORMATS; folder: None is stdout; names_sources: write the source before a transcript"""
 
-    folder:        None is stdout
-    names_sources: on stdout, each transcript starts with the name of its source
-    """
-
-    format: Format
+    format: str
     folder: Path | None
     names_sources: bool = False
 
     def check(self, sources: Sequence[Source]) -> None:
         """Raises StartupError when the transcripts of all sources cannot be written there."""
-        name = self.format.name
         if self.folder is None:
-            if len(sources) > 1 and name in SINGLE_TRANSCRIPT_FORMATS:
-                raise StartupError(f"{len(sources)} sources do not fit into one {name} file; add --output-dir DIR.")
+            if len(sources) > 1 and self.format in SINGLE_TRANSCRIPT_FORMATS:
+                raise StartupError(f"{len(sources)} sources do not fit into one {self.format}; add --output-dir DIR.")
             return
         output, count = Counter(source.output for source in sources).most_common(1)[0]
         if count > 1:
@@ -44,13 +39,11 @@ class Output:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError:
-            raise StartupError(
-                f"--output-dir is '{self.folder}', which cannot be created; name another folder."
-            ) from None
+            raise StartupError(f"--output-dir is '{self.folder}', which cannot be created; name another.") from None
 
     def write(self, source: Source, transcript: Transcript) -> None:
         """Raises CannotWrite, or BrokenPipeError."""
-        body = self.format.write(transcript)
+        body = FORMATS[self.format](transcript)
         if self.folder is None:
             print_out(self._with_name(source, body) if self.names_sources else body)
             return
@@ -67,17 +60,16 @@ class Output:
         for source in sources:
             path = self._path(source, folder)
             if overwritten := names.get(_file_identity(path)):
-                raise StartupError(
-                    f"--output-dir is '{folder}', where {path.name} would overwrite {overwritten}; name another folder."
-                )
+                problem = f"where {path.name} would overwrite {overwritten}"
+                raise StartupError(f"--output-dir is '{folder}', {problem}; name another folder.")
 
     def _path(self, source: Source, folder: Path) -> Path:
-        extension = "txt" if self.format.name == "text" else self.format.name
+        extension = "txt" if self.format == "text" else self.format
         return folder / source.output.with_name(f"{source.output.name}.{extension}")
 
     def _with_name(self, source: Source, body: str) -> str:
-        """One line that begins with the name of the source, as grep does it; in JSON it is a key."""
-        if self.format.name == "json":
+        """The name comes first, as in the output of grep; in JSON it is a key."""
+        if self.format == "json":
             return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
         name = os.fsencode(source.name).decode(errors="backslashreplace")  # a file name may not be valid text
         return f"{name}: {body}" if body else f"{name}:\n"
@@ -95,9 +87,8 @@ def print_out(text: str) -> None:
     except OSError as error:
         raise _cannot_write(error) from error
     except UnicodeEncodeError as error:
-        raise CannotWrite(
-            f"The output cannot be written: the encoding of stdout is {error.encoding}; set PYTHONUTF8=1."
-        ) from error
+        problem = f"the encoding of stdout is {error.encoding}"
+        raise CannotWrite(f"The output cannot be written: {problem}; set PYTHONUTF8=1.") from error
 
 
 def _cannot_write(error: OSError) -> CannotWrite:

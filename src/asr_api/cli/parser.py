@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,10 +15,10 @@ from asr_api.parameters import PARAMETERS, RawParameter
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 
+BENCH_ABOUT = "A table on stderr, the figures as a line of JSON on stdout; needs pip install 'asr-api[bench]'."
 MIN_BENCH_S, MAX_BENCH_S = 1, 3600
 MAX_BENCH_NUMBER = 256  # of clients, and of slots
 PARAMETER_PREFIX = "parameter_"  # of attributes: the parameter vad and the setting VAD have the same flag
-PARAMETER_NAMES = frozenset(parameter.name for parameter in PARAMETERS)
 
 
 def open_parser() -> argparse.ArgumentParser:
@@ -25,22 +26,18 @@ def open_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"asr-api {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | bench | models")
     serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
-    _add_settings(serve, tuple(Settings.model_fields))
-    transcribe = commands.add_parser(
-        "transcribe", help="transcribe files, links and folders", epilog=TRANSCRIBE_HELP, allow_abbrev=False
-    )
+    _add_settings(serve, Settings.model_fields)
+    about = "transcribe files, links and folders"
+    transcribe = commands.add_parser("transcribe", help=about, epilog=TRANSCRIBE_HELP, allow_abbrev=False)
     _add_transcribe_arguments(transcribe)
-    bench = commands.add_parser(
-        "bench",
-        help="measure how fast this machine is",
-        description="A table on stderr, the figures as a line of JSON on stdout; needs pip install 'asr-api[bench]'.",
-        epilog=BENCH_HELP,
-        allow_abbrev=False,
-    )
+    about = "measure how fast this machine is"
+    bench = commands.add_parser("bench", help=about, description=BENCH_ABOUT, epilog=BENCH_HELP, allow_abbrev=False)
     _add_bench_arguments(bench)
+    hidden = {parameter.name for parameter in PARAMETERS}  # a parameter takes the flag of the setting with its name
+    hidden |= {name for name, field in Settings.model_fields.items() if is_server_only(field)}
     for command in (transcribe, bench):
         _add_parameters(command)
-        _add_settings(command, _transcription_settings())
+        _add_settings(command, [name for name in Settings.model_fields if name not in hidden])
     models = commands.add_parser("models", help="list the models that need no download", allow_abbrev=False)
     _add_settings(models, ("cache_dir",))
     return parser
@@ -77,25 +74,19 @@ def _add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", nargs="?", metavar="FILE|URL", help="default: a minute of English")
     parser.add_argument("--seconds", type=_seconds, default=60.0, help="duration of the benchmark, about; default: 60")
-    parser.add_argument(
-        "--clients", type=_numbers, default=(1, 8, 32), metavar="N,…", help="clients at once; default: 1,8,32"
-    )
-    parser.add_argument(
-        "--slots",
-        type=_numbers,
-        default=(4, 8, 16, 32),
-        metavar="N,…",
-        help="values of BATCH_SIZE to compare; default: 4,8,16,32",
-    )
+    for flag, numbers, about in (
+        ("--clients", "1,8,32", "clients at once"),
+        ("--slots", "4,8,16,32", "values of BATCH_SIZE to compare"),
+    ):
+        help_ = f"{about}; default: {numbers}"
+        parser.add_argument(flag, type=_numbers, default=numbers, metavar="N,…", help=help_)
     parser.add_argument("--quick", action="store_true", help="a third of the time, and no other BATCH_SIZE")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.isdecimal() and 1 <= int(part) <= MAX_BENCH_NUMBER for part in parts):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} must be whole numbers from 1 to {MAX_BENCH_NUMBER}, separated by commas"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} must be integers from 1 to {MAX_BENCH_NUMBER}, separated by commas")
     return tuple(dict.fromkeys(map(int, parts)))
 
 
@@ -118,13 +109,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, dest=dest, metavar=metavar, help=parameter.description)
 
 
-def _transcription_settings() -> tuple[str, ...]:
-    """Settings that concern a command without HTTP; a parameter takes the flag of a setting with its name."""
-    fields = Settings.model_fields.items()
-    return tuple(name for name, field in fields if not is_server_only(field) and name not in PARAMETER_NAMES)
-
-
-def _add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     group = parser.add_argument_group("settings", "Each is also an environment variable: --batch-size is BATCH_SIZE.")
     for name in names:
         text = (Settings.model_fields[name].description or "").replace("%", "%%").replace("`", "")

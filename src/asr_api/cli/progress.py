@@ -1,11 +1,10 @@
-"""Progress bar of `asr-api transcribe`, on stderr when that is a terminal and nowhere else."""
+"""Progress bar of `asr-api transcribe`, on stderr if that is a terminal."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -20,15 +19,10 @@ class Progress:
         self._num_sources = num_sources
         self._num_finished = 0
         self._backlog_s = backlog_s
-        self._bar = tqdm(total=0, bar_format=BAR_FORMAT, leave=False, file=sys.stderr, disable=not sys.stderr.isatty())
-        self._describe()
+        is_off = not sys.stderr.isatty()
+        self._bar = tqdm(desc=f"0 of {num_sources} done", total=0, bar_format=BAR_FORMAT, leave=False, disable=is_off)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._bar.close()
 
     def advance(self, audio_s: float) -> None:
@@ -37,7 +31,7 @@ class Progress:
 
     def finish_source(self) -> None:
         self._num_finished += 1
-        self._describe()
+        self._bar.set_description_str(f"{self._num_finished} of {self._num_sources} done")
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -45,6 +39,3 @@ class Progress:
         self._bar.clear()
         yield
         self._bar.refresh()
-
-    def _describe(self) -> None:
-        self._bar.set_description_str(f"{self._num_finished} of {self._num_sources} done")

@@ -57,7 +57,6 @@ def list_sources(names: Sequence[str]) -> list[Source]:
 
 
 def is_audio_file(path: Path) -> bool:
-    """By its extension."""
     return path.suffix.lower().removeprefix(".") in AUDIO_EXTENSIONS
 
 
@@ -70,14 +69,9 @@ def _sources_in(folder: Path) -> list[Source]:
     files = _find_audio(folder)
     if not files:
         raise PathNotFound(f"{folder} contains no audio file; name its files one by one if their extensions differ.")
-    return [
-        Source(
-            str(file),
-            str(file.absolute()),
-            Path(folder.absolute().name) if file == folder else file.relative_to(folder),
-        )
-        for file in files
-    ]
+    own_name = Path(folder.absolute().name)
+    outputs = [own_name if file == folder else file.relative_to(folder) for file in files]
+    return [Source(str(file), str(file.absolute()), output) for file, output in zip(files, outputs, strict=True)]
 
 
 def _file_name_of(link: str) -> str:
@@ -107,8 +101,7 @@ def _find_audio(folder: Path) -> list[Path]:
             found.append(current)
             continue
         for entry in entries:
-            is_folder = _is_folder(entry)
-            if is_folder:
+            if is_folder := _is_folder(entry):
                 (linked_folders if entry.is_symlink() else folders).append(entry)
             elif is_audio_file(entry) or (is_folder is None and not entry.suffix):
                 found.append(entry)

@@ -1,4 +1,4 @@
-"""Stdin as an asynchronous stream of blocks, read by one daemon thread: a read that never returns cannot delay exit."""
+"""Stdin as an asynchronous stream of blocks, read by a daemon thread, which cannot delay the exit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def read_stdin() -> AsyncIterator[bytes]:
 
     def read_all() -> None:
         result: bytes | OSError | None = None
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for the rest
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the rest is not needed
             while result != b"" and not isinstance(result, OSError):
                 free.acquire()
                 try:

@@ -5,12 +5,14 @@ Transcripts are written in the order of the sources. A source that fails is repo
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from asr_api.cli.exit_codes import ExitCode
@@ -31,47 +33,42 @@ from asr_api.transcript import Transcript
 MAX_AT_ONCE = 16  # sources in progress or waiting to be written; each has several windows, so fewer fill the engine
 
 
-async def transcribe(
-    settings: Settings, names: Sequence[str], parameters: Sequence[RawParameter], output: Output
-) -> ExitCode:
+async def transcribe(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
     """Raises StartupError or InvalidParameter when no source can be transcribed."""
     options = read_parameters(parameters, default_options(settings))
-    sources = list_sources(names)
+    sources = list_sources(arguments.sources)
+    output = Output(arguments.format, arguments.output_dir, names_sources=len(sources) > 1)
     output.check(sources)
-    output = replace(output, names_sources=len(sources) > 1)
-    if options.decode.words and output.format.name == "text":
+    if options.decode.words and output.format == "text":
         raise StartupError("--words asks for times, and --format text has none; add --format json, srt or vtt.")
     async with open_service(settings, Metrics()) as service:
         model = service.pool.get()
         check_parameters(options, model.info)
-        with Progress(len(sources), lambda: model.scheduler.backlog_s) as progress:
-            transcriber = SourceTranscriber(service, settings, options, progress)
-            batch = BatchTranscription(transcriber.transcribe, output, progress)
+        with closing(Progress(len(sources), lambda: model.scheduler.backlog_s)) as progress:
+            batch = BatchTranscription(
+                partial(_transcribe_source, service, settings, options, progress), output, progress
+            )
             return await batch.run(sources, min(MAX_AT_ONCE, settings.max_requests))
 
 
-@dataclass(frozen=True, slots=True)
-class SourceTranscriber:
-    """Opens and transcribes one source at a time, any number concurrently."""
+async def _transcribe_source(
+    service: Service, settings: Settings, options: TranscribeOptions, progress: Progress, source: Source
+) -> Transcript:
+    async with await open_source(source, settings) as spool:
+        request = RequestScope(request_id=source.name)
+        return await fold(_with_progress(service.transcribe(spool, options, request), progress))
 
-    service: Service
-    settings: Settings
-    options: TranscribeOptions
-    progress: Progress
 
-    async def transcribe(self, source: Source) -> Transcript:
-        async with await open_source(source, self.settings) as spool:
-            request = RequestScope(request_id=source.name)
-            return await fold(self._count(self.service.transcribe(spool, self.options, request)))
-
-    async def _count(self, events: AsyncGenerator[TranscriptEvent, None]) -> AsyncGenerator[TranscriptEvent, None]:
-        done_ms = 0
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, FinalSegments):
-                    self.progress.advance((event.audio_ms - done_ms) / 1000)
-                    done_ms = event.audio_ms
-                yield event
+async def _with_progress(
+    events: AsyncGenerator[TranscriptEvent, None], progress: Progress
+) -> AsyncGenerator[TranscriptEvent, None]:
+    done_ms = 0
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, FinalSegments):
+                progress.advance((event.audio_ms - done_ms) / 1000)
+                done_ms = event.audio_ms
+            yield event
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class BatchTranscription:
         return next((code for code in worst_first if code in codes), ExitCode.OK)
 
     async def _write(self, source: Source, task: asyncio.Task[Transcript]) -> ExitCode:
-        """Writes the transcript when it is there, or its error; returns the exit code for this source."""
+        """Waits for the transcript and writes it, or reports the error; returns the exit code for this source."""
         try:
             transcript = await task
             with self.progress.paused():
@@ -117,7 +114,7 @@ class BatchTranscription:
             return ExitCode.SOURCE_FAILED
         finally:
             self.progress.finish_source()
-        self._print(source, _notices(transcript, self.output.format.name))
+        self._print(source, _notices(transcript, self.output.format))
         is_incomplete = transcript.end.is_truncated or transcript.end.is_damaged
         return ExitCode.SOURCE_INCOMPLETE if is_incomplete else ExitCode.OK
 
@@ -127,7 +124,7 @@ class BatchTranscription:
 
 
 def _notices(transcript: Transcript, format_name: str) -> Iterator[str]:
-    """What the output does not show."""
+    """Sentences about what the output does not show."""
     if transcript.end.is_truncated:
         yield "The file is truncated; this is the text of its good part."
     if transcript.end.is_damaged:

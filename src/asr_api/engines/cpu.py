@@ -19,13 +19,14 @@ def usable_cores() -> int:
 
 
 def processor_name() -> str:
-    """Such as "CPU (AMD EPYC 7763 64-Core Processor)"."""
+    """The name of the processor, such as "CPU (AMD EPYC 7763 64-Core Processor)"."""
     return f"CPU ({_cpuinfo('model name') or platform.processor() or platform.machine()})"
 
 
 def has_exact_byte_products() -> bool:
-    """Whether sums of 8-bit products are kept in 32 bits. x86 processors without VNNI add pairs of them in 16 bits,
-    which overflows where both factors use their whole range.
+    """Whether sums of 8-bit products are kept in 32 bits.
+
+    x86 processors without VNNI add pairs of them in 16 bits, which overflows where both factors use their whole range.
     """
     return platform.machine() != "x86_64" or not EXACT_BYTE_PRODUCTS.isdisjoint(_cpuinfo("flags").split())
 

@@ -1,8 +1,8 @@
 """Transcript → JSON: the body of `POST /asr`, as the original asr-api wrote it, and a fuller one for the command line.
 
-Seconds are numbers with millisecond precision, and no time is ever null. Absent things (words, doubts, omitted text)
-have no key. Bodies are encoded segment by segment: one call of the encoder for hours of words would hold Python's lock
-for a tenth of a second, and with it the event loop.
+Seconds have millisecond precision and are never null. Values that are absent (words, doubts, omitted text) have no key.
+Bodies are encoded segment by segment: one call of the encoder for hours of words would hold Python's lock for a tenth
+of a second, and with it the event loop.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def detailed_json(transcript: Transcript) -> str:
     A segment has "words" (`{"word", "start", "end", "probability"}`) if they were asked for; under OpenAI's names
     "temperature", "avg_logprob", "compression_ratio" and "no_speech_prob" if the model gives them; and "doubts" if its
     text may be wrong. "omitted" (`{"start", "end", "text", "reasons"}`) is text that the model wrote for audio without
-    speech; "truncated" tells that the recording broke off, "damaged" that parts of it could not be decoded.
+    speech; "truncated" means that the recording broke off, "damaged" that parts of it could not be decoded.
     """
     parts = [
         f'"text": {_encode(transcript.text.strip())}',

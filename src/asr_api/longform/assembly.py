@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-import anyio.to_thread
+from anyio import CapacityLimiter, to_thread
 
 from asr_api.events import FinalSegments, PartialSegments, TranscriptEnd, TranscriptEvent
 from asr_api.longform.continuation import shifted
@@ -17,8 +17,9 @@ from asr_api.transcript import Segment, Usage
 class TranscriptAssembler:
     """The events of one recording."""
 
-    def __init__(self, language: str | None) -> None:
-        """language: that the request names"""
+    def __init__(self, language: str | None, limiter: CapacityLimiter) -> None:
+        """language: that the request names; limiter: of threads"""
+        self._limiter = limiter
         self._language = language  # of the latest window
         self._audio_ms = 0
         self._usage = Usage()
@@ -30,7 +31,7 @@ class TranscriptAssembler:
         """The segments that this window makes final, and those that the next window may change."""
         span, transcript = window.span, window.transcript
         if span.overlap_before_ms:  # an alignment of two texts, which may take long
-            segments = await anyio.to_thread.run_sync(self._stitcher.push, span, transcript)
+            segments = await to_thread.run_sync(self._stitcher.push, span, transcript, limiter=self._limiter)
         else:
             segments = self._stitcher.push(span, transcript)
         self._language, self._audio_ms = transcript.language or self._language, span.end_ms

@@ -5,13 +5,23 @@ The engine stops early when MAX_NEW_TOKENS is reached; the model itself may stop
 
 from __future__ import annotations
 
-from asr_api.audio.window_cutter import Window, is_silent, speech_after
+from asr_api.audio.window_cutter import (
+    FRAME_SAMPLES,
+    SILENCE_DB,
+    Window,
+    frame_levels_db,
+    is_silent,
+    speech_level_db,
+)
 from asr_api.errors import InternalError
-from asr_api.pcm import SAMPLES_PER_MS
+from asr_api.pcm import SAMPLES_PER_MS, Pcm
 from asr_api.transcript import Quality, Segment, WindowTranscript
 
 MIN_PROGRESS_MS = 1000  # a continuation that gets no further is the last one
 MAX_LEAD_MS = 500  # of the pause before the speech that is transcribed again
+# Frames that are about as loud as the speech before them; so many of them are more than a breath or a click.
+LOUD_DB = 10.0
+MIN_LOUD_FRAMES = 60
 
 
 def find_resume_ms(window: Window, transcript: WindowTranscript) -> int | None:
@@ -23,11 +33,22 @@ def find_resume_ms(window: Window, transcript: WindowTranscript) -> int | None:
         return None if is_rest_silent else transcript.resume_ms
     end_ms = transcript.segments[-1].end_ms if transcript.segments else 0
     own_pcm = window.pcm[: len(window.pcm) - window.span.overlap_after_ms * SAMPLES_PER_MS]
-    onset = speech_after(own_pcm, end_ms * SAMPLES_PER_MS) if end_ms > 0 else None
+    onset = _find_speech(own_pcm, end_ms * SAMPLES_PER_MS) if end_ms > 0 else None
     if onset is None:
         return None
     # A window that begins with a long silence is taken for one without speech; a short lead keeps a soft onset.
     return max(end_ms, onset // SAMPLES_PER_MS - MAX_LEAD_MS)
+
+
+def _find_speech(pcm: Pcm, after: int) -> int | None:
+    """The first sample that is again as loud as the speech before the sample `after`, if enough of the rest is."""
+    level_db = frame_levels_db(pcm)
+    before_db, rest_db = level_db[: after // FRAME_SAMPLES], level_db[after // FRAME_SAMPLES :]
+    if not len(before_db):
+        return None
+    is_loud = rest_db >= max(speech_level_db(before_db) - LOUD_DB, SILENCE_DB)
+    has_more = int(is_loud.sum()) >= MIN_LOUD_FRAMES
+    return max(after, (len(before_db) + int(is_loud.argmax())) * FRAME_SAMPLES) if has_more else None
 
 
 def is_exhausted(continuation: WindowTranscript) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-import anyio.to_thread
+from anyio import CapacityLimiter, to_thread
 
 from asr_api.audio.window_cutter import Window, is_silent
 from asr_api.longform.continuation import find_resume_ms, is_exhausted, join, untranscribed
@@ -41,8 +41,15 @@ class LongForm:
     """The windows of one request."""
 
     def __init__(
-        self, scheduler: Scheduler, queue: RequestQueue, options: TranscribeOptions, metrics: ModelMetrics
+        self,
+        scheduler: Scheduler,
+        queue: RequestQueue,
+        options: TranscribeOptions,
+        metrics: ModelMetrics,
+        limiter: CapacityLimiter,
     ) -> None:
+        """limiter: of threads that analyse audio"""
+        self._limiter = limiter
         self._scheduler = scheduler
         self._queue = queue
         self._options = options
@@ -124,7 +131,7 @@ class LongForm:
         return await self._continue(window, transcript, options)
 
     async def _continue(self, window: Window, transcript: WindowTranscript, options: DecodeOptions) -> WindowTranscript:
-        while (resume_ms := await anyio.to_thread.run_sync(find_resume_ms, window, transcript)) is not None:
+        while (resume_ms := await self._find_resume_ms(window, transcript)) is not None:
             self._metrics.resumed_windows.inc()
             # The rest is too short to identify another language than that of the whole window.
             options = replace(options, language=transcript.language or options.language)
@@ -136,6 +143,9 @@ class LongForm:
                     transcript = replace(transcript, omitted=(*transcript.omitted, untranscribed(window, resume_ms)))
                 break
         return replace(transcript, resume_ms=None)
+
+    async def _find_resume_ms(self, window: Window, transcript: WindowTranscript) -> int | None:
+        return await to_thread.run_sync(find_resume_ms, window, transcript, limiter=self._limiter)
 
     # -- the language of the recording -------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import anyio.to_thread
+from anyio import CapacityLimiter, to_thread
 
 from asr_api.audio.window_cutter import Window, WindowCutter
 from asr_api.pcm import SAMPLES_PER_MS, Pcm, PcmSource
@@ -14,12 +14,23 @@ MIN_LEADING_SILENCE_MS = 500
 KEPT_SILENCE_MS = 200  # of the silence before the first sound
 
 
-async def cut_windows(source: PcmSource, window_s: float, stride_s: float) -> AsyncGenerator[Window, None]:
+@dataclass(frozen=True, slots=True)
+class WindowLength:
+    """window_s: of a full window, at most what the model takes; stride_s: before its end, where the cut may move"""
+
+    window_s: float = 30.0
+    stride_s: float = 5.0
+
+
+async def cut_windows(
+    source: PcmSource, length: WindowLength, limiter: CapacityLimiter
+) -> AsyncGenerator[Window, None]:
     """Windows as soon as they are certain; reads no further than the consumer asks.
 
-    source: entered; cutting runs in a thread, because it analyses the levels of a whole window
+    source:  entered
+    limiter: of threads; a cut analyses the levels of a whole window
     """
-    cutter = WindowCutter(window_s, stride_s)
+    cutter = WindowCutter(length.window_s, length.stride_s)
 
     def cut(block: Pcm | None) -> list[Window]:
         windows = cutter.finish() if block is None else cutter.push(block)
@@ -27,9 +38,9 @@ async def cut_windows(source: PcmSource, window_s: float, stride_s: float) -> As
 
     async for block in source:
         is_due = cutter.is_due(len(block))
-        for window in await anyio.to_thread.run_sync(cut, block) if is_due else cut(block):
+        for window in await to_thread.run_sync(cut, block, limiter=limiter) if is_due else cut(block):
             yield window
-    for window in await anyio.to_thread.run_sync(cut, None):
+    for window in await to_thread.run_sync(cut, None, limiter=limiter):
         yield window
 
 

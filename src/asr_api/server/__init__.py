@@ -1,1 +1,1 @@
-"""Floor 5: the HTTP edge. Knows the wire, and nothing about models."""
+"""Floor 5: the HTTP server."""

@@ -9,7 +9,6 @@ from starlette.exceptions import HTTPException
 from asr_api import __version__
 from asr_api.errors import AsrError, InvalidRequest, MethodNotAllowed, NotFound
 from asr_api.metrics import Metrics
-from asr_api.server.app_options import AppOptions
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
@@ -18,20 +17,20 @@ from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
 from asr_api.server.middleware.request_scope import RequestScopeMiddleware, request_scope
 from asr_api.server.routes.asr import asr_router
-from asr_api.server.routes.docs import docs_router
+from asr_api.server.routes.docs import docs_routes
 from asr_api.server.routes.health import health_router
+from asr_api.settings.settings import Settings
 
-# FastAPI reports to OpenTelemetry's global providers by default; this server reports to nobody.
-NO_TELEMETRY: TelemetryConfig = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-    "operation_spans": False,
-    "auto_configure": False,
+# By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+ROUTING_ERRORS: dict[int, tuple[type[AsrError], str]] = {
+    404: (NotFound, "There is nothing at this address; see /docs for the addresses that exist."),
+    405: (MethodNotAllowed, "This address does not take this method; see /docs for the methods it takes."),
 }
+OTHER_ROUTING_ERROR = InvalidRequest, "The request is not one that this server can answer; see /docs."
 
 
-def create_app(handle: ServiceHandle, metrics: Metrics, options: AppOptions) -> FastAPI:
+def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> FastAPI:
     """An ASGI app for any server."""
     app = FastAPI(
         title="asr-api",
@@ -41,32 +40,24 @@ def create_app(handle: ServiceHandle, metrics: Metrics, options: AppOptions) -> 
         redoc_url=None,
         telemetry=NO_TELEMETRY,
     )
-    app.include_router(asr_router(handle, options))
+    app.include_router(asr_router(handle, settings))
     app.include_router(health_router(handle, metrics))
-    app.include_router(docs_router())
+    app.router.routes += docs_routes()
     shapes = ErrorShapes({})
-    # Each one is put around those before it, so the last one is the outermost.
-    app.add_middleware(LimitsMiddleware, max_body_bytes=options.media.max_media_bytes)
+    # Each is put around those before it, so the last is the outermost.
+    app.add_middleware(LimitsMiddleware, max_body_bytes=settings.max_media_bytes)
     app.add_middleware(ErrorMiddleware, shapes=shapes)
     app.add_middleware(EarlyReplyMiddleware)
     app.add_middleware(AccessLogMiddleware)
     app.add_middleware(RequestScopeMiddleware, handle=handle)
 
     async def reply_to_routing_error(request: Request, error: Exception) -> Response:
-        """FastAPI's own refusals, in the shape of the router that the path belongs to."""
+        """FastAPI's own errors, in the shape of the router that the path belongs to."""
         assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
-        known = _routing_error(error.status_code)
-        response = shapes.response(request.url.path, known, request_scope(request.scope).request_id)
+        error_type, sentence = ROUTING_ERRORS.get(error.status_code, OTHER_ROUTING_ERROR)
+        response = shapes.response(request.url.path, error_type(sentence), request_scope(request.scope).request_id)
         response.headers.update(error.headers or {})
         return response
 
     app.add_exception_handler(HTTPException, reply_to_routing_error)
     return app
-
-
-def _routing_error(status: int) -> AsrError:
-    if status == 404:
-        return NotFound("There is nothing at this address; see /docs for the addresses that exist.")
-    if status == 405:
-        return MethodNotAllowed("This address does not take this method; see /docs for the methods it takes.")
-    return InvalidRequest("The request is not one that this server can answer; see /docs.")

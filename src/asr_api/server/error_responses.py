@@ -1,4 +1,4 @@
-"""Error responses: errors as HTTP replies with the headers that clients retry by, in one body shape per router."""
+"""Error responses: errors as HTTP replies with headers for retries, in one body shape per router."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""uvicorn's HTTP/1.1 protocol, with what it lacks: a deadline for headers, and our shape for requests it can't parse.
+"""uvicorn's HTTP/1.1 protocol with a deadline for headers, and with our error shape for requests that it cannot parse.
 
-A client that trickles its headers would hold a connection for ever. Knows nothing about routes.
+Without the deadline, a client that sends its headers byte by byte would hold a connection for ever.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class BoundedH11Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _should_upgrade(self) -> bool:
-        """Never: there are no WebSockets here, and the log need not say how to install some."""
+        """Never; the base class would log how to install WebSockets."""
         return False
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # h11's words are not for clients
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # clients get our own sentence
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:  # the request was answered before its end
             self.transport.close()
             return

@@ -1,6 +1,6 @@
 """`ServiceHandle`: holds the service while it loads, runs and drains; tracks open requests and client disconnects.
 
-A request is cancelled when its client disconnects, and when the server may wait no longer.
+A request is cancelled when its client disconnects, and when the time to shut down is over.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ServiceHandle:
 
     @contextlib.asynccontextmanager
     async def upload_slot(self) -> AsyncIterator[UploadSlot]:
-        """While audio arrives, by upload or download; raises what UploadSlots.slot raises.
+        """Held while audio arrives, by upload or download. Raises what UploadSlots.slot raises.
 
-        It is apart from the scheduler's limit of requests, so that slow senders do not use that up.
+        The limit is not the scheduler's, so that slow senders do not use that up.
         """
         try:
             async with self._upload_slots.slot() as slot:
@@ -52,7 +52,7 @@ class ServiceHandle:
 
     @contextlib.contextmanager
     def track(self, request: RequestScope) -> Iterator[None]:
-        """Counts a request as open, from its headers to the end of its reply."""
+        """Counts a request as open while the block runs."""
         self._open.add(request)
         self._is_idle.clear()
         try:
@@ -67,21 +67,17 @@ class ServiceHandle:
         return len(self._open)
 
     async def wait_until_idle(self) -> None:
-        """Returns when no request is open."""
         await self._is_idle.wait()
 
     def abort(self) -> None:
-        """Cancels all open requests, with an error that tells their clients to come back."""
+        """Cancels all open requests; their clients are asked to send them again."""
+        sentence = "The server had to stop before this was transcribed; send it again."
         for request in self._open:
-            request.cancel(
-                ServerDraining("The server had to stop before this was transcribed; send it again.", retry_after_s=5)
-            )
+            request.cancel(ServerDraining(sentence, retry_after_s=5))
 
     @contextlib.asynccontextmanager
     async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
-        """Around work once the body was read. Raises ClientDisconnect when the client leaves, and what
-        `RequestScope.running` raises.
-        """
+        """Around work after the body. Raises ClientDisconnect, and what `RequestScope.running` raises."""
         watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
         try:
             async with request.running():

@@ -1,4 +1,4 @@
-"""Is a client a program on this machine? Only such clients may name local files by default."""
+"""`is_local_client`: whether a request comes from this machine; by default only such clients may name local files."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 PORT = re.compile(r":\d+$")
-# Headers by which proxies name themselves, or the client they speak for.
+# Headers by which proxies name themselves or their clients.
 FORWARDING_HEADER = re.compile(r"forward|client-ip|real-ip|connecting-ip|^via$|^cdn-loop$|^x-envoy-")
 
 
 def is_local_client(scope: Scope) -> bool:
-    """Whether the client is a program on this machine without a proxy between, as far as it can be seen.
+    """Whether the client is a program on this machine and no proxy is visible.
 
     The Host must be a loopback name as well, because a web page can make a browser connect here under a name of its
-    own. HTTP/1.0 is what nginx speaks to a server behind it, without a header about its client, unless told otherwise.
+    own. By default nginx uses HTTP/1.0 for the server behind it, without a header about its client.
     """
     headers = Headers(scope=scope)
     is_forwarded = scope["http_version"] == "1.0" or any(FORWARDING_HEADER.search(name) for name in headers)

@@ -1,4 +1,4 @@
-"""OpenAPI of `POST /asr`: what FastAPI cannot read from signatures and models (raw bodies, headers, error statuses)."""
+"""OpenAPI of `POST /asr`: the parts that FastAPI cannot derive (raw bodies, headers, error statuses)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ QUERY_PARAMETERS: list[dict[str, Any]] = [
     {
         "name": parameter.name,
         "in": "query",
-        "required": False,
         "description": parameter_description(parameter),
         "schema": parameter_schema(parameter),
     }

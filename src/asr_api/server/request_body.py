@@ -1,7 +1,7 @@
 """The body of `POST /asr`: an `AudioReference` (JSON that names a link or a path), or a spool with the uploaded audio.
 
 As in the original, the content type decides little: JSON is recognised by its type, or by being small and starting
-with a brace; everything else is audio, streamed to disk as it comes. Audio is never parsed as JSON, nor held in memory.
+with a brace; everything else is audio, which is streamed to disk, never parsed as JSON nor held in memory.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from asr_api.errors import (
     UnsupportedFormat,
 )
 from asr_api.parameters import RawParameter
-from asr_api.server.schemas import AsrRequest
+from asr_api.server.schemas import EXAMPLE_URL, AsrRequest
 
 MAX_JSON_BYTES = 64 * 1024
-EXAMPLE = '{"url": "https://example.org/speech.mp3"}'
+EXAMPLE = json.dumps({"url": EXAMPLE_URL})
 
 
 @dataclass(frozen=True, slots=True)
 class AudioReference:
-    """Audio that the client names instead of sending it. parameters: what else the JSON asks for"""
+    """A link or path. parameters: the other keys of the JSON"""
 
     url: str
     parameters: tuple[RawParameter, ...] = ()
@@ -43,14 +43,13 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
     """Reads the whole body; the caller closes the spool."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith("multipart/"):
-        raise UnsupportedFormat(
-            "Multipart forms are not supported; send the bytes of the file alone, as curl --data-binary @FILE does."
-        )
+        raise UnsupportedFormat("Multipart forms are not supported; send the bytes of the file: curl --data-binary.")
     is_json = media_type == "application/json" or media_type.endswith("+json")
     head = bytearray()
     async for chunk in chunks:
         head += chunk
-        if len(head) > MAX_JSON_BYTES or not (is_json or _may_be_json(head)):
+        may_be_json = is_json or bytes(head.lstrip()[:1]) in {b"", b"{"}
+        if len(head) > MAX_JSON_BYTES or not may_be_json:
             break
     else:
         if not head:
@@ -74,9 +73,8 @@ def parse_reference(body: bytes) -> AudioReference:
         request = AsrRequest.model_validate(content)
     except ValidationError as error:
         raise _request_error(error) from None
-    values = request.model_dump(exclude={"url"}, exclude_none=True)
-    raw = [parameter for name in content if name in values for parameter in _raw_parameters(name, values[name])]
-    return AudioReference(request.url, tuple(raw))
+    extra = (request.model_extra or {}).items()
+    return AudioReference(request.url, tuple(raw for name, value in extra for raw in _raw_parameters(name, value)))
 
 
 def _request_error(error: ValidationError) -> AsrError:
@@ -93,7 +91,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Raises InvalidRequest for a repeated key, because one of its values would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise InvalidRequest("The JSON has a key twice; give each once.")
+        raise InvalidRequest("The JSON has a key twice; give each key once.")
     return found
 
 
@@ -104,12 +102,8 @@ def _raw_parameters(name: str, value: object) -> Iterator[RawParameter]:
             yield RawParameter(name, item if isinstance(item, str) else json.dumps(item))
 
 
-def _may_be_json(head: bytearray) -> bool:
-    return bytes(head.lstrip()[:1]) in {b"", b"{"}
-
-
 def _is_text(body: bytearray) -> bool:
-    """Text that begins like JSON is JSON, perhaps with a typo that its sender should be told."""
+    """Whether it is text that begins like JSON; a syntax error in it must be reported."""
     try:
         return body.decode().lstrip().startswith("{")
     except UnicodeDecodeError:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, create_model
-from pydantic.json_schema import WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from asr_api import __version__
 from asr_api.parameters import PARAMETERS, Parameter
@@ -13,20 +12,13 @@ from asr_api.transcript import Doubt
 
 Seconds = Annotated[list[float], Field(min_length=2, max_length=2, description="Start and end in seconds, never null.")]
 Scalar = StrictStr | StrictBool | StrictInt | StrictFloat | None
+SENTENCE = " Four score and seven years ago."
+EXAMPLE_URL = "https://example.org/speech.mp3"
 
 
 class ErrorReply(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "error": "The body is empty; send the bytes of an audio file.",
-                "code": "empty_body",
-                "request_id": "5f0c2b9e6d0a4d6f9a8b7c6d5e4f3a2b",
-            }
-        }
-    )
-    error: str = Field(description="One sentence: what is wrong, the value, the limit, what to do.")
-    code: str = Field(description="Stable; programs may rely on it.")
+    error: str = Field(description="One sentence: the problem, the value, the limit, the remedy.")
+    code: str = Field(description="Stable; programs may rely on it.", examples=["empty_body"])
     request_id: str = Field(description="Also in the header x-request-id and in the server's log.")
 
 
@@ -36,8 +28,8 @@ class HealthReply(BaseModel):
 
 
 class TimedText(BaseModel):
-    timestamp: Seconds
-    text: str
+    timestamp: Seconds = Field(examples=[[0.0, 2.64]])
+    text: str = Field(examples=[SENTENCE])
 
 
 class Chunk(TimedText):
@@ -50,21 +42,13 @@ class OmittedChunk(TimedText):
 
 
 class AsrReply(BaseModel):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "text": " Four score and seven years ago.",
-                "chunks": [{"timestamp": [0.0, 2.64], "text": " Four score and seven years ago."}],
-            }
-        }
-    )
-    text: str = Field(description="All chunks together; empty for silence.")
+    text: str = Field(description="All chunks together; empty for silence.", examples=[SENTENCE])
     chunks: list[Chunk]
     omitted: list[OmittedChunk] | None = Field(
         None,
         description=(
-            "Text that the model wrote for audio without speech, which is no part of the text; with an empty text, a "
-            "rest of a window as loud as the speech before it that brought no text. Absent if there is none."
+            "Text that the model wrote for audio without speech, which is not part of the text; with an empty text, "
+            "the end of a window that is as loud as the speech before it and gave no text. Absent if there is none."
         ),
     )
 
@@ -86,21 +70,16 @@ def parameter_description(parameter: Parameter) -> str:
     return f"{parameter.description[0].upper()}{parameter.description[1:]}.{also}"
 
 
-def _request_fields() -> dict[str, Any]:
-    """A value may have any scalar type, because `read_parameters` reads texts and tells what is allowed."""
-    return {
-        parameter.name: (
-            Annotated[Scalar | list[Scalar], WithJsonSchema(parameter_schema(parameter))],
-            Field(None, description=parameter_description(parameter)),
-        )
-        for parameter in PARAMETERS
-    }
+def _add_parameters(schema: dict[str, Any]) -> None:
+    for parameter in PARAMETERS:
+        description = parameter_description(parameter)
+        schema["properties"][parameter.name] = parameter_schema(parameter) | {"description": description}
+    schema["example"] = {"url": EXAMPLE_URL}
 
 
-class AsrRequestBase(BaseModel):
-    model_config = ConfigDict(extra="allow", json_schema_extra={"example": {"url": "https://example.org/speech.mp3"}})
-    __pydantic_extra__: dict[str, Scalar | list[Scalar]]  # aliases, and names that `read_parameters` refuses
+class AsrRequest(BaseModel):
+    """JSON that names audio. Parameters may have any scalar type, because `read_parameters` checks their values."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_add_parameters)
+    __pydantic_extra__: dict[str, Scalar | list[Scalar]]
     url: StrictStr = Field(min_length=1, description="An http(s) link, or a path on the server if it allows it.")
-
-
-AsrRequest = create_model("AsrRequest", __base__=AsrRequestBase, **_request_fields())

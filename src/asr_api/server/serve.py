@@ -1,6 +1,6 @@
 """`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM or SIGINT new requests are refused while open ones finish; the port stays open until they have.
+On the first SIGTERM or SIGINT new requests are refused while open ones finish, and the port stays open until then.
 A second signal ends the open ones with an error, a third ends the process at once.
 """
 
@@ -19,12 +19,11 @@ from typing import Any
 import uvicorn
 
 from asr_api import __version__
-from asr_api.compose import Service, default_options, media_policy, open_service
+from asr_api.compose import Service, open_service
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
-from asr_api.server.app_options import AppOptions
 from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.listen import EVERYWHERE, open_sockets
@@ -33,7 +32,7 @@ from asr_api.settings.settings import Settings
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
-LAST_REPLIES_S = 5  # for transcripts that are done to reach their clients
+LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
 
 
@@ -44,25 +43,22 @@ async def serve(settings: Settings) -> int:
     handle = ServiceHandle(max_requests=settings.max_requests)
     metrics = Metrics()
     server = _open_server(settings, handle, metrics)
-    logger.info(
-        "asr-api %s: listening on %s, loading %s", __version__, _address(settings.host, sockets), settings.model_id
-    )
-    with signals.handled():
-        answering = asyncio.create_task(server.serve(sockets))
-        serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
-        try:
-            await _first_of([serving, answering], signals.stop)
-            if handle.service is None or answering.done():  # nothing to finish, or no way to reply
-                serving.cancel()
-            await asyncio.wait([serving])
-        finally:
-            has_failed = answering.done()
-            server.should_exit = True
-            await asyncio.wait([answering])
+    address = _address(settings.host, sockets)
+    logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
+    answering = asyncio.create_task(server.serve(sockets))
+    serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
+    try:
+        await _first_of([serving, answering], signals.stop)
+        if handle.service is None or answering.done():  # nothing to finish, or no way to reply
+            serving.cancel()
+        await asyncio.wait([serving])
+    finally:
+        has_failed = answering.done()
+        server.should_exit = True
+        await asyncio.wait([answering])
     if has_failed:
-        raise InternalError("The HTTP server ended unexpectedly; see the log above, and start it again.") from (
-            None if answering.cancelled() else answering.exception()
-        )
+        cause = None if answering.cancelled() else answering.exception()
+        raise InternalError("The HTTP server ended unexpectedly; see the log above, and start it again.") from cause
     return 0 if serving.cancelled() else serving.result()
 
 
@@ -72,17 +68,8 @@ class _Signals:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.force = asyncio.Event()
-
-    @contextlib.contextmanager
-    def handled(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
         if self.force.is_set():
@@ -98,15 +85,9 @@ class _Server(uvicorn.Server):
 
 
 def _open_server(settings: Settings, handle: ServiceHandle, metrics: Metrics) -> _Server:
-    options = AppOptions(
-        media_policy(settings),
-        settings.salad_machine_id,
-        settings.salad_container_group_id,
-        defaults=default_options(settings),
-    )
     return _Server(
         uvicorn.Config(
-            create_app(handle, metrics, options),
+            create_app(handle, metrics, settings),
             http=BoundedH11Protocol,
             ws="none",
             lifespan="off",
@@ -161,16 +142,14 @@ async def _first_of(tasks: list[asyncio.Task[Any]], event: asyncio.Event, timeou
 
 
 def _announce(info: EngineInfo, elapsed_s: float) -> None:
-    logger.info(
-        "ready after %.1f s: %s on %s (%s engine, %s, %d slots)",
-        elapsed_s, info.model_id, info.device_name, info.engine, info.compute_type, info.n_slots,
-    )  # fmt: skip
+    engine = f"{info.engine} engine, {info.compute_type}, {info.n_slots} slots"
+    logger.info("ready after %.1f s: %s on %s (%s)", elapsed_s, info.model_id, info.device_name, engine)
     for note in info.notes:
         logger.info("%s", note)
 
 
 def _address(host: str, sockets: list[socket.socket]) -> str:
-    """For people: a link that works on this machine."""
+    """A link that works on this machine, for the log."""
     port = sockets[0].getsockname()[1]
     if host == EVERYWHERE:
         return f"http://localhost:{port} (every interface; anyone who can reach it may use it)"

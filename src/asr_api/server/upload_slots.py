@@ -1,7 +1,7 @@
-"""Upload slots: limits concurrent uploads and slow senders, which are judged here and nowhere else.
+"""Upload slots: limit concurrent uploads and slow senders.
 
 An upload may be slow for a while, and must then keep an average rate. When all slots are taken, the slowest sender
-below that rate is dropped for the next one, so that connections that send next to nothing keep no client out.
+below that rate is dropped for the next upload, so that connections that send next to nothing keep no client out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from asr_api.errors import RequestTimeout, ServerOverloaded
 
 RETRY_S = 2
 MIN_BYTES_PER_S = 16 * 1024
-GRACE_S = 15.0  # of waiting for the body before its rate counts
+TOO_SLOW = f"came slower than {MIN_BYTES_PER_S // 1024} KiB/s"
+GRACE_S = 15.0  # of waiting for a body before its rate counts
 EVICTION_GRACE_S = 2.0  # of an upload before it may be dropped for another
 
 
@@ -29,7 +30,7 @@ class UploadSlot:
         self._waited_s = 0.0
 
     async def measured(self, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
-        """The same chunks. Raises RequestTimeout when they come too slowly."""
+        """The same chunks. Raises RequestTimeout when they arrive too slowly."""
         self._started_s = time.perf_counter()
         async with aclosing(chunks):
             while (chunk := await self._next(chunks)) is not None:
@@ -37,19 +38,15 @@ class UploadSlot:
                 yield chunk
 
     async def _next(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
-        """The next chunk; None at the end."""
         started_s = time.perf_counter()
         patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
         try:
             async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
-                chunk = await anext(chunks, None)
+                return await anext(chunks, None)
         except TimeoutError:
-            rate = f"{MIN_BYTES_PER_S // 1024} KiB/s"
-            raise RequestTimeout(
-                f"The body came slower than {rate}; use a faster connection, or send a link to the file."
-            ) from None
-        self._waited_s += time.perf_counter() - started_s
-        return chunk
+            raise RequestTimeout(f"The body {TOO_SLOW}; use a faster connection, or send a link to the file.") from None
+        finally:
+            self._waited_s += time.perf_counter() - started_s
 
     @property
     def bytes_per_s(self) -> float:
@@ -68,9 +65,7 @@ class UploadSlots:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[UploadSlot]:
-        """Held while a recording arrives. Raises ServerOverloaded when all slots are taken by senders that are fast
-        enough, and RequestTimeout when this sender is dropped for another.
-        """
+        """Raises ServerOverloaded if all senders are fast, and RequestTimeout when this one is dropped for another."""
         self._make_room()
         try:
             async with asyncio.timeout(None) as limit:
@@ -79,10 +74,8 @@ class UploadSlots:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise RequestTimeout(
-                f"The body came slower than {MIN_BYTES_PER_S // 1024} KiB/s while all {self._max_slots} upload slots "
-                "were taken; send it again over a faster connection."
-            ) from None
+            taken = f"while all {self._max_slots} upload slots were taken"
+            raise RequestTimeout(f"The body {TOO_SLOW} {taken}; send it again over a faster connection.") from None
         finally:
             self._taken.discard(slot)
 
@@ -91,9 +84,7 @@ class UploadSlots:
             return
         slowest = min(self._taken, key=lambda slot: slot.bytes_per_s)
         if slowest.bytes_per_s >= MIN_BYTES_PER_S:
-            raise ServerOverloaded(
-                f"The server is receiving {self._max_slots} recordings already; try again in a moment.",
-                retry_after_s=RETRY_S,
-            )
+            sentence = f"The server is receiving {self._max_slots} recordings already; try again in a moment."
+            raise ServerOverloaded(sentence, retry_after_s=RETRY_S)
         self._taken.discard(slowest)
         slowest.evict()

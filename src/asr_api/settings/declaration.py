@@ -46,7 +46,7 @@ def is_server_only(field: FieldInfo) -> bool:
 
 
 def table_row(name: str, field: FieldInfo) -> str:
-    """A row of the README's table: variable, flag, default, meaning."""
+    """Of the README's table: variable, flag, default, meaning."""
     shown = _extra(field)["shown"] or f"`{_plain(field.default)}`"
     allowed = f" Allowed: {_allowed(field)}." if _bounds(field) else ""
     return f"| `{name.upper()}` | `{flag_of(name)}` | {shown} | {field.description}{allowed} |"

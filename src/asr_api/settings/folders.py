@@ -26,7 +26,7 @@ def find_cache_folder(settings: Settings) -> CacheFolder:
     if "cache_dir" in settings.model_fields_set:
         if _can_be_created(configured):
             return CacheFolder(configured)
-        problem = f"CACHE_DIR is '{configured}', which cannot be written; change its owner or name another folder."
+        problem = f"CACHE_DIR is '{configured}', which cannot be written; change its owner or name another."
         return CacheFolder(configured, problem=problem)
     if _is_writable(configured):
         return CacheFolder(configured)

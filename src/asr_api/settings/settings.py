@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -23,7 +23,7 @@ from asr_api.text.languages import language_code
 MODEL_WINDOW_S = 30.0  # of every Whisper model
 MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens before a transcript
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-LogLevel = Literal["debug", "info", "warning", "error"]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 MIB = 1024 * 1024
 
 
@@ -94,9 +94,7 @@ class Settings(BaseSettings):
         "fastest one available.",
         allowed=_listed(get_args(ComputeType)),
     )
-    beam_size: int = setting(
-        1, "Hypotheses of beam search for a window; 1 (greedy) is fastest, 5 a little more accurate.", ge=1, le=10
-    )
+    beam_size: int = setting(1, "Hypotheses of beam search; 1 (greedy) is fastest, 5 a bit more accurate.", ge=1, le=10)
     condition_on_previous_text: bool = switch(
         False,
         "Prompt each window with the text before it: names and style stay the same, but so do mistakes. The windows of "
@@ -110,9 +108,7 @@ class Settings(BaseSettings):
         None, "Language of requests that name none, such as `en`.", shown="detected",
         by_default="By default it is detected", allowed="a language of Whisper, such as en", server_only=True,
     )  # fmt: skip
-    num_threads: int = setting(
-        0, "Threads of the engine on a CPU; 0 chooses by the cores that the process may use.", ge=0, le=1024
-    )
+    num_threads: int = setting(0, "Threads of the engine on a CPU; 0 chooses by the usable cores.", ge=0, le=1024)
     max_requests: int = setting(
         lambda before: 4 * before["batch_size"],
         "Most requests in progress or waiting; the next one gets 429 with the time to try again.",
@@ -146,9 +142,7 @@ class Settings(BaseSettings):
         by_default="By default there are none",
         allowed="networks such as 10.0.0.0/8, separated by commas",
     )
-    shutdown_timeout_s: float = setting(
-        30, "Seconds that open requests may take to finish after SIGTERM or SIGINT.", ge=0, server_only=True
-    )
+    shutdown_timeout_s: float = setting(30, "Seconds that open requests get at a shutdown.", ge=0, server_only=True)
     salad_machine_id: str = setting(
         "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
@@ -157,7 +151,7 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = setting("info", "Level of the log on stderr.", allowed="debug, info, warning or error")
 
-    # The names that the rest of the package uses, where the variable has another one.
+    # The names that the rest of the package uses, where they differ from the variable's.
 
     @property
     def n_slots(self) -> int:
@@ -193,11 +187,6 @@ class Settings(BaseSettings):
             return parts
         return [ipaddress.ip_network(part, strict=False) for part in parts]
 
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _any_case(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
-
     @field_validator("default_language")
     @classmethod
     def _is_language(cls, value: str | None) -> str | None:
@@ -231,7 +220,7 @@ def read_settings(flags: Mapping[str, str]) -> Settings:
     try:
         return Settings(**dict[str, Any](flags))
     except ValidationError as error:
-        # A default that depends on a bad value has an error of its own, which says nothing new.
+        # A default that depends on a bad value has an error of its own, which adds nothing.
         errors = [detail for detail in error.errors() if detail["type"] != "default_factory_not_called"]
         raise SettingsError(" ".join(map(_sentence, errors))) from None
 
@@ -244,7 +233,6 @@ def settings_table() -> str:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """About one bad value, or about values that do not fit together."""
     if not error["loc"]:
         return error["msg"].removeprefix("Value error, ")
     name = str(error["loc"][0])

@@ -1,4 +1,4 @@
-"""The languages of Whisper: codes, English names and other common names, and the code for what a user wrote."""
+"""The languages of Whisper: codes, English names, other common names, and the code for any of them."""
 
 from __future__ import annotations
 
@@ -24,28 +24,21 @@ LANGUAGES = {
     "mg": "malagasy", "as": "assamese", "tt": "tatar", "haw": "hawaiian", "ln": "lingala", "ha": "hausa",
     "ba": "bashkir", "jw": "javanese", "su": "sundanese", "yue": "cantonese",
 }  # fmt: skip
-
 ALIASES = {
     "burmese": "my", "valencian": "ca", "flemish": "nl", "haitian": "ht", "letzeburgesch": "lb", "pushto": "ps",
     "panjabi": "pa", "moldavian": "ro", "moldovan": "ro", "sinhalese": "si", "castilian": "es", "mandarin": "zh",
     "farsi": "fa", "filipino": "tl", "jv": "jw", "iw": "he", "nb": "no", "bokmal": "no",
 }  # fmt: skip
 
+_CODES = ALIASES | {name: code for code, name in LANGUAGES.items()} | {code: code for code in LANGUAGES}
+
 
 def language_code(name: str, parameter: str = "language") -> str:
-    """The code for what a user wrote: "en", "EN", "en-US", "English".
-
-    parameter: where it was written, for the sentence of the error. Raises InvalidParameter for an unknown language
-    """
+    """The code of "en", "EN", "en-US" or "English". Raises InvalidParameter, which names `parameter`."""
     normalized = name.strip().lower().replace("_", "-")
     for candidate in (normalized, normalized.partition("-")[0]):
-        if candidate in LANGUAGES:
-            return candidate
-        if candidate in ALIASES:
-            return ALIASES[candidate]
-        for code, english_name in LANGUAGES.items():
-            if candidate == english_name:
-                return code
+        if candidate in _CODES:
+            return _CODES[candidate]
     raise InvalidParameter(
         f"{parameter} is {name.strip()[:40]!r}, an unknown language; use a code such as en, or an English name."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Thai, Lao, Burmese, Khmer, kana and CJK. OpenAI decides by the language instead; the script also covers names in
 # another script and misidentified languages.
@@ -17,11 +17,9 @@ UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3
 # OpenAI's punctuation, with the brackets and marks of other scripts.
 OPENING = frozenset("\"'“‘«¿¡([{-–—「『（《〈【")
 CLOSING = frozenset("\"'”’»)]}.。,，、!！?？:：;；…」』）》〉】")
-
 SENTENCE_ENDS = frozenset(".。!！?？")
-
-_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 BROKEN = "\ufffd"
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 
 Decode = Callable[[Sequence[int]], str]
 
@@ -39,43 +37,35 @@ class SplitWord:
         return self.text.rstrip()[-1:] in SENTENCE_ENDS
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """The shortest run of tokens that decodes to whole characters: one token, or several that share a character."""
-
-    text: str
-    first_token: int
-    last_token: int
-
-
 def split_words(tokens: Sequence[int], decode: Decode) -> tuple[SplitWord, ...]:
     """The words in order; none where there is no text.
 
     decode: text tokens to text; results of tokens cut between two characters join to the text of the whole
     """
     words: list[SplitWord] = []
-    carried = ""  # opening punctuation and blanks that stand alone are prepended to the next word
+    carried = ""  # opening punctuation and blanks that stand alone are prepended to the next word, or end the last
     for group in _groups(_pieces(tokens, decode)):
         text = "".join(piece.text for piece in group)
         is_punctuation = _is_only(OPENING | CLOSING, text)
         if _is_opening(text) or (is_punctuation and not words):
             carried += text
         elif is_punctuation:
-            words[-1] = SplitWord(words[-1].text + carried + text, words[-1].first_token, words[-1].last_token)
+            words[-1] = replace(words[-1], text=words[-1].text + carried + text)
             carried = ""
         else:
             words.append(_word(carried + text, group))
             carried = ""
     if carried and words:
-        words[-1] = SplitWord(words[-1].text + carried, words[-1].first_token, words[-1].last_token)
+        words[-1] = replace(words[-1], text=words[-1].text + carried)
     elif carried:
         words.append(SplitWord(carried, 0, len(tokens) - 1))
     return tuple(words)
 
 
-def _pieces(tokens: Sequence[int], decode: Decode) -> list[_Piece]:
+def _pieces(tokens: Sequence[int], decode: Decode) -> list[SplitWord]:
+    """The shortest runs of tokens that decode to whole characters: one token, or several that share a character."""
     whole = decode(tokens)
-    pieces: list[_Piece] = []
+    pieces: list[SplitWord] = []
     first = position = 0
     for index in range(len(tokens)):
         text = decode(tokens[first : index + 1])
@@ -83,13 +73,14 @@ def _pieces(tokens: Sequence[int], decode: Decode) -> list[_Piece]:
             continue  # its last character continues in the next token
         if BROKEN in text and text + decode(tokens[index + 1 :]) != whole[position:]:
             continue  # it decodes to U+FFFD as the text does here, but is only a part of that character
-        pieces.append(_Piece(text, first, index))
+        pieces.append(SplitWord(text, first, index))
         first, position = index + 1, position + len(text)
     return pieces if whole else []
 
 
-def _groups(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
-    groups: list[list[_Piece]] = []
+def _groups(pieces: Sequence[SplitWord]) -> list[list[SplitWord]]:
+    """The pieces of each word."""
+    groups: list[list[SplitWord]] = []
     letter = ""  # the last one so far
     for piece in pieces:
         head = piece.text[:1]
@@ -103,7 +94,7 @@ def _groups(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return groups
 
 
-def _word(text: str, group: Sequence[_Piece]) -> SplitWord:
+def _word(text: str, group: Sequence[SplitWord]) -> SplitWord:
     """A word whose token range excludes the punctuation at either end, which often has the time of a pause."""
     first, last = 0, len(group) - 1
     while first < last and _is_only(OPENING, group[first].text):

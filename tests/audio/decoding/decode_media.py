@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
-from asr_api.audio.decoding.decoder import DecodeLimits, Decoder
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError
-from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
-from tests.audio.media_files import reference_pcm
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-
-    from asr_api.pcm import Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
 
 
 @dataclass(frozen=True)
@@ -35,13 +29,9 @@ class Decoded:
     def length_s(self) -> float:
         return len(self.pcm) / SAMPLE_RATE_HZ
 
-    @property
-    def is_whole(self) -> bool:
-        return self.end == AudioEnd()
-
 
 def spool_of(data: bytes) -> Spool:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the spool owns it
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the spool owns it
     file.write(data)
     file.flush()
     return Spool(file, len(data))
@@ -67,13 +57,12 @@ async def wait_until(is_true: Callable[[], bool], timeout_s: float = 5.0) -> Non
         await asyncio.sleep(0.02)
 
 
-def are_gone(processes: Sequence[psutil.Process]) -> bool:
-    return not any(process.is_running() for process in processes)
-
-
-def have_exited(processes: Sequence[psutil.Process]) -> bool:
-    """Whether each is gone, or a zombie."""
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+def has_exited(process: psutil.Process) -> bool:
+    """Whether it is gone, or a zombie."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def decode(decoder: Decoder, data: bytes) -> Decoded:
@@ -115,8 +104,3 @@ def correlation(pcm: Pcm, reference: Pcm) -> float:
     product = np.fft.irfft(spectra[0] * spectra[1].conj(), size)
     best = max(product[:960].max(), product[-960:].max())
     return float(best / np.sqrt(np.square(pcm.astype(float)).sum() * np.square(reference.astype(float)).sum()))
-
-
-def relative_peak(pcm: Pcm) -> float:
-    """The peak, relative to that of the reference."""
-    return float(np.abs(pcm).max() / np.abs(reference_pcm()).max())

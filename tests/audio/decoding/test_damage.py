@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from asr_api.audio.decoding.worker.media import Media
+from asr_api.audio.decoding.worker.media import MediaFile
 from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
-from tests.audio.decoding.decode_media import Decoded, decode_all
+from asr_api.pcm import AudioEnd
+from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole
 from tests.audio.media_files import encodable, encoded, wav, wav_header
 from tests.audio.media_files import signal as speech
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
 # Cut in half, these lose their index or have not reached their audio yet.
 USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
-NOT_DETECTED_AS_CUT = {"ts", "flv", "mpeg"}  # made to be cut anywhere
+NOT_DETECTED_AS_CUT = {"ts", "flv", "mpeg", "mp3-bare"}  # made to be cut anywhere, or without a length
 
 
-def truncated(results: dict[str, Decoded | str]) -> dict[str, bool]:
-    """Whether each file is truncated, or has an error."""
-    return {name: isinstance(result, str) or result.end.is_truncated for name, result in results.items()}
+def truncated(results: dict[str, Decoded]) -> set[str]:
+    return {name for name, result in results.items() if result.end.is_truncated}
 
 
 def no_audio() -> dict[str, bytes]:
@@ -70,34 +67,25 @@ def invalid_audio() -> dict[str, bytes]:
 async def test_hostile_media_have_their_error_codes() -> None:
     expected = dict.fromkeys(no_audio(), "unsupported_format") | dict.fromkeys(invalid_audio(), "invalid_audio")
     media = no_audio() | invalid_audio()
-    for name, code, data in (
-        ("empty", "empty_audio", b""),
-        ("header only", "empty_audio", wav_header(0, 16_000)),
-        ("one sample", "audio_too_short", wav(speech(1.0)[:1], 16_000)),
-        ("99 ms", "audio_too_short", wav(speech(1.0)[:1584], 16_000)),
-    ):
-        media[name], expected[name] = data, code
+    media |= {"empty": b"", "header only": wav_header(0, 16_000)}
+    expected |= dict.fromkeys(("empty", "header only"), "empty_audio")
+    media |= {f"{n} samples": wav(speech(1.0)[:n], 16_000) for n in (1, 1584)}
+    expected |= dict.fromkeys(("1 samples", "1584 samples"), "audio_too_short")
     results = await decode_all(media)
     assert {name: result if isinstance(result, str) else "decoded" for name, result in results.items()} == expected
 
 
-async def test_truncated_media_are_decoded_as_far_as_possible_and_marked() -> None:
+async def test_truncated_media_are_decoded_as_far_as_possible() -> None:
     names = set(encodable()) - USELESS_WHEN_CUT
-    results = await decode_all({name: encoded(name)[: len(encoded(name)) * 2 // 3] for name in names})
-    wrong = {
-        name: result
-        for name, result in results.items()
-        if isinstance(result, str)
-        or not 0.9 <= result.length_s <= 2.1
-        or (not result.end.is_truncated and name not in NOT_DETECTED_AS_CUT)
-    }
-    assert wrong == {}
+    results = await decode_whole({name: encoded(name)[: len(encoded(name)) * 2 // 3] for name in names})
+    assert {name: result for name, result in results.items() if not 0.9 <= result.length_s <= 2.1} == {}
+    assert truncated(results) >= names - NOT_DETECTED_AS_CUT
 
 
 async def test_a_wav_that_breaks_off_between_two_samples_is_truncated() -> None:
     data = encoded("wav-alaw")
-    results = await decode_all({str(cut): data[:-cut] for cut in (2, 4, 20_000, 20_002)})
-    assert truncated(results) == dict.fromkeys(results, True)
+    results = await decode_whole({str(cut): data[:-cut] for cut in (2, 4, 20_000, 20_002)})
+    assert truncated(results) == set(results)
 
 
 async def test_a_file_written_into_a_pipe_is_whole() -> None:
@@ -111,41 +99,32 @@ async def test_a_file_written_into_a_pipe_is_whole() -> None:
     data = encoded("caf")
     at = data.index(b"data") + 4
     piped["caf"] = data[:at] + b"\xff" * 8 + data[at + 8 :]
-    results = await decode_all(piped)
-    assert truncated(results) == dict.fromkeys(results, False)
+    assert truncated(await decode_whole(piped)) == set()
 
 
 def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open(tmp_path: Path) -> None:
     (tmp_path / "odd.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000))
     with (tmp_path / "odd.wav").open("rb") as file:
-        media = Media(file.fileno())
+        media = MediaFile(file.fileno())
         assert not breaks_off(media, "wav")
         assert not has_open_end(media, "wav")
 
 
-async def test_damaged_frames_in_the_middle_are_skipped_and_marked() -> None:
-    min_lengths_s = {
-        "mp3": 2.7,
-        "flac": 2.3,
-        "m4a-index-first": 2.7,
-        "ogg-opus": 1.9,
-        "mka": 1.4,
-    }  # without a lost unit
+async def test_damaged_frames_in_the_middle_are_skipped_and_reported() -> None:
+    # Without a lost unit of the container.
+    min_lengths_s = {"mp3": 2.7, "flac": 2.3, "m4a-index-first": 2.7, "ogg-opus": 1.9, "mka": 1.4}
     damaged = {}
     for name in encodable(*min_lengths_s):
         data = bytearray(encoded(name))
         middle = len(data) // 2
         data[middle : middle + 1500] = b"\x55" * 1500
         damaged[name] = bytes(data)
-    results = await decode_all(damaged)
-    assert {name for name, result in results.items() if isinstance(result, str) or result.is_whole} == set()
-    lengths_s = {name: 0.0 if isinstance(result, str) else result.length_s for name, result in results.items()}
-    assert {name: length_s for name, length_s in lengths_s.items() if length_s < min_lengths_s[name]} == {}
+    results = await decode_whole(damaged)
+    assert {name for name, result in results.items() if result.end == AudioEnd()} == set()
+    assert {name for name, result in results.items() if result.length_s < min_lengths_s[name]} == set()
 
 
 async def test_false_lengths_in_headers_are_ignored() -> None:
     second = wav(speech(1.0), 16_000)[44:]
-    endless = wav_header(0xFFFFFFFF, 16_000) + second
-    results = await decode_all({"endless": endless, "2 GiB": wav_header(2**31, 16_000) + second})
-    lengths = {name: result if isinstance(result, str) else len(result.pcm) for name, result in results.items()}
-    assert lengths == {"endless": 16_000, "2 GiB": 16_000}
+    media = {str(size): wav_header(size, 16_000) + second for size in (2**31, 0xFFFFFFFF)}
+    assert {len(result.pcm) for result in (await decode_whole(media)).values()} == {16_000}

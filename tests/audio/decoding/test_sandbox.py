@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from functools import partial
 
 import psutil
 import pytest
 
-from tests.audio.decoding.decode_media import have_exited, wait_until
+from tests.audio.decoding.decode_media import has_exited, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -73,4 +72,4 @@ asyncio.run(main())
     assert len(processes) == 2  # the fork server and the spare worker
     server.kill()
     await server.wait()
-    await wait_until(partial(have_exited, processes))
+    await wait_until(lambda: all(map(has_exited, processes)))

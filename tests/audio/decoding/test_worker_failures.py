@@ -5,37 +5,44 @@ from __future__ import annotations
 import asyncio
 import resource
 from functools import partial
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from asr_api.audio.decoding import fork_server_client
-from asr_api.audio.decoding.decoder import DecodedFile, DecodeLimits, Decoder
+from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.sources.spool import Spool
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
-from tests.audio.decoding.decode_media import Decoded, are_gone, decode, decoding, spool_of, wait_until
+from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, spool_of, wait_until
 from tests.audio.media_files import encoded, wav
 from tests.audio.media_files import signal as speech
-
-if TYPE_CHECKING:
-    from asr_api.audio.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
 
-def replace_worker(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
-    """A worker that gets ready, takes a job and then runs `body`."""
-    program = (
-        "import ctypes, os, resource, signal, socket, struct, sys, time; sys.path[:] = sys.argv[1:]\n"
-        "from asr_api.audio.decoding.worker import fork_server\n"
-        "def work(channel):\n"
-        "  def send(kind, payload): channel.sendall(struct.pack('<cI', kind, len(payload)) + payload)\n"
-        "  send(b'R', b'')\n"
-        "  if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()\n"
-        f"  exec({body!r}, globals(), {{'channel': channel, 'send': send}})\n"
-        "fork_server.serve(work)\n"
-    )
-    monkeypatch.setattr(fork_server_client, "PROGRAM", program)
+PREAMBLE = (
+    "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server, main, media\n"
+)
+FAILING_WORKER = """
+import ctypes, os, resource, signal, socket, struct, time
+def work(channel):
+    def send(kind, payload): channel.sendall(struct.pack("<cI", kind, len(payload)) + payload)
+    send(b"R", b"")
+    if not socket.recv_fds(channel, 4096, 1)[1]: sys.exit()
+    exec(BODY, globals(), {"channel": channel, "send": send})
+fork_server.ForkServer(work).run()
+"""
+FAILING_FORK = """
+import os
+fork, calls = os.fork, []
+def fork_or_fail():
+    calls.append(1)
+    if len(calls) == 3: raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+os.fork = fork_or_fail
+fork_server.main()
+"""
 
 
 async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
@@ -47,18 +54,7 @@ async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
 
 
 async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    refuses_the_third = (
-        "import os, sys; sys.path[:] = sys.argv[1:]\n"
-        "from asr_api.audio.decoding.worker import fork_server\n"
-        "fork, calls = os.fork, []\n"
-        "def fork_or_fail():\n"
-        "  calls.append(1)\n"
-        "  if len(calls) == 3: raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
-        "  return fork()\n"
-        "os.fork = fork_or_fail\n"
-        "fork_server.main()\n"
-    )
-    monkeypatch.setattr(fork_server_client, "PROGRAM", refuses_the_third)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_FORK)
     data = wav(speech(60.0), 16_000)
     async with (
         spool_of(data) as spool,
@@ -74,50 +70,41 @@ async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pyte
     assert outcomes[-1] == 60 * 16_000
 
 
-@pytest.mark.parametrize(
-    ("body", "error"),
-    [
-        pytest.param("ctypes.string_at(0)", InvalidAudio, id="segfault"),
-        pytest.param("os.abort()", InvalidAudio, id="abort"),
-        pytest.param("sys.exit(3)", InvalidAudio, id="exit"),
-        pytest.param(
-            "sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio, id="flood on stderr"
-        ),
-        pytest.param(
-            "channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio, id="oversized frame"
-        ),
-        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable, id="killed by the system"),
-        pytest.param("time.sleep(60)", DecodeTimeout, id="hangs"),
-        pytest.param(
-            "resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout, id="CPU limit"
-        ),
-        pytest.param('send(b"H", b\'{"duration_ms": null}\')\ntime.sleep(60)', DecodeTimeout, id="hangs later"),
-    ],
-)
+FAILURES = {
+    "segfault": ("ctypes.string_at(0)", InvalidAudio),
+    "exit": ("sys.exit(3)", InvalidAudio),
+    "flood on stderr": ("sys.stderr.write('x' * 2**20); sys.stderr.flush(); sys.exit(1)", InvalidAudio),
+    "oversized frame": ("channel.sendall(struct.pack('<cI', b'P', 2**31)); time.sleep(60)", InvalidAudio),
+    "killed by the system": ("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable),
+    "hangs": ("time.sleep(60)", DecodeTimeout),
+    "CPU limit": ("resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout),
+    "hangs later": ("send(b'H', b'{\"duration_ms\": null}')\ntime.sleep(60)", DecodeTimeout),
+}
+
+
+@pytest.mark.parametrize(("body", "error"), FAILURES.values(), ids=FAILURES)
 async def test_a_worker_that_fails_costs_one_request(
     monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
 ) -> None:
-    replace_worker(monkeypatch, body)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_WORKER.replace("BODY", repr(body)))
     is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
     async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             await decode(decoder, b"x")
-        monkeypatch.undo()
+        assert bool(caught.value.retry_after_s) == (error is DecoderUnavailable)
 
 
 @pytest.mark.parametrize(
     "program",
     [
         "import av_is_not_installed",
-        "from asr_api.audio.decoding.worker import fork_server, media; del media.av; fork_server.main()",
-        "from asr_api.audio.decoding.worker import fork_server, main; main.send_pcm = lambda *_: 7; fork_server.main()",
+        "del media.av; fork_server.main()",
+        "main.send_pcm = lambda *_: 7; fork_server.main()",
     ],
     ids=["missing", "another PyAV", "wrong result"],
 )
-async def test_an_installation_that_cannot_decode_is_noticed_at_start(
-    monkeypatch: pytest.MonkeyPatch, program: str
-) -> None:
-    monkeypatch.setattr(fork_server_client, "PROGRAM", f"import sys; sys.path[:] = sys.argv[1:]; {program}")
+async def test_start_fails_where_the_installation_cannot_decode(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + program)
     async with decoding(is_started=False) as decoder:
         with pytest.raises(DecoderUnavailable):
             await decoder.start()
@@ -130,30 +117,22 @@ async def test_a_lack_of_descriptors_is_temporary() -> None:
             async with decoder.decode(spool):  # has taken the spare
                 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
                 try:
-                    await _run_out_of_descriptors(decoder, spool)
+                    outcomes = [await samples_or_code(decoder, spool) for _ in range(3)]
                 finally:
                     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert outcomes == [48_000, *["decoder_unavailable"] * 2]  # the next spare had its descriptors already
             assert await samples_or_code(decoder, spool) == 48_000
         assert await samples_or_code(decoder, spool) == "decoder_unavailable"  # closed
 
 
-async def _run_out_of_descriptors(decoder: Decoder, spool: Spool) -> None:
-    async with decoder.decode(spool):  # the next spare had its descriptors already
-        pass
-    for _ in range(2):
-        with pytest.raises(DecoderUnavailable) as caught:
-            await decoder.decode(spool).__aenter__()
-        assert caught.value.retry_after_s
-
-
-async def test_a_fork_server_that_is_killed_takes_its_workers_along_and_is_replaced() -> None:
+async def test_a_killed_fork_server_ends_its_workers_and_is_replaced() -> None:
     async with decoding() as decoder:
         data = encoded("flac")
         for _ in range(2):
             (fork_server,) = psutil.Process().children()
             workers = fork_server.children()
             fork_server.kill()
-            await wait_until(partial(are_gone, workers))
+            await wait_until(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
             assert isinstance(await decode(decoder, data), Decoded)
 
 
@@ -167,22 +146,23 @@ async def test_a_cancelled_request_leaves_no_process() -> None:
             await asyncio.wait([task])
 
 
-async def test_a_cancellation_while_the_process_exits_still_ends_it_and_frees_its_permit() -> None:
-    opened: asyncio.Future[DecodedFile] = asyncio.get_running_loop().create_future()
+async def test_a_cancellation_while_the_worker_exits_ends_it_and_frees_its_permit() -> None:
+    has_opened = asyncio.Event()
 
     async def open_and_leave(spool: Spool) -> None:
-        async with decoder.decode(spool) as pcm:
-            opened.set_result(pcm)
+        async with decoder.decode(spool):
+            has_opened.set()
 
     async with decoding(DecodeLimits(max_workers=1)) as decoder, spool_of(encoded("mp3")) as spool:
+        (fork_server,) = psutil.Process().children()
+        (worker,) = fork_server.children()
         task = asyncio.create_task(open_and_leave(spool))
-        worker = (await opened)._worker
-        assert worker is not None
-        assert worker.is_alive
+        await has_opened.wait()
+        assert worker.is_running()
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        await wait_until(lambda: not worker.is_alive)
+        await wait_until(partial(has_exited, worker))
         assert await samples_or_code(decoder, spool) == pytest.approx(48_000, abs=2_000)
 
 

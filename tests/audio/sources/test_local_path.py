@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +23,9 @@ from asr_api.errors import (
     PathNotFound,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
+pytestmark = pytest.mark.anyio
 
-ANYONE = MediaPolicy()
+DEFAULT = MediaPolicy()
 
 
 @pytest.fixture
@@ -51,49 +50,40 @@ def below(root: Path) -> MediaPolicy:
     return MediaPolicy(local_paths=LocalPaths(root))
 
 
-def read(path: str, policy: MediaPolicy, *, is_local_client: bool = False) -> bytes:
-    with contextlib.closing(open_local_path(path, policy, is_local_client=is_local_client)) as spool:
+async def read(path: str, policy: MediaPolicy, *, is_local_client: bool = False) -> bytes:
+    async with open_local_path(path, policy, is_local_client=is_local_client) as spool:
         assert spool.size_bytes == os.fstat(spool.fd).st_size
         return os.pread(spool.fd, 100, 0)
 
 
-def open_error(path: str, policy: MediaPolicy) -> AsrError:
+async def open_error(path: str, policy: MediaPolicy) -> AsrError:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with pytest.raises(AsrError) as caught:
-        read(path, policy, is_local_client=True)
+        await read(path, policy, is_local_client=True)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     return caught.value
 
 
-def test_by_default_only_this_machine_names_paths(root: Path) -> None:
-    assert read(str(root / "a.wav"), ANYONE, is_local_client=True) == b"audio"
+async def test_by_default_only_this_machine_names_paths(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await read(str(root / "a.wav"), DEFAULT, is_local_client=True) == b"audio"
+    monkeypatch.chdir(root.parent)
+    assert await read("root/a.wav", DEFAULT, is_local_client=True) == b"audio"
     for path in (str(root / "a.wav"), "/etc/nope", ""):
         with pytest.raises(LocalPathDisabled):
-            read(path, ANYONE)
+            await read(path, DEFAULT)
 
 
-def test_by_default_a_relative_path_starts_where_the_server_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(root.parent)
-    assert read("root/a.wav", ANYONE, is_local_client=True) == b"audio"
-
-
-def test_disabled_paths_are_disabled_for_all_clients(root: Path) -> None:
+async def test_disabled_paths_are_disabled_for_all_clients(root: Path) -> None:
     disabled = MediaPolicy(local_paths=LocalPaths(is_enabled=False))
-    with pytest.raises(LocalPathDisabled):
-        read(str(root / "a.wav"), disabled, is_local_client=True)
+    assert type(await open_error(str(root / "a.wav"), disabled)) is LocalPathDisabled
 
 
 @pytest.mark.parametrize("is_local_client", [True, False])
-def test_below_a_root_all_clients_name_paths(root: Path, is_local_client: bool) -> None:
-    for path in (str(root / "a.wav"), "a.wav", "folder/../a.wav", "inside", "./a.wav"):
-        assert read(path, below(root), is_local_client=is_local_client) == b"audio"
-
-
-def test_a_root_may_be_a_link(root: Path) -> None:
-    link = root.parent / "link"
-    link.symlink_to(root)
-    assert read(str(link / "a.wav"), below(link)) == b"audio"
-    assert read(str(root / "a.wav"), below(link)) == b"audio"
+async def test_below_a_root_all_clients_name_paths(root: Path, is_local_client: bool) -> None:
+    (link := root.parent / "link").symlink_to(root)
+    for policy in (below(root), below(link)):
+        for path in (str(root / "a.wav"), str(link / "a.wav"), "a.wav", "folder/../a.wav", "inside", "./a.wav"):
+            assert await read(path, policy, is_local_client=is_local_client) == b"audio"
 
 
 @pytest.mark.parametrize(
@@ -104,47 +94,46 @@ def test_a_root_may_be_a_link(root: Path) -> None:
         "/sys/kernel", "..", "/",
     ],
 )  # fmt: skip
-def test_outside_of_the_root_every_answer_is_the_same(root: Path, path: str) -> None:
-    error = open_error(path, below(root))
+async def test_all_paths_outside_of_the_root_get_the_same_answer(root: Path, path: str) -> None:
+    error = await open_error(path, below(root))
     assert type(error) is PathNotAllowed
-    assert str(error) == str(open_error("../secret.wav", below(root)))
+    assert str(error) == str(await open_error("../secret.wav", below(root)))
 
 
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/dev/zero", "/dev/fd/0", "/proc/self/fd/1", "/sys/kernel/mm"])
-def test_devices_and_processes_are_closed_even_to_this_machine(path: str) -> None:
-    assert type(open_error(path, ANYONE)) is PathNotAllowed
+async def test_devices_and_processes_are_never_opened(path: str) -> None:
+    assert type(await open_error(path, DEFAULT)) is PathNotAllowed
 
 
-def test_only_a_client_that_may_name_any_file_gets_the_reason(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_reason_is_given_only_without_a_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    assert "user that asr-api runs as may not read that path" in str(open_error(str(root / "a.wav"), ANYONE))
-    assert "outside of the folder that this server opens" in str(open_error("a.wav", below(root)))
+    assert "user that asr-api runs as may not read that path" in str(await open_error(str(root / "a.wav"), DEFAULT))
+    assert "outside of the folder that this server opens" in str(await open_error("a.wav", below(root)))
 
 
-def test_other_than_regular_files_are_refused_without_blocking(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_that_are_missing_or_not_regular(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(root)  # a socket's name must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         for path in ("folder", "fifo", "socket", "."):
-            assert type(open_error(path, below(root))) is PathNotFile, path
+            assert type(await open_error(path, below(root))) is PathNotFile, path
     for path in ("nope", "folder/nope", "a.wav/x", "loop"):
-        assert type(open_error(path, below(root))) is PathNotFound, path
+        assert type(await open_error(path, below(root))) is PathNotFound, path
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "x" * 5000, "x" * 300, "\ud800"])
-def test_invalid_paths(root: Path, path: str) -> None:
-    assert type(open_error(path, below(root))) is InvalidPath
+async def test_invalid_paths(root: Path, path: str) -> None:
+    assert type(await open_error(path, below(root))) is InvalidPath
 
 
-def test_a_file_may_not_be_larger_than_the_limit(root: Path) -> None:
-    policy = MediaPolicy(local_paths=LocalPaths(root), max_media_bytes=4)
-    assert type(open_error("a.wav", policy)) is MediaTooLarge
+async def test_a_file_that_is_too_large(root: Path) -> None:
+    assert type(await open_error("a.wav", replace(below(root), max_media_bytes=4))) is MediaTooLarge
 
 
-def test_a_link_that_is_swapped_meanwhile_leads_nowhere(root: Path) -> None:
+async def test_a_link_that_changes_meanwhile_never_leads_outside(root: Path) -> None:
     """The target of the link changes all the time: only the file inside is ever read."""
     link, is_done = root / "swapped", threading.Event()
 
@@ -162,7 +151,7 @@ def test_a_link_that_is_swapped_meanwhile_leads_nowhere(root: Path) -> None:
     try:
         for _ in range(3000):
             try:
-                seen.add(read("swapped", below(root)))
+                seen.add(await read("swapped", below(root)))
             except AsrError as error:
                 seen.add(error.code.encode())
     finally:

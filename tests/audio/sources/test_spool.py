@@ -1,4 +1,4 @@
-"""Spool: chunks of any size are written to an unnamed file, within bounds, without blocking the event loop."""
+"""Spool: chunks are written to an unnamed file, within bounds, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
-from asr_api.audio.sources import spool as spool_module
 from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, spool_chunks
-from asr_api.errors import BodyTooLarge, MediaTooLarge, ServerOverloaded, SpoolFull
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
-    from pathlib import Path
+from asr_api.errors import AsrError, BodyTooLarge, MediaTooLarge, ServerOverloaded, SpoolFull
 
 pytestmark = pytest.mark.anyio
 
@@ -38,18 +36,11 @@ async def test_the_file_has_all_chunks(sizes: list[int], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("error", [BodyTooLarge, MediaTooLarge])
-async def test_one_byte_too_many_is_refused_at_once(error: type[BodyTooLarge | MediaTooLarge]) -> None:
-    num_chunks = 0
-
-    async def endless() -> AsyncIterator[bytes]:
-        nonlocal num_chunks
-        while True:
-            num_chunks += 1
-            yield bytes(1000)
-
+async def test_media_beyond_the_limit_are_refused_at_once(error: type[BodyTooLarge | MediaTooLarge]) -> None:
+    chunks = iter([bytes(1000)] * 10)
     with pytest.raises(error, match="4,999"):
-        await spool_chunks(endless(), 4_999, too_large=error)
-    assert num_chunks == 5
+        await spool_chunks(stream(chunks), 4_999, too_large=error)
+    assert len(list(chunks)) == 5
 
 
 async def test_a_source_that_fails_leaves_nothing_open() -> None:
@@ -63,8 +54,20 @@ async def test_a_source_that_fails_leaves_nothing_open() -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
-def run_limited(limit: str, body: str) -> str:
-    """Runs a program whose process has a real limit of the system."""
+@pytest.mark.parametrize(
+    ("limit", "body", "error"),
+    [
+        ("RLIMIT_FSIZE, (2**20, 2**20)", "await spool_chunks(megabytes(), 2**30)", SpoolFull),
+        (
+            "RLIMIT_NOFILE, (20, 20)",
+            "while True: files.append(await spool_chunks(megabytes(), 2**30))",
+            ServerOverloaded,
+        ),
+    ],
+    ids=["disk", "descriptors"],
+)
+def test_exhausted_resources_are_temporary_errors(limit: str, body: str, error: type[AsrError]) -> None:
+    """In a process that has a real limit of the system."""
     program = f"""
 import asyncio, resource
 from asr_api.audio.sources.spool import spool_chunks
@@ -73,6 +76,7 @@ async def megabytes():
     for _ in range(8):
         yield bytes(2**20)
 async def main():
+    files = []
     resource.setrlimit(resource.{limit})
     try:
         {body}
@@ -80,43 +84,23 @@ async def main():
         print(type(error).__name__, error.retry_after_s)
 asyncio.run(main())
 """
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.strip()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == [error.__name__, "30"]
 
 
-def test_a_full_disk_is_temporary() -> None:
-    result = run_limited("RLIMIT_FSIZE, (2**20, 2**20)", "await spool_chunks(megabytes(), 2**30)")
-    assert result == f"{SpoolFull.__name__} 30"
-
-
-def test_a_lack_of_descriptors_is_temporary() -> None:
-    body = "files = []\n        while True: files.append(await spool_chunks(megabytes(), 2**30))"
-    assert run_limited("RLIMIT_NOFILE, (20, 20)", body) == f"{ServerOverloaded.__name__} 30"
-
-
-async def test_writing_does_not_run_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    writers: list[threading.Thread] = []
-
-    def write(file: BinaryIO, data: bytearray) -> None:
-        writers.append(threading.current_thread())
-        file.write(data)
-
-    monkeypatch.setattr(spool_module, "_write", write)
-    async with await spool_chunks(stream(bytes(64 * 2**10) for _ in range(100)), 2**27):
-        assert len(writers) == 100 // 16 + 1
-        assert threading.current_thread() not in writers
-
-
-class SlowFile:
+class FakeFile:
     """Closing blocks until `release` is set; writing fails if `is_full`."""
 
     def __init__(self, *, is_full: bool = False) -> None:
         self.release = threading.Event()
         self.is_closed = threading.Event()
+        self.writers: list[threading.Thread] = []
         self._is_full = is_full
 
     def write(self, data: bytearray) -> int:
         if self._is_full:
             raise OSError(errno.ENOSPC, "No space left on device")
+        self.writers.append(threading.current_thread())
         return len(data)
 
     def flush(self) -> None: ...
@@ -130,25 +114,27 @@ class SlowFile:
         asyncio.get_running_loop().call_later(0.05, self.release.set)
 
 
-async def test_closing_does_not_block_the_event_loop() -> None:
-    file = SlowFile()
-    file.release_soon()
-    async with Spool(cast("BinaryIO", file), 0):
-        pass
+async def test_neither_writing_nor_closing_blocks_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = FakeFile()
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
+    async with await spool_chunks(stream(bytes(64 * 2**10) for _ in range(100)), 2**27):
+        assert len(file.writers) == 100 // 16 + 1
+        assert threading.current_thread() not in file.writers
+        file.release_soon()
     assert file.is_closed.is_set()
 
 
 async def test_closing_after_an_error_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = SlowFile(is_full=True)
-    monkeypatch.setattr(spool_module, "_open_unnamed", lambda _directory: file)
+    file = FakeFile(is_full=True)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
     file.release_soon()
     with pytest.raises(SpoolFull):
         await spool_chunks(stream([b"x"]), 100)
     assert file.is_closed.is_set()
 
 
-async def test_a_cancelled_request_closes_its_file_all_the_same() -> None:
-    file = SlowFile()
+async def test_a_cancelled_request_closes_its_file() -> None:
+    file = FakeFile()
     file.release.set()
 
     async def request() -> None:

@@ -10,9 +10,10 @@ import shutil
 import ssl
 import subprocess
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import httpx
 import pytest
@@ -26,10 +27,6 @@ from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.url import fetch_url, host_pattern, parse_url
 from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
 pytestmark = pytest.mark.anyio
 
 MEDIA, CANARY = "127.0.0.2", "127.0.0.3"
@@ -39,14 +36,14 @@ POLICY = MediaPolicy(
     max_media_bytes=200_000,
     connect_timeout_s=1.0,
     read_timeout_s=0.5,
-    total_timeout_s=2.0,
+    total_timeout_s=10.0,
     rate_window_s=0.4,
 )
 
 
 @dataclass
 class Servers:
-    """Two servers on one port, and a resolver with their names."""
+    """The two servers, on one port, and a resolver with their names."""
 
     port: int = 0
     answers: dict[str, bytes] = field(default_factory=dict)  # path → raw response; "{port}" is filled in
@@ -94,17 +91,14 @@ class Servers:
 async def servers() -> AsyncIterator[Servers]:
     """No test may end with a connection to the canary."""
     servers = Servers()
-    media = await asyncio.start_server(servers.serve, MEDIA, 0)
-    servers.port = media.sockets[0].getsockname()[1]
-    canary = await asyncio.start_server(servers.alarm, CANARY, servers.port)
     servers.names = {"good.test": [[MEDIA]], "evil.test": [[CANARY]]}
-    yield servers
-    for task in servers.tasks:
-        task.cancel()
-    await asyncio.gather(*servers.tasks, return_exceptions=True)
-    for server in (media, canary):
-        server.close()
-        await server.wait_closed()
+    async with await asyncio.start_server(servers.serve, MEDIA, 0) as media:
+        servers.port = media.sockets[0].getsockname()[1]
+        async with await asyncio.start_server(servers.alarm, CANARY, servers.port):
+            yield servers
+            for task in servers.tasks:
+                task.cancel()
+            await asyncio.gather(*servers.tasks, return_exceptions=True)
     assert servers.num_canary_hits == 0
 
 
@@ -116,7 +110,7 @@ def redirect(location: str, status: int = 302) -> bytes:
     return f"HTTP/1.1 {status} Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
-async def test_a_request_has_the_host_name_of_the_link_and_no_credentials(servers: Servers) -> None:
+async def test_a_request_names_the_host_of_the_link_and_has_no_credentials(servers: Servers) -> None:
     servers.answers["/a%20b.mp3?q=%C3%BC"] = ok()
     assert await servers.fetch("http://good.test:{port}/a%20b.mp3?q=ü#t=3") == BODY
     (head,) = servers.requests
@@ -127,46 +121,49 @@ async def test_a_request_has_the_host_name_of_the_link_and_no_credentials(server
     assert servers.lookups == {"good.test": 1}
 
 
-async def test_chunked_and_endless_bodies(servers: Servers) -> None:
+async def test_bodies_without_a_length(servers: Servers) -> None:
     servers.answers["/chunked"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     servers.answers["/until-close"] = b"HTTP/1.1 200 OK\r\n\r\n" + BODY
     assert await servers.fetch("http://good.test:{port}/chunked") == b"abc"
     assert await servers.fetch("http://good.test:{port}/until-close") == BODY
 
 
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
-        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
-        (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "url_fetch_failed"),
-        (b"HTTP/1.1 204 No Content\r\n\r\n", "url_fetch_failed"),
-        (b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
-        (b"HTTP/1.1 429 Later\r\nContent-Length: 0\r\n\r\n", "url_upstream_error"),
-        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "url_fetch_failed"),
-        (b"not http at all\r\n\r\n", "url_upstream_error"),
-        (b"", "url_upstream_error"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort", "url_upstream_error"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nshort", "url_upstream_error"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 200001\r\n\r\n", "media_too_large"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(300_000), "media_too_large"),
-        (ok(gzip.compress(bytes(10**6)), "Content-Encoding: gzip\r\n"), "url_fetch_failed"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"<pause>x" * 30, "url_fetch_timeout"),
-        (b"<pause>" * 30, "url_fetch_timeout"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", "url_upstream_error"),
-    ],
-    ids=[
-        "404", "401", "206", "204", "500", "429", "no location", "no http", "closed", "short", "two lengths",
-        "long by header", "endless", "gzip", "drips", "no headers", "huge header",
-    ],
-)  # fmt: skip
+EMPTY = b"Content-Length: 0\r\n\r\n"
+ANSWERS = {
+    "404": (b"HTTP/1.1 404 Not Found\r\n" + EMPTY, "url_fetch_failed"),
+    "206": (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx", "url_fetch_failed"),
+    "204": (b"HTTP/1.1 204 No Content\r\n\r\n", "url_fetch_failed"),
+    "500": (b"HTTP/1.1 500 Oops\r\n" + EMPTY, "url_upstream_error"),
+    "429": (b"HTTP/1.1 429 Later\r\n" + EMPTY, "url_upstream_error"),
+    "no location": (b"HTTP/1.1 302 Found\r\n" + EMPTY, "url_fetch_failed"),
+    "no HTTP": (b"not http at all\r\n\r\n", "url_upstream_error"),
+    "closed": (b"", "url_upstream_error"),
+    "short": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort", "url_upstream_error"),
+    "two lengths": (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nshort", "url_upstream_error"),
+    "long by header": (b"HTTP/1.1 200 OK\r\nContent-Length: 200001\r\n\r\n", "media_too_large"),
+    "endless": (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(300_000), "media_too_large"),
+    "gzip": (ok(gzip.compress(bytes(10**6)), "Content-Encoding: gzip\r\n"), "url_fetch_failed"),
+    "slow": (b"HTTP/1.1 200 OK\r\n\r\n" + b"<pause>x" * 30, "url_fetch_timeout"),
+    "no headers": (b"<pause>" * 30, "url_fetch_timeout"),
+    "huge header": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", "url_upstream_error"),
+}
+
+
+@pytest.mark.parametrize(("answer", "code"), ANSWERS.values(), ids=ANSWERS)
 async def test_answers_of_the_server(servers: Servers, answer: bytes, code: str) -> None:
     servers.answers["/x"] = answer
     assert await servers.fetch("http://good.test:{port}/x") == code
 
 
+async def test_a_download_has_a_total_timeout(servers: Servers) -> None:
+    servers.answers["/x"] = ANSWERS["slow"][0]
+    policy = replace(POLICY, total_timeout_s=0.2, min_rate_bytes_s=0)
+    assert await servers.fetch("http://good.test:{port}/x", policy) == "url_fetch_timeout"
+
+
 async def test_unknown_and_unreachable_hosts(servers: Servers) -> None:
     assert await servers.fetch("http://nowhere.invalid/x") == "url_fetch_failed"
+    assert await servers.fetch("http://xn--0/") == "url_fetch_failed"  # invalid punycode
     servers.names["closed.test"] = [["127.0.0.2"]]
     assert await servers.fetch("http://closed.test:1/x") == "url_upstream_error"
 
@@ -176,9 +173,6 @@ async def test_the_first_of_several_addresses_that_answers_is_used(servers: Serv
     servers.names["two.test"] = [["127.0.0.4", MEDIA]]
     policy = replace(POLICY, allow_private_cidrs=(ip_network("127.0.0.2/32"), ip_network("127.0.0.4/32")))
     assert await servers.fetch("http://two.test:{port}/x", policy) == BODY
-
-
-# -- redirects ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -216,26 +210,22 @@ async def test_at_most_five_redirects_are_followed(servers: Servers) -> None:
     assert await servers.fetch("http://good.test:{port}/0") == "url_too_many_redirects"
 
 
-# -- names and addresses -----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "host",
     [
         "127.0.0.3", "localhost", "127.1", "2130706435", "0x7f000003", "0177.0.0.3", "①②⑦.0.0.3", "0", "0.0.0.0",
         "[::ffff:127.0.0.3]", "[::127.0.0.3]", "[64:ff9b::7f00:3]", "[2002:7f00:3::]", "[fec0::1]", "[fe80::1%25lo]",
-        "[::1]", "[fe80::1]", "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "224.0.0.1", "[ff02::1]",
-        "255.255.255.255", "10.0.0.1", "100.64.0.1", "192.0.0.8", "198.18.0.1", "evil.test", "EVIL.test", "evil。test",
+        "[::1]", "169.254.169.254", "[fd00:ec2::254]", "224.0.0.1", "10.0.0.1", "evil.test", "EVIL.test", "evil。test",
     ],
 )  # fmt: skip
 async def test_blocked_targets_all_get_the_same_answer(servers: Servers, host: str) -> None:
     with pytest.raises(AsrError) as caught:
         await fetch_url(f"http://{host}:{servers.port}/", POLICY, resolve=servers.resolve)
     assert caught.value.code == "url_not_allowed"
-    assert str(caught.value) == str(url_module._not_allowed())
+    assert str(caught.value) == url_module.NOT_ALLOWED
 
 
-async def test_one_blocked_address_among_several_blocks_the_link(servers: Servers) -> None:
+async def test_a_blocked_address_among_others_blocks_the_link(servers: Servers) -> None:
     for answer in ([MEDIA, CANARY], [CANARY, MEDIA], [MEDIA, "::1"]):
         servers.names["mixed.test"] = [answer]
         assert await servers.fetch("http://mixed.test:{port}/") == "url_not_allowed"
@@ -278,24 +268,14 @@ async def test_a_host_that_is_not_allowed_is_reported_and_logged(
     servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    with pytest.raises(UrlNotAllowed, match="host is not one that this server fetches from"):
+    with pytest.raises(UrlNotAllowed, match="does not fetch from"):
         await fetch_url("http://good.test/x", replace(POLICY, allowed_media_domains=("a.test",)))
     assert "refused a link to 'good.test', which is not one of ALLOWED_MEDIA_DOMAINS" in caplog.messages
     with pytest.raises(UrlNotAllowed, match="use a public link"):
-        await fetch_url("http://evil.test/x", POLICY, resolve=servers.resolve)
+        await fetch_url(
+            "http://evil.test/x", replace(POLICY, allowed_media_domains=("evil.test",)), resolve=servers.resolve
+        )
     assert f"refused a link to 'evil.test', which resolves to {CANARY}" in caplog.messages
-
-
-async def test_an_invalid_punycode_name_is_an_unknown_host(servers: Servers) -> None:
-    assert await servers.fetch("http://xn--0/") == "url_fetch_failed"
-
-
-async def test_an_allowed_domain_does_not_open_private_addresses(servers: Servers) -> None:
-    policy = replace(POLICY, allowed_media_domains=("evil.test",))
-    assert await servers.fetch("http://evil.test:{port}/", policy) == "url_not_allowed"
-
-
-# -- the text of a URL -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -339,9 +319,6 @@ def test_links_and_paths_are_distinguished(name: str, is_link: bool) -> None:
     assert names_link(name) is is_link
 
 
-# -- TLS ---------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 async def test_tls_is_verified_for_the_name_and_never_downgraded(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,19 +332,14 @@ async def test_tls_is_verified_for_the_name_and_never_downgraded(
     serving.load_cert_chain(certificate, key)
     named: list[str | None] = []
     serving.sni_callback = lambda _socket, name, _context: named.append(name)
-    tls = await asyncio.start_server(servers.serve, MEDIA, 0, ssl=serving)
-    tls_port = tls.sockets[0].getsockname()[1]
     servers.names["other.test"] = [[MEDIA]]
     servers.answers |= {"/x": ok(), "/down": redirect("http://good.test:{port}/x")}
-    assert await servers.fetch(f"https://good.test:{tls_port}/x") == "url_upstream_error"  # self-signed
-
     trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(url_module, "_tls", lambda: trusting)
-    assert await servers.fetch(f"https://good.test:{tls_port}/x") == BODY
-    assert named[-1] == "good.test"
-    assert (
-        await servers.fetch(f"https://other.test:{tls_port}/x") == "url_upstream_error"
-    )  # not the name in the certificate
-    assert await servers.fetch(f"https://good.test:{tls_port}/down") == "url_not_allowed"
-    tls.close()
-    await tls.wait_closed()
+    async with await asyncio.start_server(servers.serve, MEDIA, 0, ssl=serving) as tls:
+        port = tls.sockets[0].getsockname()[1]
+        assert await servers.fetch(f"https://good.test:{port}/x") == "url_upstream_error"  # self-signed
+        monkeypatch.setattr(url_module, "tls_context", lambda: trusting)
+        assert await servers.fetch(f"https://good.test:{port}/x") == BODY
+        assert named[-1] == "good.test"
+        assert await servers.fetch(f"https://other.test:{port}/x") == "url_upstream_error"  # not in the certificate
+        assert await servers.fetch(f"https://good.test:{port}/down") == "url_not_allowed"

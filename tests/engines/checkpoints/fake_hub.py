@@ -7,13 +7,11 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-from tests.process_coverage import ENVIRONMENT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHOLE = {
@@ -33,20 +31,14 @@ def write_files(folder: Path, files: dict[str, bytes]) -> Path:
 
 @dataclass
 class Hub:
-    """One public repository, some/model.
-
-    requested:  paths of all requests
-    agents:     User-Agent headers of all requests
-    breaks_off: True closes the connection in the middle of each file
-    status:     200, or the error with which every request is answered
-    """
+    """One public repository, some/model."""
 
     files: dict[str, bytes]
-    requested: list[str] = field(default_factory=list)
-    agents: set[str] = field(default_factory=set)
+    requested: list[str] = field(default_factory=list)  # paths of all requests
+    agents: set[str] = field(default_factory=set)  # User-Agent headers of all requests
     url: str = ""
-    breaks_off: bool = False
-    status: int = 200
+    breaks_off: bool = False  # True closes the connection in the middle of each file
+    status: int = 200  # or the error with which every request is answered
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         self.requested.append(path)
@@ -97,25 +89,20 @@ def serve(hub: Hub) -> Iterator[Hub]:
 
 
 def resolve_elsewhere(
-    model_id: str, cache_dir: Path, endpoint: str, environment: Mapping[str, str] | None = None
+    model_id: str, cache_dir: Path, endpoint: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Prints the folder. The hub's library reads its address when it is imported, so this takes a new process."""
     code = (
         "import sys; from pathlib import Path; from asr_api.engines.checkpoints.resolve import resolve_checkpoint\n"
         "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])))"
     )
-    return run_python(code, model_id, str(cache_dir), environment={"HF_ENDPOINT": endpoint} | dict(environment or {}))
+    return run_python(code, model_id, str(cache_dir), HF_ENDPOINT=endpoint, **environment)
 
 
-def run_python(code: str, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**ENVIRONMENT, "HOME": arguments[-1], "PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run_python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    environment |= {"HOME": arguments[-1], "PATH": "/usr/bin:/bin"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def error_of(result: subprocess.CompletedProcess[str]) -> str:

@@ -8,18 +8,10 @@ import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN, list_cached, resolve_checkpoint
 from asr_api.errors import CheckpointError
-from tests.engines.checkpoints.fake_hub import (
-    WHOLE,
-    Hub,
-    error_of,
-    resolve_elsewhere,
-    run_python,
-    serve,
-    write_files,
-)
+from tests.engines.checkpoints.fake_hub import WHOLE, Hub, error_of, resolve_elsewhere, run_python, serve, write_files
 
 
-def test_a_hub_id_is_downloaded_once_and_then_found_without_a_request(tmp_path: Path) -> None:
+def test_cached_checkpoint_needs_no_request(tmp_path: Path) -> None:
     with serve(Hub(WHOLE)) as hub:
         first = resolve_elsewhere("some/model", tmp_path, hub.url)
         assert first.returncode == 0, first.stderr
@@ -32,7 +24,7 @@ def test_a_hub_id_is_downloaded_once_and_then_found_without_a_request(tmp_path: 
     assert [cached.model_id for cached in list_cached(tmp_path) if cached.model_id != BUILTIN] == ["some/model"]
 
 
-def test_other_models_are_downloaded_with_vocabulary_and_adapters_without_pickles(tmp_path: Path) -> None:
+def test_vocabulary_and_adapters_are_downloaded_without_pickles(tmp_path: Path) -> None:
     wanted = ("vocab.json", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model")
     files = {
         "config.json": b'{"model_type": "wav2vec2"}',
@@ -46,7 +38,7 @@ def test_other_models_are_downloaded_with_vocabulary_and_adapters_without_pickle
     assert fetched == {"config.json", *wanted, "adapter.deu.safetensors", "model.safetensors"}
 
 
-def test_an_incomplete_download_is_completed(tmp_path: Path) -> None:
+def test_incomplete_download_is_completed(tmp_path: Path) -> None:
     with serve(Hub(WHOLE)) as hub:
         folder = Path(resolve_elsewhere("some/model", tmp_path, hub.url).stdout.strip())
         (folder / "model.safetensors").unlink()
@@ -61,20 +53,18 @@ def test_an_incomplete_download_is_completed(tmp_path: Path) -> None:
         ("some/model", {"config.json": b"{}", "pytorch_model.bin": b""}, "pickled"),
     ],
 )
-def test_a_checkpoint_that_the_hub_does_not_have_is_refused_with_a_remedy(
-    tmp_path: Path, model_id: str, files: dict[str, bytes], sentence: str
-) -> None:
+def test_missing_checkpoint_is_refused(tmp_path: Path, model_id: str, files: dict[str, bytes], sentence: str) -> None:
     with serve(Hub(files)) as hub:
         assert sentence in error_of(resolve_elsewhere(model_id, tmp_path, hub.url))
 
 
-def test_a_local_folder_is_used_in_place(tmp_path: Path) -> None:
+def test_local_folder_is_used_in_place(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "checkpoint", WHOLE)
     assert resolve_checkpoint(str(folder), revision=None, cache_dir=tmp_path) == folder
 
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_an_incomplete_folder_is_refused_by_name(tmp_path: Path, missing: str) -> None:
+def test_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
     folder = write_files(tmp_path, {name: data for name, data in WHOLE.items() if name != missing})
     with pytest.raises(CheckpointError, match=missing):
         resolve_checkpoint(str(folder), revision=None, cache_dir=tmp_path)
@@ -83,34 +73,31 @@ def test_an_incomplete_folder_is_refused_by_name(tmp_path: Path, missing: str) -
 @pytest.mark.parametrize(
     "model_id", ["./nope", "/nope", "a b", "../../x", "a/b/c", "", "~unknown-user/x", "a" * 300 + "/b"]
 )
-def test_an_id_that_is_neither_a_folder_nor_a_hub_id_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_id: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_invalid_model_id_is_refused(tmp_path: Path, model_id: str) -> None:
     with pytest.raises(CheckpointError, match="builtin"):
         resolve_checkpoint(model_id, revision=None, cache_dir=tmp_path)
 
 
-# -- telemetry -----------------------------------------------------------------------------------------------------
+def test_no_telemetry(tmp_path: Path) -> None:
+    """The hub does not learn about torch or the tool that started the process.
 
-
-def test_the_hub_is_not_told_about_torch_or_the_tool_that_started_the_process(tmp_path: Path) -> None:
-    """Fails when the constant that `disable_telemetry` sets is gone, or no longer has an effect."""
+    Fails when the constant that `disable_telemetry` sets is gone, or no longer has an effect.
+    """
     torch = write_files(tmp_path / "packages" / "torch-9.9.9.dist-info", {"METADATA": b"Name: torch\nVersion: 9.9.9\n"})
     write_files(torch.parent / "torch", {"__init__.py": b""})
-    loud = (
+    with_telemetry = (
         "import sys; from huggingface_hub import constants, snapshot_download\n"
         "assert constants.HF_HUB_DISABLE_TELEMETRY is False\n"
         "snapshot_download(sys.argv[1], cache_dir=sys.argv[2], allow_patterns='config.json')"
     )
     with serve(Hub(WHOLE)) as hub:
-        environment = {"HF_ENDPOINT": hub.url, "PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
-        result = run_python(loud, "some/model", str(tmp_path / "loud"), environment=environment)
+        environment = {"PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
+        result = run_python(with_telemetry, "some/model", str(tmp_path / "first"), HF_ENDPOINT=hub.url, **environment)
         assert result.returncode == 0, result.stderr
         assert any("torch/" in agent for agent in hub.agents)  # otherwise the test would prove nothing
         assert any("harness" in path for path in hub.requested)
     with serve(Hub(WHOLE)) as hub:
-        result = resolve_elsewhere("some/model", tmp_path / "quiet", hub.url, environment | {"HF_ENDPOINT": hub.url})
+        result = resolve_elsewhere("some/model", tmp_path / "second", hub.url, **environment)
         assert result.returncode == 0, result.stderr
         assert not any("torch/" in agent for agent in hub.agents)
         assert not any("harness" in path for path in hub.requested)  # a list of known tools

@@ -1,4 +1,4 @@
-"""Opens CUDA engines for tests: on a graphics card if there is one, otherwise on the processor."""
+"""Opens CUDA engines for tests: on a GPU if there is one, otherwise on the CPU."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def open_cuda(
-    folder: Path, *, n_slots: int = 4, max_new_tokens: int = 448, beam_size: int = 1, has_graphs: bool = True
+    folder: Path,
+    *,
+    n_slots: int = 4,
+    max_new_tokens: int = 448,
+    beam_size: int = 1,
+    dtype: torch.dtype = torch.float32,
+    has_graphs: bool = True,
 ) -> CudaEngine:
-    """In float32, whatever the device, because tokens are compared. has_graphs: on a graphics card"""
+    """dtype: float32, whatever the device, where tokens are compared; has_graphs: on a GPU"""
     options = EngineOptions(
-        model_id=folder.name,
-        checkpoint=folder,
-        n_slots=n_slots,
-        max_new_tokens=max_new_tokens,
-        flash_attention_2=False,
-        num_threads=1,
-        beam_size=beam_size,
+        folder.name, folder, n_slots=n_slots, max_new_tokens=max_new_tokens, num_threads=1, beam_size=beam_size
     )
-    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=torch.float32)
+    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=dtype)
     if DEVICE == "cuda" and has_graphs:
         engine.warm_up()
     return engine

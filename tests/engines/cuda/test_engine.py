@@ -23,7 +23,7 @@ from asr_api.engines.cuda.kernels.triton_language import launch_error
 from asr_api.engines.cuda.kv_cache import allocate_kv_cache
 from asr_api.engines.cuda.layers import Loader
 from asr_api.engines.cuda.model import AudioEncoder, TextDecoder
-from asr_api.engines.cuda.open_engine import kernel_notes, open_cuda_engine
+from asr_api.engines.cuda.open_engine import open_cuda_engine, option_notes
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
@@ -33,7 +33,7 @@ from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.contract import EngineContract
 from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
-from tests.engines.golden_tokens import SEED, SHAPES, File, read_golden_windows
+from tests.engines.golden_tokens import SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
 from tests.engines.transcribing import TracingBuilder, transcribe
 from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
@@ -42,12 +42,6 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 # Two texts whose scores, -469.2151, differ in the last bit of a float32: rounding decides which one is better.
 NEAR_TIE = ("mels128", 2, 10)
-
-
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("checkpoints")
-    return {name: write_checkpoint(root / name, shape, SEED) for name, shape in SHAPES.items()}
 
 
 class TestContract(EngineContract):
@@ -60,30 +54,19 @@ class TestContract(EngineContract):
 
 @pytest.mark.parametrize("file", ["tokens", "options"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_tokens_equal_those_of_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
+def test_tokens_equal_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
     golden = [window for window in read_golden_windows(file) if window.shape == name]
     for beam_size in sorted({window.beam_size for window in golden}):
         windows = [window for window in golden if window.beam_size == beam_size]
         engine = open_cuda(folders[name], beam_size=beam_size, n_slots=3)
-        pcms, options = (
-            [sound(window.seconds, window.seed) for window in windows],
-            [window.options for window in windows],
-        )
-        for ours, expected in zip(transcribe(engine, pcms, options), windows, strict=True):
+        pcms = [sound(window.seconds, window.seed) for window in windows]
+        transcripts = transcribe(engine, pcms, [window.options for window in windows])
+        for ours, expected in zip(transcripts, windows, strict=True):
             assert ours.prompt == expected.prompt, expected
             assert ours.tokens == expected.tokens or (name, beam_size, expected.seed) == NEAR_TIE, expected
 
 
-def test_windows_that_join_late_give_the_same_tokens_as_alone(folders: dict[str, Path]) -> None:
-    windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_cuda(folders["english"], n_slots=3)
-    alone = [transcribe(engine, [pcm])[0].tokens for pcm in windows]
-    assert [result.tokens for result in transcribe(engine, windows)] == alone
-
-
-def test_encoded_windows_are_prefilled_while_more_are_admitted_all_the_time(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prefill_keeps_up_with_admission(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The encoder is busy from the moment it gets windows until the next step, as on a GPU."""
     busy: set[WindowEncoder] = set()
     num_encoded, num_prefilled = 0, 0
@@ -108,7 +91,7 @@ def test_encoded_windows_are_prefilled_while_more_are_admitted_all_the_time(
 
     monkeypatch.setattr("asr_api.engines.cuda.open_engine.WindowEncoder", BusyEncoder)
     monkeypatch.setattr("asr_api.engines.cuda.open_engine.Prefill", CountingPrefill)
-    engine = open_cuda_engine(small_options(folders["english"], n_slots=8), device=DEVICE, dtype=torch.float32)
+    engine = open_cuda(folders["english"], n_slots=8, has_graphs=False)
     for job_id in range(8):
         engine.admit([WindowJob(job_id, sound(3, job_id), DecodeOptions(temperatures=(0.0,)))])
         engine.step()
@@ -117,16 +100,9 @@ def test_encoded_windows_are_prefilled_while_more_are_admitted_all_the_time(
         busy.clear()
         assert num_encoded == job_id + 1
         assert num_encoded - num_prefilled <= 1
-    engine.close()
 
 
-def small_options(folder: Path, *, n_slots: int, max_new_tokens: int = 448, flash: bool = False) -> EngineOptions:
-    return EngineOptions(
-        folder.name, folder, n_slots=n_slots, max_new_tokens=max_new_tokens, flash_attention_2=flash, num_threads=1
-    )
-
-
-def test_a_note_and_the_log_tell_that_kernels_cannot_be_launched(
+def test_missing_kernels_are_noted_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if DEVICE == "cpu":  # the launch fails without a GPU, as it does on a GPU without a compiler
@@ -136,11 +112,14 @@ def test_a_note_and_the_log_tell_that_kernels_cannot_be_launched(
     monkeypatch.setattr("asr_api.engines.cuda.open_engine.launch_error", lambda: "there is no compiler")
     cpu = choose_device(wants_flash=None, d_head=64, device="cpu", cpu_name="any CPU")
     gpu = dataclasses.replace(cpu, torch_device=torch.device("cuda"))
-    assert kernel_notes(cpu) == ()
-    assert kernel_notes(gpu) == ("Decoding is slower than it could be on this GPU: there is no compiler.",)
+    options = EngineOptions("any", Path())
+    assert option_notes(options, cpu, options.n_slots) == []
+    assert option_notes(options, gpu, options.n_slots) == [
+        "Decoding is slower than it could be on this GPU: there is no compiler."
+    ]
 
 
-def test_windows_can_be_cancelled_during_temperature_fallback(folders: dict[str, Path]) -> None:
+def test_cancel_during_temperature_fallback(folders: dict[str, Path]) -> None:
     engine = open_cuda(folders["multilingual"], n_slots=3)
     expected = transcribe(engine, [sound(3, 0)])[0]
     for num_steps in (1, 2, 5, 9, 14, 20, 27):
@@ -155,7 +134,7 @@ def test_windows_can_be_cancelled_during_temperature_fallback(folders: dict[str,
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_16_bit_shards_give_the_tokens_of_the_same_values_in_float32(dtype: str, tmp_path: Path) -> None:
+def test_16_bit_shards_equal_float32(dtype: str, tmp_path: Path) -> None:
     narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL_EN, dtype=dtype, num_shards=3))
     wide = write_checkpoint(tmp_path / "wide", SMALL_EN, rounded_to=dtype)
     windows = [sound(3, 0), sound(2, 1)]
@@ -165,19 +144,20 @@ def test_16_bit_shards_give_the_tokens_of_the_same_values_in_float32(dtype: str,
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_computes_finite_logits(dtype: torch.dtype, folders: dict[str, Path]) -> None:
-    options = small_options(folders["english"], n_slots=2, max_new_tokens=128, flash=True)
-    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=dtype)
+    engine = open_cuda(folders["english"], n_slots=2, dtype=dtype)
     engine.warm_up()
     assert all(result.segments for result in transcribe(engine, [sound(2, 1), sound(3, 2)]))
-    assert DEVICE == "cuda" or engine.info.notes == ("FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.",)
 
 
-def test_out_of_memory_makes_encoder_batches_smaller_and_fails_no_request(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_flash_attention_on_a_cpu_is_noted() -> None:
+    device = choose_device(wants_flash=True, d_head=64, device="cpu", cpu_name="any CPU")
+    assert device.notes == ("FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel.",)
+
+
+def test_out_of_memory_makes_encoder_batches_smaller(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_cuda(folders["english"], n_slots=4)
     windows = [sound(2, seed) for seed in range(4)]
-    expected = transcribe(engine, windows)
+    expected = [result.tokens for result in transcribe(engine, windows)]
     encode, batch_sizes = AudioEncoder.__call__, []
 
     def encode_if_single(encoder: AudioEncoder, log_mel: torch.Tensor) -> torch.Tensor:
@@ -187,11 +167,11 @@ def test_out_of_memory_makes_encoder_batches_smaller_and_fails_no_request(
         return encode(encoder, log_mel)
 
     monkeypatch.setattr(AudioEncoder, "__call__", encode_if_single)
-    assert [result.tokens for result in transcribe(engine, windows)] == [result.tokens for result in expected]
+    assert [result.tokens for result in transcribe(engine, windows)] == expected
     assert batch_sizes == [2, 1, 1, 1, 1]
 
 
-def test_a_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The service cancels all jobs after an error; that must fail, too, or the process would seem to work."""
     engine = open_cuda(folders["english"])
 
@@ -210,7 +190,7 @@ def test_a_lost_device_ends_the_process(folders: dict[str, Path], monkeypatch: p
         engine.cancel([1])
 
 
-def test_a_gpu_selects_this_engine(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_selects_this_engine(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "DRIVERS", (str(tmp_path),))
     options = EngineOptions("any", folders["english"], n_slots=1, num_threads=1)
     for has_gpu, engine in ((True, "cuda"), (False, "onnx")):
@@ -219,21 +199,21 @@ def test_a_gpu_selects_this_engine(folders: dict[str, Path], tmp_path: Path, mon
             assert select.open_engine(options).info.engine == engine
 
 
-def test_a_task_that_the_model_cannot_do_is_refused(folders: dict[str, Path]) -> None:
+def test_unsupported_task_is_refused(folders: dict[str, Path]) -> None:
     engine = open_cuda(folders["english"])
     with pytest.raises(InvalidParameter, match="translate"):
         engine.admit([WindowJob(0, sound(1, 0), DecodeOptions(task="translate"))])
     assert engine.free_slots == 4
 
 
-def test_weights_with_nan_are_reported_at_the_start(tmp_path: Path) -> None:
+def test_nan_logits_are_refused_at_start(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "broken", dataclasses.replace(SMALL_EN, logit_gain=float("nan")))
     with pytest.raises(CheckpointError, match="broken"):
         open_cuda(folder).warm_up()
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="there is no GPU")
-def test_cuda_graphs_give_the_tokens_of_single_steps(folders: dict[str, Path]) -> None:
+def test_cuda_graphs_equal_single_steps(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
     options = DecodeOptions(timestamps=False)
     engines = [open_cuda(folders["multilingual"], n_slots=5, has_graphs=has_graphs) for has_graphs in (False, True)]
@@ -243,11 +223,12 @@ def test_cuda_graphs_give_the_tokens_of_single_steps(folders: dict[str, Path]) -
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="there is no GPU")
 @pytest.mark.parametrize("wants_flash", [True, False])
-def test_half_precision_gives_nearly_the_same_tokens_on_a_gpu(wants_flash: bool, tmp_path: Path) -> None:
+def test_half_precision_on_a_gpu_nearly_equals_float32(wants_flash: bool, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "wide", dataclasses.replace(SMALL_EN, n_state=128, n_head=2))
     windows = [sound(3, seed) for seed in range(8)]
     expected = [result.tokens for result in transcribe(open_cuda(folder), windows)]
-    engine = open_cuda_engine(small_options(folder, n_slots=4, flash=wants_flash))
+    options = EngineOptions("any", folder, n_slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
+    engine = open_cuda_engine(options, TracingBuilder)
     engine.warm_up()
     ours = [result.tokens for result in transcribe(engine, windows)]
     num_same = sum(tokens[:8] == others[:8] for tokens, others in zip(ours, expected, strict=True))
@@ -255,7 +236,7 @@ def test_half_precision_gives_nearly_the_same_tokens_on_a_gpu(wants_flash: bool,
     assert engine.info.notes == ()
 
 
-def test_a_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]) -> None:
+def test_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]) -> None:
     """Runs on tensors without values: reading a value would raise, and could not be captured in a CUDA graph."""
     folder, device = folders["english"], torch.device(DEVICE)
     config = read_whisper_config(open_checkpoint(folder))

@@ -8,40 +8,31 @@ from pathlib import Path
 import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
-from asr_api.engines.protocol import WindowJob
 from asr_api.options import DecodeOptions
 from asr_api.transcript import Quality, WindowTranscript
 from tests.engines.cuda.cuda_engines import open_cuda
-from tests.engines.golden_tokens import SEED
 from tests.engines.sounds import sound
-from tests.engines.whisper_checkpoints import SMALL_128, SMALL_EN, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL_128, write_checkpoint
 
 pytest.importorskip("onnx")  # and with it ONNX Runtime, which only the engine may load
 
-from tests.engines.transcribing import AT_ZERO, finish_all, open_onnx, transcribe
+from tests.engines.transcribing import open_onnx, transcribe
 from tests.parity.speech import recordings
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("checkpoints")
-    shapes = {"english": SMALL_EN, "mels128": SMALL_128}
-    return {name: write_checkpoint(root / name, shape, SEED) for name, shape in shapes.items()}
 
 
 OPTIONS = {
     "all temperatures": DecodeOptions(),
     "sampled from the start": DecodeOptions(temperatures=(0.7,), language="de"),
     "no timestamps": DecodeOptions(timestamps=False),
-    "after a prompt": DecodeOptions(prompt="It was said before.", hotwords="Ada"),
+    "after a prompt": DecodeOptions(prompt="An earlier sentence.", hotwords="Ada"),
 }
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_fallback_and_words_equal_those_of_the_onnx_engine(name: str, beam_size: int, folders: dict[str, Path]) -> None:
+def test_fallback_and_words_equal_onnx(name: str, beam_size: int, folders: dict[str, Path]) -> None:
     """Texts of random weights hardly pass a quality test, so many temperatures are used."""
     options = dataclasses.replace(OPTIONS[name], words=True)
     windows = [sound(3 * (0.3 + 0.2 * seed), seed) for seed in range(4)]
@@ -67,22 +58,20 @@ def assert_equal(ours: WindowTranscript, theirs: WindowTranscript) -> None:
         assert dataclasses.astuple(our)[:-1] == pytest.approx(dataclasses.astuple(their)[:-1], abs=1e-3)
 
 
-def test_a_pass_at_its_token_limit_is_resumed_as_by_the_onnx_engine(folders: dict[str, Path]) -> None:
-    transcripts = []
-    for engine in (open_cuda(folders["english"], max_new_tokens=12), open_onnx(folders["english"], max_new_tokens=12)):
-        engine.admit([WindowJob(0, sound(3, 1), AT_ZERO)])
-        transcripts.append(finish_all(engine, 1)[0])
-    assert_equal(*transcripts)
-    assert transcripts[0].resume_ms
+def test_pass_at_its_token_limit_is_resumed(folders: dict[str, Path]) -> None:
+    engines = (open_engine(folders["english"], max_new_tokens=12) for open_engine in (open_cuda, open_onnx))
+    ours, theirs = (transcribe(engine, [sound(3, 1)])[0] for engine in engines)
+    assert_equal(ours, theirs)
+    assert ours.resume_ms
 
 
-def test_an_untied_output_projection_is_used(tmp_path: Path) -> None:
+def test_untied_output_projection_is_used(tmp_path: Path) -> None:
     untied = write_checkpoint(tmp_path / "untied", SMALL_128, output_projection="other")
     windows = [sound(3, 0)]
     assert transcribe(open_cuda(untied), windows)[0].tokens == transcribe(open_onnx(untied), windows)[0].tokens
 
 
-def test_transcripts_of_recordings_equal_those_of_the_onnx_engine() -> None:
+def test_transcripts_of_recordings_equal_onnx() -> None:
     """The built-in model, with word timestamps."""
     options = DecodeOptions(words=True)
     ours = transcribe(open_cuda(BUILTIN_FOLDER, max_new_tokens=128), recordings()[:6], options)

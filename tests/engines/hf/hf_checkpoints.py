@@ -18,6 +18,9 @@ from tokenizers import Tokenizer, decoders, models
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *string.ascii_uppercase, "'"]
 WORDS = ["the", "sea", "is", "blue", "and", "seven", "birds", "sing", "a", "song", "to", "wind"]
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+CONVOLVED = SMALL | {"subsampling_conv_channels": 16}
+N_PIECES = len(WORDS) + 3
+TEXT_ONLY = {"vocab_size": N_PIECES, "pad_token_id": 0, "tie_word_embeddings": False}
 WAVES = SMALL | {
     "conv_dim": (32,) * 7,
     "num_conv_pos_embeddings": 16,
@@ -53,101 +56,60 @@ def write_mms(folder: Path) -> Path:
         save_file(adapter, folder / f"adapter.{name}.safetensors")
     nested = {name: {letter: index for index, letter in enumerate(letters)} for name, letters in vocabularies.items()}
     (folder / "vocab.json").write_text(json.dumps(nested), encoding="utf-8")
-    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), target_lang="eng")
-    tokenizer.save_pretrained(folder)
+    transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), target_lang="eng").save_pretrained(folder)
     return folder
 
 
 def write_parakeet(folder: Path) -> Path:
-    settings = transformers.ParakeetCTCConfig(
-        encoder_config=SMALL | {"subsampling_conv_channels": 16}, vocab_size=len(WORDS) + 3, pad_token_id=0
-    )
-    torch.manual_seed(23)
-    model = transformers.ParakeetForCTC(settings)
-    _amplify(model, 8)
-    _spread(model.ctc_head.weight, model.ctc_head.bias, gain=2)
+    settings = transformers.ParakeetCTCConfig(encoder_config=CONVOLVED, vocab_size=N_PIECES, pad_token_id=0)
+    model = _random_model(transformers.ParakeetForCTC, settings, seed=23)
+    _spread(model.ctc_head)
     model.save_pretrained(folder)
-    tokenizer = transformers.ParakeetTokenizer(tokenizer_object=_pieces(), unk_token="<unk>", pad_token="<pad>")
-    transformers.ParakeetProcessor(transformers.ParakeetFeatureExtractor(), tokenizer).save_pretrained(folder)
-    return folder
+    return _finish_parakeet(folder, _pieces())
 
 
 def write_transducer(folder: Path) -> Path:
     """Parakeet with token durations; its blank is the last token."""
-    blank = len(WORDS) + 3
     settings = transformers.ParakeetTDTConfig(
-        encoder_config=SMALL | {"subsampling_conv_channels": 16},
-        vocab_size=blank + 1,
+        encoder_config=CONVOLVED,
+        vocab_size=N_PIECES + 1,
         decoder_hidden_size=16,
         num_decoder_layers=1,
         pad_token_id=0,
-        blank_token_id=blank,
+        blank_token_id=N_PIECES,
     )
-    torch.manual_seed(14)
-    model = transformers.ParakeetForTDT(settings)
-    _amplify(model, 8)
-    model.generation_config.decoder_start_token_id = blank
+    model = _random_model(transformers.ParakeetForTDT, settings, seed=14)
+    model.generation_config.decoder_start_token_id = N_PIECES
     model.save_pretrained(folder)
-    backend = _pieces()
-    backend.add_special_tokens(["<blank>"])
-    tokenizer = transformers.ParakeetTokenizer(tokenizer_object=backend, unk_token="<unk>", pad_token="<pad>")
-    processor = transformers.ParakeetProcessor(transformers.ParakeetFeatureExtractor(), tokenizer, decoder_type="tdt")
-    processor.save_pretrained(folder)
-    return folder
+    pieces = _pieces()
+    pieces.add_special_tokens(["<blank>"])
+    return _finish_parakeet(folder, pieces, decoder_type="tdt")
 
 
 def write_moonshine(folder: Path) -> Path:
+    layers = _both_sides(num_hidden_layers=1, num_attention_heads=2)
     settings = transformers.MoonshineConfig(
-        vocab_size=len(WORDS) + 3,
-        hidden_size=32,
-        intermediate_size=64,
-        encoder_num_hidden_layers=1,
-        decoder_num_hidden_layers=1,
-        encoder_num_attention_heads=2,
-        decoder_num_attention_heads=2,
-        max_position_embeddings=64,
-        pad_token_id=0,
-        tie_word_embeddings=False,
+        **layers, **TEXT_ONLY, hidden_size=32, intermediate_size=64, max_position_embeddings=64
     )
-    torch.manual_seed(5)
-    model = transformers.MoonshineForConditionalGeneration(settings)
-    _amplify(model, 8)
+    model = _random_model(transformers.MoonshineForConditionalGeneration, settings, seed=5)
     model.generation_config.max_length = 24
-    model.generation_config.suppress_tokens = [0, 1]
-    model.save_pretrained(folder)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True)
-    extractor.save_pretrained(folder)
-    _fast_tokenizer().save_pretrained(folder)
-    return folder
+    return _finish_text_only(folder, model, extractor)
 
 
 def write_speech2text(folder: Path) -> Path:
     settings = transformers.Speech2TextConfig(
-        vocab_size=len(WORDS) + 3,
+        **_both_sides(layers=1, attention_heads=2, ffn_dim=64),
+        **TEXT_ONLY,
         d_model=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
         conv_channels=32,
-        num_conv_layers=2,
         max_target_positions=24,
-        pad_token_id=0,
         bos_token_id=1,
         eos_token_id=2,
         decoder_start_token_id=2,
-        tie_word_embeddings=False,
     )
-    torch.manual_seed(26)
-    model = transformers.Speech2TextForConditionalGeneration(settings)
-    _amplify(model, 8)
-    model.generation_config.suppress_tokens = [0, 1]
-    model.save_pretrained(folder)
-    transformers.Speech2TextFeatureExtractor().save_pretrained(folder)
-    _fast_tokenizer().save_pretrained(folder)
-    return folder
+    model = _random_model(transformers.Speech2TextForConditionalGeneration, settings, seed=26)
+    return _finish_text_only(folder, model, transformers.Speech2TextFeatureExtractor())
 
 
 CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
@@ -167,46 +129,68 @@ def _finish_waves(
 ) -> Path:
     torch.manual_seed(2)
     model = kind(settings)
-    _spread(model.lm_head.weight, model.lm_head.bias, gain=2)
+    _spread(model.lm_head)
     model.save_pretrained(folder)
-    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=has_mask)
-    extractor.save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=has_mask).save_pretrained(folder)
     vocabulary = {letter: index for index, letter in enumerate(LETTERS)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
     return folder
 
 
-def _spread(weight: torch.Tensor, bias: torch.Tensor, *, gain: float) -> None:
-    """A head whose outputs are far apart."""
-    weight.data = gain * torch.randn_like(weight)
-    bias.data = _quiet_controls(torch.zeros_like(bias))
+def _both_sides(**sizes: int) -> dict[str, int]:
+    """The same sizes for encoder and decoder."""
+    return {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in sizes.items()}
 
 
-def _amplify(model: torch.nn.Module, gain: float) -> None:
-    """The signal fades in layers whose weights are as small as at the start of a training."""
+def _finish_parakeet(folder: Path, pieces: Tokenizer, **options: str) -> Path:
+    tokenizer = transformers.ParakeetTokenizer(tokenizer_object=pieces, unk_token="<unk>", pad_token="<pad>")
+    processor = transformers.ParakeetProcessor(transformers.ParakeetFeatureExtractor(), tokenizer, **options)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def _finish_text_only(
+    folder: Path, model: transformers.PreTrainedModel, extractor: transformers.SequenceFeatureExtractor
+) -> Path:
+    model.generation_config.suppress_tokens = [0, 1]
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=_pieces(), unk_token="<unk>", pad_token="<pad>", eos_token="</s>"
+    )
+    for part in (model, extractor, tokenizer):
+        part.save_pretrained(folder)
+    return folder
+
+
+def _random_model(
+    kind: type[transformers.PreTrainedModel], settings: transformers.PretrainedConfig, *, seed: int
+) -> transformers.PreTrainedModel:
+    """Amplified: the signal fades in layers whose weights are as small as at the start of a training."""
+    torch.manual_seed(seed)
+    model = kind(settings)
     for parameter in model.parameters():
-        parameter.data *= gain if parameter.dim() > 1 else 1
+        parameter.data *= 8 if parameter.dim() > 1 else 1
+    return model
+
+
+def _spread(head: torch.nn.Linear) -> None:
+    """Moves the outputs of the head far apart."""
+    head.weight.data = 2 * torch.randn_like(head.weight)
+    head.bias.data = _quiet_controls(torch.zeros_like(head.bias))
 
 
 def _quiet_controls(bias: torch.Tensor) -> torch.Tensor:
     """Keeps random models from emitting control tokens, as trained ones do, and makes them emit the delimiter."""
-    is_letters = len(bias) > len(WORDS) + 3
+    is_letters = len(bias) > N_PIECES
     bias[1 : 4 if is_letters else 3] = -1000
     bias[4] += 8 * is_letters
     return bias
 
 
 def _pieces() -> Tokenizer:
-    """SentencePiece's way: a word begins with a mark."""
+    """A vocabulary as SentencePiece's: a word begins with a mark."""
     vocabulary = ["<pad>", "<unk>", "</s>", *(f"\u2581{word}" for word in WORDS[:8]), *WORDS[8:]]
     backend = Tokenizer(models.BPE({piece: index for index, piece in enumerate(vocabulary)}, [], unk_token="<unk>"))
     backend.decoder = decoders.Metaspace()
     backend.add_special_tokens(vocabulary[:3])
     return backend
-
-
-def _fast_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=_pieces(), unk_token="<unk>", pad_token="<pad>", eos_token="</s>"
-    )

@@ -19,22 +19,15 @@ def chosen(waiting: list[WindowJob], rule: BatchRule) -> list[int]:
     return [job.job_id for job in choose_batch(waiting, rule, lambda job: job.options.language)]
 
 
-def test_the_oldest_takes_similar_windows_along() -> None:
-    waiting = [job(0, 100), job(1, 300), job(2, 90), job(3, 100)]
+def test_batch_has_windows_similar_to_the_oldest() -> None:
+    waiting = [job(0, 100), job(1, 300), job(2, 90), job(3, 100), job(4, 100, "de")]
     assert chosen(waiting, BatchRule(may_pad=True, max_samples=1000)) == [0, 3, 2]
     assert chosen(waiting, BatchRule(may_pad=False, max_samples=1000)) == [0, 3]
-
-
-def test_a_batch_has_one_language() -> None:
-    assert chosen([job(0, 10), job(1, 10, "de"), job(2, 10)], BatchRule(may_pad=True, max_samples=99)) == [0, 2]
-
-
-def test_a_window_that_is_longer_than_a_batch_runs_alone() -> None:
-    assert chosen([job(0, 100), job(1, 100)], BatchRule(may_pad=True, max_samples=50)) == [0]
+    assert chosen(waiting, BatchRule(may_pad=True, max_samples=50)) == [0]
 
 
 @given(st.lists(st.integers(1, 1000), max_size=20), st.booleans(), st.integers(1, 5000))
-def test_every_batch_keeps_the_rule(lengths: list[int], may_pad: bool, max_samples: int) -> None:
+def test_batches_keep_the_rule(lengths: list[int], may_pad: bool, max_samples: int) -> None:
     batch = chosen([job(index, length) for index, length in enumerate(lengths)], BatchRule(may_pad, max_samples))
     assert batch[:1] == ([0] if lengths else [])
     assert len(set(batch)) == len(batch)

@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engines.hf.segments import (
-    MAX_SEGMENT_MS,
-    PAUSE_MS,
-    ModelOutput,
-    TimedToken,
-    timed_segments,
-    whole_segment,
-)
+from asr_api.engines.hf.segments import MAX_SEGMENT_MS, PAUSE_MS, ModelOutput, TimedToken, timed_segments, whole_segment
 from asr_api.transcript import Quality
 
 
@@ -44,29 +37,26 @@ def timed(text: str, *, start_ms: int = 0, step_ms: int = 20) -> list[TimedToken
     return [TimedToken(ord(char), time, time + step_ms, 0.5) for char, time in zip(text, times, strict=True)]
 
 
-def test_words_have_the_times_of_their_letters() -> None:
+def test_words_and_their_times() -> None:
     (segment,) = timed_segments(timed("hi you", start_ms=100), Characters(), 1000, with_words=True)
     assert (segment.start_ms, segment.end_ms, segment.text) == (100, 220, " hi you")
     assert [(word.start_ms, word.end_ms, word.text, word.probability) for word in segment.words] == [
         (100, 140, " hi", 0.5),
         (160, 220, " you", 0.5),
     ]
+    (without_words,) = timed_segments(timed("hi"), Characters(), 1000)
+    assert without_words.words == ()
 
 
-def test_words_are_given_only_when_asked_for() -> None:
-    (segment,) = timed_segments(timed("hi"), Characters(), 1000)
-    assert segment.words == ()
-
-
-def test_a_segment_ends_with_a_sentence_and_at_a_pause() -> None:
-    late = timed("b c", start_ms=2000 + PAUSE_MS)
-    texts = [s.text for s in timed_segments([*timed("one. two"), *timed(" "), *late], Characters(), 9000)]
+def test_segments_end_with_a_sentence_and_at_a_pause() -> None:
+    tokens = [*timed("one. two"), *timed(" "), *timed("b c", start_ms=2000 + PAUSE_MS)]
+    texts = [segment.text for segment in timed_segments(tokens, Characters(), 9000)]
     assert texts == [" one.", " two", " b c"]
-    (whole,) = timed_segments([*timed("one. two"), *timed(" "), *late], Characters(), 9000, is_split=False)
+    (whole,) = timed_segments(tokens, Characters(), 9000, is_split=False)
     assert whole.text == " one. two b c"
 
 
-def test_no_segment_is_too_long_to_read() -> None:
+def test_segments_are_short_enough_to_read() -> None:
     segments = timed_segments(timed("word " * 60, step_ms=100), Characters(), 30_000)
     assert len(segments) == 3
     assert all(segment.end_ms - segment.start_ms <= MAX_SEGMENT_MS for segment in segments)
@@ -78,7 +68,7 @@ def test_characters_are_words_in_scripts_without_spaces() -> None:
     assert [word.text for word in segment.words] == ["你", "好", " ok", "吗"]
 
 
-def test_a_vocabulary_without_word_marks_gives_one_segment() -> None:
+def test_vocabulary_without_word_marks() -> None:
     (segment,) = timed_segments(timed("abc"), NoMarks(), 1000, with_words=True)
     assert (segment.text, segment.words, segment.end_ms) == (" cba", (), 60)
 
@@ -89,19 +79,14 @@ def test_no_text_gives_no_segment(text: str) -> None:
     assert whole_segment(ModelOutput(timed(text)), Characters(), 1000) == ()
 
 
-def test_a_model_without_times_gives_the_whole_window() -> None:
-    (segment,) = whole_segment(ModelOutput(timed("hi you")), Characters(), 777)
-    assert (segment.start_ms, segment.end_ms, segment.text) == (0, 777, " hi you")
-    assert segment.quality == Quality()
-
-
-def test_incomplete_text_is_doubtful() -> None:
-    (segment,) = whole_segment(ModelOutput(timed("hi you"), is_whole=False), Characters(), 777)
-    assert segment.quality == Quality(doubts=("low_confidence",))
+@pytest.mark.parametrize(("is_whole", "quality"), [(True, Quality()), (False, Quality(doubts=("low_confidence",)))])
+def test_segment_of_a_model_without_times(is_whole: bool, quality: Quality) -> None:
+    (segment,) = whole_segment(ModelOutput(timed("hi you"), is_whole), Characters(), 777)
+    assert (segment.start_ms, segment.end_ms, segment.text, segment.quality) == (0, 777, " hi you", quality)
 
 
 @given(st.text(alphabet="ab .\t你吗", max_size=60), st.integers(1, 3000), st.booleans())
-def test_every_text_is_kept_in_order_inside_the_audio(text: str, audio_ms: int, is_split: bool) -> None:
+def test_text_is_kept_in_order_inside_the_audio(text: str, audio_ms: int, is_split: bool) -> None:
     segments = timed_segments(timed(text), Characters(), audio_ms, is_split=is_split, with_words=True)
     assert "".join(segment.text for segment in segments).strip() == Characters().text([ord(char) for char in text])
     times = [time for segment in segments for word in segment.words for time in (word.start_ms, word.end_ms)]

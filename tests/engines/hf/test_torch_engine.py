@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import transformers
-from numpy.typing import NDArray
 
+from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.engine import HfEngine
 from asr_api.engines.hf.model_runner import ModelRunner
 from asr_api.engines.hf.segments import ModelOutput
 from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.engines.whisper.arrays import Floats
 from asr_api.errors import InvalidParameter
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
@@ -24,21 +26,20 @@ from tests.engines.hf.hf_checkpoints import CHECKPOINTS
 from tests.engines.sounds import sound
 from tests.engines.transcribing import finish_all
 
-pytestmark = [
-    pytest.mark.parity,
-    # Importing torch and transformers raises warnings.
-    pytest.mark.filterwarnings("default"),
-]
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 PADDED = ("wav2vec2 with a mask", "hubert", "mms", "parakeet", "transducer")
 TEXT_ONLY = ("moonshine", "speech2text")
+DEFAULTS = DecodeOptions()
 SECONDS = (2.0, 1.7, 2.0, 0.9, 1.6, 0.3)
 
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("checkpoints")
-    return {name: write(root / name.replace(" ", "-")) for name, write in CHECKPOINTS.items()}
+    written = {name: write(root / name.replace(" ", "-")) for name, write in CHECKPOINTS.items()}
+    assert not any(missing_files(folder) for folder in written.values())
+    return written
 
 
 def open_engine(folder: Path, *, n_slots: int = 8, **options: bool | int) -> HfEngine:
@@ -46,20 +47,15 @@ def open_engine(folder: Path, *, n_slots: int = 8, **options: bool | int) -> HfE
 
 
 def transcribe(
-    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions]
+    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = DEFAULTS
 ) -> list[WindowTranscript]:
     options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
-    pairs = zip(windows, options, strict=True)
-    engine.admit([WindowJob(index, pcm, window_options) for index, (pcm, window_options) in enumerate(pairs)])
-    finished = finish_all(engine, len(windows))
-    return [finished[index] for index in range(len(windows))]
+    engine.admit([WindowJob(index, *pair) for index, pair in enumerate(zip(windows, options, strict=True))])
+    return [transcript for _, transcript in sorted(finish_all(engine, len(windows)).items())]
 
 
 def text_of(transcript: WindowTranscript) -> str:
     return "".join(segment.text for segment in transcript.segments).strip()
-
-
-Floats = NDArray[np.float32]
 
 
 class Reference:
@@ -72,16 +68,14 @@ class Reference:
             pipe.model.load_adapter(language)
         self._run = pipe
         if name == "parakeet":
-            self._run = self._generate
-            self._parts = transformers.AutoProcessor.from_pretrained(folder), pipe.model
+            self._run = partial(self._generate, transformers.AutoProcessor.from_pretrained(folder), pipe.model)
         if name in TEXT_ONLY:
             self._run = partial(pipe, generate_kwargs={"num_beams": 1, "max_new_tokens": 23})
         if name == "transducer":
             pipe.model.generation_config.suppress_tokens = list(range(16, 21))
 
-    def _generate(self, audio: Floats) -> dict[str, str]:
+    def _generate(self, processor: Any, model: Any, audio: Floats) -> dict[str, str]:
         """The pipeline also decodes the frame that lies half behind the audio, which the model's own mask excludes."""
-        processor, model = self._parts
         ids = model.generate(**processor(audio, sampling_rate=16_000, return_tensors="pt"))
         return {"text": processor.batch_decode(ids, skip_special_tokens=True)[0]}
 
@@ -94,22 +88,20 @@ class Reference:
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_text_is_that_of_transformers_on_each_window_alone(name: str, folders: dict[str, Path]) -> None:
+def test_text_equals_transformers(name: str, folders: dict[str, Path]) -> None:
     windows = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS)]
     reference = Reference(folders[name], name, language="eng" if name == "mms" else None)
     expected = [reference.text(pcm) for pcm in windows]
     assert len(set(expected)) >= len(windows) - 1  # texts that differ make the comparison meaningful
-    transcripts = transcribe(open_engine(folders[name]), windows, DecodeOptions())
-    assert [text_of(transcript) for transcript in transcripts] == expected
+    assert [text_of(transcript) for transcript in transcribe(open_engine(folders[name]), windows)] == expected
 
 
 @pytest.mark.parametrize("name", ["wav2vec2 with a mask", "wav2vec2 without a mask", "mms"])
-def test_words_have_the_times_that_transformers_gives_them(name: str, folders: dict[str, Path]) -> None:
+def test_word_times_equal_transformers(name: str, folders: dict[str, Path]) -> None:
     windows = [sound(seconds, seed) for seed, seconds in enumerate(SECONDS[:3])]
     reference = Reference(folders[name], name, language="eng" if name == "mms" else None)
-    for pcm, transcript in zip(
-        windows, transcribe(open_engine(folders[name]), windows, DecodeOptions(words=True)), strict=True
-    ):
+    transcripts = transcribe(open_engine(folders[name]), windows, DecodeOptions(words=True))
+    for pcm, transcript in zip(windows, transcripts, strict=True):
         words = [word for segment in transcript.segments for word in segment.words]
         expected = reference.words(pcm)
         assert [word.text.strip() for word in words] == [text for text, _, _ in expected]
@@ -120,7 +112,7 @@ def test_words_have_the_times_that_transformers_gives_them(name: str, folders: d
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_windows_run_together_where_padding_changes_nothing(name: str, folders: dict[str, Path]) -> None:
+def test_windows_share_a_batch_where_padding_changes_nothing(name: str, folders: dict[str, Path]) -> None:
     engine = open_engine(folders[name])
     engine.admit([WindowJob(index, sound(2 - index / 10, index), DecodeOptions()) for index in range(4)])
     assert len(engine.step()) == (4 if name in PADDED else 1)
@@ -130,7 +122,7 @@ def test_windows_run_together_where_padding_changes_nothing(name: str, folders: 
     assert len(engine.step()) == 4  # of equal length
 
 
-def test_a_mask_that_the_model_does_not_honour_is_detected(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_ineffective_mask_is_detected(folders: dict[str, Path], tmp_path: Path) -> None:
     """Group normalisation depends on the padding, whatever the mask is."""
     source = folders["wav2vec2 without a mask"]
     for file in source.iterdir():
@@ -141,10 +133,7 @@ def test_a_mask_that_the_model_does_not_honour_is_detected(folders: dict[str, Pa
     assert not any("one by one" in note for note in open_engine(folders["hubert"]).info.notes)
 
 
-# -- languages ---------------------------------------------------------------------------------------------------
-
-
-def test_each_window_is_transcribed_in_its_own_language(folders: dict[str, Path]) -> None:
+def test_each_window_has_its_own_language(folders: dict[str, Path]) -> None:
     engine = open_engine(folders["mms"])
     assert (engine.info.languages, engine.info.default_language) == (("en", "de"), "en")
     windows = [sound(1.5, seed) for seed in range(4)]
@@ -157,7 +146,7 @@ def test_each_window_is_transcribed_in_its_own_language(folders: dict[str, Path]
             assert transcript.language != language or text_of(transcript) == reference.text(pcm)
 
 
-def test_a_language_without_an_adapter_is_refused_and_no_job_admitted(folders: dict[str, Path]) -> None:
+def test_language_without_an_adapter_is_refused(folders: dict[str, Path]) -> None:
     engine = open_engine(folders["mms"])
     jobs = [WindowJob(0, sound(1, 0), DecodeOptions()), WindowJob(1, sound(1, 1), DecodeOptions(language="fr"))]
     with pytest.raises(InvalidParameter, match="language is fr, which this model does not support; use one of en, de"):
@@ -166,7 +155,7 @@ def test_a_language_without_an_adapter_is_refused_and_no_job_admitted(folders: d
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_info_says_what_the_model_can_do(name: str, folders: dict[str, Path]) -> None:
+def test_info(name: str, folders: dict[str, Path]) -> None:
     info = open_engine(folders[name]).info
     assert info.engine == "hf"
     assert not any((info.can_translate, info.can_prompt, info.can_sample, info.can_detect_language))
@@ -174,46 +163,33 @@ def test_the_info_says_what_the_model_can_do(name: str, folders: dict[str, Path]
     assert (info.languages, info.default_language) == ((("en", "de"), "en") if name == "mms" else ((), None))
 
 
-def test_a_language_has_no_effect_on_a_model_without_languages(folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("options", [DecodeOptions(language="fr"), DecodeOptions(previous_text="earlier text")])
+def test_options_without_effect(options: DecodeOptions, folders: dict[str, Path]) -> None:
     engine = open_engine(folders["hubert"])
-    with_language, without = (
-        transcribe(engine, [sound(1, 0)], DecodeOptions(language=code))[0] for code in ("fr", None)
-    )
-    assert with_language.segments == without.segments
-    assert with_language.language is None
+    transcripts = [transcribe(engine, [sound(1, 0)], some)[0] for some in (options, DEFAULTS)]
+    assert transcripts[0].segments == transcripts[1].segments
+    assert transcripts[0].language is None
     assert "the language of a request" in engine.info.notes[0]
-
-
-def test_previous_text_has_no_effect(folders: dict[str, Path]) -> None:
-    options = DecodeOptions(previous_text="text of the window before")
-    engine = open_engine(folders["hubert"])
-    with_text, without = (
-        transcribe(engine, [sound(1, 0)], window_options)[0] for window_options in (options, DecodeOptions())
-    )
-    assert with_text.segments == without.segments
-
-
-# -- sizes -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 @pytest.mark.parametrize("num_samples", [1, 161, 1599])
-def test_a_window_may_be_very_short(name: str, num_samples: int, folders: dict[str, Path]) -> None:
+def test_very_short_window(name: str, num_samples: int, folders: dict[str, Path]) -> None:
     pcm = sound(1, 3)[:num_samples]
-    (transcript,) = transcribe(open_engine(folders[name]), [pcm], DecodeOptions())
+    (transcript,) = transcribe(open_engine(folders[name]), [pcm])
     assert all(segment.end_ms <= num_samples // 16 for segment in transcript.segments)
 
 
-def test_without_timestamps_a_window_is_one_segment(folders: dict[str, Path]) -> None:
+def test_window_without_timestamps_is_one_segment(folders: dict[str, Path]) -> None:
     pcm = np.concatenate([sound(14, 1), sound(14, 2)])
     engine = open_engine(folders["parakeet"])
-    (split,) = transcribe(engine, [pcm], DecodeOptions())
+    (split,) = transcribe(engine, [pcm])
     (whole,) = transcribe(engine, [pcm], DecodeOptions(timestamps=False))
     assert len(split.segments) > len(whole.segments) == 1
     assert text_of(split) == text_of(whole)
 
 
-def test_a_batch_that_does_not_fit_into_memory_is_halved(
+def test_batch_that_does_not_fit_into_memory_is_halved(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = open_engine(folders["hubert"])
@@ -225,9 +201,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(
         return run(runner, windows)
 
     windows = [sound(7, seed) for seed in range(4)]
-    expected = [text_of(transcript) for transcript in transcribe(engine, windows, DecodeOptions())]
+    expected = transcribe(engine, windows)
     monkeypatch.setattr(ModelRunner, "run", run_small)
-    assert [text_of(transcript) for transcript in transcribe(engine, windows, DecodeOptions())] == expected
+    assert [text_of(transcript) for transcript in transcribe(engine, windows)] == list(map(text_of, expected))
 
 
 def test_settings_without_effect_are_noted(folders: dict[str, Path]) -> None:
@@ -235,9 +211,6 @@ def test_settings_without_effect_are_noted(folders: dict[str, Path]) -> None:
     assert all(name in note for name in ("FLASH_ATTENTION_2", "BEAM_SIZE", "MAX_NEW_TOKENS"))
     assert "BEAM_SIZE" not in open_engine(folders["moonshine"], beam_size=3).info.notes[0]
     assert "up to 23 tokens" in " ".join(open_engine(folders["moonshine"]).info.notes)
-
-
-# -- the contract ------------------------------------------------------------------------------------------------
 
 
 class TestContract(EngineContract):

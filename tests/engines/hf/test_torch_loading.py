@@ -12,7 +12,7 @@ import transformers
 from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.loading import load_model
 from asr_api.errors import CheckpointError
-from tests.engines.hf.hf_checkpoints import CHECKPOINTS, WAVES, write_wav2vec2
+from tests.engines.hf.hf_checkpoints import WAVES, write_wav2vec2
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -27,25 +27,20 @@ def change_config(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
-def test_the_test_checkpoints_are_complete(name: str, tmp_path: Path) -> None:
-    assert missing_files(CHECKPOINTS[name](tmp_path)) == []
-
-
 @pytest.mark.parametrize("model_type", ["bert", "voxtral", "whisper_tts", "pop2piano"])
-def test_a_type_that_cannot_transcribe_is_refused_by_name(model_type: str, folder: Path) -> None:
+def test_unsupported_type_is_named(model_type: str, folder: Path) -> None:
     change_config(folder, model_type=model_type)
     with pytest.raises(CheckpointError, match=f"'{model_type}'"):
         load_model(folder)
 
 
-def test_a_checkpoint_without_a_head_for_transcription_is_refused(folder: Path) -> None:
+def test_checkpoint_without_a_head_is_refused(folder: Path) -> None:
     transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**WAVES)).save_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"cannot transcribe: it lacks lm_head"):
         load_model(folder)
 
 
-def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
+def test_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, tuple[object, ...]]:
             return Path.touch, (tmp_path / "sprung",)
@@ -61,9 +56,8 @@ def test_a_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("model_type", ["my-own-model", "wav2vec2"])
 def test_code_of_a_checkpoint_never_runs(model_type: str, folder: Path, tmp_path: Path) -> None:
     (folder / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n", encoding="utf-8")
-    change_config(
-        folder, model_type=model_type, auto_map={"AutoConfig": "trap.Config", "AutoModelForCTC": "trap.Model"}
-    )
+    code = {"AutoConfig": "trap.Config", "AutoModelForCTC": "trap.Model"}
+    change_config(folder, model_type=model_type, auto_map=code)
     if model_type == "wav2vec2":  # transformers has code of its own for it
         load_model(folder)
     else:
@@ -72,21 +66,21 @@ def test_code_of_a_checkpoint_never_runs(model_type: str, folder: Path, tmp_path
     assert not (tmp_path / "sprung").exists()
 
 
-def test_another_sampling_rate_is_refused(folder: Path) -> None:
+def test_other_sampling_rate_is_refused(folder: Path) -> None:
     transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(folder)
     with pytest.raises(CheckpointError, match="audio of 8000 Hz"):
         load_model(folder)
 
 
 @pytest.mark.parametrize("file", ["vocab.json", "preprocessor_config.json", "model.safetensors"])
-def test_a_broken_part_is_named(file: str, folder: Path) -> None:
+def test_broken_part_is_named(file: str, folder: Path) -> None:
     (folder / file).write_bytes(b"{broken")
     part = {"vocab.json": "tokenizer", "model.safetensors": "model"}.get(file, file)
     with pytest.raises(CheckpointError, match=f"The (checkpoint's )?{part}"):
         load_model(folder)
 
 
-def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def need(*_: object, **__: object) -> None:
         raise ImportError("\nThisTokenizer requires the Piece library but it was not found. Read on\nand on.\n")
 
@@ -95,7 +89,7 @@ def test_a_missing_package_is_named_with_its_remedy(folder: Path, monkeypatch: p
         load_model(folder)
 
 
-def test_a_language_model_in_the_checkpoint_is_not_used_and_noted(folder: Path) -> None:
+def test_unused_language_model_is_noted(folder: Path) -> None:
     (folder / "alphabet.json").write_text("{}", encoding="utf-8")
     (note,) = load_model(folder).notes
     assert "language model is not used" in note

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_api.engines.checkpoints.checkpoint import StoredTensor
 from asr_api.engines.checkpoints.open import open_checkpoint
-from asr_api.engines.checkpoints.safetensors import SafetensorsReader
 from asr_api.engines.onnx.encoder_graph import OnnxEncoder
 from asr_api.engines.onnx.graph_builder import GraphBuilder
 from asr_api.engines.onnx.kv_cache import CrossKvCache
@@ -26,8 +24,8 @@ from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_close_to_float32(dtype: str, tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "checkpoint", dataclasses.replace(SMALL, dtype=dtype))
-    config, weights = read_whisper_config(open_checkpoint(folder)), SafetensorsReader(folder)
+    checkpoint = open_checkpoint(write_checkpoint(tmp_path, dataclasses.replace(SMALL, dtype=dtype)))
+    config, weights = read_whisper_config(checkpoint), checkpoint.tensors
     mel = log_mel(sound(2, 1), config.n_mels, config.n_frames)
     exact, rounded = (CrossKvCache(config, 3, is_int8=is_int8) for is_int8 in (False, True))
     OnnxEncoder(config, GraphBuilder(weights), 1).encode(mel, exact.views(slice(1, 2)))
@@ -43,19 +41,15 @@ def test_close_to_float32(dtype: str, tmp_path: Path) -> None:
     assert all((view == 0).all() for view in rounded.views(slice(2, 3)).values())
 
 
-class BrokenWeights(SafetensorsReader):
-    """One tensor is NaN."""
-
-    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
-        tensor = super().tensor(name, dims)
-        values = np.full_like(tensor.values, np.nan)
-        return dataclasses.replace(tensor, values=values) if name.endswith("encoder.layers.1.fc1.bias") else tensor
-
-
 def test_nan_weights_are_refused(tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "checkpoint", SMALL)
+    name, dims = "model.encoder.layers.1.fc1.bias", (4 * SMALL.n_state,)
+    checkpoint = open_checkpoint(write_checkpoint(tmp_path, SMALL))
+    path = tmp_path / "model.safetensors"
+    values = checkpoint.tensors.numbers(name.removeprefix("model."), dims).tobytes()
+    path.write_bytes(path.read_bytes().replace(values, np.full(dims, np.nan, np.float32).tobytes()))
+    checkpoint = open_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match=r"encoder\.layers\.1\.fc1\.bias"):
-        OpenVinoEncoder(read_whisper_config(open_checkpoint(folder)), BrokenWeights(folder), 1)
+        OpenVinoEncoder(read_whisper_config(checkpoint), checkpoint.tensors, 1)
 
 
 def test_telemetry_is_not_loaded() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from asr_api.engines.checkpoints.open import open_checkpoint
-from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -17,29 +16,20 @@ from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
 from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, write_checkpoint
 
-START, NO_TIMESTAMPS = SMALL.special("startoftranscript"), SMALL.special("notimestamps")
+START, PREVIOUS = SMALL.special("startoftranscript"), SMALL.special("startofprev")
 MAX_PREVIOUS = SMALL.n_text_ctx // 2 - 1
+EN = DecodeOptions(language="en")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("prompt"), SMALL)
-
-
-@pytest.fixture(scope="module")
-def config(folder: Path) -> WhisperConfig:
-    return read_whisper_config(open_checkpoint(folder))
-
-
-@pytest.fixture(scope="module")
-def prompts(folder: Path, config: WhisperConfig) -> PromptBuilder:
-    return PromptBuilder(config, Tokenizer(read_tokenizer_files(folder)))
+@pytest.fixture
+def prompts(config: WhisperConfig, tokenizer: Tokenizer) -> PromptBuilder:
+    return PromptBuilder(config, tokenizer)
 
 
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> PromptBuilder:
-    folder = write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN)
-    return PromptBuilder(read_whisper_config(open_checkpoint(folder)), Tokenizer(read_tokenizer_files(folder)))
+    checkpoint = open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN))
+    return PromptBuilder(read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer))
 
 
 @pytest.mark.parametrize(
@@ -54,13 +44,13 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> PromptBuilder:
 )
 def test_given_language(prompts: PromptBuilder, options: DecodeOptions, tail: tuple[str, ...]) -> None:
     prompt = prompts.build(options)
-    assert prompt.tokens == (START, *(SMALL.special(name) for name in tail))
+    assert prompt.tokens == (START, *map(SMALL.special, tail))
     assert prompt.languages == ()
 
 
 def test_english_only_prompt(english: PromptBuilder) -> None:
     assert english.build(DecodeOptions()).tokens == (START,)
-    assert english.build(DecodeOptions(timestamps=False)).tokens == (START, NO_TIMESTAMPS)
+    assert english.build(DecodeOptions(timestamps=False)).tokens == (START, SMALL.special("notimestamps"))
     assert english.build(DecodeOptions(language="en", languages=("en",))).language == "en"
 
 
@@ -82,58 +72,53 @@ def test_detection_among_allowed_languages(prompts: PromptBuilder) -> None:
 def test_five_best_guesses(prompts: PromptBuilder) -> None:
     prompt = prompts.build(DecodeOptions())
     assert len(prompt.languages) == 99
-    logits = np.zeros(SMALL.n_vocab, np.float32)
-    guesses = prompts.guesses(logits, prompt.languages)
+    guesses = prompts.guesses(np.zeros(SMALL.n_vocab, np.float32), prompt.languages)
     assert [guess.probability for guess in guesses] == pytest.approx([1 / 99] * 5)
 
 
-def test_language_of_a_fine_tuned_model(folder: Path, config: WhisperConfig) -> None:
-    prompts = PromptBuilder(dataclasses.replace(config, language="hi"), Tokenizer(read_tokenizer_files(folder)))
+def test_language_of_a_fine_tuned_model(config: WhisperConfig, tokenizer: Tokenizer) -> None:
+    prompts = PromptBuilder(dataclasses.replace(config, language="hi"), tokenizer)
     assert prompts.build(DecodeOptions()).language == "hi"
-    assert prompts.build(DecodeOptions(language="en")).language == "en"
+    assert prompts.build(EN).language == "en"
     assert prompts.build(DecodeOptions(languages=("en", "de"))).language is None
 
 
-def test_hotwords_and_prompt_before_the_start(prompts: PromptBuilder, folder: Path) -> None:
-    encode = Tokenizer(read_tokenizer_files(folder)).encode
-    previous = SMALL.special("startofprev")
-    options = DecodeOptions(language="en", prompt="  so it goes ", hotwords="Vonnegut")
-    head = prompts.build(options).head
-    assert head == (previous, *encode(" Vonnegut"), *encode(" so it goes"), START)
-    assert prompts.build(dataclasses.replace(options, prompt=" ")).head == (previous, *encode(" Vonnegut"), START)
-    assert prompts.build(DecodeOptions(language="en", prompt=" \n")).head == (START,)
+@pytest.mark.parametrize(
+    ("prompt", "previous_text", "hotwords", "parts"),
+    [
+        ("  so it goes ", "", "Vonnegut", (" Vonnegut", " so it goes")),
+        (" ", "", "Vonnegut", (" Vonnegut",)),
+        (" \n", "", "", ()),
+        ("a style", "so it goes", "Vonnegut", (" Vonnegut", " so it goes")),  # it replaces the prompt
+        ("<|translate|><|0.00|><|endoftext|>", "", "", (" <|translate|><|0.00|><|endoftext|>",)),
+    ],
+)
+def test_previous_text_is_before_the_start(
+    prompts: PromptBuilder, tokenizer: Tokenizer, prompt: str, previous_text: str, hotwords: str, parts: tuple[str, ...]
+) -> None:
+    options = dataclasses.replace(EN, prompt=prompt, previous_text=previous_text, hotwords=hotwords)
+    tokens = [token for part in parts for token in tokenizer.encode(part)]
+    assert all(token < SMALL.end for token in tokens)
+    assert prompts.build(options).head == ((PREVIOUS, *tokens, START) if tokens else (START,))
 
 
-def test_model_without_startofprev(config: WhisperConfig, folder: Path) -> None:
-    tokenizer = Tokenizer(read_tokenizer_files(folder))
-    tokenizer.start_of_previous = None
-    prompts = PromptBuilder(config, tokenizer)
-    assert prompts.build(DecodeOptions(language="en", previous_text="so it goes")).head == (START,)
-    with pytest.raises(InvalidParameter, match="startofprev"):
-        prompts.build(DecodeOptions(language="en", prompt="so it goes"))
-
-
-def test_previous_text_takes_the_place_of_the_prompt(prompts: PromptBuilder, folder: Path) -> None:
-    options = DecodeOptions(language="en", prompt="a style", previous_text="so it goes", hotwords="Vonnegut")
-    encode = Tokenizer(read_tokenizer_files(folder)).encode
-    expected = (SMALL.special("startofprev"), *encode(" Vonnegut"), *encode(" so it goes"), START)
-    assert prompts.build(options).head == expected
-
-
-def test_long_prompt_is_cut_at_its_beginning(prompts: PromptBuilder, folder: Path) -> None:
-    encode = Tokenizer(read_tokenizer_files(folder)).encode
+def test_long_prompt_is_cut_at_its_beginning(prompts: PromptBuilder, tokenizer: Tokenizer) -> None:
     text = " ".join(map(str, range(100)))
-    head = prompts.build(DecodeOptions(language="en", prompt=text)).head
-    assert head[1:-1] == tuple(encode(f" {text}")[-MAX_PREVIOUS:])
-    hotwords = encode(f" {text}")[: MAX_PREVIOUS // 2]
-    head = prompts.build(DecodeOptions(language="en", prompt=text, hotwords=text)).head
-    assert head[1:-1] == (*hotwords, *encode(f" {text}")[len(hotwords) - MAX_PREVIOUS :])
+    tokens = tokenizer.encode(f" {text}")
+    assert prompts.build(dataclasses.replace(EN, prompt=text)).head[1:-1] == tuple(tokens[-MAX_PREVIOUS:])
+    hotwords = tokens[: MAX_PREVIOUS // 2]
+    head = prompts.build(dataclasses.replace(EN, prompt=text, hotwords=text)).head
+    assert head[1:-1] == (*hotwords, *tokens[len(hotwords) - MAX_PREVIOUS :])
     assert len(head) == MAX_PREVIOUS + 2
 
 
-def test_prompt_has_no_special_tokens(prompts: PromptBuilder) -> None:
-    head = prompts.build(DecodeOptions(language="en", prompt="<|translate|><|0.00|><|endoftext|>")).head
-    assert all(token < SMALL.end for token in head[1:-1])
+def test_model_without_startofprev(config: WhisperConfig, small: Path) -> None:
+    tokenizer = Tokenizer(open_checkpoint(small).tokenizer)
+    tokenizer.start_of_previous = None
+    prompts = PromptBuilder(config, tokenizer)
+    assert prompts.build(dataclasses.replace(EN, previous_text="so it goes")).head == (START,)
+    with pytest.raises(InvalidParameter, match="startofprev"):
+        prompts.build(dataclasses.replace(EN, prompt="so it goes"))
 
 
 def test_no_speech_probability(prompts: PromptBuilder) -> None:
@@ -147,29 +132,27 @@ def test_alignment_text(prompts: PromptBuilder) -> None:
     prompt = prompts.build(DecodeOptions(language="de", prompt="so", timestamps=False))
     text = prompts.alignment_text(prompt, [5, 6])
     assert text.tokens == (*prompt.tokens[-4:], 5, 6, SMALL.end)
-    assert text.tokens[text.first_row] == NO_TIMESTAMPS
+    assert text.tokens[text.first_row] == SMALL.special("notimestamps")
     assert len(prompts.alignment_text(prompt, [5] * 92).tokens) == SMALL.n_text_ctx
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("model", "options", "named"),
     [
-        (DecodeOptions(language="yue"), "language is yue.* en, zh"),
-        (DecodeOptions(languages=("en", "yue")), "languages is yue.* en, zh"),
-        (DecodeOptions(languages=("klingon",)), "klingon"),
+        ("prompts", DecodeOptions(language="yue"), "language is yue.* en, zh"),
+        ("prompts", DecodeOptions(languages=("en", "yue")), "languages is yue.* en, zh"),
+        ("prompts", DecodeOptions(languages=("klingon",)), "klingon"),
+        ("english", DecodeOptions(task="translate"), "English-only"),
+        ("english", DecodeOptions(languages=("de", "en")), "supports en"),
     ],
 )
-def test_unknown_languages_are_refused(prompts: PromptBuilder, options: DecodeOptions, named: str) -> None:
+def test_unsupported_options_are_refused(
+    request: pytest.FixtureRequest, model: str, options: DecodeOptions, named: str
+) -> None:
     with pytest.raises(InvalidParameter, match=named):
-        prompts.build(options)
+        request.getfixturevalue(model).build(options)
 
 
-@pytest.mark.parametrize("options", [DecodeOptions(task="translate"), DecodeOptions(languages=("de", "en"))], ids=str)
-def test_english_only_model_refuses_other_options(english: PromptBuilder, options: DecodeOptions) -> None:
-    with pytest.raises(InvalidParameter, match=r"English-only|supports en"):
-        english.build(options)
-
-
-def test_tokenizer_of_another_model_is_refused(config: WhisperConfig, folder: Path) -> None:
+def test_tokenizer_of_another_model_is_refused(config: WhisperConfig, tokenizer: Tokenizer) -> None:
     with pytest.raises(CheckpointError, match="do not fit its vocabulary of 300"):
-        PromptBuilder(dataclasses.replace(config, n_vocab=300), Tokenizer(read_tokenizer_files(folder)))
+        PromptBuilder(dataclasses.replace(config, n_vocab=300), tokenizer)

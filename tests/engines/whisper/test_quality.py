@@ -1,26 +1,12 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import pytest
 
-from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, is_no_speech, needs_fallback, quality_of
-from asr_api.transcript import Doubt
-
-
-@pytest.mark.parametrize(
-    ("no_speech_probability", "mean_logprob", "expected"),
-    [
-        (0.7, -1.1, True),
-        (1.0, -5.0, True),
-        (0.6, -1.1, False),  # OpenAI's thresholds are exclusive
-        (0.7, -1.0, False),
-        (0.99, -0.4, False),  # confident text is kept
-        (0.01, -3.0, False),
-    ],
-)
-def test_no_speech_needs_both_thresholds(no_speech_probability: float, mean_logprob: float, expected: bool) -> None:
-    assert is_no_speech(no_speech_probability, mean_logprob) is expected
+from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, quality_of
+from asr_api.transcript import Doubt, Quality
 
 
 def test_compression_ratio() -> None:
@@ -57,9 +43,11 @@ def test_natural_repetition_is_no_loop(tokens: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "mean_logprob", "no_speech_probability", "is_loop", "doubts"),
     [
-        (" It is well.", -0.3, 0.9, False, ()),
         (" It is well.", -1.0, 0.9, False, ()),
-        (" It is well.", -1.1, 0.1, False, ("low_confidence",)),
+        (" It is well.", -3.0, 0.01, False, ("low_confidence",)),
+        (" It is well.", -1.1, 0.6, False, ("low_confidence",)),  # OpenAI's thresholds are exclusive
+        (" It is well.", -5.0, 1.0, False, ("no_speech",)),
+        (" It is well.", -0.4, 0.99, False, ()),  # confident text is kept
         (" It is well.", -1.1, 0.7, False, ("no_speech",)),
         (" It is well." * 20, -1.1, 0.7, False, ("no_speech",)),
         (" It is well." * 20, -0.1, 0.1, False, ("repetition",)),
@@ -70,10 +58,10 @@ def test_natural_repetition_is_no_loop(tokens: list[int]) -> None:
 def test_doubts(
     text: str, mean_logprob: float, no_speech_probability: float, is_loop: bool, doubts: tuple[Doubt, ...]
 ) -> None:
-    quality = quality_of(
-        text, mean_logprob=mean_logprob, no_speech_probability=no_speech_probability, is_loop=is_loop, temperature=0.4
-    )
-    assert quality.doubts == doubts
-    assert quality.temperature == 0.4
-    assert quality.compression_ratio == compression_ratio(text.strip())
-    assert needs_fallback(quality) is (doubts not in ((), ("no_speech",)))
+    measures: dict[str, Any] = {
+        "mean_logprob": mean_logprob,
+        "no_speech_probability": no_speech_probability,
+        "temperature": 0.4,
+    }
+    quality = quality_of(text, is_loop=is_loop, **measures)
+    assert quality == Quality(**measures, compression_ratio=compression_ratio(text.strip()), doubts=doubts)

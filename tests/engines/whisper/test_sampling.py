@@ -15,13 +15,8 @@ def first_uniforms(pcm: np.ndarray, prompt: tuple[int, ...], temperature: float)
 def test_seed_depends_on_audio_prompt_temperature_and_sample() -> None:
     expected = first_uniforms(PCM, (1, 2), 0.2)
     assert first_uniforms(PCM.copy(), (1, 2), 0.2) == expected
-    others = [
-        *first_uniforms(PCM[:-1], (1, 2), 0.2),
-        *first_uniforms(PCM + np.int16(1), (1, 2), 0.2),
-        *first_uniforms(PCM, (1, 3), 0.2),
-        *first_uniforms(PCM, (1, 2), 0.4),
-    ]
-    assert len({*expected, *others}) == 25
+    others = [(PCM[:-1], (1, 2), 0.2), (PCM + np.int16(1), (1, 2), 0.2), (PCM, (1, 3), 0.2), (PCM, (1, 2), 0.4)]
+    assert len({*expected, *(uniform for inputs in others for uniform in first_uniforms(*inputs))}) == 25
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0])
@@ -33,9 +28,7 @@ def test_token_frequencies(temperature: float) -> None:
     sampled = sample(np.tile(logits, (4000, 1)), [temperature] * 4000, uniforms)
     shares = np.bincount(sampled.tokens, minlength=5) / 4000
     np.testing.assert_allclose(shares, expected, atol=1e-3)
-    logprobs = logits - np.log(
-        np.exp(logits.astype(np.float64)).sum()
-    )  # at temperature 1, whatever the sampling temperature
+    logprobs = logits - np.log(np.exp(logits.astype(np.float64)).sum())  # at temperature 1
     np.testing.assert_allclose(sampled.logprobs, logprobs[sampled.tokens], atol=1e-6)
 
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
 from asr_api.transcript import Segment, Word
-from tests.engines.whisper_checkpoints import SMALL, write_tokenizer_json
+from tests.engines.whisper_checkpoints import SMALL
 
 FIRST_ROW = 3  # after start, language and task
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    folder: Path = tmp_path_factory.mktemp("tokenizer")
-    write_tokenizer_json(folder, SMALL)
-    return Tokenizer(read_tokenizer_files(folder))
 
 
 def spell(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
@@ -34,11 +25,9 @@ def spell(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
     return tuple(by_letter[letter] for letter in text)
 
 
-def segment_of(start_ms: int, end_ms: int, tokens: Sequence[int], logprobs: Sequence[float] | None = None) -> Segment:
+def segment_of(start_ms: int, end_ms: int, tokens: Sequence[int], logprobs: Sequence[float] = ()) -> Segment:
     """The text is not needed: it is decoded from the tokens."""
-    if logprobs is None:
-        logprobs = (-0.5,) * len(tokens)
-    return Segment(start_ms, end_ms, "", tokens=tuple(tokens), logprobs=tuple(logprobs))
+    return Segment(start_ms, end_ms, "", tokens=tuple(tokens), logprobs=tuple(logprobs or (-0.5,) * len(tokens)))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -48,15 +37,10 @@ def test_words_are_ordered_for_any_attention(tokenizer: Tokenizer, data: st.Data
     audio_ms = data.draw(st.sampled_from([10, 300, 1234, 3000]))
     times_ms = sorted(data.draw(st.lists(st.integers(0, audio_ms), min_size=8, max_size=8)))
     lengths = data.draw(st.lists(st.integers(0, 12), min_size=4, max_size=4))
-    segments = [
-        segment_of(
-            start_ms,
-            end_ms,
-            random.integers(0, SMALL.n_text_tokens, length).tolist(),
-            (-random.exponential(2, length)).tolist(),
-        )
-        for start_ms, end_ms, length in zip(times_ms[::2], times_ms[1::2], lengths, strict=True)
-    ]
+    segments = []
+    for start_ms, end_ms, length in zip(times_ms[::2], times_ms[1::2], lengths, strict=True):
+        tokens, logprobs = random.integers(0, SMALL.n_text_tokens, length), -random.exponential(2, length)
+        segments.append(segment_of(start_ms, end_ms, tokens.tolist(), logprobs.tolist()))
     sharpness = data.draw(st.sampled_from([0, 1, 5, 50, 1000]))  # from uniform to a single position
     scores = sharpness * random.standard_normal((2, FIRST_ROW + sum(lengths) + 2, 150))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -98,9 +82,8 @@ def test_equal_sentences_are_not_confused(tokenizer: Tokenizer) -> None:
     tokens = spell(tokenizer, " a b") * 2
     attention = following([200, 400, 600, 800, 2000, 2200, 2400, 2600, 3000])
     attention[:, FIRST_ROW + 5 : FIRST_ROW + 8] = attention[:, FIRST_ROW + 1 : FIRST_ROW + 4]
-    _, second = timed_words(
-        [segment_of(0, 800, tokens[:4]), segment_of(1800, 2600, tokens[4:])], attention, FIRST_ROW, tokenizer, 3000
-    )
+    segments = [segment_of(0, 800, tokens[:4]), segment_of(1800, 2600, tokens[4:])]
+    _, second = timed_words(segments, attention, FIRST_ROW, tokenizer, 3000)
     assert [word.text for word in second] == [" a", " b"]
     assert 1800 == second[0].start_ms < second[0].end_ms == second[1].start_ms < second[1].end_ms == 2600
 
@@ -113,13 +96,3 @@ def test_words_beside_a_pause_exclude_it(tokenizer: Tokenizer) -> None:
     assert (after.end_ms, last.start_ms) == (6000, 6000)
     assert after.start_ms > 5000  # the model attends to all of the pause
     assert last.end_ms < 7000  # no word follows
-
-
-def test_segments_of_one_token_and_of_none(tokenizer: Tokenizer) -> None:
-    token = spell(tokenizer, "a")
-    attention = following([500, 1000])
-    assert timed_words([segment_of(100, 400, token)], attention, FIRST_ROW, tokenizer, 1000) == (
-        (Word(100, 400, "a"),),
-    )
-    assert timed_words([segment_of(0, 0, ())], attention, FIRST_ROW, tokenizer, 1000) == ((),)
-    assert timed_words([], attention, FIRST_ROW, tokenizer, 1000) == ()

@@ -1,27 +1,24 @@
 """Decoder: media files to 16 kHz PCM, each in its own sandboxed worker process. `Decoder.decode` gives a `PcmSource`.
 
-`Decoder` owns the processes: it keeps one spare worker started, so that a short clip does not wait for a fork, and
-bounds how many work at once. A worker decodes no faster than its PCM is read: a file of any length costs the memory of
-a few seconds.
+`Decoder` keeps one spare worker started, so that a short clip does not wait for a fork, and bounds how many work at
+once. A worker decodes no faster than its PCM is read: a file of any length costs the memory of a few seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import logging
+import tempfile
 import wave
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
 from asr_api.audio.decoding.fork_server_client import DecoderProcess, ForkServerClient, unavailable
-from asr_api.audio.decoding.protocol import ERROR, PCM, Job
-from asr_api.audio.sources.spool import Spool, spool_chunks
+from asr_api.audio.decoding.protocol import ERROR, PCM, DecodeLimits
+from asr_api.audio.sources.spool import Spool
 from asr_api.errors import (
     AsrError,
     AudioTooLong,
@@ -40,39 +37,10 @@ logger = logging.getLogger(__name__)
 OpenWorker = Callable[[], contextlib.AbstractAsyncContextManager[DecoderProcess]]
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """Bounds of one decoding, and how many run at once.
-
-    max_stall_s: how long a worker may lag behind real time; time in which the PCM is not read does not count
-    max_workers: a paused one costs little but its memory (some 40 MB, most of it shared), so this is generous
-    """
-
-    max_audio_s: float = 4 * 3600.0
-    min_audio_s: float = 0.1
-    max_stall_s: float = 20.0
-    max_workers: int = 64
-    max_memory_bytes: int = 2**30
-    min_rate_hz: int = 4_000
-    max_rate_hz: int = 384_000
-    max_channels: int = 8
-
-    def to_job(self) -> Job:
-        return Job(
-            max_audio_s=self.max_audio_s,
-            min_audio_s=self.min_audio_s,
-            min_rate_hz=self.min_rate_hz,
-            max_rate_hz=self.max_rate_hz,
-            max_channels=self.max_channels,
-            max_memory_bytes=self.max_memory_bytes,
-            max_cpu_s=60 + int(self.max_audio_s / 20),  # the slowest codecs run at 200 times real time
-        )
-
-
 class DecodedFile:
     """The `PcmSource` of a media file: blocks of about two seconds, with silence where nothing was recorded.
 
-    Entering waits for a worker, hands it the file and reads the headers. Leaving ends the worker, in every case.
+    Entering waits for a worker, hands it the file and reads the headers. Leaving always ends the worker.
     Errors on entering: UnsupportedFormat, NoAudioStream, InvalidAudio, EmptyAudio, AudioTooLong, DecodeTimeout,
     DecoderUnavailable. Errors while iterating: these, and AudioTooShort.
     """
@@ -90,19 +58,17 @@ class DecodedFile:
 
     async def __aenter__(self) -> DecodedFile:
         if self._spool.size_bytes == 0:
-            raise _error("empty_audio", "", 0, self._limits)
+            raise _error("empty_audio", self._limits)
         async with contextlib.AsyncExitStack() as resources:
             self._worker = await resources.enter_async_context(self._open_worker())
-            self._worker.begin(self._spool.fd, self._limits.to_job())
+            self._worker.begin(self._spool.fd, self._limits)
             _, payload = await self._next_frame()
             duration_ms = json.loads(payload)["duration_ms"]
             self.duration_hint_ms = None if duration_ms is None else int(duration_ms)
             self._resources = resources.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self._is_finished = True
         await self._resources.aclose()
 
@@ -120,9 +86,9 @@ class DecodedFile:
             raise StopAsyncIteration
         pcm: Pcm = np.frombuffer(payload, dtype="<i2")
         self._num_samples += len(pcm)
-        # The worker checks the limit too; this check holds even if the worker is compromised.
+        # The worker checks the limit too; this check also holds for a compromised worker.
         if self._num_samples > (self._limits.max_audio_s + 1) * SAMPLE_RATE_HZ:
-            raise _error("audio_too_long", "", 0, self._limits)
+            raise _error("audio_too_long", self._limits)
         return pcm
 
     async def _next_frame(self) -> tuple[bytes, bytes]:
@@ -133,7 +99,7 @@ class DecodedFile:
         if kind == ERROR:
             self._is_finished = True
             report = json.loads(payload)
-            raise _error(report["code"], report.get("reason", ""), report.get("value", 0), self._limits)
+            raise _error(report["reason"], self._limits, report["value"])
         return kind, payload
 
 
@@ -150,14 +116,12 @@ class Decoder:
     async def start(self) -> None:
         """Decodes one second of silence, and leaves a spare worker ready.
 
-        Raises DecoderUnavailable, so that an installation that cannot decode is noticed at start, and its errors are
-        not taken for damaged audio later.
+        Raises DecoderUnavailable where the installation cannot decode: later, its errors would look like damaged audio.
         """
-        silence = _silent_wav(SAMPLE_RATE_HZ)
         try:
-            async with await spool_chunks(_single_chunk(silence), len(silence)) as spool, self.decode(spool) as source:
+            async with _silent_second() as spool, self.decode(spool) as source:
                 num_samples = sum([len(block) async for block in source])
-        except RequestError as error:
+        except (RequestError, OSError) as error:
             raise unavailable() from error
         if num_samples != SAMPLE_RATE_HZ:
             raise unavailable()
@@ -165,7 +129,7 @@ class Decoder:
             await asyncio.shield(self._spare)
 
     def decode(self, spool: Spool) -> DecodedFile:
-        """The PCM of the file; the caller closes the spool. Entering it waits while `max_workers` are at work."""
+        """The PCM of the file; the caller closes the spool. Entering waits while `max_workers` are at work."""
         return DecodedFile(spool, self.limits, self._open_worker)
 
     async def aclose(self) -> None:
@@ -205,53 +169,36 @@ class Decoder:
         return await self._fork_server.start_worker()
 
 
-async def _single_chunk(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-
-
-def _silent_wav(num_samples: int) -> bytes:
-    file = io.BytesIO()
+def _silent_second() -> Spool:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the spool owns it
     with wave.open(file, "wb") as writer:
-        writer.setparams((1, SAMPLE_BYTES, SAMPLE_RATE_HZ, num_samples, "NONE", ""))
-        writer.writeframes(bytes(num_samples * SAMPLE_BYTES))
-    return file.getvalue()
+        writer.setparams((1, SAMPLE_BYTES, SAMPLE_RATE_HZ, 0, "NONE", ""))
+        writer.writeframes(bytes(SAMPLE_RATE_HZ * SAMPLE_BYTES))
+    return Spool(file, file.tell())
 
 
 def _discard(spare: asyncio.Task[DecoderProcess]) -> None:
-    """Ends a worker whose request was cancelled while it started."""
+    """Ends a spare worker whose request was cancelled while the worker started."""
     if not spare.cancelled() and spare.exception() is None:
         spare.result().kill()
 
 
-def _error(code: str, reason: str, value: float, limits: DecodeLimits) -> AsrError:
-    """The error that a worker reports, as a sentence; an unknown one is taken for damage."""
-    if code == "audio_too_long":
-        return AudioTooLong(f"The audio is longer than {limits.max_audio_s:g} s, the limit; split it.")
-    if code == "audio_too_short":
-        return AudioTooShort(f"The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.")
-    if code == "empty_audio":
-        return EmptyAudio("The file contains no audio; record it again.")
-    if code == "no_audio_stream":
-        return NoAudioStream("The file has no audio track; send a file with one.")
-    if code == "unsupported_format":
-        return UnsupportedFormat(
-            "The format of the file is not supported; send WAV, FLAC, MP3, M4A/MP4, Ogg, WebM, AIFF or similar audio."
-        )
-    return InvalidAudio(INVALID_AUDIO.get(reason, INVALID_AUDIO["damaged"])(value, limits))
+def _error(reason: str, limits: DecodeLimits, value: float = 0) -> AsrError:
+    """The error for the reason that a worker reports: a code of ERRORS, or a kind of InvalidAudio."""
+    message = MESSAGES.get(reason, MESSAGES["damaged"])
+    return ERRORS.get(reason, InvalidAudio)(message.format(limits=limits, value=value))
 
 
-INVALID_AUDIO: dict[str, Callable[[float, DecodeLimits], str]] = {
-    "damaged": lambda _value, _limits: (
-        "The audio cannot be decoded: it is damaged, incomplete or encrypted; send the whole file or re-encode it."
-    ),
-    "codec": lambda _value, _limits: "The codec of the audio is not supported; re-encode it as FLAC.",
-    "memory": lambda _value, limits: (
-        f"Decoding the audio takes more memory than {limits.max_memory_bytes // 2**20:,} MiB, the limit; re-encode it."
-    ),
-    "rate": lambda value, limits: (
-        f"The sample rate is {value:g} Hz; resample the audio to {limits.min_rate_hz} to {limits.max_rate_hz} Hz."
-    ),
-    "channels": lambda value, limits: (
-        f"The audio has {value:g} channels; mix it down to 1 to {limits.max_channels} channels."
-    ),
+ERRORS = {kind.code: kind for kind in (AudioTooLong, AudioTooShort, EmptyAudio, NoAudioStream, UnsupportedFormat)}
+MESSAGES = {
+    AudioTooLong.code: "The audio is longer than {limits.max_audio_s:g} s, the limit; split it.",
+    AudioTooShort.code: "The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.",
+    EmptyAudio.code: "The file contains no audio; record it again.",
+    NoAudioStream.code: "The file has no audio track; send a file with one.",
+    UnsupportedFormat.code: "The format of the file is not supported; send WAV, FLAC, MP3, M4A, Ogg, WebM or similar.",
+    "damaged": "The audio is damaged, incomplete or encrypted; send the whole file or re-encode it.",
+    "codec": "The codec of the audio is not supported; re-encode it as FLAC.",
+    "memory": "Decoding the audio takes more memory than {limits.max_memory_mib:,} MiB, the limit; re-encode it.",
+    "rate": "The sample rate is {value:g} Hz; resample the audio to {limits.min_rate_hz} to {limits.max_rate_hz} Hz.",
+    "channels": "The audio has {value:g} channels; mix it down to 1 to {limits.max_channels} channels.",
 }

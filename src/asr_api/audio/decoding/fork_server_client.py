@@ -1,8 +1,4 @@
-"""Client of the fork server: starts decoder workers, hands each a job, receives its frames, and ends it.
-
-`ForkServerClient` starts the fork server with the first worker, and again if it exits. `DecoderProcess` is the parent's
-side of one worker. A worker that crashes, is killed or hangs is reported as an error of errors.py.
-"""
+"""Client of the fork server: starts and ends decoder workers, sends jobs, receives frames, and reports crashes."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from asyncio.subprocess import DEVNULL, Process
 from dataclasses import asdict
 from pathlib import Path
 
-from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, Job
+from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, DecodeLimits
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
 logger = logging.getLogger(__name__)
@@ -29,19 +25,15 @@ START_TIMEOUT_S = 20.0
 RETRY_AFTER_S = 5
 EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
 STDERR_BYTES = 8 * 2**10
+TOO_SLOW = "Decoding the audio took too long; convert it to WAV or FLAC and try again."
 
 
 class DecoderProcess:
-    """Made by `ForkServerClient.start_worker`; the caller closes it.
-
-    waited_s: how long all calls of `receive` since `begin` have waited
-    """
+    """The server's side of one worker, made by `ForkServerClient.start_worker`; the caller closes it."""
 
     def __init__(self, channel: socket.socket, status_socket: socket.socket, stderr_fd: int) -> None:
-        self.waited_s = 0.0
-        self._channel = channel
-        self._status_socket = status_socket
-        self._stderr_fd = stderr_fd
+        self.waited_s = 0.0  # by all calls of `receive` since `begin`
+        self._channel, self._status_socket, self._stderr_fd = channel, status_socket, stderr_fd
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         # The exit status; None when the fork server exited and took the worker along.
@@ -57,18 +49,18 @@ class DecoderProcess:
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
         await self.receive(START_TIMEOUT_S)
 
-    def begin(self, fd: int, job: Job) -> None:
+    def begin(self, fd: int, limits: DecodeLimits) -> None:
         self.waited_s = 0.0  # without the start, which does not depend on the media
         try:
-            socket.send_fds(self._channel, [json.dumps(asdict(job)).encode()], [fd])
+            socket.send_fds(self._channel, [json.dumps(asdict(limits)).encode()], [fd])
         except OSError as error:
             raise unavailable() from error
 
     async def receive(self, timeout_s: float) -> tuple[bytes, bytes]:
         """The next frame: (kind, payload).
 
-        Errors: DecodeTimeout; InvalidAudio when the process crashed, as a rule because of its media; DecoderUnavailable
-        when the system killed it or could not start it
+        Errors: DecodeTimeout; InvalidAudio after a crash, usually caused by the media; DecoderUnavailable when the
+        system killed the process or could not start it.
         """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
@@ -76,7 +68,7 @@ class DecoderProcess:
         try:
             await asyncio.wait([reading], timeout=timeout_s)  # wait_for of Python 3.11 may swallow a cancellation
             if not reading.done():
-                raise _timeout()
+                raise DecodeTimeout(TOO_SLOW)
             return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise await self._exit_error() from error
@@ -102,7 +94,7 @@ class DecoderProcess:
             message = os.read(self._stderr_fd, STDERR_BYTES).decode(errors="replace").strip()
             logger.warning("a decoder exited with status %s: %s", status, message or "no message")
         if status == -signal.SIGXCPU:
-            return _timeout()
+            return DecodeTimeout(TOO_SLOW)
         if status is None or (has_exited and status == -signal.SIGKILL):  # by the system, when memory runs out
             return unavailable()
         return InvalidAudio("The decoder crashed because the audio is badly damaged; re-encode it.")
@@ -139,7 +131,7 @@ class DecoderProcess:
 
 
 class ForkServerClient:
-    """Starts any number of workers; the first one costs a tenth of a second, the others a millisecond."""
+    """Starts any number of workers, and the fork server with the first one (0.1 s), or again after it has exited."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -153,16 +145,13 @@ class ForkServerClient:
                 worker = await self._start()
             except ConnectionError:  # the fork server has just exited; a new one may work
                 worker = await self._start()
-        except (TimeoutError, OSError) as error:  # no memory, descriptor or process left
+            async with contextlib.AsyncExitStack() as on_error:
+                on_error.push_async_callback(worker.close)
+                await worker.connect()
+                on_error.pop_all()
+        except (AsrError, OSError) as error:  # such as: no memory, descriptor or process left
             logger.warning("no decoder could be started: %s", error)
             raise unavailable() from error
-        try:
-            await worker.connect()
-        except BaseException as error:
-            await worker.close()
-            if isinstance(error, AsrError | OSError):
-                raise unavailable() from error
-            raise
         return worker
 
     async def aclose(self) -> None:
@@ -170,43 +159,38 @@ class ForkServerClient:
         if self._control is not None:
             self._control.close()
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            await _kill(self._process)
 
     async def _start(self) -> DecoderProcess:
         async with self._lock:
-            if self._process is None or self._process.returncode is not None:
+            if self._control is None or self._process is None or self._process.returncode is not None:
                 if self._control is not None:
                     self._control.close()
                 self._control, self._process = await _spawn()
             try:
-                return self._request_fork()
+                return _request_fork(self._control)
             except ConnectionError:
                 await self._process.wait()
                 raise
 
-    def _request_fork(self) -> DecoderProcess:
-        with contextlib.ExitStack() as workers_ends, contextlib.ExitStack() as on_error:
-            ends: list[socket.socket] = []
-            for _ in range(2):
-                our_end, workers_end = socket.socketpair()
-                workers_ends.callback(workers_end.close)
-                on_error.callback(our_end.close)
-                our_end.setblocking(False)
-                ends += [our_end, workers_end]
-            stderr_fd, workers_stderr_fd = os.pipe()
-            workers_ends.callback(os.close, workers_stderr_fd)
-            on_error.callback(os.close, stderr_fd)
-            os.set_blocking(stderr_fd, False)
-            os.set_blocking(workers_stderr_fd, False)  # a flood of messages is cut off and does not block the worker
-            channel, workers_channel, status_socket, workers_status_socket = ends
-            if self._control is None:
-                raise OSError("the fork server is closed")
-            fds = [workers_channel.fileno(), workers_stderr_fd, workers_status_socket.fileno()]
-            socket.send_fds(self._control, [b"F"], fds)
-            on_error.pop_all()
-        return DecoderProcess(channel, status_socket, stderr_fd)
+
+def _request_fork(control: socket.socket) -> DecoderProcess:
+    with contextlib.ExitStack() as workers_ends, contextlib.ExitStack() as on_error:
+        channel, workers_channel = socket.socketpair()
+        on_error.callback(channel.close)
+        workers_ends.callback(workers_channel.close)
+        status_socket, workers_status_socket = socket.socketpair()
+        on_error.callback(status_socket.close)
+        workers_ends.callback(workers_status_socket.close)
+        stderr_fd, workers_stderr_fd = os.pipe()
+        on_error.callback(os.close, stderr_fd)
+        workers_ends.callback(os.close, workers_stderr_fd)
+        for fd in (channel.fileno(), status_socket.fileno(), stderr_fd):
+            os.set_blocking(fd, False)
+        os.set_blocking(workers_stderr_fd, False)  # a flood of messages is cut off and does not block the worker
+        socket.send_fds(control, [b"F"], [workers_channel.fileno(), workers_stderr_fd, workers_status_socket.fileno()])
+        on_error.pop_all()
+    return DecoderProcess(channel, status_socket, stderr_fd)
 
 
 async def _spawn() -> tuple[socket.socket, Process]:
@@ -228,9 +212,7 @@ async def _spawn() -> tuple[socket.socket, Process]:
             async with asyncio.timeout(START_TIMEOUT_S):
                 is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _kill(process)
             raise
         if not is_ready:
             raise OSError(f"the fork server exited with status {await process.wait()}")
@@ -238,11 +220,11 @@ async def _spawn() -> tuple[socket.socket, Process]:
     return control, process
 
 
+async def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
+
+
 def unavailable() -> DecoderUnavailable:
-    return DecoderUnavailable(
-        "The server has no working audio decoder now; try again later.", retry_after_s=RETRY_AFTER_S
-    )
-
-
-def _timeout() -> DecodeTimeout:
-    return DecodeTimeout("Decoding the audio took too long; convert it to WAV or FLAC and try again.")
+    return DecoderUnavailable("The server has no working audio decoder; try again later.", retry_after_s=RETRY_AFTER_S)

@@ -1,12 +1,12 @@
-"""Protocol between the server and a decoder worker: the `Job`, the frames of the reply, and the exit status.
+"""Protocol between the server and a decoder worker: `DecodeLimits`, the frames of the reply, and the exit status.
 
-A job is JSON with the descriptor of the media beside it. A reply is frames of (kind, length, payload):
+A job is the limits as JSON, with the descriptor of the media beside it. A reply is frames of (kind, length, payload):
 
     READY    the worker waits for a job
     HEADERS  the headers are read: {"duration_ms"}
     PCM      s16le, 16 kHz, mono
     END      the last frame: {"is_truncated", "is_damaged"}
-    ERROR    the last frame instead: {"code", "reason", "value"}
+    ERROR    the last frame instead: {"reason", "value"}
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ EXIT_STATUS = struct.Struct("<i")  # as in subprocess: the exit code, or the neg
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """Bounds of one decoding."""
+class DecodeLimits:
+    """Bounds of one decoding, and how many run at once."""
 
-    max_audio_s: float
-    min_audio_s: float
-    min_rate_hz: int
-    max_rate_hz: int
-    max_channels: int
-    max_memory_bytes: int
-    max_cpu_s: int
+    max_audio_s: float = 4 * 3600.0
+    min_audio_s: float = 0.1
+    max_stall_s: float = 20.0  # by which a worker may lag behind real time, without the time in which it is not read
+    max_workers: int = 64  # generous: a paused worker costs only its memory (some 40 MB, most of it shared)
+    max_memory_bytes: int = 2**30
+    min_rate_hz: int = 4_000
+    max_rate_hz: int = 384_000
+    max_channels: int = 8
 
+    @property
+    def max_cpu_s(self) -> int:
+        return 60 + int(self.max_audio_s / 20)  # the slowest codecs run at 200 times real time
 
-def pack_frame(kind: bytes, payload: bytes | bytearray = b"") -> bytes:
-    return FRAME_HEADER.pack(kind, len(payload)) + payload
+    @property
+    def max_memory_mib(self) -> int:
+        return self.max_memory_bytes // 2**20

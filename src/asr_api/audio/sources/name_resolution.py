@@ -1,7 +1,7 @@
 """Name resolution in its own bounded set of threads, so that dead name servers cannot stop other work in threads.
 
-A lookup cannot be interrupted: a request that no longer waits leaves its thread behind until the system gives up. Such
-threads are counted until they end. Lookups of one host are shared, so that one host never takes more than one thread.
+A lookup cannot be interrupted: after a timeout its thread remains, and is counted, until the system gives up. Requests
+share the lookup of a host, so that one host takes at most one thread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from anyio.lowlevel import RunVar
 
@@ -35,9 +36,7 @@ class NameResolver:
         running = self._running.get(host) or self._start(host)
         await asyncio.wait([running], timeout=timeout_s)
         if not running.done():
-            raise UrlFetchTimeout(
-                f"The name of the link's host was not resolved within {timeout_s:g} s; check the link or upload."
-            )
+            raise UrlFetchTimeout(f"The link's host was not resolved within {timeout_s:g} s; check the link or upload.")
         try:
             return running.result()
         except (OSError, UnicodeError) as error:
@@ -51,25 +50,20 @@ class NameResolver:
             )
         loop = asyncio.get_running_loop()
         running: asyncio.Future[list[str]] = loop.create_future()
-        running.add_done_callback(lambda future: future.exception())  # marks it as retrieved, should no request wait
 
-        def finish(addresses: list[str], error: Exception | None) -> None:
+        def forget(_: object) -> None:
             del self._running[host]
-            if error is None:
-                running.set_result(addresses)
-            else:
-                running.set_exception(error)
+            running.exception()  # marks it as retrieved, in case no request waits any more
 
         def run() -> None:
-            addresses: list[str] = []
-            error: Exception | None = None
             try:
-                addresses = self._lookup(host)
-            except Exception as caught:  # noqa: BLE001  # handed over to the requests, whatever it is
-                error = caught
+                outcome = partial(running.set_result, self._lookup(host))
+            except Exception as error:  # noqa: BLE001  # every error is handed over to the requests
+                outcome = partial(running.set_exception, error)
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(finish, addresses, error)
+                loop.call_soon_threadsafe(outcome)
 
+        running.add_done_callback(forget)
         # A daemon thread does not keep the process alive, and threads of a pool could not be abandoned.
         threading.Thread(target=run, name="asr-api-name-resolution", daemon=True).start()
         self._running[host] = running

@@ -1,7 +1,6 @@
 """References to audio, which clients send instead of the audio: a link or a local path, opened as a `Spool`.
 
-Every entry point of the service (HTTP routes, CLI) opens references through `open_reference`, so that no route can
-leave out a guard.
+HTTP routes and the CLI open references through `open_reference` alone, so that no route can leave out a guard.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ Network = IPv4Network | IPv6Network
 class LocalPaths:
     """Which server-side paths a client may name.
 
-    By default a client on this machine may name any file, and other clients may name none. With a `root` every client,
-    on this machine or not, may name the files below it and no others. `is_enabled=False` disables paths altogether.
+    Without a `root` a client on this machine may name any file, and other clients none. With a `root` every client may
+    name the files below it and no others.
     """
 
     root: Path | None = None
@@ -23,25 +23,18 @@ class LocalPaths:
 
 @dataclass(frozen=True, slots=True)
 class MediaPolicy:
-    """The bounds of links and local files.
-
-    allowed_media_domains: empty allows every host; else exactly these hosts, and with "*.example.org" its sub-domains;
-                           each in the form of `url.host_pattern`
-    allow_private_cidrs:   networks that may be dialled although they are not public; never link-local addresses nor the
-                           metadata services of clouds
-    connect_timeout_s:     for the name resolution, and again for each connection
-    min_rate_bytes_s:      a download that stays below this rate for `rate_window_s` is ended
-    spool_dir:             the folder of unnamed temporary files; None takes the system's choice
-    """
+    """The bounds of links and local files."""
 
     max_media_bytes: int = 512 * 2**20
     local_paths: LocalPaths = LocalPaths()
+    # In the form of `url.host_pattern`; "*.example.org" stands for its sub-domains. Empty allows every host.
     allowed_media_domains: tuple[str, ...] = ()
+    # Dialled although they are not public; never link-local addresses, nor the metadata services of clouds.
     allow_private_cidrs: tuple[Network, ...] = ()
     max_redirects: int = 5
-    connect_timeout_s: float = 5.0
+    connect_timeout_s: float = 5.0  # for the name resolution, and again for each connection
     read_timeout_s: float = 10.0
     total_timeout_s: float = 300.0
-    min_rate_bytes_s: int = 16 * 2**10
+    min_rate_bytes_s: int = 16 * 2**10  # a download that stays below this rate for `rate_window_s` is ended
     rate_window_s: float = 15.0
-    spool_dir: Path | None = None
+    spool_dir: Path | None = None  # of unnamed temporary files; None takes the system's choice

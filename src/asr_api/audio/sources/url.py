@@ -13,7 +13,6 @@ import re
 import ssl
 import time
 import unicodedata
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
@@ -24,7 +23,6 @@ from asr_api.audio.sources.name_resolution import resolve as resolve_name
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.spool import TOO_LARGE, Spool, spool_chunks
 from asr_api.errors import (
-    AsrError,
     InvalidUrl,
     MediaTooLarge,
     UnsupportedUrlScheme,
@@ -45,6 +43,7 @@ AUTHORITY = re.compile(r"([^:]*:)//([^/?#]*)(.*)", re.DOTALL)
 OLD_IPV4 = re.compile(r"[^:]*://[0-9.]+(:[0-9]*)?(/|$)")
 HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 HOST_NAME = re.compile(rf"(?!.{{254}}){HOST_LABEL}(?:\.{HOST_LABEL})*")
+NOT_ALLOWED = "The link leads to an address that this server does not fetch; use a public link or upload the file."
 REQUEST_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "asr-api"}
 
 Resolver = Callable[[str, float], Awaitable[Sequence[str]]]  # host, timeout in seconds → addresses as text
@@ -54,30 +53,21 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     """Downloads into a spool; redirects are followed here, so that each target is checked.
 
     Errors: InvalidUrl, UnsupportedUrlScheme, UrlNotAllowed, UrlTooManyRedirects, UrlFetchFailed (permanent),
-    UrlUpstreamError (may be temporary), UrlFetchTimeout, MediaTooLarge, SpoolFull, ServerOverloaded.
+    UrlUpstreamError (may be temporary), UrlFetchTimeout, and those of `spool_chunks`.
     """
     hop = parse_url(url)
-    transport = _GuardedTransport(policy, resolve)
     try:
         with anyio.fail_after(policy.total_timeout_s):
-            return await _follow(hop, transport, policy)
+            async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
+                return await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
     except (TimeoutError, httpx.TimeoutException) as error:
-        raise UrlFetchTimeout(
-            "The link's server took too long to answer; check the link or upload the file."
-        ) from error
+        raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
-        raise UrlUpstreamError(
-            "The link's server closed the connection or cannot be reached; try again later."
-        ) from error
-    finally:
-        await transport.aclose()
+        raise UrlUpstreamError("The link's server cannot be reached or hung up; try again later.") from error
 
 
 def host_pattern(entry: str) -> str:
-    """An entry of `allowed_media_domains`, as people write it, in the form in which hosts are compared.
-
-    Raises ValueError unless it is a host name, or `*.` and a host name.
-    """
+    """The entry of `allowed_media_domains` for a host name, or `*.` and a host name; ValueError for other text."""
     name = entry.removeprefix("*.")
     try:
         host = _host(httpx.URL(scheme="http", host=unicodedata.normalize("NFKC", name)))
@@ -99,7 +89,7 @@ def parse_url(url: str) -> httpx.URL:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         if OLD_IPV4.match(url):  # 0177.0.0.1, which some resolvers would read as octal
-            raise _not_allowed() from error
+            raise UrlNotAllowed(NOT_ALLOWED) from error
         raise InvalidUrl("The url cannot be parsed; send it in the form https://host/path.") from error
     if parsed.scheme not in {"http", "https"}:
         raise UnsupportedUrlScheme("Only http and https links can be fetched; upload the file instead.")
@@ -117,9 +107,7 @@ def _with_plain_host(url: str) -> str:
         return url
     plain = unicodedata.normalize("NFKC", match[2])
     if "@" in plain or any(plain.count(mark) > match[2].count(mark) for mark in "/?#:[]\\% "):
-        raise InvalidUrl(
-            "The url must name a host in plain letters and no user; send it in the form https://host/path."
-        )
+        raise InvalidUrl("The url must name a host in plain letters and no user; send https://host/path.")
     return f"{match[1]}//{plain}{match[3]}"
 
 
@@ -132,9 +120,7 @@ async def _follow(hop: httpx.URL, transport: _GuardedTransport, policy: MediaPol
             hop = _redirected(hop, response.headers.get("Location", ""))
         finally:
             await response.aclose()
-    raise UrlTooManyRedirects(
-        f"The link redirects more than {policy.max_redirects} times, the limit; send the final link."
-    )
+    raise UrlTooManyRedirects(f"The link redirects more than {policy.max_redirects} times; send the final link.")
 
 
 def _redirected(hop: httpx.URL, location: str) -> httpx.URL:
@@ -143,11 +129,11 @@ def _redirected(hop: httpx.URL, location: str) -> httpx.URL:
     try:
         target = parse_url(str(hop.join(location)))
     except UnsupportedUrlScheme as error:
-        raise _not_allowed() from error
+        raise UrlNotAllowed(NOT_ALLOWED) from error
     except (InvalidUrl, httpx.InvalidURL) as error:
         raise UrlFetchFailed("The link redirects to a URL that cannot be parsed; send the final link.") from error
     if hop.scheme == "https" and target.scheme == "http":
-        raise _not_allowed()
+        raise UrlNotAllowed(NOT_ALLOWED)
     return target
 
 
@@ -158,9 +144,7 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
     if status != 200:
         raise UrlFetchFailed(f"The link's server answered with status {status}; check the link.")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UrlFetchFailed(
-            "The link's server sent the file compressed, against the request; upload the file instead."
-        )
+        raise UrlFetchFailed("The link's server sent a compressed file, against the request; upload the file instead.")
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
         raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
@@ -169,39 +153,30 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
 
 
 async def _fast_enough(chunks: AsyncIterator[bytes], policy: MediaPolicy) -> AsyncIterator[bytes]:
-    """The same chunks; UrlFetchTimeout when the rate over the latest `rate_window_s` is below the minimum."""
-    received: deque[tuple[float, int]] = deque()
-    started_s = time.monotonic()
-    in_window_bytes = 0
+    """The same chunks; UrlFetchTimeout when the rate over a `rate_window_s` is below the minimum."""
+    ends_s, num_bytes = time.monotonic() + policy.rate_window_s, 0
     async for chunk in chunks:
-        now_s = time.monotonic()
-        received.append((now_s, len(chunk)))
-        in_window_bytes += len(chunk)
-        while received[0][0] < now_s - policy.rate_window_s:
-            in_window_bytes -= received.popleft()[1]
-        is_slow = in_window_bytes < policy.min_rate_bytes_s * policy.rate_window_s
-        if is_slow and now_s - started_s > policy.rate_window_s:
-            raise UrlFetchTimeout(
-                f"The link's server sends less than {policy.min_rate_bytes_s:,} bytes/s, the minimum; upload the file."
-            )
+        num_bytes += len(chunk)
+        if time.monotonic() > ends_s:
+            if num_bytes < policy.min_rate_bytes_s * policy.rate_window_s:
+                minimum = f"{policy.min_rate_bytes_s:,} bytes/s, the minimum"
+                raise UrlFetchTimeout(f"The link's server sends less than {minimum}; upload the file.")
+            ends_s, num_bytes = time.monotonic() + policy.rate_window_s, 0
         yield chunk
 
 
 class _GuardedTransport:
     """Connects to checked addresses only; TLS and the Host header keep the host name of the URL."""
 
-    def __init__(self, policy: MediaPolicy, resolve: Resolver) -> None:
+    def __init__(self, http: httpx.AsyncHTTPTransport, policy: MediaPolicy, resolve: Resolver) -> None:
+        self._http = http
         self._policy = policy
         self._resolve = resolve
         self._timeout = httpx.Timeout(policy.read_timeout_s, connect=policy.connect_timeout_s).as_dict()
-        self._http: httpx.AsyncHTTPTransport | None = None
 
     async def get(self, url: httpx.URL) -> httpx.Response:
-        addresses = await self._checked_addresses(url)
-        if self._http is None:
-            self._http = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
         failure: Exception | None = None
-        for address in addresses:
+        for address in await self._checked_addresses(url):
             request = httpx.Request(
                 "GET",
                 url.copy_with(host=address),
@@ -215,31 +190,23 @@ class _GuardedTransport:
         raise failure or UrlFetchFailed("The link's host has no address; check the link.")
 
     async def _checked_addresses(self, url: httpx.URL) -> Sequence[str]:
-        """The addresses of the host, resolved once; UrlNotAllowed if the name or any one of them is not allowed."""
+        """The addresses of the host, resolved once; UrlNotAllowed if the name or any address is not allowed."""
         host = _host(url)
         if not _is_allowed_host(host, self._policy.allowed_media_domains):
             logger.info("refused a link to %r, which is not one of ALLOWED_MEDIA_DOMAINS", host)
-            raise UrlNotAllowed(
-                "The link's host is not one that this server fetches from; use an allowed host or upload the file."
-            )
+            raise UrlNotAllowed("This server does not fetch from the link's host; upload the file.")
         if "%" in host:
-            raise _not_allowed()
+            raise UrlNotAllowed(NOT_ALLOWED)
         addresses = await self._resolve(host, self._policy.connect_timeout_s)
         cidrs = self._policy.allow_private_cidrs
         if not all(is_dialable(address, cidrs) for address in addresses):
             logger.warning("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
-            raise _not_allowed()
+            raise UrlNotAllowed(NOT_ALLOWED)
         return addresses
-
-    async def aclose(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
 
 
 def _is_allowed_host(host: str, domains: tuple[str, ...]) -> bool:
-    if not domains:
-        return True
-    return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in domains)
+    return not domains or any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in domains)
 
 
 def _host(url: httpx.URL) -> str:
@@ -248,12 +215,6 @@ def _host(url: httpx.URL) -> str:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Takes 20 ms to load, so it is kept."""
     return httpx.create_ssl_context(trust_env=False)
-
-
-def _not_allowed() -> AsrError:
-    return UrlNotAllowed(
-        "The link leads to an address that this server does not fetch; use a public link or upload the file."
-    )

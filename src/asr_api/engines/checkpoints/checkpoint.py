@@ -1,7 +1,7 @@
-"""What an engine reads from a checkpoint, whatever its file format: configuration, tensors, tokenizer files.
+"""The `Checkpoint` port between engines and file formats: configuration, tensors, tokenizer files.
 
 Each file format has one reader that implements `Checkpoint`; `open.py` picks it. A reader hides the differences between
-formats, so engines know one set of names only, those that transformers gives:
+formats, so engines use one set of names, those of transformers:
 
 - configuration keys are those of config.json and generation_config.json. A reader of a format with a header of its own
   translates it.

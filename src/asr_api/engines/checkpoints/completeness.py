@@ -1,4 +1,4 @@
-"""Tells which files a folder lacks to be a complete checkpoint: config.json, a tokenizer, every file of the weights."""
+"""Finds the files that a folder lacks to be a checkpoint: config.json, a tokenizer, every file of the weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 
 
 def list_weight_files(folder: Path) -> list[str]:
-    """Names of the files that hold the weights, whether they are there or not. Raises CheckpointError for an index that
-    cannot be read.
-    """
+    """Names of the files of the weights, present or not. Raises CheckpointError for an index that cannot be read."""
     if not (folder / INDEX_FILE).is_file():
         return [SINGLE_FILE]
     weight_map = read_json(folder / INDEX_FILE).get("weight_map")
@@ -39,12 +37,17 @@ def missing_files(folder: Path) -> list[str]:
 
 def check_complete(folder: Path, model_id: str) -> Path:
     """The folder. Raises CheckpointError when it is incomplete."""
-    if not (missing := missing_files(folder)):
-        return folder
+    if missing := missing_files(folder):
+        raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {describe_missing(missing)}")
+    return folder
+
+
+def describe_missing(files: list[str]) -> str:
+    """The end of an error sentence, with the remedy."""
     remedy = "fetch it again"
-    if missing[-1].endswith(".safetensors"):
+    if files[-1].endswith(".safetensors"):
         remedy += "; pickled weights are refused because loading them can run code: convert them to safetensors"
-    raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} lacks {', '.join(missing)}; {remedy}.")
+    return f"lacks {', '.join(files)}; {remedy}."
 
 
 def _is_whisper(folder: Path) -> bool:

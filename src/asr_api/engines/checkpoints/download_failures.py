@@ -1,7 +1,7 @@
 """Explains why a download from the hub failed: the reason and its remedy as the middle of an error sentence.
 
-The hub's library wraps what the operating system reports in errors of its own and of its HTTP library, so the whole
-chain of an exception is searched.
+The hub's library wraps errors of the operating system in its own and in those of its HTTP library, so the whole chain
+of an exception is searched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_DETAIL_CHARS = 160
 def explain_download_failure(error: BaseException, cache_dir: Path) -> str:
     """Such as "is gated: accept its terms on the hub and set HF_TOKEN"."""
     for link in _chain(error):
-        for explain in (_explain_hub_answer, _explain_offline_mode, _explain_disk, _explain_network):
+        for explain in (_explain_hub, _explain_disk, _explain_network):
             if reason := explain(link, cache_dir):
                 return reason
     detail = f"{type(error).__name__}: {_first_line(error)}"
@@ -30,7 +30,7 @@ def explain_download_failure(error: BaseException, cache_dir: Path) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what caused it or was being handled when it was raised, and so on.
+    """The error, its cause or context, the cause or context of that, and so on.
 
     A suppressed context counts too: httpcore hides the error of the operating system, but does not remove it.
     """
@@ -42,31 +42,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _explain_hub_answer(error: BaseException, _: Path) -> str:
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+def _explain_hub(error: BaseException, cache_dir: Path) -> str:
+    from huggingface_hub import errors
 
     match error:
-        case GatedRepoError():  # a subclass of the next one
+        case errors.GatedRepoError():  # a subclass of the next one
             return "is gated: accept its terms on the hub and set HF_TOKEN"
-        case RepositoryNotFoundError():
+        case errors.RepositoryNotFoundError():
             return "is not on the hub, or is private: check the spelling or set HF_TOKEN"
-        case RevisionNotFoundError():
+        case errors.RevisionNotFoundError():
             return "is on the hub, but has no such revision: check MODEL_REVISION"
-        case HfHubHTTPError():
+        case errors.HfHubHTTPError():
             return f"was refused by the hub with status {error.response.status_code}: try again later"
-    return ""
-
-
-def _explain_offline_mode(error: BaseException, cache_dir: Path) -> str:
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    if isinstance(error, OfflineModeIsEnabled):
-        return f"is not complete in {cache_dir}, and HF_HUB_OFFLINE forbids to download it: unset HF_HUB_OFFLINE"
+        case errors.OfflineModeIsEnabled():
+            return f"is not complete in {cache_dir}, and HF_HUB_OFFLINE forbids to download it: unset HF_HUB_OFFLINE"
     return ""
 
 
@@ -92,10 +81,8 @@ def _explain_network(error: BaseException, _: Path) -> str:
     detail = _first_line(error.strerror or error)
     match error:
         case socket.gaierror():
-            reason, remedy = (
-                f"the name of the hub could not be resolved ({detail})",
-                "check the network and HF_ENDPOINT",
-            )
+            reason = f"the name of the hub could not be resolved ({detail})"
+            remedy = "check the network and HF_ENDPOINT"
         case ssl.SSLError():
             reason = f"there is no secure connection to the hub ({detail})"
             remedy = "check the proxy, the certificates and the clock"

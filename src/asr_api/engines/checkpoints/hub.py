@@ -25,7 +25,7 @@ WANTED_FILES = (
     SINGLE_FILE,
     "model-*-of-*.safetensors",
     INDEX_FILE,
-    # For models other than Whisper; alphabet.json only tells that there is a language model.
+    # For models other than Whisper; alphabet.json is a sign of a language model.
     "processor_config.json",
     "sentencepiece.bpe.model",
     "tokenizer.model",
@@ -62,7 +62,7 @@ def find_snapshot(model_id: str, revision: str | None, cache_dir: Path) -> Path 
 def download_snapshot(
     model_id: str, revision: str | None, cache_dir: Path, *, answer_timeout_s: float = ANSWER_TIMEOUT_S
 ) -> Path:
-    """The folder of the checkpoint, downloaded with a progress bar on stderr. Raises what the hub's library raises.
+    """The folder of the checkpoint, downloaded with a progress bar on stderr. Raises the errors of the hub's library.
 
     answer_timeout_s: for the first answer of the hub; a download may take longer
     """
@@ -90,7 +90,7 @@ def list_snapshots(cache_dir: Path) -> list[tuple[str, Path]]:
 
 
 def disable_telemetry() -> None:
-    """The hub's library would tell the hub whether torch is installed and which tool started the process.
+    """Without this, requests to the hub name torch's version and the tool that started the process.
 
     The library reads this constant from the environment when it is imported and offers no other switch; we set the
     constant because only the settings read the environment, and nothing here changes it.

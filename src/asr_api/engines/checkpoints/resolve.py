@@ -1,6 +1,6 @@
 """Finds the folder of a checkpoint for a MODEL_ID: `builtin`, a local folder, the cache of the hub, or the hub itself.
 
-When the files are in the cache already, no request is sent.
+No request is sent when the cache has all files.
 """
 
 from __future__ import annotations

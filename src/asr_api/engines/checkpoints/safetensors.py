@@ -17,17 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_api.engines.checkpoints.checkpoint import StoredTensor
-from asr_api.engines.checkpoints.completeness import list_weight_files
+from asr_api.engines.checkpoints.completeness import describe_missing, list_weight_files
 from asr_api.engines.checkpoints.json_file import read_json
 from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from asr_api.errors import CheckpointError
 
 # numpy has no bfloat16: its bits, the upper half of a float32, stay an integer here.
-NUMPY_TYPES: dict[str, type[np.float32 | np.float16 | np.uint16]] = {
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": np.uint16,
-}
+NUMPY_TYPES: dict[str, type[np.floating | np.uint16]] = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 LENGTH_BYTES = 8
 
@@ -86,9 +82,7 @@ class SafetensorsReader:
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
         entry = self._entries.get(name)
         if entry is None:
-            raise CheckpointError(
-                f"The checkpoint has no tensor {name}, so it is incomplete; fetch the checkpoint again."
-            )
+            raise CheckpointError(f"The checkpoint is incomplete: it has no tensor {name}; fetch the checkpoint again.")
         if entry.dims != dims:
             raise CheckpointError(
                 f"The checkpoint's tensor {name} has the dimensions {entry.dims}, and config.json asks for {dims}; "
@@ -103,7 +97,10 @@ class SafetensorsReader:
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
 
     def numbers(self, name: str, dims: tuple[int, ...]) -> NDArray[np.float32]:
-        values = _widen(self.tensor(name, dims))
+        stored = self.tensor(name, dims)
+        values = stored.values.astype(np.float32, copy=False)
+        if stored.dtype == "BF16":
+            values = (stored.values.astype(np.uint32) << 16).view(np.float32)
         if not np.isfinite(values).all():
             raise CheckpointError(
                 f"The checkpoint's weights are broken: {name} contains NaN or infinity; fetch the checkpoint again."
@@ -115,29 +112,16 @@ class SafetensorsReader:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _widen(tensor: StoredTensor) -> NDArray[np.float32]:
-    """The values as float32."""
-    if tensor.dtype == "BF16":
-        return (tensor.values.astype(np.uint32) << 16).view(np.float32)
-    return tensor.values.astype(np.float32, copy=False)
-
-
 def _weight_files(folder: Path) -> list[Path]:
     paths = [folder / name for name in list_weight_files(folder)]
     missing = [path.name for path in paths if not path.is_file()]
-    if not missing:
-        return paths
-    is_pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-    remedy = (
-        "its weights are pickled, which can run code when loaded: convert them to safetensors"
-        if is_pickled
-        else "fetch it again"
-    )
-    raise CheckpointError(f"The checkpoint lacks {', '.join(missing)}; {remedy}.")
+    if missing:
+        raise CheckpointError(f"The checkpoint {describe_missing(missing)}")
+    return paths
 
 
 def _read_header(path: Path) -> dict[str, _Entry]:
-    """Where each tensor lies in one file. The format: length of the header, header in JSON, values."""
+    """The position of each tensor in one file. The format: length of the header, header in JSON, values."""
     try:
         with path.open("rb") as file:
             header_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")

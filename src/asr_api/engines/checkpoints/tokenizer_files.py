@@ -8,19 +8,14 @@ from pathlib import Path
 from asr_api.errors import CheckpointError
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class TokenizerFiles:
-    """Contents of the files by the names that the hub gives them; None for a file that the checkpoint does not have.
+    """Contents of the files by the names that the hub gives them; None for a file that the checkpoint does not have."""
 
-    tokenizer_json:         the whole tokenizer; with it, the files of the older layout are not needed
-    vocab_json, merges_txt: the older layout: token → id, and the merges of the byte-pair encoding in order
-    added_tokens_json:      of the older layout: special token → id
-    """
-
-    tokenizer_json: bytes | None = None
-    vocab_json: bytes | None = None
-    merges_txt: bytes | None = None
-    added_tokens_json: bytes | None = None
+    tokenizer_json: bytes | None = None  # the whole tokenizer; the others are an older layout, not needed with it
+    vocab_json: bytes | None = None  # token → id
+    merges_txt: bytes | None = None  # the merges of the byte-pair encoding, in order
+    added_tokens_json: bytes | None = None  # special token → id
 
 
 def read_tokenizer_files(folder: Path) -> TokenizerFiles:

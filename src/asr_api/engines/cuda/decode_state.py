@@ -19,47 +19,30 @@ from asr_api.engines.cuda.device import index_tensor, to_device
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodeState:
-    """Each tensor is (n_rows,) unless stated otherwise.
+    """Each tensor is (n_rows,) unless stated otherwise."""
 
-    tokens:                    int64, the last token, not yet fed to the decoder
-    positions:                 int32, number of tokens in the KV cache: the position of the last token
-    end_position:              int32, the position at which a row stops because the decoder has no more
-    slot_of_row:               int32, the slot whose encoder states the row attends to
-    is_active:                 bool, the row is being decoded
-    has_timestamps:            bool, timestamp tokens are allowed
-    num_sampled:               int32
-    last_was_timestamp:        bool, of the sampled tokens
-    penultimate_was_timestamp: bool, of the sampled tokens; True until there are two
-    min_timestamp:             int64, the latest timestamp token plus one
-    sum_logprob:               float32
-    temperature:               float32, 0 is greedy
-    uniforms:                  (n_rows, n_text_ctx) float32 in [0, 1], one random number for each sampled token
-    out_tokens:                (n_rows, n_text_ctx) int32, the sampled tokens, end of text included
-    out_logprobs:              (n_rows, n_text_ctx) float32, of each of them
-    """
-
-    tokens: Tensor
-    positions: Tensor
-    end_position: Tensor
-    slot_of_row: Tensor
-    is_active: Tensor
-    has_timestamps: Tensor
-    num_sampled: Tensor
-    last_was_timestamp: Tensor
-    penultimate_was_timestamp: Tensor
-    min_timestamp: Tensor
-    sum_logprob: Tensor
-    temperature: Tensor
-    uniforms: Tensor
-    out_tokens: Tensor
-    out_logprobs: Tensor
+    tokens: Tensor  # int64, the last token, not yet fed to the decoder
+    positions: Tensor  # int32, number of tokens in the KV cache: the position of the last token
+    end_position: Tensor  # int32, the position at which a row stops because the decoder has no more
+    slot_of_row: Tensor  # int32, the slot whose encoder states the row attends to
+    is_active: Tensor  # bool, the row is being decoded
+    has_timestamps: Tensor  # bool, timestamp tokens are allowed
+    num_sampled: Tensor  # int32
+    last_was_timestamp: Tensor  # bool, of the sampled tokens
+    penultimate_was_timestamp: Tensor  # bool, of the sampled tokens; True until there are two
+    min_timestamp: Tensor  # int64, the latest timestamp token plus one
+    sum_logprob: Tensor  # float32
+    temperature: Tensor  # float32, 0 is greedy
+    uniforms: Tensor  # (n_rows, n_text_ctx) float32 in [0, 1], one random number for each sampled token
+    out_tokens: Tensor  # (n_rows, n_text_ctx) int32, the sampled tokens, end of text included
+    out_logprobs: Tensor  # (n_rows, n_text_ctx) float32, of each of them
 
     def first_rows(self, n_rows: int) -> DecodeState:
         """Views of the first rows."""
         return DecodeState(*(getattr(self, field.name)[:n_rows] for field in fields(self)))
 
     def start_rows(self, inits: Sequence[RowInit], timestamp_begin: int) -> None:
-        """The rows are decoded from the next step on."""
+        """Makes the rows part of the next decode step."""
         device = self.tokens.device
         numbers = [[init.row, init.token, init.position, init.slot, init.has_timestamps] for init in inits]
         rows, tokens, positions, slots, has_timestamps = to_device(torch.tensor(numbers, dtype=torch.int64).T, device)
@@ -85,34 +68,28 @@ class DecodeState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowInit:
-    """How a row starts.
-
-    token:    the last token of the prompt
-    position: number of tokens before it
-    uniforms: (n_text_ctx,) in [0, 1), where the temperature is above 0
-    """
+    """The start of a row: after its prompt, at one temperature."""
 
     row: int
     slot: int
-    token: int
-    position: int
+    token: int  # the last token of the prompt
+    position: int  # number of tokens before it
     has_timestamps: bool
     temperature: float = 0.0
-    uniforms: NDArray[np.float64] | None = None
+    uniforms: NDArray[np.float64] | None = None  # (n_text_ctx,) in [0, 1), where the temperature is above 0
 
 
 def open_decode_state(n_rows: int, n_text_ctx: int, device: torch.device) -> DecodeState:
-    """All rows are inactive."""
+    """A state in which all rows are inactive."""
 
     def zeros(dtype: torch.dtype, *dims: int) -> Tensor:
         return torch.zeros(n_rows, *dims, dtype=dtype, device=device)
 
-    end_position = zeros(torch.int32).fill_(n_text_ctx - 1)  # a token sampled for the last position is never fed
     int32s, bools, floats = torch.int32, torch.bool, torch.float32
     return DecodeState(
         tokens=zeros(torch.int64),
         positions=zeros(int32s),
-        end_position=end_position,
+        end_position=zeros(int32s).fill_(n_text_ctx - 1),  # a token sampled for the last position is never fed
         slot_of_row=zeros(int32s),
         is_active=zeros(bools),
         has_timestamps=zeros(bools),

@@ -1,4 +1,4 @@
-"""The torch device, its dtype and attention back ends, its streams, and transfers between it and the host.
+"""The torch device: its dtype, attention back ends and streams, and transfers between it and the host.
 
 A CPU runs the same code as a GPU, in float32 and without streams.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,24 +19,17 @@ from torch.nn.functional import scaled_dot_product_attention
 
 FLASH_CAPABILITY = (8, 0)
 # Fastest first; the last two are for GPUs and shapes that the others do not support.
-BACKENDS = [
-    SDPBackend.CUDNN_ATTENTION,
-    SDPBackend.FLASH_ATTENTION,
-    SDPBackend.EFFICIENT_ATTENTION,
-    SDPBackend.MATH,
-]
+BACKENDS = (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
 NO_FLASH_ON_CPU = "FLASH_ATTENTION_2 has no effect on a CPU: it is a GPU kernel."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Device:
-    """backends: of the encoder's attention, in order of preference; notes: lines to print at start"""
-
     torch_device: torch.device
     dtype: torch.dtype
     name: str
-    backends: tuple[SDPBackend, ...]
-    notes: tuple[str, ...]
+    backends: tuple[SDPBackend, ...]  # of the encoder's attention, in order of preference
+    notes: tuple[str, ...] = ()  # lines to print at start
 
     @property
     def is_cuda(self) -> bool:
@@ -62,7 +56,7 @@ class Device:
         return torch.cuda.mem_get_info(self.torch_device)[0] if self.is_cuda else None
 
     def is_lost(self) -> bool:
-        """True when every call fails for as long as the process lives, e.g. after an illegal memory access."""
+        """True when every call fails until the process ends, e.g. after an illegal memory access."""
         if not self.is_cuda:
             return False
         try:
@@ -72,20 +66,39 @@ class Device:
         return False
 
 
+class EngineStream:
+    """The stream on which an engine prefills and decodes.
+
+    is_lost: True once the device answers every call with an error, until the process ends
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.is_lost = False
+        self._device = device
+        self._stream = device.new_stream(is_urgent=True)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Work in this context runs on the stream, without gradients. After a RuntimeError `is_lost` is up to date."""
+        with torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else nullcontext():
+            try:
+                yield
+            except RuntimeError:
+                self.is_lost = self._device.is_lost()
+                raise
+
+
 class HostCopy:
     """An asynchronous copy of a tensor to the host, started on construction."""
 
     def __init__(self, values: Tensor) -> None:
-        self._event: torch.cuda.Event | None = None
-        if not values.is_cuda:
-            self._values = values
-            return
-        self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=values.is_cuda)
         self._values.copy_(values, non_blocking=True)
-        self._event = torch.cuda.Event()
-        self._event.record()
+        self._event = torch.cuda.Event() if values.is_cuda else None
+        if self._event is not None:
+            self._event.record()
 
-    def wait(self) -> NDArray[np.float32]:
+    def wait(self) -> NDArray[Any]:
         """The values, once the copy has finished."""
         if self._event is not None:
             self._event.synchronize()
@@ -121,7 +134,7 @@ def choose_device(
     """
     chosen = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
     if chosen.type == "cpu":
-        notes = (NO_FLASH_ON_CPU,) if wants_flash else ()
+        notes: tuple[str, ...] = (NO_FLASH_ON_CPU,) if wants_flash else ()
         return Device(chosen, dtype or torch.float32, cpu_name, (SDPBackend.MATH,), notes)
     name = torch.cuda.get_device_name(chosen)
     # cuDNN plans attention for every new shape. The encoder has few, and `encoder_attention` enables cuDNN there.
@@ -130,16 +143,16 @@ def choose_device(
     if chosen_dtype == torch.float32:  # instead of TF32 (19 bits), the default of convolutions
         torch.backends.cudnn.allow_tf32 = False
     if wants_flash is False:
-        return Device(chosen, chosen_dtype, name, tuple(BACKENDS), ())
-    reason = _why_no_flash(chosen, chosen_dtype, d_head)
+        return Device(chosen, chosen_dtype, name, BACKENDS)
+    reason = _explain_missing_flash(chosen, chosen_dtype, d_head)
     if not reason:
-        return Device(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,), ())
+        return Device(chosen, chosen_dtype, name, (SDPBackend.FLASH_ATTENTION,))
     notes = (f"FLASH_ATTENTION_2 has no effect on this GPU: {reason}.",) if wants_flash else ()
-    return Device(chosen, chosen_dtype, name, tuple(BACKENDS), notes)
+    return Device(chosen, chosen_dtype, name, BACKENDS, notes)
 
 
-def _why_no_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:
-    """Why FlashAttention cannot be used; empty where it can."""
+def _explain_missing_flash(device: torch.device, dtype: torch.dtype, d_head: int) -> str:
+    """The reason that FlashAttention cannot be used; empty if it can."""
     capability = torch.cuda.get_device_capability(device)
     if capability < FLASH_CAPABILITY:
         return f"it needs compute capability 8.0, and this GPU has {capability[0]}.{capability[1]}"

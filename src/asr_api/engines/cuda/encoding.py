@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor
 
 from asr_api.engines.cuda.device import Device, index_tensor
 from asr_api.engines.cuda.kv_cache import KVCache
@@ -25,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class WindowEncoder:
-    """Encodes one batch of windows at a time. max_batch: windows at once"""
+    """Encodes one batch of at most `max_batch` windows at a time."""
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class WindowEncoder:
         return self._done is None or self._done.query()
 
     def encode(self, windows: Sequence[Pcm], slots: Sequence[int]) -> int:
-        """Starts encoding as many of the first windows as fit into a batch; returns how many. Call only if `is_done`.
+        """Starts encoding the first windows, as many as fit into a batch; returns their number. Call only if `is_done`.
 
         slots: of the KV cache, one for each window
         Raises torch.OutOfMemoryError when not even one window fits.
@@ -67,9 +66,7 @@ class WindowEncoder:
                     raise
                 torch.cuda.empty_cache()
                 self.max_batch = num // 2
-                logger.warning(
-                    "The GPU is out of memory; at most %d windows are encoded at once from now on.", self.max_batch
-                )
+                logger.warning("The GPU is out of memory; from now on it encodes at most %d windows at once.", num // 2)
             else:
                 return num
 
@@ -85,13 +82,10 @@ class WindowEncoder:
             samples[len(window) :] = 0
         torch_device = self._device.torch_device
         with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
-            features = self._features(batch.to(torch_device, non_blocking=True))
+            log_mel = self._log_mel(batch.to(torch_device, non_blocking=True)).to(self._device.dtype)
+            with self._device.encoder_attention():
+                features = self._encoder(log_mel)  # (batch, n_audio_ctx, n_state)
             self._project(features, self._cache, index_tensor(slots, torch_device))
             if self._stream is not None:
                 self._done = torch.cuda.Event()
                 self._done.record()
-
-    def _features(self, pcm: Tensor) -> Tensor:
-        """pcm: (batch, n_samples) int16 → (batch, n_audio_ctx, n_state)"""
-        with self._device.encoder_attention():
-            return self._encoder(self._log_mel(pcm).to(self._device.dtype))

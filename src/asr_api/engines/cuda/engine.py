@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asr_api.engines.cuda.device import EngineStream
 from asr_api.engines.cuda.device_window import DeviceWindow, FinishedWindow
 from asr_api.engines.cuda.encoding import WindowEncoder
-from asr_api.engines.cuda.engine_stream import EngineStream
 from asr_api.engines.cuda.generation import Generator
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.word_timestamps import WordTimestamps
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stages:
-    """What a window passes through, in order."""
+    """The stages of a window, in order."""
 
     prompt_builder: PromptBuilder
     encoder: WindowEncoder
@@ -67,14 +67,14 @@ class CudaEngine:
         return self._info.n_slots - len(self._waiting) - len(self._windows)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
-        """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint cannot do."""
+        """Raises InvalidParameter, and admits none, when the checkpoint cannot do the options of a job."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
         self._waiting += [Slot(job, self._stages.prompt_builder.build(job.options)) for job in jobs]
 
     def step(self) -> list[FinishedJob]:
         """Starts encoding and a run of decode steps; waits only for the run before that one."""
         with self._stream.running():
-            self._run_prefill()  # of windows encoded meanwhile, before the encoder is busy with the next ones
+            self._run_prefill()  # of windows encoded meanwhile, before the encoder is busy with the next batch
             self._start_encoding()
             self._run_prefill()
             generator, prefill = self._stages.generator, self._stages.prefill
@@ -83,7 +83,7 @@ class CudaEngine:
             return self._pop_finished()
 
     def cancel(self, job_ids: Sequence[int]) -> None:
-        """Raises RuntimeError when the device is lost, so that this process is not taken for a working one."""
+        """Raises RuntimeError when the device is lost, so that the service restarts this process."""
         if self._stream.is_lost:
             raise RuntimeError("the GPU is lost to this process, which has to end")
         self._waiting = deque(slot for slot in self._waiting if slot.job.job_id not in job_ids)
@@ -150,21 +150,21 @@ class CudaEngine:
         finished = [self._finish(window) for window in word_timestamps.pop_finished()]
         for window in self._stages.generator.pop_finished():
             window.set_no_speech_probability(self._stages.prompt_builder)
-            attempt = builder.assess_candidates(
+            candidate = builder.assess_candidates(
                 window.slot, window.current_pass.candidates if window.current_pass else []
             )
-            if attempt is None:
+            if candidate is None:
                 self._prefilled.append(window)
-            elif window.slot.job.options.words and (segments := builder.segments(window.slot, attempt)):
-                word_timestamps.start(window, attempt, segments)
+            elif window.slot.job.options.words and (segments := builder.segments(window.slot, candidate)):
+                word_timestamps.start(window, candidate, segments)
             else:
-                finished.append(self._finish(FinishedWindow(window, attempt)))
+                finished.append(self._finish(FinishedWindow(window, candidate)))
         return finished
 
     def _finish(self, finished: FinishedWindow) -> FinishedJob:
         slot = finished.window.slot
-        transcript = self._stages.transcript_builder.transcript(slot, finished.attempt, finished.words)
-        if not finished.attempt.candidate.is_whole:
+        transcript = self._stages.transcript_builder.transcript(slot, finished.candidate, finished.words)
+        if not finished.candidate.is_whole:
             logger.warning(
                 "Decoding of a window stopped after %d tokens; its segments are marked as doubtful.",
                 transcript.num_tokens,

@@ -1,4 +1,4 @@
-"""What the logit filters of a checkpoint need on the device: suppressed tokens and special token ids."""
+"""Tables of a checkpoint's logit filters on the device: suppressed tokens and special token ids."""
 
 from __future__ import annotations
 
@@ -13,18 +13,11 @@ from asr_api.engines.whisper.config import WhisperConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilterTables:
-    """is_suppressed:       (n_vocab,) bool, never sampled
-    is_suppressed_first: (n_vocab,) bool, not sampled as the first token
-    end:                 id of <|endoftext|>
-    timestamp_begin:     id of <|0.00|>
-    max_first_timestamp: the latest timestamp token that may be the first token
-    """
-
-    is_suppressed: Tensor
-    is_suppressed_first: Tensor
-    end: int
-    timestamp_begin: int
-    max_first_timestamp: int
+    is_suppressed: Tensor  # (n_vocab,) bool, never sampled
+    is_suppressed_first: Tensor  # (n_vocab,) bool, not sampled as the first token
+    end: int  # id of <|endoftext|>
+    timestamp_begin: int  # id of <|0.00|>
+    max_first_timestamp: int  # the latest timestamp token that may be the first token
 
 
 def build_filter_tables(config: WhisperConfig, end: int, no_timestamps: int, device: torch.device) -> FilterTables:

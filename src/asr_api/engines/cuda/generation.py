@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from asr_api.engines.cuda.decode_state import DecodeState, RowInit
-from asr_api.engines.cuda.device import Device, HostCopy, index_tensor, to_device
+from asr_api.engines.cuda.device import HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import TextDecoder
@@ -29,7 +28,7 @@ BEAM_STEPS = 4  # beam search steps in one `Generator.step`
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One run of decode steps, and the passes in it; by the time it is read, their windows may have gone on."""
+    """One run of decode steps and its passes; when it is read, their windows may be cancelled or in another pass."""
 
     sampled: SampledTokens
     members: tuple[tuple[DeviceWindow, SamplingPass], ...]
@@ -37,10 +36,8 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class DecodingConfig:
-    """limits: of every pass; beam_size: at temperature 0, 1 is greedy; beam_stepper: starts and steps beam searches"""
-
-    limits: Limits
-    beam_size: int
+    limits: Limits  # of every pass
+    beam_size: int  # at temperature 0; 1 is greedy
     beam_stepper: TokenStepper
 
 
@@ -50,14 +47,12 @@ class Generator:
         decoder: TextDecoder,
         cache: KVCache,
         state: DecodeState,
-        device: Device,
         step_graphs: StepGraphs,
         config: DecodingConfig,
     ) -> None:
         self._decoder = decoder
         self._cache = cache
         self._state = state
-        self._device = device
         self._step_graphs = step_graphs
         self._config = config
         self._free_rows = list(range(cache.n_rows))  # a heap: a step costs as much as the highest row in use
@@ -94,10 +89,9 @@ class Generator:
             num_cached = len(prompt)
         window.rows += [heapq.heappop(self._free_rows) for _ in range(num_rows - 1)]
         if num_rows > 1:
-            self._cache.copy_row(window.rows[0], self._index_tensor(window.rows[1:]), num_cached)
-        window.current_pass = (
-            self._config.beam_stepper.start(slot) if is_beam_search else self._start_sampling_pass(window)
-        )
+            self._cache.copy_row(window.rows[0], index_tensor(window.rows[1:], self._cache.device), num_cached)
+        stepper = self._config.beam_stepper
+        window.current_pass = stepper.start(slot) if is_beam_search else self._start_sampling_pass(window)
         window.num_read_tokens = 0
         self._decoding.append(window)
         return True
@@ -124,7 +118,7 @@ class Generator:
             self._append_tokens(previous_run)
 
     def pop_finished(self) -> list[DeviceWindow]:
-        """Windows whose pass is done. They keep the row of the prompt, and the pass until another one starts."""
+        """Windows whose pass is done. They keep the row of the prompt, and the pass until the next one starts."""
         finished = [
             window for window in self._decoding if window.current_pass is not None and window.current_pass.is_done
         ]
@@ -167,16 +161,18 @@ class Generator:
         return sampling_pass
 
     def _append_tokens(self, run: _Run) -> None:
-        """Appends what the rows sampled in a run to their passes."""
+        """Appends the tokens that the rows sampled in a run to their passes."""
         sampled = run.sampled
-        sampled.wait()
+        all_tokens, all_logprobs, num_sampled = (
+            copy.wait() for copy in (sampled.tokens, sampled.logprobs, sampled.num_sampled)
+        )
         for window, sampling_pass in run.members:
             if window.current_pass is not sampling_pass:  # cancelled, or decoded again meanwhile
                 continue
             rows, first = window.rows, window.num_read_tokens
-            last = int(sampled.num_sampled[rows].max())
-            tokens = sampled.tokens[rows, first:last].T.tolist()
-            logprobs = sampled.logprobs[rows, first:last].T.tolist()
+            last = int(num_sampled[rows].max())
+            tokens = all_tokens[rows, first:last].T.tolist()
+            logprobs = all_logprobs[rows, first:last].T.tolist()
             for step_tokens, step_logprobs in zip(tokens, logprobs, strict=True):
                 if sampling_pass.is_done:
                     break
@@ -198,7 +194,8 @@ class Generator:
             parents = [window.rows[parent] for window, beam_pass in members for parent in beam_pass.parents.tolist()]
             if parents != rows:
                 num_tokens = max(max(beam_pass.positions) for _, beam_pass in members)
-                self._cache.reorder_rows(self._index_tensor(parents), self._index_tensor(rows), num_tokens)
+                sources, targets = index_tensor(parents, self._cache.device), index_tensor(rows, self._cache.device)
+                self._cache.reorder_rows(sources, targets, num_tokens)
 
     def _beam_logits(self, members: Sequence[tuple[DeviceWindow, BeamSearchPass]], rows: Sequence[int]) -> np.ndarray:
         """One decode step of these rows alone, (rows, n_vocab) float32."""
@@ -208,9 +205,6 @@ class Generator:
         inputs[1, rows] = torch.tensor([position for _, beam_pass in members for position in beam_pass.positions])
         inputs[2, rows] = torch.tensor([window.slot_index for window, _ in members for _ in window.rows])
         inputs[3, rows] = 1
-        tokens, positions, slots, is_active = to_device(inputs, self._device.torch_device)
+        tokens, positions, slots, is_active = to_device(inputs, self._cache.device)
         logits = self._decoder.step(tokens, positions.int(), slots.int(), is_active.bool(), self._cache)
-        return HostCopy(logits[self._index_tensor(rows)].float()).wait()
-
-    def _index_tensor(self, numbers: Sequence[int]) -> Tensor:
-        return index_tensor(numbers, self._device.torch_device)
+        return HostCopy(logits[index_tensor(rows, self._cache.device)].float()).wait()

@@ -16,18 +16,14 @@ from asr_api.engines.whisper.config import WhisperConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KVCache:
-    """cross_keys, cross_values: (n_layer, n_slots, n_head, n_audio_ctx, d_head)
-    self_keys, self_values:   (n_layer, n_rows, n_head, n_text_ctx, d_head)
-    """
-
-    cross_keys: Tensor
-    cross_values: Tensor
-    self_keys: Tensor
-    self_values: Tensor
+    cross_keys: Tensor  # (n_layer, n_slots, n_head, n_audio_ctx, d_head)
+    cross_values: Tensor  # the same
+    self_keys: Tensor  # (n_layer, n_rows, n_head, n_text_ctx, d_head)
+    self_values: Tensor  # the same
 
     @property
-    def n_slots(self) -> int:
-        return int(self.cross_keys.shape[1])
+    def device(self) -> torch.device:
+        return self.self_keys.device
 
     @property
     def n_rows(self) -> int:

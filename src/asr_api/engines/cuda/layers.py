@@ -19,10 +19,8 @@ LAYER_NORM_EPSILON = 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """weight: (n_out, n_in), as stored; bias: (n_out,)"""
-
-    weight: Tensor
-    bias: Tensor | None = None
+    weight: Tensor  # (n_out, n_in), as stored
+    bias: Tensor  # (n_out,)
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
@@ -30,10 +28,10 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norm:
-    """Layer norm over the last axis. weight, bias: (n_state,)"""
+    """Layer norm over the last axis."""
 
-    weight: Tensor
-    bias: Tensor
+    weight: Tensor  # (n_state,)
+    bias: Tensor  # (n_state,)
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, LAYER_NORM_EPSILON)
@@ -57,6 +55,10 @@ class Loader:
 
     def linear(self, name: str, n_in: int, n_out: int) -> Linear:
         return Linear(self.tensor(f"{name}.weight", n_out, n_in), self.tensor(f"{name}.bias", n_out))
+
+    def conv(self, name: str, n_in: int, n_out: int) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a convolution over three positions."""
+        return self.tensor(f"{name}.weight", n_out, n_in, 3), self.tensor(f"{name}.bias", n_out)
 
     def norm(self, name: str, n_state: int) -> Norm:
         return Norm(self.tensor(f"{name}.weight", n_state), self.tensor(f"{name}.bias", n_state))

@@ -21,17 +21,15 @@ RESERVE_BYTES = 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """n_slots: windows held at once; n_rows: texts decoded at once; max_batch: windows encoded at once"""
-
-    n_slots: int
-    n_rows: int
-    max_batch: int
+    n_slots: int  # windows held at once
+    n_rows: int  # texts decoded at once
+    max_batch: int  # windows encoded at once
 
 
 def plan_memory(
     config: WhisperConfig, dtype: torch.dtype, wanted_slots: int, beam_size: int, free_bytes: int | None
 ) -> MemoryPlan | None:
-    """As many slots as are wanted, or as fit; None when not even one fits.
+    """The plan with the wanted slots, or with as many as fit; None when not even one fits.
 
     free_bytes: None on a CPU, whose memory is not planned
     """

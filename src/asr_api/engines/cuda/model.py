@@ -6,8 +6,6 @@ other dimensions. A residual addition and the layer norm after it are one kernel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,51 +14,42 @@ from asr_api.engines.cuda.kernels.cross_attention import cross_attention
 from asr_api.engines.cuda.kernels.layer_norm import add_layer_norm
 from asr_api.engines.cuda.kernels.self_attention import self_attention
 from asr_api.engines.cuda.kv_cache import KVCache
-from asr_api.engines.cuda.layers import Linear, Loader, Norm
+from asr_api.engines.cuda.layers import Loader, Norm
 from asr_api.engines.whisper.config import WhisperConfig
 
-MAX_PROJECTED_BYTES = 256 * 2**20  # of cross-attention keys and values before they are copied into their slots
+MAX_PROJECTED_BYTES = 256 * 2**20  # cross-attention keys and values on their way into the slots
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class EncoderLayer:
-    attention_norm: Norm
-    qkv: Linear
-    attention_out: Linear
-    mlp_norm: Norm
-    up: Linear
-    down: Linear
+    def __init__(self, loader: Loader, name: str, n_state: int, n_hidden: int) -> None:
+        self.attention_norm = loader.norm(f"{name}.self_attn_layer_norm", n_state)
+        self.qkv = loader.fused(f"{name}.self_attn", "qkv", n_state)
+        self.attention_out = loader.linear(f"{name}.self_attn.out_proj", n_state, n_state)
+        self.mlp_norm = loader.norm(f"{name}.final_layer_norm", n_state)
+        self._up = loader.linear(f"{name}.fc1", n_state, n_hidden)
+        self._down = loader.linear(f"{name}.fc2", n_hidden, n_state)
+
+    def mlp(self, hidden: Tensor) -> Tensor:
+        return self._down(functional.gelu(self._up(hidden)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecoderLayer:
-    attention_norm: Norm
-    qkv: Linear
-    attention_out: Linear
-    cross_norm: Norm
-    cross_query: Linear
-    cross_out: Linear
-    mlp_norm: Norm
-    up: Linear
-    down: Linear
+class DecoderLayer(EncoderLayer):
+    def __init__(self, loader: Loader, name: str, n_state: int, n_hidden: int) -> None:
+        super().__init__(loader, name, n_state, n_hidden)
+        self.cross_norm = loader.norm(f"{name}.encoder_attn_layer_norm", n_state)
+        self.cross_query = loader.linear(f"{name}.encoder_attn.q_proj", n_state, n_state)
+        self.cross_out = loader.linear(f"{name}.encoder_attn.out_proj", n_state, n_state)
 
 
 class AudioEncoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
-        n_state = config.n_state
+        n_state, n_hidden = config.n_state, config.n_audio_hidden
         self._n_head = config.n_audio_head
-        self._conv1 = (
-            loader.tensor("encoder.conv1.weight", n_state, config.n_mels, 3),
-            loader.tensor("encoder.conv1.bias", n_state),
-        )
-        self._conv2 = (
-            loader.tensor("encoder.conv2.weight", n_state, n_state, 3),
-            loader.tensor("encoder.conv2.bias", n_state),
-        )
+        self._conv1 = loader.conv("encoder.conv1", config.n_mels, n_state)
+        self._conv2 = loader.conv("encoder.conv2", n_state, n_state)
         self._positions = loader.tensor("encoder.embed_positions.weight", config.n_audio_ctx, n_state)
-        self._layers = [
-            _encoder_layer(config, loader, f"encoder.layers.{layer}") for layer in range(config.n_audio_layer)
-        ]
+        names = [f"encoder.layers.{layer}" for layer in range(config.n_audio_layer)]
+        self._layers = [EncoderLayer(loader, name, n_state, n_hidden) for name in names]
         norms = [*(layer.attention_norm for layer in self._layers[1:]), loader.norm("encoder.layer_norm", n_state)]
         self._with_next_norms = list(zip(self._layers, norms, strict=True))
 
@@ -71,27 +60,21 @@ class AudioEncoder:
         x = (x.transpose(1, 2) + self._positions).contiguous()  # (batch, n_audio_ctx, n_state)
         hidden = self._layers[0].attention_norm(x)
         for layer, next_norm in self._with_next_norms:
-            x, hidden = add_and_norm(x, layer.attention_out(self._attend(layer.qkv(hidden))), layer.mlp_norm)
-            x, hidden = add_and_norm(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
+            out = attention(*split_qkv(layer.qkv(hidden), self._n_head))
+            x, hidden = add_and_norm(x, layer.attention_out(out), layer.mlp_norm)
+            x, hidden = add_and_norm(x, layer.mlp(hidden), next_norm)
         return hidden
-
-    def _attend(self, qkv: Tensor) -> Tensor:
-        """(batch, n_audio_ctx, 3 * n_state) → (batch, n_audio_ctx, n_state)"""
-        query, key, value = split_heads(qkv, 3, self._n_head).unbind(2)  # (batch, n_audio_ctx, n_head, d_head)
-        return attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
 
 
 class CrossProjection:
     """Projects audio features to the cross-attention keys and values of all decoder layers, in their slots."""
 
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
-        layers = [
-            loader.fused(f"decoder.layers.{layer}.encoder_attn", "kv", config.n_state)
-            for layer in range(config.n_text_layer)
-        ]
+        names = [f"decoder.layers.{layer}.encoder_attn" for layer in range(config.n_text_layer)]
+        layers = [loader.fused(name, "kv", config.n_state) for name in names]
         self._n_layer, self._n_head = config.n_text_layer, config.n_text_head
         self._weight = torch.cat([layer.weight for layer in layers])  # (n_layer * 2 * n_state, n_state)
-        self._bias = torch.cat([layer.bias for layer in layers if layer.bias is not None])
+        self._bias = torch.cat([layer.bias for layer in layers])
 
     def __call__(self, features: Tensor, cache: KVCache, slots: Tensor) -> None:
         """features: (batch, n_audio_ctx, n_state); slots: (batch,) int64
@@ -105,9 +88,7 @@ class CrossProjection:
             last = min(first + num, self._n_layer)
             rows = slice(first * height, last * height)
             both = functional.linear(features, self._weight[rows], self._bias[rows])
-            both = split_heads(
-                both, 2 * (last - first), self._n_head
-            )  # (batch, n_audio_ctx, 2 * layers, n_head, d_head)
+            both = split_heads(both, 2 * (last - first), self._n_head)  # (batch, n_audio_ctx, 2·layers, n_head, d_head)
             keys, values = both.permute(2, 0, 3, 1, 4).unflatten(0, (-1, 2)).unbind(1)
             cache.cross_keys[first:last, slots] = keys  # (layers, batch, n_head, n_audio_ctx, d_head)
             cache.cross_values[first:last, slots] = values
@@ -115,20 +96,15 @@ class CrossProjection:
 
 class TextDecoder:
     def __init__(self, config: WhisperConfig, loader: Loader) -> None:
-        self._n_head, self._n_state = config.n_text_head, config.n_state
-        self._tokens = loader.tensor("decoder.embed_tokens.weight", config.n_vocab, config.n_state)
-        self._positions = loader.tensor("decoder.embed_positions.weight", config.n_text_ctx, config.n_state)
-        self._layers = [
-            _decoder_layer(config, loader, f"decoder.layers.{layer}") for layer in range(config.n_text_layer)
-        ]
-        norms = [
-            *(layer.attention_norm for layer in self._layers[1:]),
-            loader.norm("decoder.layer_norm", config.n_state),
-        ]
+        n_state, n_hidden, n_vocab = config.n_state, config.n_text_hidden, config.n_vocab
+        self._n_head = config.n_text_head
+        self._tokens = loader.tensor("decoder.embed_tokens.weight", n_vocab, n_state)
+        self._positions = loader.tensor("decoder.embed_positions.weight", config.n_text_ctx, n_state)
+        names = [f"decoder.layers.{layer}" for layer in range(config.n_text_layer)]
+        self._layers = [DecoderLayer(loader, name, n_state, n_hidden) for name in names]
+        norms = [*(layer.attention_norm for layer in self._layers[1:]), loader.norm("decoder.layer_norm", n_state)]
         self._with_next_norms = list(zip(self._layers, norms, strict=True))
-        self._output_projection = (
-            self._tokens if config.is_tied else loader.tensor("proj_out.weight", config.n_vocab, config.n_state)
-        )
+        self._output_projection = self._tokens if config.is_tied else loader.tensor("proj_out.weight", n_vocab, n_state)
         self._alignment_heads: dict[int, list[int]] = {}  # by layer
         for layer, head in config.alignment_heads:
             self._alignment_heads.setdefault(layer, []).append(head)
@@ -146,13 +122,11 @@ class TextDecoder:
             cached = cache.self_keys[index, :n_rows], cache.self_values[index, :n_rows]
             out = self_attention(query, key, value, cached, positions, is_active)
             x, hidden = add_and_norm(x, layer.attention_out(out.flatten(1)), layer.cross_norm)
-            query = split_heads(layer.cross_query(hidden), 1, self._n_head).transpose(
-                1, 2
-            )  # (n_rows, n_head, 1, d_head)
+            query = split_heads(layer.cross_query(hidden), 1, self._n_head)[:, 0]  # (n_rows, n_head, d_head)
             keys, values = cache.cross_keys[index], cache.cross_values[index]
             out = cross_attention(query, keys, values, slot_of_row, is_active)
             x, hidden = add_and_norm(x, layer.cross_out(out.flatten(1)), layer.mlp_norm)
-            x, hidden = add_and_norm(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
+            x, hidden = add_and_norm(x, layer.mlp(hidden), next_norm)
         return self.logits(hidden)
 
     def prefill(self, tokens: Tensor, first: int, rows: Tensor, slots: Tensor, cache: KVCache) -> Tensor:
@@ -168,7 +142,7 @@ class TextDecoder:
             is_visible = torch.ones(tokens.shape[1], end, dtype=torch.bool, device=tokens.device).tril(first)
         hidden = self._layers[0].attention_norm(x)
         for index, (layer, next_norm) in enumerate(self._with_next_norms):
-            query, key, value = self._qkv(layer, hidden)
+            query, key, value = split_qkv(layer.qkv(hidden), self._n_head)
             keys, values = cache.self_keys[index], cache.self_values[index]
             keys[rows, :, first:end], values[rows, :, first:end] = key, value
             out = attention(query, keys[rows, :, :end], values[rows, :, :end], is_visible, is_causal=first == 0)
@@ -176,7 +150,7 @@ class TextDecoder:
             keys, values = cache.cross_keys[index][slots], cache.cross_values[index][slots]
             out = attention(self._cross_query(layer, hidden), keys, values)
             x, hidden = add_and_norm(x, layer.cross_out(out), layer.mlp_norm)
-            x, hidden = add_and_norm(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
+            x, hidden = add_and_norm(x, layer.mlp(hidden), next_norm)
         return hidden
 
     def alignment_weights(self, tokens: Tensor, slot: int, cache: KVCache) -> Tensor:
@@ -188,7 +162,7 @@ class TextDecoder:
         hidden = self._layers[0].attention_norm(x)
         weights = []
         for index, (layer, next_norm) in enumerate(self._with_next_norms[: max(self._alignment_heads) + 1]):
-            out = attention(*self._qkv(layer, hidden), is_causal=True)
+            out = attention(*split_qkv(layer.qkv(hidden), self._n_head), is_causal=True)
             x, hidden = add_and_norm(x, layer.attention_out(out), layer.cross_norm)
             query = self._cross_query(layer, hidden)  # (1, n_head, n_tokens, d_head)
             keys, values = cache.cross_keys[index, slot], cache.cross_values[index, slot]
@@ -198,17 +172,12 @@ class TextDecoder:
                 weights.append(scores.softmax(dim=-1))
             out = attention(query, keys[None], values[None])
             x, hidden = add_and_norm(x, layer.cross_out(out), layer.mlp_norm)
-            x, hidden = add_and_norm(x, layer.down(functional.gelu(layer.up(hidden))), next_norm)
+            x, hidden = add_and_norm(x, layer.mlp(hidden), next_norm)
         return torch.cat(weights)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, n_state) → (…, n_vocab)"""
         return functional.linear(hidden, self._output_projection)
-
-    def _qkv(self, layer: DecoderLayer, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n_rows, n_tokens, n_state) → each (n_rows, n_head, n_tokens, d_head)"""
-        query, key, value = split_heads(layer.qkv(hidden), 3, self._n_head).permute(2, 0, 3, 1, 4).unbind(0)
-        return query, key, value
 
     def _cross_query(self, layer: DecoderLayer, hidden: Tensor) -> Tensor:
         """(n_rows, n_tokens, n_state) → (n_rows, n_head, n_tokens, d_head)"""
@@ -228,33 +197,12 @@ def split_heads(x: Tensor, num_parts: int, n_head: int) -> Tensor:
     return x.unflatten(-1, (num_parts, n_head, -1))
 
 
+def split_qkv(x: Tensor, n_head: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(batch, n, 3 * n_state) → query, key and value, (batch, n_head, n, d_head)"""
+    query, key, value = split_heads(x, 3, n_head).permute(2, 0, 3, 1, 4).unbind(0)
+    return query, key, value
+
+
 def add_and_norm(x: Tensor, delta: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
     """x + delta, and its layer norm."""
     return add_layer_norm(x, delta, norm.weight, norm.bias)
-
-
-def _encoder_layer(config: WhisperConfig, loader: Loader, name: str) -> EncoderLayer:
-    n_state = config.n_state
-    return EncoderLayer(
-        loader.norm(f"{name}.self_attn_layer_norm", n_state),
-        loader.fused(f"{name}.self_attn", "qkv", n_state),
-        loader.linear(f"{name}.self_attn.out_proj", n_state, n_state),
-        loader.norm(f"{name}.final_layer_norm", n_state),
-        loader.linear(f"{name}.fc1", n_state, config.n_audio_hidden),
-        loader.linear(f"{name}.fc2", config.n_audio_hidden, n_state),
-    )
-
-
-def _decoder_layer(config: WhisperConfig, loader: Loader, name: str) -> DecoderLayer:
-    n_state = config.n_state
-    return DecoderLayer(
-        loader.norm(f"{name}.self_attn_layer_norm", n_state),
-        loader.fused(f"{name}.self_attn", "qkv", n_state),
-        loader.linear(f"{name}.self_attn.out_proj", n_state, n_state),
-        loader.norm(f"{name}.encoder_attn_layer_norm", n_state),
-        loader.linear(f"{name}.encoder_attn.q_proj", n_state, n_state),
-        loader.linear(f"{name}.encoder_attn.out_proj", n_state, n_state),
-        loader.norm(f"{name}.final_layer_norm", n_state),
-        loader.linear(f"{name}.fc1", n_state, config.n_text_hidden),
-        loader.linear(f"{name}.fc2", config.n_text_hidden, n_state),
-    )

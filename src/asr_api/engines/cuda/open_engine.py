@@ -9,10 +9,9 @@ import torch
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cpu import processor_name, usable_cores
 from asr_api.engines.cuda.decode_state import open_decode_state
-from asr_api.engines.cuda.device import Device, choose_device
+from asr_api.engines.cuda.device import Device, EngineStream, choose_device
 from asr_api.engines.cuda.encoding import WindowEncoder
 from asr_api.engines.cuda.engine import CudaEngine, Stages
-from asr_api.engines.cuda.engine_stream import EngineStream
 from asr_api.engines.cuda.filter_tables import build_filter_tables
 from asr_api.engines.cuda.generation import DecodingConfig, Generator
 from asr_api.engines.cuda.kernels.triton_language import launch_error
@@ -40,10 +39,9 @@ def open_cuda_engine(
     device: str = "",
     dtype: torch.dtype | None = None,
 ) -> CudaEngine:
-    """new_transcript_builder: another one may also record how a window was decoded
-    device, dtype: by default the first GPU in float16, or a CPU in float32
+    """Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
 
-    Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, or when it does not fit.
+    device, dtype: by default the first GPU in float16, or a CPU in float32
     """
     checkpoint = open_checkpoint(options.checkpoint)
     config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
@@ -64,9 +62,9 @@ def open_cuda_engine(
         chosen.synchronize()
         plan, cache = _allocate_cache(config, chosen, options)
         window_encoder = WindowEncoder(config, chosen, cache, encoder, project, plan.max_batch)
-        generator = _open_generator(options, config, tokenizer, chosen, decoder, cache)
+        generator = _open_generator(options, config, tokenizer, decoder, cache)
         chosen.synchronize()  # all weights are loaded before another stream uses them
-    prefill = Prefill(decoder, cache, chosen, prompt_builder)
+    prefill = Prefill(decoder, cache, prompt_builder)
     stages = Stages(
         prompt_builder=prompt_builder,
         encoder=window_encoder,
@@ -82,31 +80,32 @@ def open_cuda_engine(
         window_s=config.window_s,
         n_slots=plan.n_slots,
         compute_type=str(chosen.dtype).removeprefix("torch."),
-        notes=(*chosen.notes, *_option_notes(options, plan), *kernel_notes(chosen)),
+        notes=(*chosen.notes, *option_notes(options, chosen, plan.n_slots)),
     )
     return CudaEngine(with_capabilities(info, config, tokenizer), stages, stream)
 
 
-def kernel_notes(device: Device) -> tuple[str, ...]:
-    """A note where the Triton kernels cannot be used."""
-    reason = launch_error() if device.is_cuda else ""
-    return (f"Decoding is slower than it could be on this GPU: {reason}.",) if reason else ()
+def option_notes(options: EngineOptions, device: Device, n_slots: int) -> list[str]:
+    """Notes on options that are not, or not fully, in effect, and on kernels that cannot be used."""
+    notes = []
+    if n_slots != options.n_slots:
+        notes.append(f"The GPU's memory holds {n_slots} windows at once, not {options.n_slots}.")
+    if options.compute_type != "auto":
+        notes.append("COMPUTE_TYPE has no effect on a GPU: it is for CPUs.")
+    if device.is_cuda and (reason := launch_error()):
+        notes.append(f"Decoding is slower than it could be on this GPU: {reason}.")
+    return notes
 
 
 def _open_generator(
-    options: EngineOptions,
-    config: WhisperConfig,
-    tokenizer: Tokenizer,
-    device: Device,
-    decoder: TextDecoder,
-    cache: KVCache,
+    options: EngineOptions, config: WhisperConfig, tokenizer: Tokenizer, decoder: TextDecoder, cache: KVCache
 ) -> Generator:
-    state = open_decode_state(cache.n_rows, config.n_text_ctx, device.torch_device)
-    tables = build_filter_tables(config, tokenizer.end, tokenizer.no_timestamps, device.torch_device)
+    state = open_decode_state(cache.n_rows, config.n_text_ctx, cache.device)
+    tables = build_filter_tables(config, tokenizer.end, tokenizer.no_timestamps, cache.device)
     step_graphs = StepGraphs(decoder, cache, state, tables)
     limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, options.max_new_tokens)
     stepper = TokenStepper(config, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
-    return Generator(decoder, cache, state, device, step_graphs, DecodingConfig(limits, options.beam_size, stepper))
+    return Generator(decoder, cache, state, step_graphs, DecodingConfig(limits, options.beam_size, stepper))
 
 
 def _allocate_cache(config: WhisperConfig, device: Device, options: EngineOptions) -> tuple[MemoryPlan, KVCache]:
@@ -123,13 +122,3 @@ def _allocate_cache(config: WhisperConfig, device: Device, options: EngineOption
         except torch.OutOfMemoryError:  # another program has allocated memory meanwhile
             torch.cuda.empty_cache()
             wanted_slots = plan.n_slots // 2
-
-
-def _option_notes(options: EngineOptions, plan: MemoryPlan) -> tuple[str, ...]:
-    """Notes on options that are not, or not fully, in effect."""
-    notes = []
-    if plan.n_slots != options.n_slots:
-        notes.append(f"The GPU's memory holds {plan.n_slots} windows at once, not {options.n_slots}.")
-    if options.compute_type != "auto":
-        notes.append("COMPUTE_TYPE has no effect on a GPU: it is for CPUs.")
-    return tuple(notes)

@@ -13,7 +13,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from asr_api.engines.cuda.device import Device, HostCopy, index_tensor, to_device
+from asr_api.engines.cuda.device import HostCopy, index_tensor, to_device
 from asr_api.engines.cuda.device_window import DeviceWindow
 from asr_api.engines.cuda.kv_cache import KVCache
 from asr_api.engines.cuda.model import TextDecoder
@@ -42,10 +42,9 @@ class _Chunk:
 
 
 class Prefill:
-    def __init__(self, decoder: TextDecoder, cache: KVCache, device: Device, prompt_builder: PromptBuilder) -> None:
+    def __init__(self, decoder: TextDecoder, cache: KVCache, prompt_builder: PromptBuilder) -> None:
         self._decoder = decoder
         self._cache = cache
-        self._device = device
         self._prompt_builder = prompt_builder
 
     def run(self, windows: Sequence[DeviceWindow]) -> None:
@@ -77,20 +76,18 @@ class Prefill:
         """Logits after the whole prompt, (n_vocab,). Feeds the prompt's last token and waits for the result."""
         tokens = window.slot.prompt.tokens
         hidden = self._feed([_Chunk(window, len(tokens) - 1, tokens[-1:])])
-        logits: Floats = HostCopy(self._decoder.logits(hidden[0, -1]).float()).wait().copy()
-        return logits
+        return HostCopy(self._decoder.logits(hidden[0, -1]).float()).wait()
 
     def alignment_weights(self, window: DeviceWindow, text: AlignmentText) -> HostCopy:
         """Cross-attention weights of the alignment heads, (n_heads, n_tokens, n_audio_ctx)."""
-        tokens = index_tensor(text.tokens, self._device.torch_device)
+        tokens = index_tensor(text.tokens, self._cache.device)
         return HostCopy(self._decoder.alignment_weights(tokens, window.slot_index, self._cache))
 
     def _feed(self, chunks: Sequence[_Chunk]) -> Tensor:
         """Chunks of one size → hidden states (n_chunks, n_tokens, n_state)"""
-        torch_device = self._device.torch_device
-        rows = index_tensor([chunk.window.rows[0] for chunk in chunks], torch_device)
-        slots = index_tensor([chunk.window.slot_index for chunk in chunks], torch_device)
-        tokens = to_device(torch.tensor([chunk.tokens for chunk in chunks]), torch_device)
+        rows = index_tensor([chunk.window.rows[0] for chunk in chunks], self._cache.device)
+        slots = index_tensor([chunk.window.slot_index for chunk in chunks], self._cache.device)
+        tokens = to_device(torch.tensor([chunk.tokens for chunk in chunks]), self._cache.device)
         return self._decoder.prefill(tokens, chunks[0].first, rows, slots, self._cache)
 
 

@@ -1,6 +1,6 @@
 """PyTorch reference ops of the Triton kernels: layer norm, self- and cross-attention of a decode step, sampling.
 
-They define what the kernels compute, and run in their place on a CPU. Shapes are fixed and nothing synchronises with
+They define the results of the kernels, and run in their place on a CPU. Shapes are fixed and nothing synchronises with
 the host, so that a CUDA graph can capture them. `sample` equals engines/whisper/logit_filters.py and sampling.py.
 """
 
@@ -42,10 +42,13 @@ def self_attention(
 
 
 def cross_attention(query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor) -> Tensor:
-    """query: (n_rows, n_head, n_q, d_head); keys, values: (n_slots, n_head, n_audio_ctx, d_head)"""
+    """Attention of each row over its slot, zeros for an inactive row → (n_rows, n_head, d_head).
+
+    query: (n_rows, n_head, d_head); keys, values: (n_slots, n_head, n_audio_ctx, d_head)
+    """
     slots = slot_of_row.long()
-    out = functional.scaled_dot_product_attention(query, keys[slots], values[slots])
-    return out * is_active[:, None, None, None]
+    out = functional.scaled_dot_product_attention(query[:, :, None], keys[slots], values[slots])
+    return out[:, :, 0] * is_active[:, None, None]
 
 
 def sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:

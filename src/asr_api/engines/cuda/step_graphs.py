@@ -1,19 +1,17 @@
-"""Multi-step decoding: several decode steps without the host, each one a CUDA graph, then a copy of the sampled tokens.
+"""Multi-step decoding: several decode steps without the host, each a CUDA graph, then a copy of the sampled tokens.
 
 There is one captured graph for each bucket of row counts, so that a step costs the host one launch. The sampled tokens
-of one run are read while the next run executes.
+of a run are read while the next run executes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from asr_api.engines.cuda.decode_state import DecodeState
+from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.sample import sample
 from asr_api.engines.cuda.kv_cache import KVCache
@@ -25,30 +23,11 @@ NUM_WARM_UPS = 2  # runs before a capture, in which libraries allocate and compi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledTokens:
-    """Host copies of all tokens that the first rows have sampled so far.
+    """All tokens that the first rows have sampled so far."""
 
-    Valid after `wait` and until the second run after this one, which reuses the memory.
-
-    tokens, logprobs: (n_rows, n_text_ctx); num_sampled: (n_rows,)
-    """
-
-    tokens: NDArray[np.int32]
-    logprobs: NDArray[np.float32]
-    num_sampled: NDArray[np.int32]
-    event: torch.cuda.Event | None
-
-    def wait(self) -> None:
-        if self.event is not None:
-            self.event.synchronize()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _HostBuffer:
-    """Pinned memory for one `SampledTokens`."""
-
-    tokens: Tensor
-    logprobs: Tensor
-    num_sampled: Tensor
+    tokens: HostCopy  # (n_rows, n_text_ctx) int32
+    logprobs: HostCopy  # (n_rows, n_text_ctx) float32
+    num_sampled: HostCopy  # (n_rows,) int32
 
 
 class StepGraphs:
@@ -59,13 +38,11 @@ class StepGraphs:
         self._cache = cache
         self._state = state
         self._tables = tables
-        self._is_cuda = state.tokens.is_cuda
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        self._host_buffers = [self._new_host_buffer() for _ in range(2)]
 
     def capture(self) -> None:
         """Captures a graph for each bucket; no row may be active. Does nothing on a CPU."""
-        if not self._is_cuda:
+        if not self._state.tokens.is_cuda:
             return
         pool = None
         for n_rows in reversed(buckets(self._cache.n_rows)):  # largest first: the others reuse its memory
@@ -87,33 +64,14 @@ class StepGraphs:
                 self.step(n_rows)
             else:
                 graph.replay()
-        return self._copy_to_host(num_rows)
+        state = self._state.first_rows(num_rows)
+        return SampledTokens(HostCopy(state.out_tokens), HostCopy(state.out_logprobs), HostCopy(state.num_sampled))
 
     def step(self, n_rows: int) -> None:
         """One decode step of the first `n_rows` rows, without a graph."""
         state = self._state.first_rows(n_rows)
         logits = self._decoder.step(state.tokens, state.positions, state.slot_of_row, state.is_active, self._cache)
         sample(logits, state, self._tables)
-
-    def _copy_to_host(self, num_rows: int) -> SampledTokens:
-        buffer = self._host_buffers.pop(0)
-        self._host_buffers.append(buffer)
-        for target, source in (
-            (buffer.tokens, self._state.out_tokens),
-            (buffer.logprobs, self._state.out_logprobs),
-            (buffer.num_sampled, self._state.num_sampled),
-        ):
-            target[:num_rows].copy_(source[:num_rows], non_blocking=True)
-        event = torch.cuda.Event() if self._is_cuda else None
-        if event is not None:
-            event.record()
-        return SampledTokens(buffer.tokens.numpy(), buffer.logprobs.numpy(), buffer.num_sampled.numpy(), event)
-
-    def _new_host_buffer(self) -> _HostBuffer:
-        sources = (self._state.out_tokens, self._state.out_logprobs, self._state.num_sampled)
-        return _HostBuffer(
-            *(torch.empty(source.shape, dtype=source.dtype, pin_memory=self._is_cuda) for source in sources)
-        )
 
 
 def bucket(num_rows: int, n_rows: int) -> int:

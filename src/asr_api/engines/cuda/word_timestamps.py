@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from asr_api.engines.cuda.device import HostCopy
 from asr_api.engines.cuda.device_window import DeviceWindow, FinishedWindow
 from asr_api.engines.cuda.prefill import Prefill
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
@@ -21,13 +21,11 @@ from asr_api.transcript import Segment, Word
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pending:
-    """first_row: of `weights` that belongs to the text; weights: see Prefill.alignment_weights"""
-
     window: DeviceWindow
-    attempt: Attempt
+    candidate: Candidate
     segments: Sequence[Segment]
-    first_row: int
-    weights: HostCopy
+    first_row: int  # of `weights` that belongs to the text
+    weights: HostCopy  # see Prefill.alignment_weights
 
 
 class WordTimestamps:
@@ -39,18 +37,17 @@ class WordTimestamps:
         self._tokenizer = tokenizer
         self._pending: list[_Pending] = []
 
-    def start(self, window: DeviceWindow, attempt: Attempt, segments: Sequence[Segment]) -> None:
+    def start(self, window: DeviceWindow, candidate: Candidate, segments: Sequence[Segment]) -> None:
         """Requests the alignment weights of the window's text."""
-        text = self._prompt_builder.alignment_text(
-            window.slot.prompt, [token for segment in segments for token in segment.tokens]
-        )
+        tokens = [token for segment in segments for token in segment.tokens]
+        text = self._prompt_builder.alignment_text(window.slot.prompt, tokens)
         weights = self._prefill.alignment_weights(window, text)
-        self._pending.append(_Pending(window, attempt, segments, text.first_row, weights))
+        self._pending.append(_Pending(window, candidate, segments, text.first_row, weights))
 
     def pop_finished(self) -> list[FinishedWindow]:
         """All pending windows, with their words. Waits for their weights."""
         pending, self._pending = self._pending, []
-        return [FinishedWindow(entry.window, entry.attempt, self._words(entry)) for entry in pending]
+        return [FinishedWindow(entry.window, entry.candidate, self._words(entry)) for entry in pending]
 
     def release(self, window: DeviceWindow) -> None:
         """Drops the window if it is pending."""

@@ -12,16 +12,14 @@ MIN_LENGTH_RATIO = 0.7  # of the shortest window to the longest; below it, much 
 
 @dataclass(frozen=True, slots=True)
 class BatchRule:
-    """may_pad: whether windows of different lengths may run together; max_samples: of a batch, padding included"""
-
-    may_pad: bool
-    max_samples: int
+    may_pad: bool  # windows of different lengths may run together
+    max_samples: int  # of a batch, padding included
 
 
 def choose_batch(
     waiting: Sequence[WindowJob], rule: BatchRule, language_of: Callable[[WindowJob], str | None]
 ) -> list[WindowJob]:
-    """The first of `waiting`, so that no window waits for ever, and the windows closest in length that fit the rule."""
+    """The first of `waiting`, so that no window waits forever, and the windows closest in length that fit the rule."""
     if not waiting:
         return []
     oldest = waiting[0]

@@ -1,6 +1,6 @@
 """The engine for models of transformers other than Whisper. Each step runs one batch of windows to its end.
 
-Windows wait in order of admission. The oldest takes along those that are similar in length and have its language.
+Windows wait in order of admission. The oldest runs together with those of similar length in its language.
 """
 
 from __future__ import annotations
@@ -98,9 +98,7 @@ class HfEngine:
             if len(batch) == 1:
                 raise
             self._max_samples //= 2
-            logger.warning(
-                "A batch of %d windows did not fit into memory; batches are smaller from now on.", len(batch)
-            )
+            logger.warning("%d windows did not fit into memory; batches are smaller from now on.", len(batch))
             return []
         self.cancel([job.job_id for job in batch])
         return [
@@ -125,9 +123,7 @@ class HfEngine:
         if self._kind is Kind.ENCODER_DECODER:
             segments = whole_segment(output, self._vocabulary, audio_ms)
             if not output.is_whole:
-                logger.warning(
-                    "A window reached the limit of %d tokens; its text is marked as doubtful.", len(output.tokens)
-                )
+                logger.warning("A text is marked as doubtful: it reached the limit of %d tokens.", len(output.tokens))
         else:
             options = job.options
             segments = timed_segments(
@@ -136,11 +132,10 @@ class HfEngine:
         return WindowTranscript(segments, language=language, num_tokens=len(output.tokens))
 
     def _find_default_language(self, loaded: LoadedModel) -> str | None:
-        """That of the tokenizer if it has an adapter, else the first; None for a model without adapters."""
+        """The tokenizer's language if it has an adapter, else the first; None for a model without adapters."""
         adapter = getattr(loaded.tokenizer, "target_lang", None) or "eng"
-        return next(
-            (code for code, name in self._adapters.items() if name == adapter), next(iter(self._adapters), None)
-        )
+        codes = [code for code, name in self._adapters.items() if name == adapter]
+        return next(iter([*codes, *self._adapters]), None)
 
     def _language_of(self, job: WindowJob) -> str | None:
         return (job.options.language or self._default_language) if self._adapters else None

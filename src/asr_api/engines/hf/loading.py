@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LOCAL = {"trust_remote_code": False, "local_files_only": True}
 OTHER = "choose another checkpoint as MODEL_ID"
+NO_LANGUAGE_MODEL = "The checkpoint's language model is not used: the text is that of the acoustic model."
+TRANSFORMERS = f"transformers {transformers.__version__}"
 # The other encoder-decoders of transformers are language models, each of which needs its own kind of prompt.
 ENCODER_DECODERS = ("moonshine", "speech-encoder-decoder", "speech_to_text")
 UNUSED_WEIGHTS = ("masked_spec_embed",)  # used in training only; some checkpoints lack it
@@ -47,43 +49,36 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
-    """The parts of a checkpoint, in float32 on the processor.
-
-    is_bfloat16:  the weights were stored in bfloat16, so float16 may be too narrow for them
-    has_adapters: some weights and the vocabulary depend on the language
-    notes:        lines to print at start
-    """
+    """The parts of a checkpoint, in float32 on the CPU."""
 
     kind: Kind
     model_type: str
     model: PreTrainedModel
     extractor: SequenceFeatureExtractor
     tokenizer: PreTrainedTokenizerBase
-    is_bfloat16: bool
-    has_adapters: bool
-    notes: tuple[str, ...]
+    is_bfloat16: bool  # the weights were stored in bfloat16, so float16 may be too narrow for them
+    has_adapters: bool  # some weights and the vocabulary depend on the language
+    notes: tuple[str, ...]  # lines to print at start
 
 
 def load_model(folder: Path) -> LoadedModel:
     """Raises CheckpointError when the checkpoint cannot transcribe, or cannot be read."""
-    _silence_transformers()
+    transformers.logging.set_verbosity_error()  # no warnings about training; errors are raised
+    transformers.logging.disable_progress_bar()
     checkpoint = open_checkpoint(folder)
     config, model_type = checkpoint.config, checkpoint.model_type
     kind = _kind_of(model_type, has_code="auto_map" in config)
     model = _load_weights(folder, kind, model_type)
-    extractor = _open_extractor(folder, model_type)
-    tokenizer = _open_tokenizer(folder, model_type)
+    with _explain_errors(model_type, "preprocessor_config.json"):
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **LOCAL)
+    with _explain_errors(model_type, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
     if extractor.sampling_rate != SAMPLE_RATE_HZ:
         raise CheckpointError(
             f"The checkpoint of type {model_type!r} needs audio of {extractor.sampling_rate} Hz, and this server "
             f"provides {SAMPLE_RATE_HZ} Hz; {OTHER}."
         )
     has_language_model = (folder / "alphabet.json").is_file() or _names_language_model(folder)
-    notes = (
-        ("The checkpoint's language model is not used: the text is that of the acoustic model.",)
-        if has_language_model
-        else ()
-    )
     return LoadedModel(
         kind,
         model_type,
@@ -92,7 +87,7 @@ def load_model(folder: Path) -> LoadedModel:
         tokenizer,
         is_bfloat16="bfloat16" in (config.get("dtype"), config.get("torch_dtype")),
         has_adapters=getattr(model.config, "adapter_attn_dim", None) is not None,
-        notes=notes,
+        notes=(NO_LANGUAGE_MODEL,) if has_language_model else (),
     )
 
 
@@ -108,7 +103,7 @@ def _kind_of(model_type: str, *, has_code: bool) -> Kind:
                 f"{OTHER}."
             )
         raise CheckpointError(
-            f"The checkpoint is of type {model_type!r}, which transformers {_version()} does not know; update it with "
+            f"The checkpoint is of type {model_type!r}, which {TRANSFORMERS} does not know; update it with "
             f"pip install --upgrade 'asr-api[hf]', or {OTHER}."
         )
     if model_type in MODEL_FOR_CTC_MAPPING_NAMES:
@@ -140,25 +135,13 @@ def _load_weights(folder: Path, kind: Kind, model_type: str) -> PreTrainedModel:
         | {str(name) for name, *_ in report["mismatched_keys"]}
     )
     if missing:
+        others = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise CheckpointError(
-            f"The checkpoint of type {model_type!r} cannot transcribe: it lacks {missing[0]}"
-            f"{f' and {len(missing) - 1} more' if missing[1:] else ''}; choose one that was fine-tuned for "
-            "speech recognition."
+            f"The checkpoint of type {model_type!r} cannot transcribe: it lacks {missing[0]}{others}; "
+            "choose one that was fine-tuned for speech recognition."
         )
     loaded: PreTrainedModel = model
     return loaded
-
-
-def _open_extractor(folder: Path, model_type: str) -> SequenceFeatureExtractor:
-    with _explain_errors(model_type, "preprocessor_config.json"):
-        extractor: SequenceFeatureExtractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **LOCAL)
-    return extractor
-
-
-def _open_tokenizer(folder: Path, model_type: str) -> PreTrainedTokenizerBase:
-    with _explain_errors(model_type, "tokenizer"):
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(folder, **LOCAL)
-    return tokenizer
 
 
 @contextlib.contextmanager
@@ -176,7 +159,7 @@ def _explain_errors(model_type: str, part: str) -> Iterator[None]:
     except Exception as error:
         logger.debug("The %s cannot be opened.", part, exc_info=True)
         raise CheckpointError(
-            f"The {part} of the checkpoint of type {model_type!r} cannot be read by transformers {_version()}; "
+            f"The {part} of the checkpoint of type {model_type!r} cannot be read by {TRANSFORMERS}; "
             f"fetch it again, or {OTHER}."
         ) from error
 
@@ -184,13 +167,3 @@ def _explain_errors(model_type: str, part: str) -> Iterator[None]:
 def _names_language_model(folder: Path) -> bool:
     path = folder / "preprocessor_config.json"
     return path.is_file() and str(read_json(path).get("processor_class", "")).endswith("WithLM")
-
-
-def _version() -> str:
-    return str(transformers.__version__)
-
-
-def _silence_transformers() -> None:
-    """No warnings about training, no progress bars; errors are raised."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

@@ -1,7 +1,7 @@
 """Runs a loaded model of transformers: from the PCM of a batch of windows to the tokens of each window.
 
-The tokens of a window must not depend on its neighbours. Padding is trusted only where the model has a mask for it and
-where a trial at the start shows that it changes nothing; otherwise windows of different lengths must run one by one.
+The tokens of a window must not depend on its neighbours. Windows are padded only where the model has a mask for padding
+and a trial at the start shows that it changes nothing; otherwise windows of different lengths run one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Inputs = Mapping[str, torch.Tensor]
 
 MIN_SAMPLES = SAMPLE_RATE_HZ // 10  # convolutions need a few frames; shorter windows get silence at their end
 TRIAL_SAMPLES = (4 * SAMPLE_RATE_HZ, 5 * SAMPLE_RATE_HZ // 2)
-# How far padding may move an output, in standard deviations of all outputs. Rounding moves float32 by 1e-5.
+# Limit of the change of an output by padding, in standard deviations of all outputs. Rounding of float32 gives 1e-5.
 MAX_PADDING_ERROR, MAX_PADDING_ERROR_HALF = 1e-3, 5e-2
 FRAME_GRID_SAMPLES = 80  # every known model's frame is a multiple of 5 ms
 MAX_NEW_TOKENS = 448  # for an encoder-decoder that names no limit of its own
@@ -30,9 +30,8 @@ MAX_NEW_TOKENS = 448  # for an encoder-decoder that names no limit of its own
 class ModelRunner:
     """For use by one thread at a time.
 
-    samples_per_frame: 0 where the model gives no times
-    may_pad:           windows of different lengths may run together
-    max_new_tokens:    the limit of one window for an encoder-decoder; None for models without one
+    may_pad:        windows of different lengths may run together
+    max_new_tokens: the limit of one window for an encoder-decoder; None for models without one
     """
 
     def __init__(self, loaded: LoadedModel, device: torch.device, *, beam_size: int) -> None:
@@ -47,9 +46,10 @@ class ModelRunner:
             self._model.to(torch.bfloat16 if loaded.is_bfloat16 else torch.float16)
             if not all(frames.isfinite().all() for frames in self._encode_trials()):
                 self._model.to(torch.float32)
-        if hasattr(self._model.config, "durations"):
-            self._hide_durations()
-        self.samples_per_frame = 0 if self._kind is Kind.ENCODER_DECODER else self._measure_frame()
+        if hasattr(self._model.config, "durations"):  # their outputs follow those for tokens, and are no tokens
+            n_vocab, n_durations = self._model.config.vocab_size, len(self._model.config.durations)
+            self._model.generation_config.suppress_tokens = list(range(n_vocab, n_vocab + n_durations))
+        self._samples_per_frame = 0 if self._kind is Kind.ENCODER_DECODER else self._measure_frame()
         self.may_pad = self._kind is not Kind.ENCODER_DECODER and self._try_padding()
         self.max_new_tokens = self._find_token_limit() if self._kind is Kind.ENCODER_DECODER else None
 
@@ -75,8 +75,6 @@ class ModelRunner:
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise MemoryError from error
-
-    # -- each kind of model --------------------------------------------------------------------------------------
 
     def _run_ctc(self, inputs: Inputs) -> list[ModelOutput]:
         """A run of equal tokens is one token; blanks are dropped."""
@@ -131,11 +129,9 @@ class ModelRunner:
             outputs.append(ModelOutput([TimedToken(token) for token in tokens[:length]], is_whole=length is not None))
         return outputs
 
-    # -- parts -------------------------------------------------------------------------------------------------
-
     @property
     def _blank(self) -> int:
-        """The tokenizer's goes before the model's, because an adapter comes with its own vocabulary."""
+        """The tokenizer's comes before the model's, because an adapter has its own vocabulary."""
         token = self._tokenizer.pad_token_id
         blank: int = self._model.config.pad_token_id if token is None else token
         return blank
@@ -149,7 +145,7 @@ class ModelRunner:
         }
 
     def _count_frames(self, inputs: Inputs, n_frames: int) -> list[int]:
-        """How many of the `n_frames` of each row are not padding."""
+        """The number of frames of each row that are not padding."""
         mask, counter = inputs.get("attention_mask"), self._frame_counter
         if mask is None or counter is None:
             return [n_frames] * len(next(iter(inputs.values())))
@@ -162,13 +158,8 @@ class ModelRunner:
         return next((getattr(self._model, name) for name in names if hasattr(self._model, name)), None)
 
     def _timed(self, token: int, start: int, end: int, probability: float = 1.0) -> TimedToken:
-        per_frame_ms = self.samples_per_frame / SAMPLES_PER_MS
+        per_frame_ms = self._samples_per_frame / SAMPLES_PER_MS
         return TimedToken(token, round(start * per_frame_ms), round(end * per_frame_ms), probability)
-
-    def _hide_durations(self) -> None:
-        """The outputs for durations follow those for tokens; suppressing them keeps them from being read as tokens."""
-        n_vocab, n_durations = self._model.config.vocab_size, len(self._model.config.durations)
-        self._model.generation_config.suppress_tokens = list(range(n_vocab, n_vocab + n_durations))
 
     def _find_token_limit(self) -> int:
         generation_config, config = self._model.generation_config, self._model.config
@@ -180,8 +171,6 @@ class ModelRunner:
         names = ("max_target_positions", "max_position_embeddings")
         limits = [int(limit) - 1 for name in names if (limit := getattr(decoder, name, None))]
         return min(*limits, MAX_NEW_TOKENS) if limits else MAX_NEW_TOKENS
-
-    # -- trials ------------------------------------------------------------------------------------------------
 
     def _measure_frame(self) -> int:
         """Samples between two outputs. The edges cost a frame or two, so the quotient is rounded."""

@@ -1,7 +1,7 @@
 """Turns the tokens of a window into segments and words.
 
-The text is always what the tokenizer makes of all tokens together. Words are then located in it, with their spaces.
-Where that fails, as in a vocabulary that does not mark where words begin, the text is one segment without words.
+The tokenizer decodes all tokens together, and words are then located in the text, with their spaces. Where that fails,
+as in a vocabulary that does not mark where words begin, the text is one segment without words.
 """
 
 from __future__ import annotations
@@ -30,34 +30,30 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 @dataclass(frozen=True, slots=True)
 class TimedToken:
-    """A token of the text; blanks and control tokens are left out.
-
-    start_ms, end_ms: relative to the window; both 0 where the model gives no times
-    probability:      [0, 1]; 1 where the model gives none
-    """
+    """A token of the text; blanks and control tokens are left out."""
 
     token: int
-    start_ms: int = 0
+    start_ms: int = 0  # relative to the window; both times are 0 where the model gives none
     end_ms: int = 0
-    probability: float = 1.0
+    probability: float = 1.0  # [0, 1]; 1 where the model gives none
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """The tokens of one window. is_whole: False where decoding reached its limit, so that text is missing"""
+    """The tokens of one window."""
 
     tokens: Sequence[TimedToken]
-    is_whole: bool = True
+    is_whole: bool = True  # False where decoding reached its limit, so that text is missing
 
 
 class Vocabulary(Protocol):
     """Tokens as text."""
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
-        """One string for each token; where a word begins, it begins with a space, or is one."""
+        """One string for each token; it begins with a space, or is one, where a word begins."""
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Of all tokens together, without spaces around it."""
+        """The text of all tokens together, without spaces around it."""
 
 
 class TokenText:
@@ -98,18 +94,13 @@ def timed_segments(
     is_split: bool = True,
     with_words: bool = False,
 ) -> tuple[Segment, ...]:
-    """Segments from their first to their last word, inside the audio.
-
-    is_split:   False gives a single segment
-    with_words: True gives the segments their words
-    """
+    """Segments from their first to their last word, inside the audio. is_split: False gives a single segment"""
     text = _spaced(vocabulary.text([token.token for token in tokens]))
     if not text:
         return ()
     words = _words(tokens, vocabulary, text, audio_ms)
     if not words:
-        span = _span(tokens, audio_ms)
-        return (Segment(*span, text),)
+        return (Segment(*_span(tokens, audio_ms), text),)
     segments: list[list[Word]] = [[words[0]]]
     for word in words[1:]:
         if is_split and _begins_segment(segments[-1], word):
@@ -124,7 +115,7 @@ def timed_segments(
 
 
 def _words(tokens: Sequence[TimedToken], vocabulary: Vocabulary, text: str, audio_ms: int) -> list[Word]:
-    """Together exactly the text; empty where the words cannot be located in it."""
+    """Words that together are exactly the text; empty where they cannot be located in it."""
     words: list[Word] = []
     position = 0
     for group in _groups(tokens, vocabulary):
@@ -169,5 +160,5 @@ def _span(tokens: Sequence[TimedToken], audio_ms: int) -> tuple[int, int]:
 
 
 def _spaced(text: str) -> str:
-    """With the leading space that Whisper writes, so that windows can be joined; none in scripts without spaces."""
+    """The text after a space, as Whisper writes it, so that windows can be joined; none in scripts without spaces."""
     return text if not text or _UNSPACED.match(text) else f" {text}"

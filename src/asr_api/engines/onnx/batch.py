@@ -1,4 +1,4 @@
-"""Passes that are decoded together, with their rows in the KV caches.
+"""Passes that are decoded together, with their rows in the KV caches: encoding, prefill and decode steps.
 
 All batches share one cross-attention cache: one batch has its rows at the front, the other at the back. A window can
 therefore move to the other batch without being encoded again, and no batch overwrites rows of the other.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from asr_api.engines.onnx.encoder_graph import Encoder
 from asr_api.engines.onnx.kv_cache import CrossKvCache, SelfKvCache
 from asr_api.engines.onnx.session import Array, Call, Session
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.decoding import BeamSearchPass, Pass, TokenStepper
+from asr_api.engines.whisper.logmel import log_mel
 from asr_api.engines.whisper.prompt import AlignmentText, PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 
@@ -52,13 +54,18 @@ class Batch:
         return self._cross.n_rows - len(self.passes) if self._is_at_back else 0
 
     @property
-    def next_row(self) -> int:
+    def _next_row(self) -> int:
         """The row of the cross-attention cache for the next window."""
         return self._first - 1 if self._is_at_back else len(self.passes)
 
-    def add(self, slot: Slot, prompts: PromptBuilder) -> None:
-        """Prefills the prompt of a window that was encoded into `next_row`, and starts a pass over it."""
-        row = self.next_row
+    def add(self, slot: Slot, encoder: Encoder, prompts: PromptBuilder) -> None:
+        """Encodes a window, prefills its prompt, and starts a pass over it.
+
+        On two cores, encoding four windows at once took four times as long as one (whisper-tiny's shape).
+        """
+        row = self._next_row
+        mel = log_mel(slot.job.pcm, self._config.n_mels, self._config.n_frames)
+        encoder.encode(mel, self._cross.views(slice(row, row + 1)))
         if slot.prompt.language is None:  # detected without the previous text, which may be in another language
             start_logits, _ = self._prefill(row, slot.prompt.head[-1:], np.array([0]))
             slot.guesses = prompts.guesses(start_logits[0], slot.prompt.languages)
@@ -71,11 +78,12 @@ class Batch:
         self._insert(self._stepper.start(slot))
 
     def move_from(self, other: Batch, index: int) -> None:
-        """Removes a window from another batch and starts its next pass here."""
-        slot, row = other.passes[index].slot, self.next_row
+        """Moves a window from another batch and starts its next pass here."""
+        slot, row = other.passes[index].slot, self._next_row
         source = other._first + index
         self._cross.copy(source, row)
-        self._cache.copy_from(other._cache, source * other._group, self._rows(row), len(slot.prompt.tokens))
+        first = slice(source * other._group, source * other._group + 1)
+        self._cache.copy(first, self._rows(row), len(slot.prompt.tokens), other._cache)
         other.remove(index)
         self._insert(self._stepper.start(slot))
 
@@ -94,7 +102,6 @@ class Batch:
         del self.passes[end]
 
     def step(self) -> None:
-        """One more token for each row of each pass."""
         rows = slice(self._first * self._group, (self._first + len(self.passes)) * self._group)
         self._tokens[rows, 0] = [token for running in self.passes for token in running.next_tokens]
         self._positions[rows, 0] = [position for running in self.passes for position in running.positions]
@@ -105,7 +112,10 @@ class Batch:
             for row in range(self._first, self._first + len(self.passes)):
                 self._run_decoder(row, 1)
         self._stepper.step(self.passes, self._logits[rows])
-        self._reorder_beams()
+        for index, running in enumerate(self.passes):
+            if isinstance(running, BeamSearchPass) and (running.parents != np.arange(self._group)).any():
+                rows = self._rows(self._first + index)
+                self._cache.copy(rows.start + running.parents, rows, max(running.positions))
 
     def attention(self, index: int, text: AlignmentText) -> Floats:
         """Cross-attention of the alignment heads over a text, (n_heads, tokens, n_audio_ctx).
@@ -113,9 +123,7 @@ class Batch:
         Ends the pass: the text overwrites the KV cache of its first row.
         """
         attended = np.arange(len(text.tokens))
-        _, attention = self._prefill(self._first + index, text.tokens, NO_INDICES, attended)
-        window_attention: Floats = attention[0]
-        return window_attention
+        return self._prefill(self._first + index, text.tokens, NO_INDICES, attended)[1]
 
     def _insert(self, started: Pass) -> None:
         self.passes.insert(0 if self._is_at_back else len(self.passes), started)
@@ -125,7 +133,6 @@ class Batch:
         return slice(row * self._group, (row + 1) * self._group)
 
     def _run_decoder(self, first: int, num: int) -> None:
-        """One step of the windows in rows first … first + num - 1."""
         rows = slice(first * self._group, (first + num) * self._group)
         self._total_length[...] = self._last_positions[rows].max() + 1
         if (first, num) not in self._calls:
@@ -146,7 +153,8 @@ class Batch:
     ) -> tuple[Floats, Floats]:
         """Feeds tokens to a window from the first position on.
 
-        Returns the logits after the tokens `wanted` and the attention of the tokens `attended`, both by index.
+        Returns the logits after the tokens `wanted`, and the attention (n_heads, n_attended, n_audio_ctx) of the tokens
+        `attended`; both are indices.
         """
         num, first = len(tokens), row * self._group
         inputs: dict[str, Array] = {
@@ -161,7 +169,7 @@ class Batch:
         attention = self._empty_attention(1, len(attended))
         results: dict[str, Array] = {"logits": logits, "attention": attention}
         self._call(inputs, results, slice(first, first + 1), slice(row, row + 1)).run()
-        return logits, attention
+        return logits, attention[0]
 
     def _call(self, inputs: dict[str, Array], results: dict[str, Array], rows: slice, windows: slice) -> Call:
         inputs = {**inputs, **self._cache.views(rows), **self._cross.views(windows)}
@@ -170,10 +178,3 @@ class Batch:
     def _empty_attention(self, num_windows: int, num_tokens: int) -> Floats:
         config = self._config
         return np.zeros((num_windows, len(config.alignment_heads), num_tokens, config.n_audio_ctx), np.float32)
-
-    def _reorder_beams(self) -> None:
-        """Moves the KV cache of each beam's parent to the beam's row."""
-        for index, running in enumerate(self.passes):
-            if isinstance(running, BeamSearchPass) and (running.parents != np.arange(self._group)).any():
-                rows = self._rows(self._first + index)
-                self._cache.copy(rows.start + running.parents, rows, max(running.positions))

@@ -15,8 +15,6 @@ attended: indices of a window's tokens whose cross-attention in the alignment he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 
@@ -27,23 +25,6 @@ from asr_api.engines.whisper.config import WhisperConfig
 AFTER_SOFTMAX = 2  # of GroupQueryAttention's qk_output
 
 
-@dataclass(frozen=True, slots=True)
-class _SharedNames:
-    """Names of the values that all layers share.
-
-    by_row, by_window:    shapes, (rows or windows, tokens of each, n_state)
-    no_tokens:            (windows, 0, n_state): cross-attention has no new keys
-    cross_last_positions: (windows,), last_positions of the audio
-    cross_total_length:   total_length of the audio
-    """
-
-    by_row: str
-    by_window: str
-    no_tokens: str
-    cross_last_positions: str
-    cross_total_length: str
-
-
 def decoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
     n_state = config.n_state
     x = graph.add(
@@ -51,12 +32,12 @@ def decoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
         graph.embed("decoder.embed_tokens.weight", "tokens", config.n_vocab, n_state),
         graph.embed("decoder.embed_positions.weight", "positions", config.n_text_ctx, n_state),
     )
-    names = _shared_names(graph, config, x)
+    _add_shared_values(graph, config, x)
     x = graph.reshape(x, -1, n_state)
     attention = []  # weights of each layer's cross-attention
     for layer in range(config.n_text_layer):
-        x = _self_attention(graph, config, x, layer, names)
-        x, weights = _cross_attention(graph, config, x, layer, names)
+        x = _self_attention(graph, config, x, layer)
+        x, weights = _cross_attention(graph, config, x, layer)
         x = graph.mlp(x, f"decoder.layers.{layer}", n_state, config.n_text_hidden)
         attention.append(weights)
     hidden = graph.norm(graph.add("Gather", x, "wanted"), "decoder.layer_norm", n_state)
@@ -69,18 +50,17 @@ def decoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
         floats("attention", "windows", len(config.alignment_heads), "n_attended", config.n_audio_ctx),
         *_caches(config, graph, "new_"),
     ]
-    return graph.build("decoder", [*_inputs(), *_caches(config, graph), *_scales(config, graph)], outputs)
-
-
-def _inputs() -> list[onnx.ValueInfoProto]:
-    return [
+    inputs = [
         integers("tokens", "rows", "n_new"),
         integers("positions", "rows", "n_new"),
         integers("last_positions", "rows", bits=32),
         integers("total_length", bits=32),
         integers("wanted", "n_wanted"),
         integers("attended", "n_attended"),
+        *_caches(config, graph),
+        *_scales(config, graph),
     ]
+    return graph.build("decoder", inputs, outputs)
 
 
 def _caches(config: WhisperConfig, graph: GraphBuilder, prefix: str = "") -> list[onnx.ValueInfoProto]:
@@ -96,46 +76,41 @@ def _caches(config: WhisperConfig, graph: GraphBuilder, prefix: str = "") -> lis
 
 
 def _scales(config: WhisperConfig, graph: GraphBuilder) -> list[onnx.ValueInfoProto]:
-    if not isinstance(graph, QuantizedBuilder):
-        return []
-    names = [f"{kind}_scales.{layer}" for layer in range(config.n_text_layer) for kind in ("key", "value")]
+    n_layer = config.n_text_layer if isinstance(graph, QuantizedBuilder) else 0
+    names = [f"{kind}_scales.{layer}" for layer in range(n_layer) for kind in ("key", "value")]
     return [floats(name, "windows", 1, config.n_state) for name in names]
 
 
-def _shared_names(graph: GraphBuilder, config: WhisperConfig, x: str) -> _SharedNames:
-    """x: (rows, n_new, n_state)"""
-    n_state = graph.integers(config.n_state)
-    windows = graph.add("Shape", "cross_keys.0", start=0, end=1)
-    by_window = graph.add("Concat", windows, graph.integers(-1), n_state, axis=0)
-    grouped = graph.add("Reshape", x, by_window)
-    zero = graph.integers(0)
-    return _SharedNames(
-        by_row=graph.add("Shape", x),
-        by_window=by_window,
-        no_tokens=graph.add("Slice", grouped, zero, zero, graph.integers(1)),
-        cross_last_positions=graph.add("Expand", graph.constant(np.array([config.n_audio_ctx - 1], np.int32)), windows),
-        cross_total_length=graph.constant(np.int32(config.n_audio_ctx)),
-    )
+def _add_shared_values(graph: GraphBuilder, config: WhisperConfig, x: str) -> None:
+    """Values that all layers share, from x, (rows, n_new, n_state).
+
+    by_row, by_window:    shapes, (rows or windows, tokens of each, n_state)
+    no_tokens:            (windows, 0, n_state): cross-attention has no new keys
+    cross_last_positions: (windows,), last_positions of the audio
+    """
+    graph.add("Shape", x, result="by_row")
+    windows, zero = graph.add("Shape", "cross_keys.0", start=0, end=1), graph.integers(0)
+    graph.add("Concat", windows, graph.integers(-1), graph.integers(config.n_state), axis=0, result="by_window")
+    grouped = graph.add("Reshape", x, "by_window")
+    graph.add("Slice", grouped, zero, zero, graph.integers(1), result="no_tokens")
+    last_position = graph.constant(np.array([config.n_audio_ctx - 1], np.int32))
+    graph.add("Expand", last_position, windows, result="cross_last_positions")
 
 
-def _self_attention(graph: GraphBuilder, config: WhisperConfig, x: str, layer: int, names: _SharedNames) -> str:
+def _self_attention(graph: GraphBuilder, config: WhisperConfig, x: str, layer: int) -> str:
     """x plus its causal self-attention over cached and new tokens."""
-    n_state, name = config.n_state, f"decoder.layers.{layer}.self_attn"
-    hidden = graph.norm(x, f"{name}_layer_norm", n_state)
-    parts = [graph.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
-    parts = [graph.add("Reshape", part, names.by_row) for part in parts]
+    name = f"decoder.layers.{layer}.self_attn"
+    parts = [graph.add("Reshape", part, "by_row") for part in graph.qkv(x, name, config.n_state)]
     caches, num_heads = [f"self_keys.{layer}", f"self_values.{layer}"], config.n_text_head
     attended = graph.add(
         "GroupQueryAttention", *parts, *caches, "last_positions", "total_length",
         num_heads=num_heads, kv_num_heads=num_heads, domain=FUSED,
     )  # fmt: skip
     graph.nodes[-1].output.extend(f"new_{cache}" for cache in caches)
-    return _add_projection(graph, config, x, attended, name)
+    return graph.project(x, attended, name, config.n_state)
 
 
-def _cross_attention(
-    graph: GraphBuilder, config: WhisperConfig, x: str, layer: int, names: _SharedNames
-) -> tuple[str, str]:
+def _cross_attention(graph: GraphBuilder, config: WhisperConfig, x: str, layer: int) -> tuple[str, str]:
     """x plus its cross-attention; the attention weights, (windows, n_head, tokens of each, n_ctx).
 
     In 8 bits the operator takes one scale for all windows. The scales of each window are applied to the queries and to
@@ -143,16 +118,16 @@ def _cross_attention(
     """
     n_state, name = config.n_state, f"decoder.layers.{layer}.encoder_attn"
     hidden = graph.norm(x, f"{name}_layer_norm", n_state)
-    query = graph.add("Reshape", graph.linear(hidden, f"{name}.q_proj", n_state, n_state), names.by_window)
+    query = graph.add("Reshape", graph.linear(hidden, f"{name}.q_proj", n_state, n_state), "by_window")
     is_int8 = isinstance(graph, QuantizedBuilder)
     if is_int8:
         query = graph.add("Mul", query, f"key_scales.{layer}")
     caches, num_heads = [f"cross_keys.{layer}", f"cross_values.{layer}"], config.n_text_head
     unit_scale, bits = (graph.constant(np.ones(1, np.float32)), 8) if is_int8 else ("", 0)
     kind = "PER_TENSOR" if is_int8 else "NONE"
-    lengths, no_inputs = (names.cross_last_positions, names.cross_total_length), [""] * 5
+    lengths, no_inputs = ("cross_last_positions", graph.constant(np.int32(config.n_audio_ctx))), [""] * 5
     attended = graph.add(
-        "GroupQueryAttention", query, names.no_tokens, names.no_tokens, *caches, *lengths, *no_inputs, unit_scale,
+        "GroupQueryAttention", query, "no_tokens", "no_tokens", *caches, *lengths, *no_inputs, unit_scale,
         unit_scale, num_heads=num_heads, kv_num_heads=num_heads, causal=0, qk_output=AFTER_SOFTMAX, k_quant_type=kind,
         v_quant_type=kind, kv_cache_bit_width=bits, domain=FUSED,
     )  # fmt: skip
@@ -160,13 +135,7 @@ def _cross_attention(
     graph.nodes[-1].output.extend([*(f"new_{cache}" for cache in caches), weights])
     if is_int8:
         attended = graph.add("Mul", attended, f"value_scales.{layer}")
-    return _add_projection(graph, config, x, attended, name), weights
-
-
-def _add_projection(graph: GraphBuilder, config: WhisperConfig, x: str, attended: str, name: str) -> str:
-    """x plus the output projection of the attention heads."""
-    attended = graph.reshape(attended, -1, config.n_state)
-    return graph.add("Add", x, graph.linear(attended, f"{name}.out_proj", config.n_state, config.n_state))
+    return graph.project(x, attended, name, n_state), weights
 
 
 def _report_attention(graph: GraphBuilder, config: WhisperConfig, attention: list[str]) -> None:

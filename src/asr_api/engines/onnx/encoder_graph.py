@@ -1,8 +1,7 @@
 """The Whisper encoder as an ONNX graph: log_mel (batch, n_mels, n_frames) → cross_keys.{layer}, cross_values.{layer}.
 
-Its outputs are the keys and values of each decoder layer's cross-attention, (batch, n_head, n_audio_ctx, d_head). In 8
-bits it also returns key_scales.{layer} and value_scales.{layer}, (batch, 1, n_state): one scale for each channel of a
-window.
+These are the keys and values of each decoder layer's cross-attention, (batch, n_head, n_audio_ctx, d_head). In 8 bits
+there are also key_scales.{layer} and value_scales.{layer}, (batch, 1, n_state): one for each channel of a window.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ from asr_api.engines.whisper.config import WhisperConfig
 
 
 class Encoder(Protocol):
-    """Log-mel of one window to the keys and values of cross-attention."""
-
     def encode(self, log_mel: Floats, cross: Mapping[str, Array]) -> None:
         """log_mel: (n_mels, n_frames); cross: views of one row of the cross-attention cache, written in place"""
 
@@ -38,7 +35,6 @@ class OnnxEncoder:
 
 
 def encoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
-    """Log-mel to the keys and values of every decoder layer's cross-attention."""
     n_state, n_ctx = config.n_state, config.n_audio_ctx
     x = "log_mel"
     for index, n_in in ((1, config.n_mels), (2, n_state)):
@@ -51,7 +47,7 @@ def encoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
     x = graph.reshape(x, -1, n_state)
     for layer in range(config.n_audio_layer):
         name = f"encoder.layers.{layer}"
-        x = _attention(graph, config, x, name)
+        x = _attention(graph, config, x, f"{name}.self_attn")
         x = graph.mlp(x, name, n_state, config.n_audio_hidden)
     hidden = graph.norm(x, "encoder.layer_norm", n_state)  # the audio features
     outputs = []
@@ -65,14 +61,9 @@ def encoder_graph(config: WhisperConfig, graph: GraphBuilder) -> Graph:
 
 def _attention(graph: GraphBuilder, config: WhisperConfig, x: str, name: str) -> str:
     """x plus its self-attention; ONNX Runtime's fused operator never holds the n_ctx by n_ctx scores."""
-    n_state = config.n_state
-    hidden = graph.norm(x, f"{name}.self_attn_layer_norm", n_state)
-    name = f"{name}.self_attn"
-    parts = [graph.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
-    parts = [graph.reshape(part, -1, config.n_audio_ctx, n_state) for part in parts]
+    parts = [graph.reshape(part, -1, config.n_audio_ctx, config.n_state) for part in graph.qkv(x, name, config.n_state)]
     attended = graph.add("MultiHeadAttention", *parts, num_heads=config.n_audio_head, domain=FUSED)
-    attended = graph.reshape(attended, -1, n_state)
-    return graph.add("Add", x, graph.linear(attended, f"{name}.out_proj", n_state, n_state))
+    return graph.project(x, attended, name, config.n_state)
 
 
 def _store(graph: GraphBuilder, config: WhisperConfig, x: str, kind: str, layer: int) -> list[onnx.ValueInfoProto]:

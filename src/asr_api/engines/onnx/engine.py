@@ -1,8 +1,8 @@
 """The ONNX engine: transcribes windows of any Whisper checkpoint on a CPU with ONNX Runtime, without torch.
 
-Windows wait, are encoded one after another, and are decoded together, each at its own position. A new window joins the
-running batch, a finished one leaves it, and one that needs temperature fallback moves to the batch of sampled windows.
-The transcript of a window never depends on the other windows in the batch.
+Windows are encoded one after another and decoded together, each at its own position. A new window joins the running
+batch, a finished one leaves it, and one that needs temperature fallback moves to the batch of sampled windows. The
+transcript of a window never depends on the other windows in the batch.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from asr_api.engines.onnx.batch import Batch
-from asr_api.engines.onnx.window_encoder import WindowEncoder
+from asr_api.engines.onnx.encoder_graph import Encoder
 from asr_api.engines.protocol import EngineInfo, FinishedJob, WindowJob, check_jobs
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
@@ -40,7 +40,7 @@ class OnnxEngine:
     def __init__(
         self,
         info: EngineInfo,
-        encoder: WindowEncoder,
+        encoder: Encoder,
         greedy: Batch,
         sampled: Batch,
         prompts: PromptBuilder,
@@ -65,7 +65,7 @@ class OnnxEngine:
         return self._info.n_slots - len(self._greedy.passes) - len(self._sampled.passes) - len(self._waiting)
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
-        """Raises InvalidParameter, and admits none, when a job asks for what the checkpoint does not support."""
+        """Admits all jobs, or none: raises InvalidParameter when the checkpoint does not support the options of one."""
         check_jobs(jobs, self.free_slots, self._info.window_s)
         slots = [Slot(job, self._prompts.build(job.options)) for job in jobs]
         # The sort is stable: otherwise windows keep their order.
@@ -106,9 +106,9 @@ class OnnxEngine:
     def _should_encode(self) -> bool:
         """True when a waiting window is to be encoded now.
 
-        All waiting windows are encoded before the next burst, because a fuller batch is more efficient. While urgent
-        windows are decoded, others are encoded only once in URGENT_BURSTS: otherwise a short clip would wait for every
-        window with which a long file fills a free slot.
+        All waiting windows are encoded before the next burst: a fuller batch is more efficient. While urgent windows
+        are decoded, others are encoded only once in URGENT_BURSTS: otherwise a short clip would wait for every window
+        with which a long file fills a free slot.
         """
         if not self._waiting:
             return False
@@ -118,34 +118,30 @@ class OnnxEngine:
         return not any(running.slot.job.is_urgent for running in passes)
 
     def _encode_next(self) -> Slot:
-        """Encodes the first waiting window and adds it to a batch."""
         slot = self._waiting.popleft()
         batch = self._sampled if slot.temperature else self._greedy
-        self._encoder.encode(slot.job.pcm, batch.next_row)
-        batch.add(slot, self._prompts)
+        batch.add(slot, self._encoder, self._prompts)
         return slot
 
     def _decode_burst(self) -> list[FinishedJob]:
         until_s = time.monotonic() + MAX_BURST_S
         for _ in range(BURST_STEPS):
             finished = self._collect_finished(self._greedy) + self._collect_finished(self._sampled)
-            if finished:
+            if finished or time.monotonic() >= until_s:
                 return finished
             for batch in (self._greedy, self._sampled):
                 if batch.passes:
                     batch.step()
-            if time.monotonic() >= until_s:
-                break
         return self._collect_finished(self._greedy) + self._collect_finished(self._sampled)
 
     def _collect_finished(self, batch: Batch) -> list[FinishedJob]:
-        """Removes finished windows from a batch, and starts the next pass of those that need temperature fallback."""
+        """Removes finished windows from a batch; starts the next pass of those that need temperature fallback."""
         finished = []
         while (index := next((i for i, running in enumerate(batch.passes) if running.is_done), None)) is not None:
             slot = batch.passes[index].slot
-            attempt = self._transcripts.assess_candidates(slot, batch.passes[index].candidates)
-            if attempt is not None:
-                finished.append(self._finish(batch, index, attempt))
+            candidate = self._transcripts.assess_candidates(slot, batch.passes[index].candidates)
+            if candidate is not None:
+                finished.append(self._finish(batch, index, candidate))
                 batch.remove(index)
             elif batch is self._sampled:
                 batch.restart(index)
@@ -153,19 +149,14 @@ class OnnxEngine:
                 self._sampled.move_from(batch, index)
         return finished
 
-    def _finish(self, batch: Batch, index: int, attempt: Attempt) -> FinishedJob:
+    def _finish(self, batch: Batch, index: int, candidate: Candidate) -> FinishedJob:
         slot = batch.passes[index].slot
-        transcript = self._transcripts.transcript(slot, attempt, self._words(batch, index, attempt))
-        if not attempt.candidate.is_whole:
+        words: tuple[tuple[Word, ...], ...] = ()
+        if slot.job.options.words and (segments := self._transcripts.segments(slot, candidate)):
+            tokens = [token for segment in segments for token in segment.tokens]
+            text = self._prompts.alignment_text(slot.prompt, tokens)
+            words = self._transcripts.words(slot, segments, batch.attention(index, text), text.first_row)
+        transcript = self._transcripts.transcript(slot, candidate, words)
+        if not candidate.is_whole:
             logger.warning("A window was broken off after %d tokens; its segments are doubtful.", transcript.num_tokens)
         return FinishedJob(slot.job.job_id, transcript)
-
-    def _words(self, batch: Batch, index: int, attempt: Attempt) -> tuple[tuple[Word, ...], ...]:
-        """The words of each segment, if they were requested."""
-        slot = batch.passes[index].slot
-        segments = self._transcripts.segments(slot, attempt)
-        if not slot.job.options.words or not segments:
-            return ()
-        tokens = [token for segment in segments for token in segment.tokens]
-        text = self._prompts.alignment_text(slot.prompt, tokens)
-        return self._transcripts.words(slot, segments, batch.attention(index, text), text.first_row)

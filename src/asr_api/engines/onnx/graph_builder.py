@@ -1,8 +1,8 @@
 """ONNX graph builder: collects nodes, constants and named weights, and serialises the graph.
 
-A graph is a few kilobytes: a weight is only named in it, after its tensor in the checkpoint, and its values stay in the
-mapped file. Building takes milliseconds, so graphs are built at each start and never stored. Hidden states are (rows,
-n_state), because each linear layer is then one Gemm on the weight as stored.
+A weight is only named in the graph; its values stay in the mapped checkpoint. Building takes milliseconds, so graphs
+are built at each start and never stored. Hidden states are (rows, n_state), because each linear layer is then one Gemm
+on the weight as stored.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": Tens
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedWeight:
-    """A tensor that a session needs beside the graph. onnx_type: of TensorProto"""
+    """A tensor that a session needs beside the graph."""
 
     name: str
-    onnx_type: int
+    onnx_type: int  # of TensorProto
     values: StoredValues | NDArray[np.int8]
 
 
@@ -55,20 +55,19 @@ class GraphBuilder:
         return result
 
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
-        return self._checkpoint.tensor(name, dims)
+        """A tensor of the checkpoint, which becomes a weight of the graph."""
+        tensor = self._checkpoint.tensor(name, dims)
+        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
+        return tensor
 
     def weight(self, name: str, *dims: int) -> str:
-        """A tensor of the checkpoint; a 16-bit one is converted once, when the session folds its constants."""
-        tensor = self.tensor(name, dims)
-        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
-        return name if tensor.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
+        """A 16-bit tensor is converted once, when the session folds its constants."""
+        return name if self.tensor(name, dims).dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
     def embed(self, name: str, ids: str, *dims: int) -> str:
         """Rows of an embedding table; 16-bit rows are converted after the lookup, so that the table is never copied."""
-        tensor = self.tensor(name, dims)
-        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
         rows = self.add("Gather", name, ids)
-        return rows if tensor.dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
+        return rows if self.tensor(name, dims).dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
 
     def constant(self, values: NDArray[np.generic] | np.generic) -> str:
         name = f"{values.dtype}{values.tolist()}"
@@ -78,9 +77,8 @@ class GraphBuilder:
     def integers(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64))
 
-    def reshape(self, x: str, *dims: int, result: str = "") -> str:
-        """As in ONNX: a 0 keeps a dimension, a -1 is inferred."""
-        return self.add("Reshape", x, self.integers(*dims), result=result)
+    def reshape(self, x: str, *dims: int) -> str:
+        return self.add("Reshape", x, self.integers(*dims))
 
     def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
         """x: (rows, n_in)"""
@@ -90,6 +88,16 @@ class GraphBuilder:
     def norm(self, x: str, name: str, n_state: int) -> str:
         scale, bias = self.weight(f"{name}.weight", n_state), self.weight(f"{name}.bias", n_state)
         return self.add("LayerNormalization", x, scale, bias, epsilon=LAYER_NORM_EPSILON)
+
+    def qkv(self, x: str, name: str, n_state: int) -> list[str]:
+        """Queries, keys and values of a self-attention, after its layer norm."""
+        hidden = self.norm(x, f"{name}_layer_norm", n_state)
+        return [self.linear(hidden, f"{name}.{part}_proj", n_state, n_state, has_bias=part != "k") for part in "qkv"]
+
+    def project(self, x: str, attended: str, name: str, n_state: int) -> str:
+        """x plus the output projection of attention heads."""
+        projected = self.linear(self.reshape(attended, -1, n_state), f"{name}.out_proj", n_state, n_state)
+        return self.add("Add", x, projected)
 
     def gelu(self, x: str) -> str:
         return self.add("Gelu", x)

@@ -12,7 +12,6 @@ from asr_api.engines.onnx.decoder_graph import decoder_graph
 from asr_api.engines.onnx.engine import OnnxEngine
 from asr_api.engines.onnx.kv_cache import CrossKvCache
 from asr_api.engines.onnx.session import Session
-from asr_api.engines.onnx.window_encoder import WindowEncoder
 from asr_api.engines.protocol import EngineInfo, EngineOptions
 from asr_api.engines.whisper.capabilities import with_capabilities
 from asr_api.engines.whisper.config import read_whisper_config
@@ -28,8 +27,7 @@ def open_onnx_engine(
 ) -> OnnxEngine:
     """new_transcript_builder: another one may also record how a window was decoded
 
-    Raises CheckpointError when the folder holds no Whisper checkpoint that can be read, and SettingsError when this
-    machine does not support the compute type.
+    Raises CheckpointError for an unreadable checkpoint, and SettingsError for a compute type that this machine lacks.
     """
     checkpoint = open_checkpoint(options.checkpoint)
     config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
@@ -54,7 +52,7 @@ def open_onnx_engine(
     )
     return OnnxEngine(
         with_capabilities(info, config, tokenizer),
-        WindowEncoder(config, encoder, cross),
+        encoder,
         Batch(decoder, stepper, cross, config, options.beam_size, is_at_back=False),
         Batch(decoder, stepper, cross, config, BEST_OF, is_at_back=True),
         prompts,

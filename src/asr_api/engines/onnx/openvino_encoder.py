@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from asr_api.engines.checkpoints.checkpoint import TensorReader
 from asr_api.engines.onnx.quantized_builder import LIMIT, MIN_SCALE
@@ -51,7 +50,6 @@ class OpenVinoEncoder:
         self._request = compiled.create_infer_request()
 
     def encode(self, log_mel: Floats, cross: Mapping[str, Array]) -> None:
-        """Results are written to `cross` without a copy."""
         self._request.set_tensor("log_mel", self._wrap(log_mel[None], shared_memory=True))
         for name, array in cross.items():
             self._request.set_tensor(name, self._wrap(array, shared_memory=True))
@@ -59,7 +57,7 @@ class OpenVinoEncoder:
 
 
 class _Graph:
-    """The encoder's layers as OpenVINO operators; a node in, a node out. Hidden states: (1, n_ctx, n_state)"""
+    """`encoder_graph` in OpenVINO's operators; a node in, a node out. Hidden states: (1, n_ctx, n_state)"""
 
     def __init__(self, config: WhisperConfig, weights: TensorReader) -> None:
         self._openvino = load_openvino()
@@ -68,7 +66,6 @@ class _Graph:
         self._weights = weights
 
     def model(self) -> Any:
-        """Inputs and results have the same names as in `encoder_graph`."""
         op, config = self._op, self._config
         log_mel = op.parameter([1, config.n_mels, config.n_frames], np.float32, name="log_mel")
         log_mel.output(0).set_names({"log_mel"})
@@ -76,7 +73,7 @@ class _Graph:
         for index, n_in in ((1, config.n_mels), (2, config.n_state)):
             name = f"encoder.conv{index}"
             x = op.convolution(x, self._weight(f"{name}.weight", config.n_state, n_in, 3), [index], [1], [1], [1])
-            x = op.add(x, self._constant(self._values(f"{name}.bias", config.n_state)[:, None]))
+            x = op.add(x, op.constant(self._weights.numbers(f"{name}.bias", (config.n_state,))[:, None]))
             x = op.gelu(x, "erf")
         x = op.transpose(x, self._integers(0, 2, 1))
         x = op.add(x, self._weight("encoder.embed_positions.weight", config.n_audio_ctx, config.n_state))
@@ -92,7 +89,6 @@ class _Graph:
         return self._openvino.Model(results, [log_mel], "encoder")
 
     def _attention(self, x: _Node, name: str) -> _Node:
-        """x plus its self-attention."""
         op, config = self._op, self._config
         hidden, name = self._norm(x, f"{name}.self_attn_layer_norm"), f"{name}.self_attn"
         parts = [self._linear(hidden, f"{name}.{part}_proj", has_bias=part != "k") for part in "qkv"]
@@ -102,7 +98,6 @@ class _Graph:
         return op.add(x, self._linear(attended, f"{name}.out_proj"))
 
     def _mlp(self, x: _Node, name: str) -> _Node:
-        """x plus its two-layer perceptron."""
         n_hidden = self._config.n_audio_hidden
         hidden = self._linear(self._norm(x, f"{name}.final_layer_norm"), f"{name}.fc1", n_out=n_hidden)
         return self._op.add(x, self._linear(self._op.gelu(hidden, "erf"), f"{name}.fc2", n_in=n_hidden))
@@ -111,9 +106,7 @@ class _Graph:
         """Keys or values and the scales of their channels, in the layout that the decoder reads."""
         op = self._op
         peaks = op.reduce_max(op.abs(x), self._integers(1), keep_dims=True)
-        scales = op.multiply(
-            op.maximum(peaks, self._constant(np.float32(MIN_SCALE))), self._constant(np.float32(1 / LIMIT))
-        )
+        scales = op.multiply(op.maximum(peaks, op.constant(np.float32(MIN_SCALE))), op.constant(np.float32(1 / LIMIT)))
         rounded = op.convert(op.round(op.divide(x, scales), "half_to_even"), "i8")
         results = [self._heads(rounded, self._config.n_text_head), scales]
         for result, name in zip(results, (f"cross_{kind}s.{layer}", f"{kind}_scales.{layer}"), strict=True):
@@ -140,23 +133,17 @@ class _Graph:
     def _weight(self, name: str, *dims: int) -> _Node:
         """The mapped tensor itself, so that OpenVINO's own in bfloat16 is the only copy.
 
-        A tensor stored in bfloat16 is converted to float32 first, and OpenVINO keeps that copy as well.
+        Of a tensor stored in bfloat16, OpenVINO also keeps a float32 copy.
         """
-        values, stored = self._values(name, *dims), self._weights.tensor(name, dims)
+        values, stored = self._weights.numbers(name, dims), self._weights.tensor(name, dims)
         if stored.dtype != "F16":
             return self._op.constant(values, shared_memory=True)
         converted = self._op.convert(self._op.constant(stored.values, shared_memory=True), "f32")
         converted.get_rt_info()[DECOMPRESSION] = ""
         return converted
 
-    def _values(self, name: str, *dims: int) -> Floats:
-        return self._weights.numbers(name, dims)
-
     def _integers(self, *values: int) -> _Node:
         return self._op.constant(np.array(values, np.int64))
-
-    def _constant(self, values: NDArray[np.float32] | np.float32) -> _Node:
-        return self._op.constant(values)
 
 
 def load_openvino() -> Any:

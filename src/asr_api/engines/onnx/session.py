@@ -1,7 +1,7 @@
 """ONNX Runtime sessions on the CPU: a graph with its weights, and calls that copy nothing.
 
-Weights are read from the mapped checkpoint in the page cache, so starting neither copies a checkpoint nor writes to
-disk. ONNX Runtime keeps a packed copy of the large ones. Its telemetry is off.
+Weights are read from the mapped checkpoint in the page cache; ONNX Runtime keeps a packed copy of the large ones. Its
+telemetry is off.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,12 @@ from numpy.typing import NDArray
 from asr_api.engines.onnx.graph_builder import Graph
 from asr_api.engines.whisper.arrays import Floats
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 Array = Floats | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
 
 SLOW_FUSION = "BiasGeluFusion"  # slower by half than an addition and a separate activation
 
 
 class Session:
-    """One graph, ready to run."""
-
     def __init__(self, graph: Graph, num_threads: int) -> None:
         onnxruntime = _load()
         options = onnxruntime.SessionOptions()
@@ -38,13 +33,9 @@ class Session:
         options.log_severity_level = 3
         # ONNX Runtime keeps no reference to the values, so they have to outlive the session.
         self._weights = graph.weights
-        options.add_external_initializers(
-            [weight.name for weight in graph.weights],
-            [
-                onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(weight.values, weight.onnx_type)
-                for weight in graph.weights
-            ],
-        )
+        new_value = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type
+        values = [new_value(weight.values, weight.onnx_type) for weight in graph.weights]
+        options.add_external_initializers([weight.name for weight in graph.weights], values)
         self._session = onnxruntime.InferenceSession(
             graph.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=[SLOW_FUSION]
         )
@@ -57,9 +48,7 @@ class Session:
 class Call:
     """A call of a graph with bound arrays; each `run` reads them again."""
 
-    def __init__(
-        self, session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], results: Mapping[str, Array]
-    ) -> None:
+    def __init__(self, session: Any, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> None:
         self._session = session
         self._arrays = (*inputs.values(), *results.values())  # ONNX Runtime keeps no reference to them
         self._binding, ort_value = session.io_binding(), _load().OrtValue
@@ -73,10 +62,9 @@ class Call:
 
 
 def _load() -> Any:  # a module
-    """Imports ONNX Runtime with telemetry disabled.
+    """Without its telemetry, which reports to its maker and keeps an identifier in the home folder.
 
-    Otherwise it reports its use to its maker and keeps an identifier in the home folder. It reads the variable when it
-    is loaded.
+    ONNX Runtime reads the variable when it is loaded.
     """
     os.putenv("ORT_DISABLE_TELEMETRY", "1")
     return import_module("onnxruntime")

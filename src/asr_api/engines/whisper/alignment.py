@@ -1,8 +1,7 @@
 """Token alignment by OpenAI's method: cross-attention to alignment weights, dynamic time warping to token times.
 
-The attention of each alignment head is standardised over the tokens and median filtered over the positions; the mean
-over the heads is the weight of each position for each token. Dynamic time warping finds the monotone path with the
-greatest sum of weights. Pure numpy.
+The attention of each alignment head is standardised over the tokens and median filtered over the positions. Dynamic
+time warping finds the monotone path with the greatest sum of the mean over the heads.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ def alignment_weights(attention: Floats, first_row: int, num_rows: int) -> Float
     """Standardised attention of `num_rows` tokens from `first_row` on, mean over the heads.
 
     attention: (n_heads, n_tokens, n_positions) float32, >= 0: all tokens that were fed, positions inside the audio
-    returns:   (num_rows, n_positions) float32
     """
     shares = attention / np.maximum(attention.sum(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
     mean = shares.mean(axis=1, keepdims=True)  # (n_heads, 1, n_positions)
@@ -59,9 +57,7 @@ def median_filter(rows: Floats) -> Floats:
 def dtw_row_starts(cost: Floats) -> Integers:
     """Dynamic time warping: the column in which the cheapest path from corner to corner enters each row; 0 first.
 
-    A path steps right, down, or both at once. Ties prefer the step right, then the diagonal step.
-
-    cost: (n_rows, n_columns) finite
+    A path steps right, down, or both at once. Ties prefer the step right, then the diagonal step. Costs are finite.
     """
     n_rows, n_columns = cost.shape
     steps = np.rint(cost * STEPS_PER_UNIT, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Beam search over one window, in numpy: takes the log-probabilities of each step, returns parents and next tokens.
+"""Beam search over one window, in numpy: takes the log-probabilities of each step, appends a token to each beam.
 
 The reference is beam search as in transformers, with length_penalty 1.0 and early_stopping False: the same tokens from
 the same log-probabilities, in float32 as there.
@@ -16,59 +16,42 @@ from asr_api.engines.whisper.arrays import Floats, Integers
 UNFILLED_SCORE = np.float32(-1e9)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BeamStep:
-    """The rows of the window after a step, best first.
-
-    parents: (beam_size,) the row that each one continues: KV caches are reordered by it
-    tokens:  (beam_size,) the token it continues with: fed next
-    """
-
-    parents: Integers
-    tokens: Integers
-
-
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A possible text of the window.
+    """A possible text of the window."""
 
-    tokens:       sampled tokens, the end excluded
-    logprobs:     of each of `tokens`
-    sum_logprobs: of all of them and of the end, if it was sampled
-    is_ended:     False where max_tokens cut it
-    """
+    tokens: tuple[int, ...]  # the end excluded
+    logprobs: tuple[float, ...]  # of each of `tokens`
+    sum_logprobs: float  # of all of them and of the end, if it was sampled
+    is_ended: bool  # False where max_tokens cut it
 
-    tokens: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    sum_logprobs: float
-    is_ended: bool
+    @property
+    def num_scored(self) -> int:
+        """Tokens, the end included."""
+        return len(self.tokens) + self.is_ended
 
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    score: np.float32  # log-probability per token, the end counted
-    hypothesis: Hypothesis
+    @property
+    def mean_logprob(self) -> np.float32:
+        return np.float32(self.sum_logprobs) / np.float32(self.num_scored)
 
 
 class BeamSearch:
-    """The hypotheses of one window. At first all rows are the same prompt, and only row 0 counts."""
+    """The hypotheses of one window. At first all rows are the same prompt, and only row 0 counts.
+
+    tokens:     of each row, best row first, prompt excluded
+    max_tokens: of a hypothesis, the end included
+    """
 
     def __init__(self, beam_size: int, *, end: int, max_tokens: int) -> None:
-        """max_tokens: of a hypothesis, the end included"""
+        self.tokens: list[list[int]] = [[] for _ in range(beam_size)]
         self._beam_size = beam_size
         self._end = end
         self._max_tokens = max_tokens
-        self._tokens: list[list[int]] = [[] for _ in range(beam_size)]
         self._logprobs: list[list[float]] = [[] for _ in range(beam_size)]
         self._sums = np.full(beam_size, UNFILLED_SCORE)
         self._sums[0] = 0
-        self._finished: list[_Finished] = []  # best first, at most beam_size
+        self._finished: list[Hypothesis] = []  # best first, at most beam_size
         self._num_steps = 0
-
-    @property
-    def tokens(self) -> list[list[int]]:
-        """The sampled tokens of each row, best row first, prompt excluded."""
-        return self._tokens
 
     @property
     def is_done(self) -> bool:
@@ -81,11 +64,11 @@ class BeamSearch:
         if self._num_steps >= self._max_tokens:
             return True
         is_full = len(self._finished) == self._beam_size
-        worst = self._finished[-1].score if is_full else UNFILLED_SCORE
+        worst = self._finished[-1].mean_logprob if is_full else UNFILLED_SCORE
         return not self._sums[0] / np.float32(self._num_steps) > worst
 
-    def advance(self, logprobs: Floats) -> BeamStep:
-        """One step of all rows.
+    def advance(self, logprobs: Floats) -> Integers:
+        """One step of all rows. Returns the row that each one continues; KV caches are reordered by it.
 
         logprobs: (beam_size, n_vocab) float32; log-softmax of the raw logits, then -inf for filtered tokens. They are
                   not normalised again, so that a row pays for the probability that the filters took from it
@@ -101,32 +84,31 @@ class BeamSearch:
             self._finish(int(parents[rank]), int(tokens[rank]), logprobs, sums[rank])
         sums = np.where(is_final, sums + UNFILLED_SCORE, sums)
         rows = top_k(sums, self._beam_size)
-        step = BeamStep(parents[rows], tokens[rows])
-        token_logprobs = logprobs[step.parents, step.tokens].tolist()
-        continuations = list(zip(step.parents.tolist(), step.tokens.tolist(), token_logprobs, strict=True))
-        self._tokens = [[*self._tokens[parent], token] for parent, token, _ in continuations]
+        continued: Integers = parents[rows]
+        tokens = tokens[rows]
+        token_logprobs = logprobs[continued, tokens].tolist()
+        continuations = list(zip(continued.tolist(), tokens.tolist(), token_logprobs, strict=True))
+        self.tokens = [[*self.tokens[parent], token] for parent, token, _ in continuations]
         self._logprobs = [[*self._logprobs[parent], logprob] for parent, _, logprob in continuations]
         self._sums = sums[rows]
-        return step
+        return continued
 
     def best(self) -> Hypothesis:
         """The finished hypothesis with the best mean log-probability; the best row while there is none."""
         if self._finished:
-            return self._finished[0].hypothesis
-        return Hypothesis(tuple(self._tokens[0]), tuple(self._logprobs[0]), float(self._sums[0]), is_ended=False)
+            return self._finished[0]
+        return Hypothesis(tuple(self.tokens[0]), tuple(self._logprobs[0]), float(self._sums[0]), is_ended=False)
 
     def _finish(self, parent: int, token: int, logprobs: Floats, total: np.float32) -> None:
-        score = total / np.float32(self._num_steps)
-        if not score > UNFILLED_SCORE:
-            return
-        tokens, token_logprobs = self._tokens[parent], self._logprobs[parent]
+        tokens, token_logprobs = self.tokens[parent], self._logprobs[parent]
         is_ended = token == self._end
         if not is_ended:
             tokens, token_logprobs = [*tokens, token], [*token_logprobs, float(logprobs[parent, token])]
-        finished = _Finished(score, Hypothesis(tuple(tokens), tuple(token_logprobs), float(total), is_ended))
-        # The sort is stable: among equals the earlier hypothesis stays first.
-        ranked = sorted([*self._finished, finished], key=lambda entry: -entry.score)
-        self._finished = ranked[: self._beam_size]
+        finished = Hypothesis(tuple(tokens), tuple(token_logprobs), float(total), is_ended)
+        if finished.mean_logprob > UNFILLED_SCORE:
+            # The sort is stable: among equals the earlier hypothesis stays first.
+            ranked = sorted([*self._finished, finished], key=lambda hypothesis: -hypothesis.mean_logprob)
+            self._finished = ranked[: self._beam_size]
 
 
 def top_k(values: Floats, k: int) -> Integers:

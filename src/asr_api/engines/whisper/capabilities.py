@@ -1,4 +1,4 @@
-"""What a Whisper checkpoint can do: its languages, translation, prompts. Fills the capabilities of `EngineInfo`."""
+"""Capabilities of a Whisper checkpoint: languages, translation, prompts. Fills those of `EngineInfo`."""
 
 from __future__ import annotations
 

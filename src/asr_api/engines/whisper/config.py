@@ -6,6 +6,7 @@ Every Whisper shape (80 or 128 mel bands, any depth, turbo, distil, English-only
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 from asr_api.engines.checkpoints.checkpoint import Checkpoint
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class WhisperConfig:
-    """Dimensions, as in the paper's table 1, and what generation_config.json says about decoding.
+    """Dimensions, as in the paper's table 1, and settings of decoding from generation_config.json.
 
     n_audio_ctx:            encoder positions of 20 ms in a window, 1500 for 30 s
     n_text_ctx:             positions a decoder has for prompt and tokens together, 448
@@ -66,7 +67,7 @@ class WhisperConfig:
 
 
 def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
-    """Raises CheckpointError when the checkpoint is no Whisper model, or one that is not supported."""
+    """Raises CheckpointError when the checkpoint is not a Whisper model, or one that is not supported."""
     config_json, generation_config = checkpoint.config, checkpoint.generation_config
     if checkpoint.model_type != "whisper":
         raise CheckpointError(
@@ -148,21 +149,15 @@ def _read_alignment_heads(
 ) -> tuple[tuple[int, int], ...]:
     """Sorted. Without the setting, OpenAI's default: every head of the upper half of the layers."""
     n_layer, n_head = _read(config_json, "decoder_layers", int), _read(config_json, "decoder_attention_heads", int)
+    all_heads = list(product(range(n_layer), range(n_head)))
     value = generation_config.get("alignment_heads")
     if not value:
-        return tuple((layer, head) for layer in range(n_layer // 2, n_layer) for head in range(n_head))
+        return tuple((layer, head) for layer, head in all_heads if layer >= n_layer // 2)
     pairs = value if isinstance(value, list) else [value]
-    heads = {head for head in map(_read_head, pairs) if head and head[0] < n_layer and head[1] < n_head}
+    heads = tuple((layer, head) for layer, head in all_heads if [layer, head] in pairs)
     if len(heads) != len(pairs):
         raise CheckpointError(
             f"The checkpoint's alignment_heads are {str(value)[:80]}, not pairs below {n_layer} layers and {n_head} "
             "heads; correct or remove them in generation_config.json."
         )
-    return tuple(sorted(heads))
-
-
-def _read_head(pair: object) -> tuple[int, int] | None:
-    match pair:
-        case [int(layer), int(head)] if layer >= 0 and head >= 0:
-            return layer, head
-    return None
+    return heads

@@ -30,64 +30,91 @@ MIN_REST_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a pass ends.
-
-    end, timestamp_begin: token ids
-    n_text_ctx:           the decoder's positions
-    max_new_tokens:       the pass ends at the first point after it from which the window can be resumed
-    """
+    """Where a pass ends. end, timestamp_begin: token ids"""
 
     end: int
     timestamp_begin: int
-    n_text_ctx: int
-    max_new_tokens: int
+    n_text_ctx: int  # the decoder's positions
+    max_new_tokens: int  # the pass ends at the first point after it from which the window can be resumed
 
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """candidate: None while the row is being decoded"""
+    """tokens: sampled, the end excluded; sum_logprobs: of the tokens and of the end"""
 
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     sum_logprobs: float = 0.0
-    candidate: Candidate | None = None
+
+    def candidate(
+        self, num_kept: int | None = None, resume_ms: int | None = None, *, is_whole: bool = True
+    ) -> Candidate:
+        num_kept = len(self.tokens) if num_kept is None else num_kept
+        return Candidate(tuple(self.tokens), tuple(self.logprobs), self.sum_logprobs, num_kept, resume_ms, is_whole)
 
 
-class SamplingPass:
-    """One greedy row, or several sampled rows that are independent of each other."""
+class Pass:
+    """One decoding of a window at one temperature. tokens: of each row, at least one, prompt and end excluded"""
 
-    def __init__(self, slot: Slot, limits: Limits) -> None:
+    def __init__(self, slot: Slot, limits: Limits, num_rows: int) -> None:
         self.slot = slot
-        self._limits = limits
         self.temperature = slot.temperature
-        self._rngs = (
-            sample_rngs(slot.job.pcm, slot.prompt.tokens, self.temperature, BEST_OF) if self.temperature else []
-        )
-        self._rows = [Row() for _ in range(max(1, len(self._rngs)))]
-
-    @property
-    def tokens(self) -> list[list[int]]:
-        """The sampled tokens of each row; every pass has at least one row."""
-        return [row.tokens for row in self._rows]
+        self.tokens: list[list[int]] = [[] for _ in range(num_rows)]
+        self._limits = limits
+        self._candidates: list[Candidate | None] = [None] * num_rows
 
     @property
     def next_tokens(self) -> list[int]:
         """To feed; finished rows are fed, too, and their logits are ignored."""
-        return [row.tokens[-1] if row.tokens else self._limits.end for row in self._rows]
+        return [row[-1] if row else self._limits.end for row in self.tokens]
 
     @property
     def positions(self) -> list[int]:
         """Of the next tokens. They never overwrite the prompt in the KV cache."""
         num_before = len(self.slot.prompt.tokens) - 1
-        return [num_before + max(1, len(row.tokens)) for row in self._rows]
+        return [num_before + max(1, len(row)) for row in self.tokens]
 
     @property
     def is_done(self) -> bool:
-        return all(row.candidate is not None for row in self._rows)
+        return all(candidate is not None for candidate in self._candidates)
 
     @property
     def candidates(self) -> list[Candidate]:
-        return [row.candidate for row in self._rows if row.candidate is not None]
+        return [candidate for candidate in self._candidates if candidate is not None]
+
+    def _candidate(self, row: Row, *, is_ended: bool) -> Candidate | None:
+        """The candidate of a row that is done; None while it continues.
+
+        Past max_new_tokens a pass ends as soon as there is a point to resume from. If no segment closes until the
+        decoder's last position, the text is returned as it is, so no window is decoded without end. A loop ends the
+        pass early if there is another temperature to try.
+        """
+        slot, limits = self.slot, self._limits
+        if is_ended:
+            return row.candidate()
+        is_checked = slot.has_next_temperature and len(row.tokens) % LOOP_CHECK_TOKENS == 0
+        if is_checked and ends_in_loop([token for token in row.tokens if token < limits.end]):
+            return row.candidate(is_whole=False)
+        is_exhausted = len(slot.prompt.tokens) + len(row.tokens) >= limits.n_text_ctx
+        if len(row.tokens) < limits.max_new_tokens and not is_exhausted:
+            return None
+        closed = closed_part(row.tokens, limits.timestamp_begin) if slot.has_timestamps else None
+        if closed is not None and closed.end_ms > slot.audio_ms - MIN_REST_MS:  # the text covers all of the audio
+            return row.candidate(closed.num_tokens)
+        if closed is not None and closed.end_ms >= MIN_PROGRESS_MS:
+            return row.candidate(closed.num_tokens, closed.end_ms)
+        return row.candidate(is_whole=False) if is_exhausted else None
+
+
+class SamplingPass(Pass):
+    """One greedy row, or several sampled rows that are independent of each other."""
+
+    def __init__(self, slot: Slot, limits: Limits) -> None:
+        super().__init__(slot, limits, BEST_OF if slot.temperature else 1)
+        self._rngs = (
+            sample_rngs(slot.job.pcm, slot.prompt.tokens, self.temperature, BEST_OF) if self.temperature else []
+        )
+        self._rows = [Row(tokens) for tokens in self.tokens]
 
     def draw_uniforms(self) -> list[float]:
         """A number in [0, 1) for each row; none where the row is greedy."""
@@ -95,55 +122,32 @@ class SamplingPass:
 
     def append_tokens(self, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
         """One more token for each row."""
-        for row, token, logprob in zip(self._rows, tokens, logprobs, strict=True):
-            if row.candidate is None:
-                self._append(row, token, logprob)
+        for index, (token, logprob) in enumerate(zip(tokens, logprobs, strict=True)):
+            if self._candidates[index] is None:
+                self._candidates[index] = self._append(self._rows[index], token, logprob)
 
-    def _append(self, row: Row, token: int, logprob: float) -> None:
+    def _append(self, row: Row, token: int, logprob: float) -> Candidate | None:
         if not math.isfinite(logprob):
-            row.candidate = Candidate(
-                tuple(row.tokens), tuple(row.logprobs), row.sum_logprobs, len(row.tokens), is_whole=False
-            )
-            return
+            return row.candidate(is_whole=False)
         row.sum_logprobs += logprob
         is_ended = token == self._limits.end
         if not is_ended:
             row.tokens.append(token)
             row.logprobs.append(logprob)
-        row.candidate = _candidate(self.slot, self._limits, row, is_ended=is_ended)
+        return self._candidate(row, is_ended=is_ended)
 
 
-class BeamSearchPass:
+class BeamSearchPass(Pass):
     """The rows of a beam search; after each step their KV caches are reordered by `parents`."""
 
     def __init__(self, slot: Slot, limits: Limits, beam_size: int) -> None:
-        self.slot = slot
+        super().__init__(slot, limits, beam_size)
         self.parents: Integers = np.arange(beam_size)
-        self.temperature = 0.0
-        self._limits = limits
-        num_before = len(slot.prompt.tokens)
-        self._beams = BeamSearch(beam_size, end=limits.end, max_tokens=limits.n_text_ctx - num_before)
+        max_tokens = limits.n_text_ctx - len(slot.prompt.tokens)
+        self._beams = BeamSearch(beam_size, end=limits.end, max_tokens=max_tokens)
         # Log-probability of all tokens that the filters left after each text. Beams are compared without it; quality is
         # measured with it, as in OpenAI's code.
         self._kept: dict[tuple[int, ...], float] = {}
-        self.candidates: list[Candidate] = []
-
-    @property
-    def tokens(self) -> list[list[int]]:
-        return self._beams.tokens
-
-    @property
-    def next_tokens(self) -> list[int]:
-        return [row[-1] if row else self._limits.end for row in self._beams.tokens]
-
-    @property
-    def positions(self) -> list[int]:
-        num_before = len(self.slot.prompt.tokens) - 1
-        return [num_before + max(1, len(row)) for row in self._beams.tokens]
-
-    @property
-    def is_done(self) -> bool:
-        return bool(self.candidates)
 
     def advance(self, logprobs: Floats, kept: Floats) -> None:
         """One more token for each row.
@@ -155,28 +159,21 @@ class BeamSearchPass:
             return
         is_broken = not np.isfinite(kept).all()
         if not is_broken:
-            self._kept.update(zip(map(tuple, self._beams.tokens), kept.tolist(), strict=True))
-            self.parents = self._beams.advance(logprobs).parents
+            self._kept.update(zip(map(tuple, self.tokens), kept.tolist(), strict=True))
+            self.parents = self._beams.advance(logprobs)
+            self.tokens = self._beams.tokens
         best = self._beams.best()
-        num_scored = len(best.tokens) + best.is_ended
-        kept_sum = sum(self._kept.get(best.tokens[:size], 0.0) for size in range(num_scored))
+        kept_sum = sum(self._kept.get(best.tokens[:size], 0.0) for size in range(best.num_scored))
         row = Row(list(best.tokens), list(best.logprobs), best.sum_logprobs - kept_sum)
+        is_past_limit = len(self.tokens[0]) >= self._limits.max_new_tokens
         if is_broken:
-            self.candidates = [
-                Candidate(best.tokens, best.logprobs, row.sum_logprobs, len(best.tokens), is_whole=False)
-            ]
-            return
-        is_past_limit = len(self._beams.tokens[0]) >= self._limits.max_new_tokens
-        if self._beams.is_done or is_past_limit:
-            candidate = _candidate(self.slot, self._limits, row, is_ended=best.is_ended)
-            self.candidates = [candidate] if candidate else []
-
-
-Pass = SamplingPass | BeamSearchPass
+            self._candidates = [row.candidate(is_whole=False)]
+        elif self._beams.is_done or is_past_limit:
+            self._candidates = [self._candidate(row, is_ended=best.is_ended)]
 
 
 class TokenStepper:
-    """Starts passes and advances them, many at once. The kinds of passes are not mixed in one call."""
+    """Starts passes and advances them, many at once. One call never mixes sampling and beam search."""
 
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer, *, max_new_tokens: int, beam_size: int) -> None:
         self._limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, max_new_tokens)
@@ -219,31 +216,6 @@ class TokenStepper:
             logits -= log_sum_exp(logits)[:, None]
         self._filters.mask(logits, history)
         kept = log_sum_exp(logits)
-        size = self._beam_size
         for index, running in enumerate(passes):
-            rows = slice(index * size, (index + 1) * size)
+            rows = slice(index * self._beam_size, (index + 1) * self._beam_size)
             running.advance(logits[rows], kept[rows])
-
-
-def _candidate(slot: Slot, limits: Limits, row: Row, *, is_ended: bool) -> Candidate | None:
-    """The candidate of a row that is done with this pass; None while it continues.
-
-    Past max_new_tokens a pass ends as soon as there is a point to resume from. If no segment closes until the decoder's
-    last position, the text is returned as it is, so no window is decoded without end. A loop ends the pass early if
-    there is another temperature to try.
-    """
-    decoded = tuple(row.tokens), tuple(row.logprobs), row.sum_logprobs
-    if is_ended:
-        return Candidate(*decoded, num_kept=len(row.tokens))
-    is_checked = slot.has_next_temperature and len(row.tokens) % LOOP_CHECK_TOKENS == 0
-    if is_checked and ends_in_loop([token for token in row.tokens if token < limits.end]):
-        return Candidate(*decoded, num_kept=len(row.tokens), is_whole=False)
-    is_exhausted = len(slot.prompt.tokens) + len(row.tokens) >= limits.n_text_ctx
-    if len(row.tokens) < limits.max_new_tokens and not is_exhausted:
-        return None
-    closed = closed_part(row.tokens, limits.timestamp_begin) if slot.has_timestamps else None
-    if closed is not None and closed.end_ms > slot.audio_ms - MIN_REST_MS:  # the text covers all of the audio
-        return Candidate(*decoded, num_kept=closed.num_tokens)
-    if closed is not None and closed.end_ms >= MIN_PROGRESS_MS:
-        return Candidate(*decoded, num_kept=closed.num_tokens, resume_ms=closed.end_ms)
-    return Candidate(*decoded, num_kept=len(row.tokens), is_whole=False) if is_exhausted else None

@@ -19,7 +19,7 @@ NEGLIGIBLE = np.float32(-80)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenHistory:
-    """What the filters need of the sampled tokens of each row; every array is (rows,).
+    """The state of each row on which the filters depend; every array is (rows,).
 
     has_timestamps: the row has timestamps; where it has none, the three fields below have no effect and are False
     is_first:       no token was sampled yet
@@ -53,10 +53,9 @@ class TokenHistory:
 
 
 class LogitFilters:
-    """The filters of one checkpoint."""
+    """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
 
     def __init__(self, config: WhisperConfig, *, end: int, no_timestamps: int) -> None:
-        """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
         self._end = end
         self._timestamp_begin = no_timestamps + 1
         self._suppressed = np.array(config.suppress_tokens, np.int64)

@@ -30,11 +30,7 @@ LOG_STEP = np.log(6.4) / 27
 
 
 def log_mel(pcm: Pcm, n_mels: int, n_frames: int) -> LogMel:
-    """Log-mel spectrogram of one window.
-
-    pcm:     (n_samples,) int16 at 16 kHz; cut or padded with zeros to n_frames * 160 samples
-    returns: (n_mels, n_frames) float32; max - min <= 2
-    """
+    """pcm: cut or padded with zeros to n_frames * 160 samples. The largest value exceeds the smallest by at most 2."""
     # Frame i is centred on sample 160 i. Frames wholly in the padding are exactly silent, so only the frames before
     # them are transformed: a 3 s clip costs a tenth of a window. Blocks have a fixed size, so that a sum never depends
     # on the number of frames.
@@ -46,12 +42,13 @@ def log_mel(pcm: Pcm, n_mels: int, n_frames: int) -> LogMel:
     signal[:half] = signal[2 * half : half : -1]
     signal[-half:] = signal[-half - 2 : -2 * half - 2 : -1]
     frames = np.lib.stride_tricks.sliding_window_view(signal, FRAME_SAMPLES)[: n_frames * HOP_SAMPLES : HOP_SAMPLES]
+    filters = mel_filters(n_mels).astype(np.float32)
     mel = np.full((n_mels, n_frames), FLOOR, np.float32)
     for start in range(0, num_frames, BLOCK_FRAMES):
         spectrum = np.fft.rfft(frames[start : start + BLOCK_FRAMES] * hann())  # (block, n_bins)
         # The sum of squares is precise enough in float32. The transform is not: a loud sound would drown quiet bands.
         power = (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32)
-        np.matmul(mel_filters_float32(n_mels), power.T, out=mel[:, start : start + len(power)])
+        np.matmul(filters, power.T, out=mel[:, start : start + len(power)])
     np.log10(np.maximum(mel, np.float32(FLOOR), out=mel), out=mel)
     np.maximum(mel, max(mel.max() - DYNAMIC_RANGE, LOG_FLOOR), out=mel)
     mel += np.float32(4.0)
@@ -82,8 +79,3 @@ def mel_filters(n_mels: int) -> NDArray[np.float64]:
     falling = (edges_hz[2:, None] - bins_hz) / widths_hz[1:, None]
     triangles = np.maximum(0, np.minimum(rising, falling))
     return triangles * (2 / (edges_hz[2:] - edges_hz[:-2]))[:, None]
-
-
-@lru_cache
-def mel_filters_float32(n_mels: int) -> NDArray[np.float32]:
-    return mel_filters(n_mels).astype(np.float32)

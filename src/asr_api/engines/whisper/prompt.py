@@ -6,7 +6,7 @@ Also reads the logits at <|startoftranscript|>: language probabilities and the n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,19 +25,12 @@ NUM_GUESSES = 5
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The prompt of a window in two parts, because a detected language is known only after the first.
+    """The prompt of a window in two parts, because a detected language is known only after the first."""
 
-    head:      previous text if any, then <|startoftranscript|>
-    language:  code; None until it is detected
-    languages: the codes among which it is detected
-    tail:      language, task and <|notimestamps|>, as far as the model has them and they are requested; empty until the
-               language is detected
-    """
-
-    head: tuple[int, ...]
-    language: str | None
-    languages: tuple[str, ...]
-    tail: tuple[int, ...]
+    head: tuple[int, ...]  # previous text if any, then <|startoftranscript|>
+    language: str | None  # code; None until it is detected
+    languages: tuple[str, ...]  # the codes among which it is detected
+    tail: tuple[int, ...]  # language, task and <|notimestamps|> if needed; empty until the language is detected
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -46,15 +39,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class AlignmentText:
-    """A window's text as it is fed for word timestamps. first_row: of <|notimestamps|>; text follows it"""
-
     tokens: tuple[int, ...]
-    first_row: int
+    first_row: int  # of <|notimestamps|>; the text follows it
 
 
 class PromptBuilder:
-    """The prompts of one checkpoint."""
-
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer) -> None:
         """Raises CheckpointError when the tokenizer belongs to another model."""
         if tokenizer.timestamp_begin >= config.n_vocab or (config.is_multilingual and not tokenizer.languages):
@@ -78,7 +67,7 @@ class PromptBuilder:
     def with_language(self, prompt: Prompt, guesses: Sequence[LanguageGuess], options: DecodeOptions) -> Prompt:
         """The whole prompt, once the language is known."""
         language = guesses[0].code
-        return Prompt(prompt.head, language, prompt.languages, self._tail(language, options))
+        return replace(prompt, language=language, tail=self._tail(language, options))
 
     def guesses(self, logits: Floats, languages: Sequence[str]) -> tuple[LanguageGuess, ...]:
         """The likeliest of `languages`, best first. logits: (n_vocab,) at <|startoftranscript|>, unfiltered"""
@@ -116,13 +105,10 @@ class PromptBuilder:
 
     def _tail(self, language: str, options: DecodeOptions) -> tuple[int, ...]:
         tokenizer = self._tokenizer
-        tail: list[int | None] = []
-        if self._config.is_multilingual:
-            task = tokenizer.translate if options.task == "translate" else tokenizer.transcribe
-            tail = [tokenizer.languages[language], task]
-        if not options.timestamps:
-            tail.append(tokenizer.no_timestamps)
-        return tuple(token for token in tail if token is not None)
+        task = tokenizer.translate if options.task == "translate" else tokenizer.transcribe
+        before = [tokenizer.languages[language], task] if self._config.is_multilingual else []
+        after = [] if options.timestamps else [tokenizer.no_timestamps]
+        return tuple(token for token in (*before, *after) if token is not None)
 
     def _previous_text(self, options: DecodeOptions) -> tuple[int, ...]:
         """<|startofprev|>, hotwords and the end of the previous text, at most half of the decoder's positions.

@@ -1,7 +1,4 @@
-"""Quality of a decoded window: OpenAI's definitions and thresholds, and a loop detector.
-
-Computes compression ratio, no-speech decision and doubts from the text and the log-probabilities of a decoding.
-"""
+"""Quality of a decoded window: compression ratio, no-speech decision and doubts by OpenAI's thresholds, and loops."""
 
 from __future__ import annotations
 
@@ -19,16 +16,6 @@ LOOP_PERIOD_TOKENS = 16
 LOOP_REPEATS = 4
 LOOP_TOKENS = 32
 LOOP_CHECK_TOKENS = 8  # the check runs each time so many tokens were sampled
-
-
-def is_no_speech(no_speech_probability: float, mean_logprob: float) -> bool:
-    """True when a window has no speech and its text is a hallucination.
-
-    Both must hold, as in OpenAI's transcribe: a high no-speech probability and a low mean log-probability. The
-    no-speech probability alone is not enough, however high: models trained on noisy captions give 0.99 to clear speech
-    after music, and a lost sentence is worse than an invented one.
-    """
-    return no_speech_probability > NO_SPEECH_THRESHOLD and mean_logprob < LOGPROB_THRESHOLD
 
 
 def compression_ratio(text: str) -> float:
@@ -61,13 +48,12 @@ def quality_of(
     is_loop: bool = False,
     is_whole: bool = True,
 ) -> Quality:
-    """The measures of a decoding and its doubts; no doubts where it passed every test.
-
-    is_whole: False where the decoding was broken off, so that text may be missing
-    """
+    """is_whole: False where the decoding was broken off, so that text may be missing"""
     ratio = compression_ratio(text.strip())
     doubts: list[Doubt] = []
-    if is_no_speech(no_speech_probability, mean_logprob):
+    # Both must hold, as in OpenAI's transcribe. A high no-speech probability alone is not enough: models trained on
+    # noisy captions give 0.99 to clear speech after music, and a lost sentence is worse than an invented one.
+    if no_speech_probability > NO_SPEECH_THRESHOLD and mean_logprob < LOGPROB_THRESHOLD:
         doubts.append("no_speech")
     else:
         if is_loop or ratio > COMPRESSION_THRESHOLD:
@@ -75,8 +61,3 @@ def quality_of(
         if mean_logprob < LOGPROB_THRESHOLD or not is_whole:
             doubts.append("low_confidence")
     return Quality(temperature, mean_logprob, ratio, no_speech_probability, tuple(doubts))
-
-
-def needs_fallback(quality: Quality) -> bool:
-    """True when another temperature may do better. A window without speech is not decoded again."""
-    return bool(quality.doubts) and "no_speech" not in quality.doubts

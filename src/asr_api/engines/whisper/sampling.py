@@ -18,15 +18,10 @@ from asr_api.pcm import Pcm
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NextTokens:
-    """The next token of each row.
+    """logprobs: among the tokens that passed the filters, at temperature 1; not finite where the logits were not"""
 
-    tokens:   (rows,) ids
-    logprobs: (rows,) log-probabilities among the tokens that passed the filters, at temperature 1 whatever the sampling
-              temperature was; not finite where the logits were not
-    """
-
-    tokens: Integers
-    logprobs: Floats
+    tokens: Integers  # (rows,)
+    logprobs: Floats  # (rows,)
 
 
 def greedy(logits: Floats) -> NextTokens:
@@ -35,20 +30,13 @@ def greedy(logits: Floats) -> NextTokens:
 
 
 def sample(logits: Floats, temperatures: Sequence[float], uniforms: Sequence[float]) -> NextTokens:
-    """From softmax(logits / temperature), by inverting the cumulative distribution: one uniform number per token.
-
-    logits:   (rows, n_vocab) float32 after the filters
-    uniforms: in [0, 1), one for each row
-    """
-    tokens = [
-        _sample_row(row, temperature, uniform)
-        for row, temperature, uniform in zip(logits, temperatures, uniforms, strict=True)
-    ]
+    """From softmax(logits / temperature): the cumulative distribution, inverted at a number in [0, 1) for each row."""
+    tokens = [_sample_row(*row) for row in zip(logits, temperatures, uniforms, strict=True)]
     return _with_logprobs(logits, np.array(tokens, np.int64))
 
 
 def sample_rngs(pcm: Pcm, prompt: Sequence[int], temperature: float, num: int) -> list[np.random.Generator]:
-    """One seeded RNG for each sample of a window; the seed is a hash of PCM, prompt, temperature and sample index."""
+    """One for each sample of a window; the seed is a hash of PCM, prompt, temperature and sample index."""
     from hashlib import blake2b  # imported here: it loads 4 MB of OpenSSL, and few windows are sampled
 
     content = blake2b(np.ascontiguousarray(pcm).data, digest_size=16)

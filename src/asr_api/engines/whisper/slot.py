@@ -1,4 +1,4 @@
-"""State of one window while it is decoded: its job, its prompt, and the attempts made so far."""
+"""State of one window while it is decoded: its job, its prompt, and the candidates that failed so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.arrays import Floats
-from asr_api.engines.whisper.fallback import Attempt
+from asr_api.engines.whisper.fallback import Candidate
 from asr_api.engines.whisper.prompt import Prompt
 from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.transcript import LanguageGuess
@@ -17,7 +17,7 @@ class Slot:
     """One window, from admission to its transcript.
 
     first_logits: (n_vocab,) after the whole prompt: the decoding at every temperature begins with them
-    attempts:     the best of each temperature so far
+    failed:       the best candidate of each temperature so far; none passed
     """
 
     job: WindowJob
@@ -25,7 +25,7 @@ class Slot:
     guesses: tuple[LanguageGuess, ...] = ()
     no_speech_probability: float = 0.0
     first_logits: Floats | None = None
-    attempts: list[Attempt] = field(default_factory=list)
+    failed: list[Candidate] = field(default_factory=list)
 
     @property
     def audio_ms(self) -> int:
@@ -38,11 +38,11 @@ class Slot:
     @property
     def temperature(self) -> float:
         """Of the current decoding."""
-        return self._temperatures[len(self.attempts)]
+        return self._temperatures[len(self.failed)]
 
     @property
     def has_next_temperature(self) -> bool:
-        return len(self.attempts) + 1 < len(self._temperatures)
+        return len(self.failed) + 1 < len(self._temperatures)
 
     @property
     def _temperatures(self) -> list[float]:

@@ -14,8 +14,6 @@ from asr_api.transcript import Segment
 
 @dataclass(frozen=True, slots=True)
 class ClosedPart:
-    """The tokens up to the last closing timestamp, and when the text in them ends."""
-
     num_tokens: int
     end_ms: int
 
@@ -32,10 +30,8 @@ def segments_of(
 
     Segments are in order and inside the audio; those of nothing but blanks are left out.
 
-    logprobs:        of each token
     timestamp_begin: id of <|0.00|>
     audio_ms:        length of the audio, not of the padded window; no time exceeds it
-    decode:          text tokens to text
     """
     segments: list[Segment] = []
     start_ms, first = 0, 0

@@ -20,7 +20,7 @@ from asr_api.text.languages import LANGUAGES
 class Tokenizer:
     """Special tokens are ids; those that old or English-only checkpoints may lack are None there.
 
-    languages:         code → id, in the order of the ids; present in English-only tokenizers too
+    languages:         code → id, in the order of the ids; English-only tokenizers have them, too
     timestamp_begin:   id of <|0.00|>; every id from here on is a timestamp
     no_speech:         predicted at <|startoftranscript|> for audio without speech; <|nocaptions|> in older checkpoints
     start_of_previous: <|startofprev|>
@@ -84,6 +84,7 @@ def _from_vocab_files(files: TokenizerFiles) -> Backend:
         raise ValueError("there is no tokenizer")
     vocab = json.loads(files.vocab_json)
     added: dict[str, int] = json.loads(files.added_tokens_json or b"{}")
-    lines = files.merges_txt.decode().splitlines()
-    pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    return Backend(models.BPE(vocab | added, [(left, right) for left, right in pairs]))
+    lines = [line for line in files.merges_txt.decode().splitlines() if line and not line.startswith("#version")]
+    return Backend(
+        models.BPE(vocab | added, [(left, right) for left, _, right in (line.partition(" ") for line in lines)])
+    )

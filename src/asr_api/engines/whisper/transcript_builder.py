@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from asr_api.engines.whisper.arrays import Floats
-from asr_api.engines.whisper.fallback import Attempt, Candidate, assess, best_attempt, best_sample
+from asr_api.engines.whisper.fallback import Candidate, best_failed, best_sample
+from asr_api.engines.whisper.quality import has_loop, quality_of
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.timestamps import segments_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -16,33 +17,28 @@ from asr_api.transcript import Segment, WindowTranscript, Word
 
 
 class TranscriptBuilder:
-    """The transcripts of one checkpoint."""
-
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
-    def assess_candidates(self, slot: Slot, candidates: Sequence[Candidate]) -> Attempt | None:
-        """The attempt to keep; None when the window is to be decoded at its next temperature."""
+    def assess_candidates(self, slot: Slot, candidates: Sequence[Candidate]) -> Candidate | None:
+        """The candidate to keep, assessed; None when the window is to be decoded at its next temperature."""
         has_next_temperature = slot.has_next_temperature
-        attempts = [
-            assess(candidate, self._tokenizer, slot.temperature, slot.no_speech_probability) for candidate in candidates
-        ]
-        attempt = best_sample(attempts)
-        if attempt.passes:
-            return attempt
-        slot.attempts.append(attempt)
-        return None if has_next_temperature else best_attempt(slot.attempts)
+        best = best_sample([self._assess(slot, candidate) for candidate in candidates])
+        if best.passes:
+            return best
+        slot.failed.append(best)
+        return None if has_next_temperature else best_failed(slot.failed)
 
-    def segments(self, slot: Slot, attempt: Attempt) -> tuple[Segment, ...]:
-        """The segments of an attempt's final tokens, none of them blank, before silent ones are omitted."""
-        candidate, tokenizer = attempt.candidate, self._tokenizer
-        tokens, logprobs = candidate.tokens[: candidate.num_kept], candidate.logprobs[: candidate.num_kept]
+    def segments(self, slot: Slot, candidate: Candidate) -> tuple[Segment, ...]:
+        """The segments of a candidate's final tokens, none of them blank, before silent ones are omitted."""
+        tokenizer = self._tokenizer
         # Other special tokens are no text, and neither are timestamps that a model samples unasked.
         first_timestamp = tokenizer.timestamp_begin if slot.has_timestamps else math.inf
+        tokens = candidate.tokens[: candidate.num_kept]
         kept = [index for index, token in enumerate(tokens) if token < tokenizer.end or token >= first_timestamp]
         return segments_of(
             [tokens[index] for index in kept],
-            [logprobs[index] for index in kept],
+            [candidate.logprobs[index] for index in kept],
             timestamp_begin=tokenizer.timestamp_begin,
             audio_ms=slot.audio_ms,
             decode=tokenizer.decode,
@@ -51,30 +47,40 @@ class TranscriptBuilder:
     def words(
         self, slot: Slot, segments: Sequence[Segment], attention: Floats, first_row: int
     ) -> tuple[tuple[Word, ...], ...]:
-        """The words of each segment. attention, first_row: see `timed_words`"""
         return timed_words(segments, attention, first_row, self._tokenizer, slot.audio_ms)
 
-    def transcript(self, slot: Slot, attempt: Attempt, words: Sequence[tuple[Word, ...]] = ()) -> WindowTranscript:
+    def transcript(self, slot: Slot, candidate: Candidate, words: Sequence[tuple[Word, ...]] = ()) -> WindowTranscript:
         """Text that begins where the audio is over is omitted: there is no speech in the padding.
 
         words: of each of `segments`, or nothing
         """
-        quality = attempt.quality
+        quality = candidate.quality
         segments = tuple(
             replace(segment, words=words[index] if words else (), quality=quality)
-            for index, segment in enumerate(self.segments(slot, attempt))
+            for index, segment in enumerate(self.segments(slot, candidate))
         )
         is_silent = "no_speech" in quality.doubts
         spoken = tuple(segment for segment in segments if not is_silent and segment.start_ms < slot.audio_ms)
         unspoken = quality if is_silent else replace(quality, doubts=(*quality.doubts, "no_speech"))
         omitted = tuple(replace(segment, quality=unspoken) for segment in segments[len(spoken) :])
-        if not segments and not attempt.candidate.is_whole:  # no text, and not because there is no speech
+        if not segments and not candidate.is_whole:  # no text, and not because there is no speech
             omitted = (Segment(0, slot.audio_ms, "", quality=quality),)
         return WindowTranscript(
             segments=spoken,
             language=slot.prompt.language,
             guesses=slot.guesses,
-            num_tokens=len(attempt.candidate.tokens),
-            resume_ms=None if is_silent else attempt.candidate.resume_ms,
+            num_tokens=len(candidate.tokens),
+            resume_ms=None if is_silent else candidate.resume_ms,
             omitted=omitted,
         )
+
+    def _assess(self, slot: Slot, candidate: Candidate) -> Candidate:
+        quality = quality_of(
+            self._tokenizer.decode(candidate.tokens),
+            mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
+            no_speech_probability=slot.no_speech_probability,
+            temperature=slot.temperature,
+            is_loop=has_loop([token for token in candidate.tokens if token < self._tokenizer.end]),
+            is_whole=candidate.is_whole,
+        )
+        return replace(candidate, quality=quality)

@@ -1,8 +1,7 @@
 """Word timestamps: the words of a window's segments with times and probabilities, from cross-attention.
 
-Times by OpenAI's method: a word is spoken at the positions to which the alignment heads attend while its tokens are
-predicted. Whatever the attention, words are in order, inside their segment and inside the audio, and together exactly
-its text.
+OpenAI's method: a word is spoken at the positions to which the alignment heads attend while its tokens are predicted.
+Whatever the attention, words are in order, inside their segment and the audio, and together exactly its text.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ MAX_MEDIAN_MS = 700
 
 @dataclass(slots=True)
 class _Timing:
-    """A word whose times are still being corrected. punctuation_end_ms: when the next word begins"""
+    """A word whose times are still being corrected."""
 
     start_ms: int
     end_ms: int
-    punctuation_end_ms: int
+    punctuation_end_ms: int  # when the next word begins
     ends_sentence: bool
 
     @property
@@ -44,9 +43,9 @@ def timed_words(
 ) -> tuple[tuple[Word, ...], ...]:
     """The words of each segment, in order; none for a segment without tokens.
 
-    attention: (n_heads, n_tokens, n_positions) float32, weights of the alignment heads in one forward pass over
+    attention: (n_heads, n_tokens, n_positions) weights of the alignment heads in one forward pass over
                [start, …, no_timestamps, *all tokens of all segments, end]
-    first_row: the row of no_timestamps, whose attention predicts the first token of text
+    first_row: of no_timestamps, whose attention predicts the first token of text
     audio_ms:  length of the audio in the window; attention to the padding is ignored
     A word's probability is the mean over the tokens of its letters, without punctuation.
     """
@@ -60,7 +59,7 @@ def timed_words(
         for segment, first in zip(segments, firsts, strict=True)
     ]
     split = [split_words(segment.tokens, tokenizer.decode) for segment in segments]
-    timings = [_timings(*pair) for pair in zip(split, boundaries_ms, strict=True)]
+    timings = list(map(_timings, split, boundaries_ms))
     _shorten(timings)
     return tuple(
         _words(segment, words, row, audio_ms) for segment, words, row in zip(segments, split, timings, strict=True)
@@ -82,16 +81,10 @@ def _token_boundaries_ms(segment: Segment, weights: Floats) -> list[int]:
 
 
 def _timings(words: Sequence[SplitWord], boundaries_ms: Sequence[int]) -> list[_Timing]:
-    """A word with its punctuation lasts until the next word begins."""
-    next_firsts = [*(word.first_token for word in words[1:]), len(boundaries_ms) - 1]
+    starts_ms = [*(boundaries_ms[word.first_token] for word in words), *boundaries_ms[-1:]]
     return [
-        _Timing(
-            boundaries_ms[word.first_token],
-            boundaries_ms[word.last_token + 1],
-            boundaries_ms[next_first],
-            word.ends_sentence,
-        )
-        for word, next_first in zip(words, next_firsts, strict=False)
+        _Timing(start_ms, boundaries_ms[word.last_token + 1], next_ms, word.ends_sentence)
+        for word, (start_ms, next_ms) in zip(words, pairwise(starts_ms), strict=True)
     ]
 
 
@@ -131,7 +124,7 @@ def _shorten_start(row: Sequence[_Timing], max_ms: int) -> None:
 
 
 def _words(segment: Segment, split: Sequence[SplitWord], timings: Sequence[_Timing], audio_ms: int) -> tuple[Word, ...]:
-    """With times that are in order and inside the segment, whatever the attention was."""
+    """Times are in order and inside the segment, whatever the attention was."""
     now_ms, last_ms = min(segment.start_ms, audio_ms), min(segment.end_ms, audio_ms)
     words = []
     for word, timing in zip(split, timings, strict=True):

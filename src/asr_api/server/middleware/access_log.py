@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asr_api.server.middleware.request_scope import request_scope
 
@@ -21,21 +21,14 @@ class AccessLogMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
-        status: int | None = None
-
-        async def send_noting_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_noting_status)
+            await self._app(scope, receive, send)
         finally:
             level = logging.DEBUG if scope["path"] in QUIET_PATHS else logging.INFO
             target = scope.get("raw_path", b"").decode("ascii", "replace")[:200]
-            # A reply that had begun when the client left keeps its status; the code tells that it was broken off.
-            outcome = f"{status or CLIENT_CLOSED_REQUEST} {scope['state'].get('error_code', '')}".rstrip()
+            # A reply that had begun when the client left keeps its status; the code shows that it was broken off.
+            status = scope["state"].get("status", CLIENT_CLOSED_REQUEST)
+            outcome = f"{status} {scope['state'].get('error_code', '')}".rstrip()
             elapsed_ms = (time.perf_counter() - started_s) * 1000
             request_id = request_scope(scope).request_id
             logger.log(level, "%s %s %s %s %.0f ms", request_id, scope["method"], target, outcome, elapsed_ms)

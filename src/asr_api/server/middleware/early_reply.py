@@ -1,7 +1,7 @@
-"""Early reply middleware: when a reply comes before the body was read, the connection closes, after a moment.
+"""Early reply middleware: closes the connection a moment after a reply that was sent before the body was read.
 
-A refusal must not wait for an upload. But a client that is still sending would never see the reply if the connection
-closed at once, so what it sends is dropped for a moment first.
+An error must not wait for an upload. But a client that is still sending would never see the reply if the connection
+closed at once, so the rest of its body is read and dropped for a moment first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class EarlyReplyMiddleware:
 
 
 class _Body:
-    """How much of the body of one request was read."""
+    """Wraps `receive` and `send` of one request, and records whether its body was read."""
 
     def __init__(self, headers: Headers, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -45,7 +45,7 @@ class _Body:
             MutableHeaders(scope=message)["connection"] = "close"
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last and not self._is_read and not self._awaits_continue:
-            await self._send({**message, "more_body": True})  # all of the reply is out; only its end is held back
+            await self._send({**message, "more_body": True})  # the whole reply is sent; only its end is held back
             await self._drop_rest()
             message = {"type": "http.response.body"}
         await self._send(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asr_api.errors import AsrError, InternalError
 from asr_api.server.error_responses import ErrorShapes
@@ -20,27 +20,19 @@ class ErrorMiddleware:
         self._shapes = shapes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
-
-        async def send_noting_begin(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        request_id = request_scope(scope).request_id
-        error: AsrError | None = None
+        state, request_id = scope["state"], request_scope(scope).request_id
         try:
-            await self._app(scope, receive, send_noting_begin)
+            await self._app(scope, receive, send)
         except ClientDisconnect:  # no reply can reach the client
-            scope["state"]["error_code"] = "client_disconnected"
+            state["error_code"] = "client_disconnected"
+            return
         except AsrError as failure:
             error = failure
         except Exception:
             logger.exception("request %s failed unexpectedly", request_id)
-            error = InternalError(
-                f"The server failed unexpectedly; report it with the request_id {request_id}, its log has the details."
-            )
-        if error is not None:
-            scope["state"]["error_code"] = error.code
-            if not has_begun:  # otherwise breaking off the reply is all that is left
-                await self._shapes.response(scope["path"], error, request_id)(scope, receive, send)
+            error = InternalError(f"The server failed unexpectedly; its log has the details of request {request_id}.")
+        else:
+            return
+        state["error_code"] = error.code
+        if "status" not in state:  # else the reply can only be broken off
+            await self._shapes.response(scope["path"], error, request_id)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Limits middleware: bounds of the headers and of the body's size, which are judged here and nowhere else."""
+"""Limits middleware: the only check of the headers and of the body's size."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ class LimitsMiddleware:
 
 def _check_headers(headers: Headers) -> None:
     if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS_BYTES or len(headers) > MAX_HEADERS:
-        raise HeadersTooLarge(
-            f"There are more than {MAX_HEADERS} headers or {MAX_HEADERS_BYTES:,} bytes of them; send fewer."
-        )
+        raise HeadersTooLarge(f"More than {MAX_HEADERS} headers, or {MAX_HEADERS_BYTES:,} bytes of them; send fewer.")
     if "host" in headers and not HOST.fullmatch(headers["host"]):
         raise InvalidHost("The Host header is not a host name with an optional port; correct it.")
     if "transfer-encoding" in headers and "content-length" in headers:

@@ -1,6 +1,7 @@
 """Request scope middleware: gives each request its `RequestScope`, counts it as open, and puts its id on the reply.
 
-Anything but HTTP is refused: no route asks for a WebSocket.
+For the middleware inside, it keeps in the state of the ASGI scope: "request", and "status" once the reply has begun.
+They get HTTP only: WebSockets are refused, because no route serves them, and the lifespan goes to the router.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ class RequestScopeMiddleware:
         self._handle = handle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-            return
+        if scope["type"] == "http":
+            await self._handle_request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        else:
+            await scope["app"].router.lifespan(scope, receive, send)
+
+    async def _handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         given_id = Headers(scope=scope).get("x-request-id", "")
         request = RequestScope(
             request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
             client=(scope.get("client") or ("",))[0],
         )
-        scope.setdefault("state", {})["request"] = request
+        state = scope.setdefault("state", {})
+        state["request"] = request
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                state["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request.request_id
                 headers["x-content-type-options"] = "nosniff"
@@ -47,6 +54,6 @@ class RequestScopeMiddleware:
 
 
 def request_scope(scope: Scope) -> RequestScope:
-    """What this middleware has put into an ASGI scope."""
+    """From an ASGI scope behind this middleware."""
     request: RequestScope = scope["state"]["request"]
     return request

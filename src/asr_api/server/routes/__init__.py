@@ -1,1 +1,1 @@
-"""One file for each thing that the server offers; each makes a router from what it needs."""
+"""Routers of the HTTP app, one per file."""

@@ -1,33 +1,32 @@
-"""`POST /asr`, the contract of the original: audio, or a reference to it, in; text with timestamps and headers out."""
+"""`POST /asr`, the contract of the original: audio or a reference to it → text with timestamps, and headers."""
 
 from __future__ import annotations
 
 import time
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from asr_api.audio.sources.open_reference import open_reference
-from asr_api.audio.sources.spool import Spool
-from asr_api.compose import Service
+from asr_api.compose import default_options, media_policy
 from asr_api.engines.protocol import EngineInfo
 from asr_api.events import fold
 from asr_api.formats.json import asr_json
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter, check_parameters, read_parameters
-from asr_api.server.admission import admission
-from asr_api.server.app_options import AppOptions
+from asr_api.server.admission import admit
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.local_client import is_local_client
 from asr_api.server.middleware.request_scope import request_scope
 from asr_api.server.openapi import ASR_RESPONSES, QUERY_PARAMETERS, REQUEST_BODY
 from asr_api.server.request_body import AudioReference, read_body
+from asr_api.settings.settings import Settings
 from asr_api.transcript import Transcript
 
 
-def asr_router(handle: ServiceHandle, options: AppOptions) -> APIRouter:
+def asr_router(handle: ServiceHandle, settings: Settings) -> APIRouter:
     router = APIRouter()
-    admit = admission(handle)
+    defaults, policy = default_options(settings), media_policy(settings)
 
     @router.post(
         "/asr",
@@ -36,29 +35,34 @@ def asr_router(handle: ServiceHandle, options: AppOptions) -> APIRouter:
         responses=ASR_RESPONSES,
         openapi_extra={"requestBody": REQUEST_BODY, "parameters": QUERY_PARAMETERS},
     )
-    async def transcribe(request: Request, service: Service = Depends(admit)) -> Response:
+    async def transcribe(request: Request) -> Response:
         """Send the bytes of an audio file under any content type, or JSON that names a link or a file.
 
         Parameters of the query may stand in such JSON instead, under the same names.
         """
         arrived_s = time.perf_counter()
+        service = admit(request, handle)
         scope = request_scope(request.scope)
         info = service.pool.get(scope.model).info
         raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
-        transcribe_options = _read_options(raw, options.defaults, info)  # before the body: a typo costs no upload
-        body = await _receive(request, handle, options)
+        options = _read_options(raw, defaults, info)  # before the body: a typo costs no upload
+        async with scope.running(), handle.upload_slot() as slot:
+            chunks = slot.measured(request.stream())
+            body = await read_body(request.headers.get("content-type", ""), chunks, settings.max_media_bytes)
         started_s = time.perf_counter()
         async with handle.until_disconnect(scope, request.receive):
             if isinstance(body, AudioReference):
-                transcribe_options = _read_options([*raw, *body.parameters], options.defaults, info)
-                body = await _fetch(body, request, handle, options)
+                options = _read_options([*raw, *body.parameters], defaults, info)
+                is_local = is_local_client(request.scope)
+                async with handle.upload_slot():
+                    body = await open_reference(body.url, policy, is_local_client=is_local)
             async with body as spool:
-                transcript = await fold(service.transcribe(spool, transcribe_options, scope))
+                transcript = await fold(service.transcribe(spool, options, scope))
             content = await anyio.to_thread.run_sync(asr_json, transcript)  # up to 10 MB for hours with words
         ended_s = time.perf_counter()
         headers = _headers(transcript, info, ended_s - started_s) | {
-            "x-salad-machine-id": _printable(options.salad_machine_id),
-            "x-salad-container-group-id": _printable(options.salad_container_group_id),
+            "x-salad-machine-id": _printable(settings.salad_machine_id),
+            "x-salad-container-group-id": _printable(settings.salad_container_group_id),
             "server-timing": f"receive;dur={(started_s - arrived_s) * 1000:.0f}, "
             f"transcribe;dur={(ended_s - started_s) * 1000:.0f}",
         }
@@ -72,19 +76,6 @@ def _read_options(raw: list[RawParameter], defaults: TranscribeOptions, info: En
     options = read_parameters(raw, defaults)
     check_parameters(options, info)
     return options
-
-
-async def _receive(request: Request, handle: ServiceHandle, options: AppOptions) -> Spool | AudioReference:
-    """The body of the request; the caller closes the spool."""
-    content_type = request.headers.get("content-type", "")
-    async with request_scope(request.scope).running(), handle.upload_slot() as slot:
-        return await read_body(content_type, slot.measured(request.stream()), options.media.max_media_bytes)
-
-
-async def _fetch(reference: AudioReference, request: Request, handle: ServiceHandle, options: AppOptions) -> Spool:
-    is_local = is_local_client(request.scope)
-    async with handle.upload_slot():
-        return await open_reference(reference.url, options.media, is_local_client=is_local)
 
 
 def _headers(transcript: Transcript, info: EngineInfo, elapsed_s: float) -> dict[str, str]:

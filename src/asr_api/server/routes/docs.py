@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
-from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 
 # Links are relative to /docs, so that the page also works below a proxy's prefix.
 PAGE = """<!doctype html>
@@ -26,24 +25,9 @@ CSP = (
 )
 
 
-def docs_router() -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    assets = files("fastapi_offline") / "static"
-
-    @router.get("/docs")
-    async def show_page() -> HTMLResponse:
-        return HTMLResponse(PAGE, headers={"content-security-policy": CSP})
-
-    @router.get("/docs/start.js")
-    async def start_page() -> Response:
-        return Response(START, media_type="text/javascript")
-
-    @router.get("/docs/swagger-ui.css")
-    async def style_page() -> FileResponse:
-        return FileResponse(str(assets / "swagger-ui.css"))
-
-    @router.get("/docs/swagger-ui-bundle.js")
-    async def script_page() -> FileResponse:
-        return FileResponse(str(assets / "swagger-ui-bundle.js"), media_type="text/javascript")
-
-    return router
+def docs_routes() -> list[BaseRoute]:
+    return [
+        Route("/docs", lambda _: HTMLResponse(PAGE, headers={"content-security-policy": CSP})),
+        Route("/docs/start.js", lambda _: Response(START, media_type="text/javascript")),
+        Mount("/docs", StaticFiles(packages=[("fastapi_offline", "static")])),
+    ]

@@ -11,23 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[4]
-SHARED_BYTES = {
-    80: 163 * 1024,
-    89: 99 * 1024,
-    90: 227 * 1024,
-    120: 99 * 1024,
-}  # shared memory of one program, by compute capability
+# Shared memory of one program, by compute capability.
+SHARED_BYTES = {80: 163 * 1024, 89: 99 * 1024, 90: 227 * 1024, 120: 99 * 1024}
 
 pytestmark = pytest.mark.parity
 
 
 @pytest.mark.parametrize("capability", SHARED_BYTES)
 def test_every_kernel_compiles(capability: int, tmp_path: Path) -> None:
-    environment = {
-        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
-        "PATH": os.environ["PATH"],
-        "TRITON_CACHE_DIR": str(tmp_path),
-    }
+    path = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    environment = path | {"TRITON_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "tests.engines.cuda.kernels.compiling", str(capability)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -24,8 +24,11 @@ pytestmark = [
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # ‖out − reference‖ / ‖reference‖, the reference in float32 on the same rounded inputs
 LIMITS = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
+SHAPES = [(1, 2, 301, 64), (5, 2, 150, 32), (5, 2, 70, 64)]  # n_rows, n_head, n_ctx, d_head
 if DEVICE.type == "cpu":
     del LIMITS[torch.bfloat16]  # the interpreter does not compute in it
+else:
+    SHAPES.append((24, 20, 1500, 64))  # of whisper-large-v3
 
 
 @pytest.fixture(autouse=True)
@@ -42,24 +45,24 @@ def error(out: Tensor, reference: Tensor) -> float:
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
-@pytest.mark.parametrize("is_shared", [False, True])
-@pytest.mark.parametrize(("n_q", "n_ctx", "d_head"), [(1, 301, 64), (3, 150, 32), (16, 70, 64)])
-def test_cross_attention(n_q: int, n_ctx: int, d_head: int, is_shared: bool, dtype: torch.dtype) -> None:
-    slot_of_row = torch.tensor([2, 0, 2, 1, 2] if is_shared else [2, 0, 3, 1, 4], dtype=torch.int32, device=DEVICE)
-    is_active = torch.tensor([True, True, False, True, True], device=DEVICE)
-    query = random(5, n_q, 2, d_head, dtype=dtype).transpose(1, 2)
-    keys, values = random(5, 2, n_ctx, d_head, dtype=dtype), random(5, 2, n_ctx, d_head, dtype=dtype)
+@pytest.mark.parametrize("n_slots", [3, 24])
+@pytest.mark.parametrize(("n_rows", "n_head", "n_ctx", "d_head"), SHAPES)
+def test_cross_attention(n_rows: int, n_head: int, n_ctx: int, d_head: int, n_slots: int, dtype: torch.dtype) -> None:
+    rows = torch.arange(n_rows, device=DEVICE)
+    slot_of_row, is_active = (rows * 2 % n_slots).int(), rows % 5 != 2
+    query = random(n_rows, 1, n_head, d_head, dtype=dtype)[:, 0]
+    keys, values = (random(n_slots, n_head, n_ctx, d_head, dtype=dtype) for _ in range(2))
     reference = reference_ops.cross_attention(query.float(), keys.float(), values.float(), slot_of_row, is_active)
-    if not is_shared:
-        keys[3], values[3] = torch.nan, torch.nan  # of the inactive row
-    out = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
+    unused = ~torch.isin(torch.arange(n_slots, device=DEVICE), slot_of_row[is_active])
+    keys[unused], values[unused] = torch.nan, torch.nan
+    out = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
     assert error(out, reference) < LIMITS[dtype]
-    assert (out[2] == 0).all()
+    assert (out[~is_active] == 0).all()
 
 
-def test_cross_attention_with_more_queries_than_a_tile_and_large_scores() -> None:
-    slot_of_row, is_active = torch.zeros(6, dtype=torch.int32, device=DEVICE), torch.ones(6, device=DEVICE) > 0
-    query, keys, values = random(6, 1, 4, 32) * 100, random(1, 1, 200, 32), random(1, 1, 200, 32)
+def test_cross_attention_with_more_rows_of_a_slot_than_a_tile_and_large_scores() -> None:
+    slot_of_row, is_active = torch.zeros(24, dtype=torch.int32, device=DEVICE), torch.ones(24, device=DEVICE) > 0
+    query, keys, values = random(24, 1, 32) * 100, random(1, 1, 200, 32), random(1, 1, 200, 32)
     out = cross.launch_cross_attention(query, keys, values, slot_of_row, is_active)
     assert error(out, reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)) < 1e-5
 
@@ -95,9 +98,10 @@ def test_self_attention(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", LIMITS)
-def test_add_layer_norm(dtype: torch.dtype) -> None:
-    x, residual = random(3, 2, 100, dtype=dtype) + 5, random(3, 2, 100, dtype=dtype)
-    weight, bias = random(100, dtype=dtype), random(100, dtype=dtype)
+@pytest.mark.parametrize("n_state", [100, 1280])
+def test_add_layer_norm(n_state: int, dtype: torch.dtype) -> None:
+    x, residual = random(3, 2, n_state, dtype=dtype) + 5, random(3, 2, n_state, dtype=dtype)
+    weight, bias = random(n_state, dtype=dtype), random(n_state, dtype=dtype)
     total, normed = launch_add_layer_norm(x, residual, weight, bias)
     assert (total == x + residual).all()
     _, reference = reference_ops.add_layer_norm(
@@ -109,6 +113,7 @@ def test_add_layer_norm(dtype: torch.dtype) -> None:
 N_VOCAB, END, TIMESTAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
 
 
+@pytest.fixture
 def tables() -> FilterTables:
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool, device=DEVICE)
     suppressed[torch.tensor([1, 7, 4200, TIMESTAMP_BEGIN - 3])] = True
@@ -122,20 +127,18 @@ def started_rows() -> DecodeState:
     state = open_decode_state(N_ROWS, 40, DEVICE)
     rng = np.random.default_rng(6)
     temperatures = [0, 0, 0, 0.2, 1.0, 0.8, 0]
-    state.start_rows(
-        [
-            RowInit(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
-            for row, temperature in enumerate(temperatures)
-        ],
-        TIMESTAMP_BEGIN,
-    )
+    inits = [
+        RowInit(row, row, 5, 3, row not in (1, 5), temperature, rng.random(40) if temperature else None)
+        for row, temperature in enumerate(temperatures)
+    ]
+    state.start_rows(inits, TIMESTAMP_BEGIN)
     state.end_position[6] = 9
     state.is_active[2] = False
     return state
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_sample(dtype: torch.dtype) -> None:
+def test_sample(dtype: torch.dtype, tables: FilterTables) -> None:
     """Twelve steps, in which timestamps, text and the end are likely in turn."""
     state, expected = started_rows(), started_rows()
     kinds = set()
@@ -144,8 +147,8 @@ def test_sample(dtype: torch.dtype) -> None:
         logits[:, TIMESTAMP_BEGIN:] += 4 * (step % 3 == 1)
         logits[:, END] += 9 * (step > 9)
         logits = logits.to(dtype)  # float16 has ties
-        launch_sample(logits, state, tables())
-        reference_ops.sample(logits, expected, tables())
+        launch_sample(logits, state, tables)
+        reference_ops.sample(logits, expected, tables)
         for name in DecodeState.__dataclass_fields__:
             ours, theirs = getattr(state, name), getattr(expected, name)
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=f"{name} at step {step}")
@@ -156,10 +159,10 @@ def test_sample(dtype: torch.dtype) -> None:
     assert state.positions[6] <= 9
 
 
-def test_nan_logits_give_a_nan_log_probability() -> None:
+def test_nan_logits_give_a_nan_log_probability(tables: FilterTables) -> None:
     logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE)
     logits[:, 3000], logits[:, TIMESTAMP_BEGIN + 3] = torch.nan, torch.nan
     state = started_rows()
-    launch_sample(logits, state, tables())
+    launch_sample(logits, state, tables)
     assert state.out_logprobs[state.num_sampled > 0, 0].isnan().all()
     assert ((state.tokens >= 0) & (state.tokens < N_VOCAB)).all()

@@ -28,15 +28,12 @@ Work = Callable[[socket.socket], None]
 def main() -> None:
     worker_main.load_everything()
     confine_process()
-    serve(worker_main.work)
-
-
-def serve(work: Work) -> None:
-    """Forks workers that run `work`. Returns when the server has closed the control socket; in a worker never."""
-    ForkServer(work).run()
+    ForkServer(worker_main.work).run()
 
 
 class ForkServer:
+    """Forks workers that run `work`."""
+
     def __init__(self, work: Work) -> None:
         self._work = work
         self._control = socket.socket(fileno=0)
@@ -51,6 +48,7 @@ class ForkServer:
         self._is_running = True
 
     def run(self) -> None:
+        """Returns when the server has closed the control socket."""
         self._control.sendall(READY)
         while self._is_running:
             for key, _ in self._selector.select():
@@ -64,10 +62,9 @@ class ForkServer:
         pid = self._fork_worker(fds) if len(fds) == N_FDS else None
         for fd in fds if pid is None else fds[:2]:  # closing the status socket tells the server that the fork failed
             os.close(fd)
-        if pid is None:
-            return
-        self._status_sockets[pid] = socket.socket(fileno=fds[2])
-        self._selector.register(self._status_sockets[pid], selectors.EVENT_READ, partial(self._kill, pid))
+        if pid is not None:
+            self._status_sockets[pid] = socket.socket(fileno=fds[2])
+            self._selector.register(self._status_sockets[pid], selectors.EVENT_READ, partial(self._kill, pid))
 
     def _fork_worker(self, fds: Sequence[int]) -> int | None:
         """The worker's process id; None when the system allows no more processes. Other workers are not affected."""
@@ -85,15 +82,16 @@ class ForkServer:
         """The server never sends on a status socket, so a readable one was shut down."""
         if pid in self._status_sockets:
             self._selector.unregister(self._status_sockets[pid])
-            os.kill(pid, signal.SIGKILL)  # it is not reaped yet, so the process id is still its own
+            os.kill(pid, signal.SIGKILL)  # it is not reaped yet, so no other process has its id
 
     def _reap(self) -> None:
         os.read(self._wakeup_fd, 4096)
         for pid, exit_code in _exited_workers():
-            with contextlib.suppress(KeyError):  # already unregistered by `_kill`
-                self._selector.unregister(self._status_sockets[pid])
-            with self._status_sockets.pop(pid) as status_socket, contextlib.suppress(OSError):
-                status_socket.sendall(EXIT_STATUS.pack(exit_code))
+            with self._status_sockets.pop(pid) as status_socket:
+                with contextlib.suppress(KeyError):  # already unregistered by `_kill`
+                    self._selector.unregister(status_socket)
+                with contextlib.suppress(OSError):
+                    status_socket.sendall(EXIT_STATUS.pack(exit_code))
 
 
 def _run_worker(work: Work, fds: Sequence[int], last_fd: int) -> None:
@@ -113,7 +111,7 @@ def _run_worker(work: Work, fds: Sequence[int], last_fd: int) -> None:
         exit_code = 0
     except SystemExit as error:
         exit_code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001  # reported on standard error, whatever it is
+    except BaseException:  # noqa: BLE001  # every error is reported on standard error
         traceback.print_exc()
     finally:
         os._exit(exit_code)

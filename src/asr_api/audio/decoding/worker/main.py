@@ -13,18 +13,9 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from asr_api.audio.decoding.protocol import END, ERROR, HEADERS, MAX_JOB_BYTES, PCM, READY, Job, pack_frame
-from asr_api.audio.decoding.worker.media import (
-    Media,
-    Refused,
-    audio_stream,
-    declared_s,
-    is_exact,
-    measured_s,
-    open_media,
-    packets,
-    timeline,
-)
+from asr_api.audio.decoding import protocol
+from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.decoding.worker import media
 from asr_api.audio.decoding.worker.media_clock import Clock
 from asr_api.audio.decoding.worker.resampling import resampled
 from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
@@ -36,7 +27,7 @@ TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
 
 
 class Health:
-    """Counts errors that do not stop the decoding; FFmpeg often only logs them."""
+    """Counts errors that do not stop the decoding; FFmpeg often reports them in its log alone."""
 
     def __init__(self, messages: list[tuple[int, str, str]]) -> None:
         self.num_errors = 0
@@ -44,12 +35,8 @@ class Health:
         self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest error
         self._messages = messages  # (level, source, text); the library appends to it
 
-    @property
-    def is_bad_at_the_end(self) -> bool:
-        return self._num_good <= PARSER_DELAY_PACKETS
-
     def note_headers(self) -> None:
-        """Call it once after the headers: messages about them, or about pictures, are no lost audio."""
+        """Call it once after the headers: errors in them, or in pictures, lose no audio."""
         self.num_errors += self._has_new_error()
 
     def note(self, *, is_packet: bool, has_failed: bool) -> None:
@@ -61,6 +48,10 @@ class Health:
             self.has_recovered |= is_packet and self._num_good == PARSER_DELAY_PACKETS
             self._num_good += is_packet
 
+    @property
+    def is_bad_at_the_end(self) -> bool:
+        return self._num_good <= PARSER_DELAY_PACKETS
+
     def _has_new_error(self) -> bool:
         has_error = any(level <= av.logging.ERROR or "corrupt" in text for level, _, text in self._messages)
         self._messages.clear()
@@ -68,71 +59,70 @@ class Health:
 
 
 def work(channel: socket.socket) -> None:
-    """Waits for one job and does it. Unless the worker crashes, the last frame is END or ERROR."""
+    """Waits for one job and does it. Unless the worker crashes, the last frame is END or protocol.ERROR."""
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)
     confine_worker()
-    send(channel, READY)
-    message, fds, _, _ = socket.recv_fds(channel, MAX_JOB_BYTES, 1)
+    send(channel, protocol.READY)
+    message, fds, _, _ = socket.recv_fds(channel, protocol.MAX_JOB_BYTES, 1)
     if not fds:  # the server exited, or closed a spare worker
         return
-    job = Job(**json.loads(message))
-    confine_resources(job.max_memory_bytes, job.max_cpu_s)
+    limits = DecodeLimits(**json.loads(message))
+    confine_resources(limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with av.logging.Capture() as messages:
-            end = decode(Media(fds[0]), job, channel, Health(messages))
-        send(channel, END, json.dumps(end).encode())
-    except Refused as refused:
-        report = {"code": refused.code, "reason": refused.reason, "value": refused.value}
-        send(channel, ERROR, json.dumps(report).encode())
+            end = decode(media.MediaFile(fds[0]), limits, channel, Health(messages))
+        send(channel, protocol.END, json.dumps(end).encode())
+    except media.Refused as refused:
+        send(channel, protocol.ERROR, json.dumps({"reason": refused.reason, "value": refused.value}).encode())
     except MemoryError:
-        send(channel, ERROR, b'{"code": "invalid_audio", "reason": "memory"}')
+        send(channel, protocol.ERROR, b'{"reason": "memory", "value": 0}')
 
 
-def decode(media: Media, job: Job, channel: socket.socket, health: Health) -> dict[str, bool]:
-    """Sends the length, then the PCM as it is decoded; returns the payload of END."""
-    with open_media(media) as container:
-        stream = audio_stream(container, job)
-        file_clock = timeline(container, stream)
-        length_s, clock = declared_s(container, stream, file_clock), Clock(file_clock)
-        is_certain = is_exact(container, stream, media)
-        if not 0 < length_s <= job.max_audio_s:  # nothing is declared, or a length that has to be checked
-            length_s, is_certain = measured_s(Media(media.fd), job), False
+def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
+    """Sends the length, then the PCM as it is decoded; returns the payload of protocol.END."""
+    with media.open_media(file) as container:
+        stream = media.audio_stream(container, limits)
+        file_clock = media.timeline(container, stream)
+        length_s, clock = media.declared_s(container, stream, file_clock), Clock(file_clock)
+        is_certain = media.is_exact(container, stream, file)
+        if not 0 < length_s <= limits.max_audio_s:  # nothing is declared, or a length that has to be checked
+            length_s, is_certain = media.measured_s(media.MediaFile(file.fd), limits), False
         health.note_headers()
-        send(channel, HEADERS, json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
-        blocks = resampled(frames(container, stream, health), clock, job)
-        num_samples = send_pcm(blocks, job, channel)
-        is_cut = breaks_off(media, container.format.name)
-        is_open = has_open_end(media, container.format.name)
+        send(channel, protocol.HEADERS, json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
+        blocks = resampled(frames(container, stream, health), clock, limits)
+        num_samples = send_pcm(blocks, limits, channel)
+        is_cut = breaks_off(file, container.format.name)
+        is_open = has_open_end(file, container.format.name)
     if num_samples == 0:
-        raise media.decoding_error() if health.num_errors else Refused("empty_audio")
+        raise file.decoding_error() if health.num_errors else media.Refused("empty_audio")
     gaps_s = clock.gaps_s if health.num_errors else 0.0  # silence in place of damage is no decoded audio
     is_short = is_certain and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
     is_truncated = not is_open and (health.is_bad_at_the_end or is_short or is_cut)
     return {"is_truncated": is_truncated, "is_damaged": health.has_recovered}
 
 
-def send_pcm(blocks: Iterator[bytes], job: Job, channel: socket.socket) -> int:
+def send_pcm(blocks: Iterator[bytes], limits: DecodeLimits, channel: socket.socket) -> int:
     """Sends nothing before `min_audio_s` is decoded, nothing beyond `max_audio_s`; returns the number of samples."""
     num_samples = 0
     held = bytearray()
     for block in blocks:
         num_samples += len(block) // SAMPLE_BYTES
-        if num_samples > job.max_audio_s * SAMPLE_RATE_HZ:
-            raise Refused("audio_too_long")
+        if num_samples > limits.max_audio_s * SAMPLE_RATE_HZ:
+            raise media.Refused("audio_too_long")
         held += block
-        if held and num_samples >= job.min_audio_s * SAMPLE_RATE_HZ:
-            send(channel, PCM, held)
+        if held and num_samples >= limits.min_audio_s * SAMPLE_RATE_HZ:
+            send(channel, protocol.PCM, held)
             held.clear()
     if held:
-        raise Refused("audio_too_short", value=num_samples / SAMPLE_RATE_HZ)
+        raise media.Refused("audio_too_short", num_samples / SAMPLE_RATE_HZ)
     return num_samples
 
 
 def frames(container: InputContainer, stream: AudioStream, health: Health) -> Iterator[AudioFrame]:
     """Decoded frames. A packet that cannot be decoded is skipped, as players do; a read error ends the stream."""
     try:
-        for packet in packets(container, stream):
+        for packet in media.packets(container, stream):
             decoded, has_failed = [], False
             try:
                 decoded = stream.decode(packet)
@@ -152,4 +142,4 @@ def load_everything() -> None:
 
 
 def send(channel: socket.socket, kind: bytes, payload: bytes | bytearray = b"") -> None:
-    channel.sendall(pack_frame(kind, payload))
+    channel.sendall(protocol.FRAME_HEADER.pack(kind, len(payload)) + payload)

@@ -1,7 +1,6 @@
-"""One media file: its format, whether it may be decoded, its clock, and its declared or measured length.
+"""Media files: opens one with the formats that are allowed, and finds its audio stream, clock and length.
 
-Opens a descriptor as a container with one bounded audio stream, or raises `Refused`. FFmpeg is given only the
-containers and codecs of the lists below, so a playlist or a picture cannot even be recognised.
+FFmpeg gets only the containers and codecs of the lists below, so that it cannot even recognise a playlist or a picture.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from asr_api.audio.decoding.protocol import Job
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_next_pts
 
 ID3_HEADER_BYTES = 10
@@ -36,22 +35,18 @@ DECODERS = ",".join((
     *(f"pcm_{kind}{bits}{end}" for kind in "su" for bits in (16, 24, 32) for end in ("le", "be")),
     *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le", "pcm_s64be"),
 ))  # fmt: skip
-OPEN_OPTIONS = {
-    "format_whitelist": DEMUXERS,
-    "codec_whitelist": DECODERS,
-    "protocol_whitelist": "none",
-    "max_streams": "64",
-}
+OPEN_OPTIONS = {"format_whitelist": DEMUXERS, "codec_whitelist": DECODERS, "protocol_whitelist": "none"}
+OPEN_OPTIONS["max_streams"] = "64"
 # For files whose audio begins too late for the first probe: formats that list no streams, at high bit rates.
 PATIENT_OPTIONS = OPEN_OPTIONS | {"probesize": str(2**26), "analyzeduration": str(600 * av.time_base)}
 BUFFER_BYTES = 2**16
 MAX_PACKET_S = 60.0  # a longer one is damaged; if it is not, the next timestamp makes up for it
-# PyAV 18, the last for Python 3.11, has to be told to accept tags that are not UTF-8; PyAV 19 always accepts them.
+# PyAV 18, the last for Python 3.11, accepts tags that are not UTF-8 only with this option; PyAV 19 always does.
 TAG_OPTIONS: Any = {"metadata_errors": "ignore"} if hasattr(InputContainer, "metadata_errors") else {}
 # Where the declared length is a count of samples and not an estimate from the bit rate.
 MATROSKA, MOV = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
 EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta", "w64", "wav"}
-PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # of which a stream's length begins where the stream does
+PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # the length of a stream counts from the start of that stream
 COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each with the duration of a full one
 MAGIC = {
     0: (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff", b"#!AMR", b"riff",
@@ -62,15 +57,15 @@ MAGIC = {
 
 
 class Refused(Exception):
-    """This media cannot be transcribed; `code` is one of errors.py, `reason` selects the sentence."""
+    """This media cannot be decoded; `reason` is one of ERRORS in decoder.py."""
 
-    def __init__(self, code: str, reason: str = "", value: float = 0) -> None:
-        super().__init__(code)
-        self.code, self.reason, self.value = code, reason, value
+    def __init__(self, reason: str, value: float = 0) -> None:
+        super().__init__(reason)
+        self.reason, self.value = reason, value
 
 
-class Media:
-    """The descriptor as the file object that PyAV reads; its position is its own."""
+class MediaFile:
+    """The descriptor as a file object for PyAV, with a position of its own."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -91,16 +86,16 @@ class Media:
         return self.position
 
     def decoding_error(self) -> Refused:
-        """Why it cannot be decoded: a file with the magic number of a known format is damaged; others are no audio."""
+        """For a file that cannot be decoded: it is damaged if it has the magic number of a format, else no audio."""
         head = os.pread(self.fd, 16, 0)
         is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
         is_known |= head[:1] == b"\x47" and os.pread(self.fd, 1, 188) == b"\x47"  # MPEG transport stream
         is_known |= head[:1] == b"\x56" and head[1:2] >= b"\xe0"  # LOAS
-        return Refused("invalid_audio", "damaged") if is_known else Refused("unsupported_format")
+        return Refused("damaged" if is_known else "unsupported_format")
 
 
-def open_media(media: Media) -> InputContainer:
-    """A second probe, of more of the file, finds audio that begins late. Raises Refused."""
+def open_media(media: MediaFile) -> InputContainer:
+    """Raises Refused. Where the first probe finds no audio, a second one reads more of the file."""
     container = _open(media, OPEN_OPTIONS)
     if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
         return container
@@ -108,7 +103,7 @@ def open_media(media: Media) -> InputContainer:
     return _open(media, PATIENT_OPTIONS)
 
 
-def _open(media: Media, options: dict[str, str]) -> InputContainer:
+def _open(media: MediaFile, options: dict[str, str]) -> InputContainer:
     media.seek(0)
     try:
         container: InputContainer = av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options, **TAG_OPTIONS)
@@ -117,24 +112,24 @@ def _open(media: Media, options: dict[str, str]) -> InputContainer:
     return container
 
 
-def audio_stream(container: InputContainer, job: Job) -> AudioStream:
+def audio_stream(container: InputContainer, limits: DecodeLimits) -> AudioStream:
     """The first audio stream, with bounds checked; the others are never decoded."""
     if not container.streams.audio:
         raise Refused("no_audio_stream")
     stream = container.streams.audio[0]
     context = stream.codec_context
     if context is None or context.name not in DECODERS.split(","):
-        raise Refused("invalid_audio", "codec")
-    check_bounds(context.sample_rate, context.channels, job)
+        raise Refused("codec")
+    check_bounds(context.sample_rate, context.channels, limits)
     context.thread_count = 1
     return stream
 
 
-def check_bounds(rate_hz: int, num_channels: int, job: Job) -> None:
-    if not job.min_rate_hz <= rate_hz <= job.max_rate_hz:
-        raise Refused("invalid_audio", "rate", rate_hz)
-    if not 1 <= num_channels <= job.max_channels:
-        raise Refused("invalid_audio", "channels", num_channels)
+def check_bounds(rate_hz: int, num_channels: int, limits: DecodeLimits) -> None:
+    if not limits.min_rate_hz <= rate_hz <= limits.max_rate_hz:
+        raise Refused("rate", rate_hz)
+    if not 1 <= num_channels <= limits.max_channels:
+        raise Refused("channels", num_channels)
 
 
 def timeline(container: InputContainer, stream: AudioStream) -> Timeline:
@@ -163,21 +158,21 @@ def declared_s(container: InputContainer, stream: AudioStream, clock: Timeline) 
 
 def packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
     """Packets of one stream; the last one is empty. Raises FFmpegError where reading fails."""
-    # Where streams are added during reading, PyAV flushes some that it has no object for; ours has ended before.
+    # Where streams are added during reading, PyAV flushes some that it has no object for, after ours has ended.
     with contextlib.suppress(IndexError):
         yield from container.demux(stream)
 
 
-def measured_s(media: Media, job: Job) -> float:
-    """Sums up the packets without decoding them (some 15,000 times real time), so that no bomb is ever decoded."""
+def measured_s(media: MediaFile, limits: DecodeLimits) -> float:
+    """Adds up the packets without decoding them (15,000 times real time), so that no bomb is ever decoded."""
     length_s = 0.0
     with open_media(media) as container, contextlib.suppress(av.FFmpegError):  # a truncated file is that long
-        stream = audio_stream(container, job)
+        stream = audio_stream(container, limits)
         clock = Clock(timeline(container, stream))
         for packet, next_pts in with_next_pts(packets(container, stream)):
             clock.place(packet.pts, duration_s(packet), next_pts)
             length_s = clock.length_s
-            if length_s > job.max_audio_s:
+            if length_s > limits.max_audio_s:
                 raise Refused("audio_too_long")
     return length_s
 
@@ -187,8 +182,8 @@ def duration_s(packet: Packet[AudioStream]) -> float:
     return min(claim_s, MAX_PACKET_S)
 
 
-def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bool:
-    """Whether the declared length is that of the audio, in samples, and not an estimate or that of a video."""
+def is_exact(container: InputContainer, stream: AudioStream, media: MediaFile) -> bool:
+    """Whether the declared length is counted in samples of this audio: no estimate, nor the length of a video."""
     if container.format.name == "mp3":
         return counts_frames(media)
     if container.format.name == MATROSKA:  # declares the length of the file alone
@@ -198,7 +193,7 @@ def is_exact(container: InputContainer, stream: AudioStream, media: Media) -> bo
     return container.format.name in EXACT_DEMUXERS and (stream.duration is not None or len(container.streams) == 1)
 
 
-def counts_frames(media: Media) -> bool:
+def counts_frames(media: MediaFile) -> bool:
     """Whether an MP3 has the number of its frames in a Xing or VBRI header in its first frame."""
     head = os.pread(media.fd, ID3_HEADER_BYTES, 0)
     tag_bytes = 0

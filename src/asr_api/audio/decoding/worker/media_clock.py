@@ -1,12 +1,13 @@
-"""Timestamps of frames and packets, turned into the silence before each, so that a pause that was not recorded does not
-shift the audio after it.
-"""
+"""Media clock: the silence before each frame, by timestamps, so that unrecorded pauses do not shift later audio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from av.audio.frame import AudioFrame
+from av.packet import Packet
 
 # Longer than the delays of encoders, and than the first packets of WMA, which decode to nothing (128 ms).
 MIN_START_S = 0.15
@@ -20,35 +21,23 @@ MAX_OVERLAP_S = 1.0  # likewise backwards, and between a timestamp and the one t
 SLACK_S = 1.0  # headers may leave out the last packet
 
 
-class HasPts(Protocol):
-    """A frame or a packet."""
-
-    @property
-    def pts(self) -> int | None: ...
-
-
-T = TypeVar("T", bound=HasPts)
+T = TypeVar("T", bound=AudioFrame | Packet)  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The clock of a file, from its headers.
+    """The clock of a file, from its headers."""
 
-    tick_s:  the unit of pts; None where pts only count packets, which tells nothing when some are damaged
-    start_s: the time at which the first of all streams begins
-    end_s:   the time at which all audio has ended; None where the headers do not tell
-    """
-
-    tick_s: float | None
-    start_s: float = 0.0
-    end_s: float | None = None
+    tick_s: float | None  # the unit of pts; None where pts count packets, which says no time when some are damaged
+    start_s: float = 0.0  # the time at which the first of all streams begins
+    end_s: float | None = None  # the time at which all audio has ended; None where the headers do not say
 
 
 class Clock:
     """Places frames, or packets, one after the other.
 
-    Silence only makes up for what is missing between the beginning and a timestamp, overlaps before it included: audio
-    is never dropped, and errors of the timestamps in between do not add up.
+    Silence fills what is missing between the beginning and a timestamp, less the overlaps before it: audio is never
+    dropped, and errors of the timestamps in between do not add up.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -61,8 +50,8 @@ class Clock:
     def place(self, pts: int | None, length_s: float, next_pts: int | None = None) -> float:
         """Counts a frame; returns the silence before it, in seconds.
 
-        A frame without a pts follows the one before. So does a frame whose pts is damaged, which is assumed when
-        `next_pts` is known and does not continue it.
+        A frame without a pts follows the previous one. So does a frame whose pts is damaged: `next_pts` is known and
+        does not continue it.
         """
         silence_s, tick_s = 0.0, self._timeline.tick_s
         if pts is not None and tick_s is not None:
@@ -94,7 +83,7 @@ class Clock:
 
 
 def with_next_pts(source: Iterator[T]) -> Iterator[tuple[T, int | None]]:
-    """Each frame or packet with the pts of the next one, which tells whether its own pts is plausible."""
+    """Each frame or packet with the pts of the next one, by which `Clock.place` recognises a damaged pts."""
     current = next(source, None)
     while current is not None:
         following = next(source, None)

@@ -8,7 +8,7 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from asr_api.audio.decoding.protocol import Job
+from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.media import check_bounds
 from asr_api.audio.decoding.worker.media_clock import Clock, with_next_pts
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -19,34 +19,33 @@ CANCELLED_SHARE = 1 / 8  # of a channel; with independent noise on both channels
 LEVEL_STEP_SAMPLES = 17  # one sample in this many is enough to tell loud from quiet
 
 
-def resampled(source: Iterator[AudioFrame], clock: Clock, job: Job) -> Iterator[bytes]:
+def resampled(source: Iterator[AudioFrame], clock: Clock, limits: DecodeLimits) -> Iterator[bytes]:
     """Blocks of about GROUP_S. The resampler is reset where the format of the stream changes, and after a gap."""
     signature: tuple[str, str, int] | None = None
     group, mixer = AudioFifo(), Mixer()
     for frame, next_pts in with_next_pts(source):
         current = (frame.format.name, frame.layout.name, frame.sample_rate)
         if current != signature:
-            check_bounds(frame.sample_rate, len(frame.layout.channels), job)
+            check_bounds(frame.sample_rate, len(frame.layout.channels), limits)
         silence_s = clock.place(frame.pts, frame.samples / frame.sample_rate, next_pts)
         if current != signature or silence_s:
-            yield from drained(group, mixer)
+            yield from flushed(group, mixer)
             yield from silent(silence_s)
             signature, group, mixer = current, AudioFifo(), Mixer()
         frame.pts = None
         group.write(frame)
         if group.samples >= GROUP_S * frame.sample_rate:
             yield mixer.convert(group.read())
-    yield from drained(group, mixer)
+    yield from flushed(group, mixer)
 
 
 def silent(length_s: float) -> Iterator[bytes]:
-    left, most = round(length_s * SAMPLE_RATE_HZ), round(GROUP_S * SAMPLE_RATE_HZ)
-    while left > 0:
-        yield bytes(min(left, most) * SAMPLE_BYTES)
-        left -= most
+    num_samples, block = round(length_s * SAMPLE_RATE_HZ), round(GROUP_S * SAMPLE_RATE_HZ)
+    for start in range(0, num_samples, block):
+        yield bytes(min(num_samples - start, block) * SAMPLE_BYTES)
 
 
-def drained(group: AudioFifo, mixer: Mixer) -> Iterator[bytes]:
+def flushed(group: AudioFifo, mixer: Mixer) -> Iterator[bytes]:
     if group.samples:
         yield mixer.convert(group.read())
     yield mixer.convert(None)

@@ -1,7 +1,4 @@
-"""Sandbox of the decoder processes: the fork server, each worker, and the resource limits of a job. Irreversible.
-
-Some containers forbid user and network namespaces; then those two measures have no effect.
-"""
+"""Sandbox of the decoder processes: the fork server, each worker, and the resource limits of a job. Irreversible."""
 
 from __future__ import annotations
 
@@ -20,30 +17,28 @@ def confine_process() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # containers often forbid it; no socket can be opened anyway
+    libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # no effect where containers forbid it; no socket can be opened anyway
     os.chdir("/")
 
 
 def confine_worker() -> None:
-    """Exits with its parent (a fork does not inherit that), and runs in its own user namespace, where permitted, so
-    that workers cannot inspect each other.
-    """
+    """Exits with its parent (not inherited by a fork); cannot inspect other workers where a namespace is permitted."""
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.unshare(CLONE_NEWUSER)
 
 
 def confine_resources(max_memory_bytes: int, max_cpu_s: int) -> None:
-    """From here on nothing can be opened, written or started: the number of new descriptors and processes is zero."""
+    """Nothing more can be opened, written or started; memory and CPU time are limited."""
     for kind in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE):
         resource.setrlimit(kind, (0, 0))
     _limit(resource.RLIMIT_AS, max_memory_bytes, max_memory_bytes)
-    # The soft limit sends SIGXCPU, which tells the cause; the hard limit sends SIGKILL, which does not.
+    # The soft limit sends SIGXCPU, by which the server knows the cause; the hard limit sends SIGKILL.
     _limit(resource.RLIMIT_CPU, max_cpu_s, max_cpu_s + CPU_GRACE_S)
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:
-    """Tightens a limit; a limit that is tighter already stays."""
+    """Sets a limit unless it is tighter already."""
     _, present = resource.getrlimit(kind)
     if present != resource.RLIM_INFINITY:
         soft, hard = min(soft, present), min(hard, present)

@@ -1,14 +1,11 @@
-"""Truncation of media files: whether the end is missing, and whether the length was unknown when it was written.
-
-Both are read from the bytes of the file, for the formats in which they can be seen.
-"""
+"""Truncation of media files, by their bytes: whether the end is missing, and whether the length was never known."""
 
 from __future__ import annotations
 
 import os
 import struct
 
-from asr_api.audio.decoding.worker.media import Media
+from asr_api.audio.decoding.worker.media import MediaFile
 
 TAIL_BYTES = 2**17  # an Ogg page has at most 65,307
 OGG_HEADER_BYTES = 27
@@ -18,29 +15,27 @@ UNKNOWN_LENGTH_BYTES = 0x7FFFF000  # from here on it is a placeholder of a write
 CHUNKS = {"wav": (12, struct.Struct("<4sI"), 2), "caf": (8, struct.Struct(">4sq"), 1)}
 
 
-def breaks_off(media: Media, format_name: str) -> bool:
+def breaks_off(media: MediaFile, format_name: str) -> bool:
     """Whether the end of the file is missing, for formats in which that can be seen."""
     return {"wav": _wav_breaks_off, "ogg": _ogg_breaks_off}.get(format_name, lambda _: False)(media)
 
 
-def has_open_end(media: Media, format_name: str) -> bool:
+def has_open_end(media: MediaFile, format_name: str) -> bool:
     """Whether the length was unknown when the file was written, as into a pipe: the sound ends where the file does."""
     if format_name not in CHUNKS or os.pread(media.fd, 4, 0) == b"RF64":
         return False
     at, length_bytes = _data_chunk(media, format_name)
-    is_placeholder = length_bytes <= 0 or (
-        length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
-    )
-    return is_placeholder and at < media.size_bytes
+    is_too_long = length_bytes >= UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
+    return at < media.size_bytes and (length_bytes <= 0 or is_too_long)
 
 
-def _wav_breaks_off(media: Media) -> bool:
+def _wav_breaks_off(media: MediaFile) -> bool:
     """Whether the data chunk declares more bytes than there are."""
     at, length_bytes = _data_chunk(media, "wav")
     return length_bytes < UNKNOWN_LENGTH_BYTES and at + length_bytes > media.size_bytes
 
 
-def _data_chunk(media: Media, format_name: str) -> tuple[int, int]:
+def _data_chunk(media: MediaFile, format_name: str) -> tuple[int, int]:
     """(start, declared length) of the sound, in bytes; (end of the file, 0) without a data chunk."""
     at, head, step = CHUNKS[format_name]
     for _ in range(MAX_CHUNKS):
@@ -55,7 +50,7 @@ def _data_chunk(media: Media, format_name: str) -> tuple[int, int]:
     return media.size_bytes, 0
 
 
-def _ogg_breaks_off(media: Media) -> bool:
+def _ogg_breaks_off(media: MediaFile) -> bool:
     """Whether the last page is incomplete or has no end-of-stream flag (RFC 3533)."""
     start = max(0, media.size_bytes - TAIL_BYTES)
     tail = os.pread(media.fd, TAIL_BYTES, start)

@@ -22,53 +22,44 @@ ENOUGH_PROGRAMS = 4096  # several waves on every GPU, so that a partly filled la
 
 
 class _Tensors(NamedTuple):
-    """split_out: (n_splits, n_rows, n_head, n_q, d_head) float32, attention output of each split
-    log_sums:  (n_splits, n_rows, n_head, n_q) float32, log2 of each split's sum of exponentials
-    """
-
     query: Tensor
     key_cache: Tensor  # not `keys` and `values`: Triton's tuples have an attribute `values`
     value_cache: Tensor
     slot_of_row: Tensor
     is_active: Tensor
-    split_out: Tensor
-    log_sums: Tensor
+    split_out: Tensor  # (n_splits, n_rows, n_head, d_head) float32, attention output of each split
+    log_sums: Tensor  # (n_splits, n_rows, n_head) float32, log2 of each split's sum of exponentials
     out: Tensor
 
 
 class _Numbers(NamedTuple):
-    """Arguments that may change without recompilation. span: positions of one program; strides in elements"""
+    """Arguments that may change without recompilation."""
 
     n_rows: int
     n_splits: int
-    span: int
-    row_stride: int
-    head_stride: int
-    query_stride: int
+    span: int  # positions of one program
+    row_stride: int  # of the query, in elements; heads are d_head elements apart
 
 
 class _Sizes(NamedTuple):
-    """block_rows: power of two >= n_rows where rows may share slots; 0 where each row has its own slot"""
-
     n_head: int
-    n_q: int
     n_ctx: int
     d_head: int
     block: int
     tile: int
-    block_rows: int
+    block_rows: int  # power of two >= n_rows
     block_splits: int
     scale: float
 
 
 @jit
 def _attend_single(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
-    """One query of one row and head over one span of positions in each program."""
+    """One row and head over one span of positions in each program."""
     row, head, split = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     if tl.load(io.is_active + row) == 0:
         return
     lane, depth = tl.arange(0, sizes.block), tl.arange(0, sizes.d_head)
-    query = tl.load(io.query + row * numbers.row_stride + head * numbers.head_stride + depth)
+    query = tl.load(io.query + row * numbers.row_stride + head * sizes.d_head + depth)
     query = query.to(tl.float32) * sizes.scale
     slot = tl.load(io.slot_of_row + row).to(tl.int64)
     slot_offset = (slot * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
@@ -113,36 +104,30 @@ def _attend_tile(
 
 @jit
 def _attend_grouped(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
-    """All queries of all active rows of a slot, in the program of the first of these rows."""
+    """All active rows of a slot, in the program of the first of these rows."""
     row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     if tl.load(io.is_active + row) == 0:
         return
     slot = tl.load(io.slot_of_row + row)
-    num_rows = 1
-    if sizes.block_rows > 0:
-        others = tl.arange(0, sizes.block_rows)
-        is_row = others < numbers.n_rows
-        shares_slot = tl.load(io.slot_of_row + others, mask=is_row, other=-1) == slot
-        shares_slot = shares_slot & (tl.load(io.is_active + others, mask=is_row, other=0) != 0)
-        rank = tl.cumsum(shares_slot.to(tl.int32), 0) - 1
-        is_leader = tl.min(tl.where(shares_slot, others, sizes.block_rows), 0) == row
-        num_rows = tl.where(is_leader, tl.sum(shares_slot.to(tl.int32), 0), 0)
+    others = tl.arange(0, sizes.block_rows)
+    is_row = others < numbers.n_rows
+    shares_slot = tl.load(io.slot_of_row + others, mask=is_row, other=-1) == slot
+    shares_slot = shares_slot & (tl.load(io.is_active + others, mask=is_row, other=0) != 0)
+    rank = tl.cumsum(shares_slot.to(tl.int32), 0) - 1
+    is_leader = tl.min(tl.where(shares_slot, others, sizes.block_rows), 0) == row
+    num_rows = tl.where(is_leader, tl.sum(shares_slot.to(tl.int32), 0), 0)
     depth = tl.arange(0, sizes.d_head)
     slot_offset = (slot.to(tl.int64) * sizes.n_head + head) * sizes.n_ctx * sizes.d_head
     span = (split * numbers.span, tl.minimum((split + 1) * numbers.span, sizes.n_ctx))
-    for first in range(0, num_rows * sizes.n_q, sizes.tile):
+    for first in range(0, num_rows, sizes.tile):
         index = first + tl.arange(0, sizes.tile)
-        is_query = index < num_rows * sizes.n_q
-        query_row = row + index * 0
-        if sizes.block_rows > 0:
-            is_rank = shares_slot[None, :] & (rank[None, :] == (index // sizes.n_q)[:, None])
-            query_row = tl.sum(tl.where(is_rank, others[None, :], 0), 1)
-        query_row = query_row.to(tl.int64)
-        query_index = index % sizes.n_q
-        offset = query_row * numbers.row_stride + head * numbers.head_stride + query_index * numbers.query_stride
+        is_query = index < num_rows
+        is_rank = shares_slot[None, :] & (rank[None, :] == index[:, None])
+        query_row = tl.sum(tl.where(is_rank, others[None, :], 0), 1).to(tl.int64)
+        offset = query_row * numbers.row_stride + head * sizes.d_head
         query = tl.load(io.query + offset[:, None] + depth[None, :], mask=is_query[:, None], other=0.0)
         attended, log_sum = _attend_tile(io, query, slot_offset, span, sizes)
-        out_index = ((split * numbers.n_rows + query_row) * sizes.n_head + head) * sizes.n_q + query_index
+        out_index = (split * numbers.n_rows + query_row) * sizes.n_head + head
         tl.store(io.split_out + out_index[:, None] * sizes.d_head + depth[None, :], attended, mask=is_query[:, None])
         tl.store(io.log_sums + out_index, log_sum, mask=is_query)
 
@@ -150,67 +135,60 @@ def _attend_grouped(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> N
 @jit
 def _combine(io: tl.tensor, numbers: tl.tensor, sizes: tl.constexpr) -> None:
     """Mean of the splits' outputs, weighted by their sums of exponentials; zeros for an inactive row."""
-    row, head, query_index = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
+    row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     depth, split = tl.arange(0, sizes.d_head), tl.arange(0, sizes.block_splits)
-    out = io.out + ((row * sizes.n_q + query_index) * sizes.n_head + head) * sizes.d_head + depth
+    out = io.out + (row * sizes.n_head + head) * sizes.d_head + depth
     if tl.load(io.is_active + row) == 0:
         tl.store(out, tl.full([sizes.d_head], 0, io.out.dtype.element_ty))
         return
-    index = ((split * numbers.n_rows + row) * sizes.n_head + head) * sizes.n_q + query_index
+    index = (split * numbers.n_rows + row) * sizes.n_head + head
     is_split = split < numbers.n_splits
     log_sum = tl.load(io.log_sums + index, mask=is_split, other=-float("inf"))
     share = tl.exp2(log_sum - tl.max(log_sum, 0))
-    split_out = tl.load(
-        io.split_out + index[:, None] * sizes.d_head + depth[None, :], mask=is_split[:, None], other=0.0
-    )
+    offset = index[:, None] * sizes.d_head + depth[None, :]
+    split_out = tl.load(io.split_out + offset, mask=is_split[:, None], other=0.0)
     out_value = tl.sum(split_out * share[:, None], 0) / tl.sum(share, 0)
     tl.store(out, out_value.to(io.out.dtype.element_ty))
 
 
 def split_span(num_programs: int, n_ctx: int) -> int:
-    """Positions of one program. num_programs: their number without splits
+    """Positions of one program: splits until there are ENOUGH_PROGRAMS, into spans of at least MIN_SPAN.
 
-    Splits until there are ENOUGH_PROGRAMS, into spans of at least MIN_SPAN.
+    num_programs: without splits
     """
     n_splits = max(1, min(-(-ENOUGH_PROGRAMS // num_programs), n_ctx // MIN_SPAN))
     return -(-n_ctx // (n_splits * BLOCK)) * BLOCK
 
 
 def launch_cross_attention(
-    query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor, *, is_shared: bool = True
+    query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor
 ) -> Tensor:
-    n_rows, n_head, n_q, d_head = query.shape
+    n_rows, n_head, d_head = query.shape
     n_ctx = keys.shape[2]
-    query = query if query.stride(3) == 1 else query.contiguous()
+    query = query if query.stride()[1:] == (d_head, 1) else query.contiguous()
     span = split_span(n_rows * n_head, n_ctx)
     n_splits = -(-n_ctx // span)
-    partial = torch.empty(n_splits, n_rows, n_head, n_q, d_head + 1, dtype=torch.float32, device=query.device)
-    log_sums, split_out = partial.view(-1).split(
-        [partial.numel() // (d_head + 1), partial.numel() // (d_head + 1) * d_head]
-    )
-    out = torch.empty(n_rows, n_q, n_head, d_head, dtype=query.dtype, device=query.device)
+    split_out = torch.empty(n_splits, n_rows, n_head, d_head, dtype=torch.float32, device=query.device)
+    log_sums = torch.empty(n_splits, n_rows, n_head, dtype=torch.float32, device=query.device)
+    out = torch.empty(n_rows, n_head, d_head, dtype=query.dtype, device=query.device)
     tensors = _Tensors(query, keys, values, slot_of_row, is_active, split_out, log_sums, out)
-    numbers = _Numbers(n_rows, n_splits, span, *query.stride()[:3])
-    block_rows = next_power_of_2(n_rows) if is_shared and n_rows > 1 else 0
+    numbers = _Numbers(n_rows, n_splits, span, query.stride(0))
     block_splits = next_power_of_2(-(-n_ctx // MIN_SPAN))
     scale = d_head**-0.5 * LOG2_E
-    sizes = _Sizes(n_head, n_q, n_ctx, d_head, BLOCK, TILE, block_rows, block_splits, scale)
-    kernel = _attend_single if n_q == 1 and block_rows == 0 else _attend_grouped
+    sizes = _Sizes(n_head, n_ctx, d_head, BLOCK, TILE, next_power_of_2(n_rows), block_splits, scale)
+    kernel = _attend_single if n_rows == 1 else _attend_grouped
     kernel[(n_rows, n_head, n_splits)](tensors, numbers, sizes, num_warps=4)
-    _combine[(n_rows, n_head, n_q)](tensors, numbers, sizes._replace(block_rows=0), num_warps=1)
-    return out.transpose(1, 2)  # (n_rows, n_head, n_q, d_head)
+    _combine[(n_rows, n_head)](tensors, numbers, sizes._replace(block_rows=0), num_warps=1)
+    return out
 
 
-def cross_attention(
-    query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor, *, is_shared: bool = True
-) -> Tensor:
-    """Attention of each row over its slot → (n_rows, n_head, n_q, d_head); zeros for an inactive row.
+def cross_attention(query: Tensor, keys: Tensor, values: Tensor, slot_of_row: Tensor, is_active: Tensor) -> Tensor:
+    """Attention of each row over its slot → (n_rows, n_head, d_head); zeros for an inactive row.
 
-    query:        (n_rows, n_head, n_q, d_head), n_q up to 16; last axis contiguous, d_head a power of two from 16 on
+    query:        (n_rows, n_head, d_head), d_head a power of two from 16 on
     keys, values: (n_slots, n_head, n_audio_ctx, d_head), contiguous
     slot_of_row:  (n_rows,) int32; rows of one slot share one read of it
-    is_shared:    False where the caller knows that no two active rows share a slot, which saves the search for them
     """
-    if not runs_kernels(query) or not fits_blocks(query.shape[-1]):
-        return reference_ops.cross_attention(query, keys, values, slot_of_row, is_active)
-    return launch_cross_attention(query, keys, values, slot_of_row, is_active, is_shared=is_shared)
+    has_kernel = runs_kernels(query) and fits_blocks(query.shape[-1])
+    attend = launch_cross_attention if has_kernel else reference_ops.cross_attention
+    return attend(query, keys, values, slot_of_row, is_active)

@@ -22,12 +22,10 @@ class _Tensors(NamedTuple):
 
 
 class _Sizes(NamedTuple):
-    """limit: the greatest finite number of the dtype; sums are clamped to it"""
-
     n_state: int
     block: int
     epsilon: float
-    limit: float
+    limit: float  # the greatest finite number of the dtype; sums are clamped to it
 
 
 @jit
@@ -64,6 +62,5 @@ def launch_add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Ten
 
 def add_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """x + residual, and its layer norm over the last axis. x, residual: (…, n_state); weight, bias: (n_state,)"""
-    if not runs_kernels(x):
-        return reference_ops.add_layer_norm(x, residual, weight, bias)
-    return launch_add_layer_norm(x, residual, weight, bias)
+    add = launch_add_layer_norm if runs_kernels(x) else reference_ops.add_layer_norm
+    return add(x, residual, weight, bias)

@@ -12,7 +12,7 @@ from asr_api.engines.cuda.kernels.triton_language import jit, tl
 def attend_block(
     io: tl.tensor, offset: tl.tensor, is_inside: tl.tensor, query: tl.tensor, lanes: tl.tensor
 ) -> tl.tensor:
-    """One more position for each lane → its maximum score (block,), sum (block,) and weighted values (block, d_head).
+    """Adds one position to each lane → its maximum score (block,), sum (block,), weighted values (block, d_head).
 
     io:        has the pointers key_cache and value_cache
     offset:    (block, d_head) of the positions in both

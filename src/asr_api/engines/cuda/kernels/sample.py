@@ -6,6 +6,8 @@ cumulative distribution of sampled rows.
 
 from __future__ import annotations
 
+from collections import namedtuple
+from dataclasses import fields
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,28 +18,9 @@ from asr_api.engines.cuda.filter_tables import FilterTables
 from asr_api.engines.cuda.kernels.triton_language import jit, runs_kernels, tl
 
 BLOCK = 4096  # logits read at once
-
-
-class _Tensors(NamedTuple):
-    """Logits, tensors of FilterTables and all fields of DecodeState; Triton takes named tuples, not dataclasses."""
-
-    logits: Tensor
-    is_suppressed: Tensor
-    is_suppressed_first: Tensor
-    tokens: Tensor
-    positions: Tensor
-    end_position: Tensor
-    is_active: Tensor
-    has_timestamps: Tensor
-    num_sampled: Tensor
-    last_was_timestamp: Tensor
-    penultimate_was_timestamp: Tensor
-    min_timestamp: Tensor
-    sum_logprob: Tensor
-    temperature: Tensor
-    uniforms: Tensor
-    out_tokens: Tensor
-    out_logprobs: Tensor
+STATE_FIELDS = [field.name for field in fields(DecodeState)]
+# Triton takes named tuples, not dataclasses.
+_Tensors = namedtuple("_Tensors", ["logits", "is_suppressed", "is_suppressed_first", *STATE_FIELDS])  # type: ignore[misc]
 
 
 class _Sizes(NamedTuple):
@@ -192,8 +175,9 @@ def _sample(io: tl.tensor, sizes: tl.constexpr) -> None:  # noqa: PLR0915 – on
 
 def launch_sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:
     n_rows, n_vocab = logits.shape
-    named = {name: getattr(state, name) for name in _Tensors._fields[3:]}
-    tensors = _Tensors(logits.contiguous(), tables.is_suppressed, tables.is_suppressed_first, **named)
+    state_tensors = [getattr(state, name) for name in STATE_FIELDS]
+    masks = tables.is_suppressed, tables.is_suppressed_first
+    tensors = _Tensors._make([logits.contiguous(), *masks, *state_tensors])
     sizes = _Sizes(
         n_vocab, state.uniforms.shape[1], tables.end, tables.timestamp_begin, tables.max_first_timestamp, BLOCK
     )

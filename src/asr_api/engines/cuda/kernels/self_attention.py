@@ -97,6 +97,6 @@ def self_attention(
     caches:            keys and values, (n_rows, n_head, n_text_ctx, d_head), contiguous
     An inactive row is neither read nor written, and its output is meaningless.
     """
-    arguments = (query, key, value, caches, positions, is_active)
     has_kernel = runs_kernels(query) and fits_blocks(query.shape[-1])
-    return launch_self_attention(*arguments) if has_kernel else reference_ops.self_attention(*arguments)
+    attend = launch_self_attention if has_kernel else reference_ops.self_attention
+    return attend(query, key, value, caches, positions, is_active)

@@ -41,18 +41,18 @@ def jit(function: Callable[..., object]) -> Kernel:
 
 
 @jit
-def _store_one(out: tl.tensor) -> None:
+def _store_1(out: tl.tensor) -> None:
     tl.store(out, 1)
 
 
 @cache
 def launch_error() -> str:
-    """Why no kernel can be launched on the GPU; empty where one was. Call only where there is a GPU."""
+    """The reason that no kernel can be launched on the GPU; empty if one was launched. Call only with a GPU."""
     if triton is None:
         return "Triton is not installed"
     try:
         out = torch.zeros(1, dtype=torch.int32, device="cuda")
-        _store_one[(1,)](out)
+        _store_1[(1,)](out)
         return "" if out.item() == 1 else "Triton's kernels compute wrong results"
     except Exception as error:  # a compiler, linker or loader may raise anything
         logger.warning("Triton can't launch kernels on this GPU; PyTorch ops are used instead.", exc_info=True)
