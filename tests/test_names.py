@@ -74,7 +74,6 @@ SHARED_FILE_NAMES = {
 }
 # Class names that may occur twice, because they mean the same in each file.
 SHARED_CLASS_NAMES = {
-    "WindowEncoder",  # of a kind of engine: log-mel and encoder of windows
     "_Sizes",  # of the tensors of one kernel
     "_Tensors",  # of one kernel
 }
