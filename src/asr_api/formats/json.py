@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from asr_api.transcript import Quality, Segment, Transcript, Word
 
 Json = dict[str, object]
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def asr_json(transcript: Transcript) -> str:
@@ -50,10 +51,6 @@ def detailed_json(transcript: Transcript) -> str:
     if transcript.end.is_damaged:
         parts.append('"damaged": true')
     return "{" + ", ".join(parts) + "}\n"
-
-
-def _encode(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _array(items: Iterable[Json]) -> str:
