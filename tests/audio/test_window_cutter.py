@@ -16,11 +16,10 @@ from asr_api.pcm import Pcm
 WINDOW_S, STRIDE_S = 3.0, 0.5  # small, so that the tests are fast; pauses have their usual lengths
 
 
-def cut_up(
-    pcm: Pcm, block_samples: int = 4_000, window_s: float = WINDOW_S, stride_s: float = STRIDE_S
-) -> list[Window]:
+def cut_up(pcm: Pcm, block: int = 4_000, window_s: float = WINDOW_S, stride_s: float = STRIDE_S) -> list[Window]:
+    """block: samples that are pushed at once"""
     cutter = WindowCutter(window_s, stride_s)
-    windows = [w for i in range(0, len(pcm), block_samples) for w in cutter.push(pcm[i : i + block_samples])]
+    windows = [window for start in range(0, len(pcm), block) for window in cutter.push(pcm[start : start + block])]
     return windows + cutter.finish()
 
 
@@ -104,13 +103,8 @@ def test_a_clear_dip_over_a_noise_bed_is_a_pause() -> None:
 
 
 def test_without_pauses_windows_have_full_length_and_overlap() -> None:
-    windows = cut_up(noise(10.0, 5_000))
-    assert [(window.span.start_ms, window.span.end_ms) for window in windows] == [
-        (0, 3_000),
-        (2_500, 5_500),
-        (5_000, 8_000),
-        (7_500, 10_000),
-    ]
+    spans = [(window.span.start_ms, window.span.end_ms) for window in cut_up(noise(10.0, 5_000))]
+    assert spans == [(0, 3_000), (2_500, 5_500), (5_000, 8_000), (7_500, 10_000)]
 
 
 def test_soft_speech_after_a_loud_jingle_is_no_pause() -> None:
@@ -150,14 +144,13 @@ def test_impossible_strides_are_refused(window_s: float, stride_s: float) -> Non
 @pytest.mark.parametrize(
     ("pcm", "silent"),
     [
-        (np.zeros(16_000, np.int16), True),
-        (np.full(16_000, -9_000, np.int16), True),
-        (np.random.default_rng(0).integers(-3, 4, 16_000).astype(np.int16), True),
-        (noise(1.0, 30), False),
-        (np.array([0] * 999 + [200], np.int16), False),
-        (np.zeros(0, np.int16), True),
+        pytest.param(np.zeros(16_000, np.int16), True, id="digital"),
+        pytest.param(np.full(16_000, -9_000, np.int16), True, id="offset"),
+        pytest.param(np.random.default_rng(0).integers(-3, 4, 16_000).astype(np.int16), True, id="dither"),
+        pytest.param(noise(1.0, 30), False, id="soft"),
+        pytest.param(np.array([0] * 999 + [200], np.int16), False, id="one click"),
+        pytest.param(np.zeros(0, np.int16), True, id="nothing"),
     ],
-    ids=["digital", "offset", "dither", "soft", "one click", "nothing"],
 )
 def test_is_silent(pcm: Pcm, silent: bool) -> None:
     assert is_silent(pcm) is silent

@@ -36,6 +36,13 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return {"PATH": path, "HOME": str(folder), "CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT), **settings}
 
 
+def run_command(
+    folder: Path, *line: str, given: bytes = b"", cwd: Path = ROOT, **settings: str
+) -> subprocess.CompletedProcess[bytes]:
+    variables = environment(folder, **settings)
+    return subprocess.run(line, check=False, input=given, env=variables, cwd=cwd, capture_output=True)
+
+
 @dataclass
 class Server:
     process: subprocess.Popen[bytes]
