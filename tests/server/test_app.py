@@ -1,4 +1,4 @@
-"""The HTTP app: health, metrics, docs, error shapes, scopes that are not HTTP, and telemetry."""
+"""The HTTP app: health, metrics, docs, error shapes, scopes that are not HTTP, telemetry, and the access log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from unittest.mock import create_autospec
 
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from asr_api import __version__
 from asr_api.errors import AsrError, EngineRestarting, NotFound
 from asr_api.parameters import PARAMETERS
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware.access_log import AccessLogMiddleware
+from asr_api.server.middleware.errors import ErrorMiddleware
+from asr_api.server.middleware.request_scope import RequestScopeMiddleware
 from tests.server.fakes import FakeService, client, open_app
 
 pytestmark = pytest.mark.anyio
@@ -120,3 +124,24 @@ def test_the_telemetry_of_fastapi_is_off(monkeypatch: pytest.MonkeyPatch) -> Non
     open_app(ServiceHandle())
     names = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
     assert init.call_args.kwargs["telemetry"] == dict.fromkeys(names, False)
+
+
+@pytest.mark.parametrize(("has_begun", "outcome"), [(True, "200"), (False, "499")])
+async def test_a_reply_that_has_begun_keeps_its_status_in_the_log(
+    caplog: pytest.LogCaptureFixture, has_begun: bool, outcome: str
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ClientDisconnect
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None: ...
+
+    inner = AccessLogMiddleware(ErrorMiddleware(app, ErrorShapes({})))
+    scope = {"type": "http", "method": "GET", "path": "/a", "raw_path": b"/a", "headers": []}
+    with caplog.at_level("INFO"):
+        await RequestScopeMiddleware(inner, ServiceHandle())(scope, receive, send)
+    assert f" GET /a {outcome} client_disconnected " in caplog.text
