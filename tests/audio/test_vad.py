@@ -64,9 +64,7 @@ def test_short_pauses_and_fading_speech_are_kept() -> None:
     st.lists(st.integers(0, 60_000), max_size=6),
 )
 @settings(max_examples=50, deadline=None)
-def test_the_time_of_speech_does_not_depend_on_block_sizes(
-    levels: list[tuple[int, int]], extra: int, cuts: list[int]
-) -> None:
+def test_block_sizes_do_not_move_speech(levels: list[tuple[int, int]], extra: int, cuts: list[int]) -> None:
     pcm = sound(*levels, (VOICE, 1))
     pcm = np.concatenate((pcm, np.full(extra, NOISE, np.int16)))
     whole = muted(pcm)

@@ -102,9 +102,7 @@ def test_each_router_has_its_own_error_shape() -> None:
         ("lifespan", ["startup", "shutdown"], ["startup.complete", "shutdown.complete"]),
     ],
 )
-async def test_websockets_are_refused_and_the_lifespan_is_served(
-    kind: str, received: list[str], expected: list[str]
-) -> None:
+async def test_websockets_and_lifespan(kind: str, received: list[str], expected: list[str]) -> None:
     messages = iter(received)
     sent: list[str] = []
 
@@ -127,7 +125,7 @@ def test_the_telemetry_of_fastapi_is_off(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("has_begun", "outcome"), [(True, "200"), (False, "499")])
-async def test_a_reply_that_has_begun_keeps_its_status_in_the_log(
+async def test_a_reply_that_has_begun_keeps_its_status(
     caplog: pytest.LogCaptureFixture, has_begun: bool, outcome: str
 ) -> None:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -108,12 +108,12 @@ async def test_a_bad_parameter_is_refused_before_the_body_is_read() -> None:
         for query in queries:
             reply = await http.post(f"/asr?{query}", content=unread(), headers={"expect": "100-continue"})
             assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), query
-        bad: list[tuple[str, object]] = [
-            ("words", "maybe"), ("words", {}), ("language", ["en", "de"]), ("langauge", "en"), ("prompt", "\ud800"),
+        bodies: list[dict[str, object]] = [
+            {"words": "maybe"}, {"words": {}}, {"language": ["en", "de"]}, {"langauge": "en"}, {"prompt": "\ud800"},
         ]  # fmt: skip
-        for name, value in bad:
-            reply = await http.post("/asr", content=json.dumps({"url": "a.wav", name: value}))
-            assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), name
+        for body in bodies:
+            reply = await http.post("/asr", content=json.dumps({"url": "a.wav", **body}))
+            assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter"), body
         twice = await http.post("/asr?language=en", json={"url": "a.wav", "language": "en"})
         assert twice.json()["error"] == "language has more than one value; give it one."
     assert not fake.bodies

@@ -82,9 +82,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("body", "error"), FAILURES.values(), ids=FAILURES)
-async def test_a_worker_that_fails_costs_one_request(
-    monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
-) -> None:
+async def test_failing_workers(monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]) -> None:
     monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_WORKER.replace("BODY", repr(body)))
     is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
     async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:

@@ -305,9 +305,7 @@ def test_links_and_paths_are_distinguished(name: str, is_link: bool) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-async def test_tls_is_verified_for_the_name_and_never_downgraded(
-    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tls_is_verified_and_kept(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=good.test -addext subjectAltName=DNS:good.test"
     subprocess.run(  # noqa: ASYNC221 - a fraction of a second
