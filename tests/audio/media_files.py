@@ -154,14 +154,10 @@ def encoders_of(recipe: Recipe, *, video: bool) -> list[str]:
 
 def encodable(*names: str, video: bool = False) -> list[str]:
     """Those recipes, of `names` or of all, that this build of FFmpeg can write; skips the test if there are none."""
-    recipes = {name: RECIPES[name] for name in names or RECIPES}
-    found = [
-        name
-        for name, recipe in recipes.items()
-        if not missing_in_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
-    ]
-    if not found:
-        pytest.skip(f"this build of FFmpeg cannot write any of {', '.join(recipes)}")
+    wanted = {name: RECIPES[name] for name in names or RECIPES}
+    needs = {name: (recipe.muxer, *encoders_of(recipe, video=video)) for name, recipe in wanted.items()}
+    if not (found := [name for name, needed in needs.items() if not missing_in_ffmpeg(*needed)]):
+        pytest.skip(f"this build of FFmpeg cannot write any of {', '.join(wanted)}")
     return found
 
 
@@ -226,10 +222,8 @@ def _pictures(video_stream: av.video.stream.VideoStream, length_s: float) -> lis
 
 
 def _frames(recipe: Recipe, length_s: float, frame_size: int) -> list[av.AudioFrame]:
-    num_channels = 1 if recipe.layout == "mono" else 2
-    samples = signal(length_s, recipe.rate_hz, num_channels)
-    is_planar = recipe.sample_format.endswith("p")
-    is_float = recipe.sample_format.startswith("flt")
+    samples = signal(length_s, recipe.rate_hz, 1 if recipe.layout == "mono" else 2)
+    is_planar, is_float = recipe.sample_format.endswith("p"), recipe.sample_format.startswith("flt")
     frames = []
     step = frame_size or 1024
     for start in range(0, len(samples), step):
@@ -258,12 +252,9 @@ def silent_flac(length_s: int) -> bytes:
     return sink.getvalue()
 
 
-AMR_FRAME_S = 0.02
-
-
 def amr(length_s: float = 3.0) -> bytes:
     """AMR-NB at 12.2 kbit/s (RFC 4867), with random bits for speech: no encoder is needed."""
     frame_type, is_good = 7, 1
     header = bytes([frame_type << 3 | is_good << 2])
     rng = np.random.default_rng(5)
-    return b"#!AMR\n" + b"".join(header + rng.bytes(31) for _ in range(round(length_s / AMR_FRAME_S)))
+    return b"#!AMR\n" + b"".join(header + rng.bytes(31) for _ in range(round(length_s / 0.02)))

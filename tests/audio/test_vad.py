@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,15 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_api.audio import vad
-from asr_api.audio.vad import (
-    CHUNK_SAMPLES,
-    MARGIN_CHUNKS,
-    MIN_PAUSE_CHUNKS,
-    MIN_SPEECH_CHUNKS,
-    NonSpeechMuter,
-    VoiceActivityFilter,
-)
+from asr_api.audio.vad import CHUNK_SAMPLES, MARGIN_CHUNKS, MIN_PAUSE_CHUNKS, NonSpeechMuter, VoiceActivityFilter
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
+from tests.service import FakeSource
 
 VOICE, MURMUR, NOISE = 1000, 500, 10  # loudness of a chunk → 0.9, 0.4 and 0.1
 
@@ -36,8 +30,8 @@ def sound(*levels: tuple[int, int]) -> Pcm:
     return np.concatenate([np.full(count * CHUNK_SAMPLES, level, np.int16) for level, count in levels])
 
 
-def muted(pcm: Pcm, *cuts: int) -> Pcm:
-    muter = NonSpeechMuter(probability)
+def muted(pcm: Pcm, *cuts: int, detector: vad.Detector = probability) -> Pcm:
+    muter = NonSpeechMuter(detector)
     blocks = np.split(pcm, sorted(cuts))
     return np.concatenate([*(muter.push(block) for block in blocks), muter.finish()])
 
@@ -50,7 +44,7 @@ def test_all_but_speech_and_a_margin_is_muted_in_place() -> None:
     assert np.array_equal(muted(pcm)[kept], pcm[kept])
     assert len(kept) == kept[-1] + 1 - kept[0]
     assert not muted(sound((NOISE, 90))).any()
-    for count in (1, MIN_SPEECH_CHUNKS - 1):
+    for count in (1, vad.MIN_SPEECH_CHUNKS - 1):
         assert not muted(sound((NOISE, 50), (VOICE, count), (NOISE, 50), (VOICE, count))).any()
 
 
@@ -70,9 +64,7 @@ def test_short_pauses_and_fading_speech_are_kept() -> None:
     st.lists(st.integers(0, 60_000), max_size=6),
 )
 @settings(max_examples=50, deadline=None)
-def test_the_time_of_speech_does_not_depend_on_block_sizes(
-    levels: list[tuple[int, int]], extra: int, cuts: list[int]
-) -> None:
+def test_block_sizes_do_not_move_speech(levels: list[tuple[int, int]], extra: int, cuts: list[int]) -> None:
     pcm = sound(*levels, (VOICE, 1))
     pcm = np.concatenate((pcm, np.full(extra, NOISE, np.int16)))
     whole = muted(pcm)
@@ -96,44 +88,14 @@ def test_the_real_model_mutes_noise_and_tones() -> None:
     chord = np.sin(2 * np.pi * np.outer([220, 277, 330, 440], times_s)).sum(0) * 3000
     noise = np.random.default_rng(1).normal(size=len(times_s)) * 3000
     for pcm in (chord, noise):
-        muter = NonSpeechMuter(vad.open_detector())
-        assert not np.concatenate((muter.push(pcm.astype(np.int16)), muter.finish())).any()
+        assert not muted(pcm.astype(np.int16), detector=vad.open_detector()).any()
 
 
 # -- as a source -------------------------------------------------------------------------------------------------------
 
 
-class BlockSource:
-    """A `PcmSource` of blocks of speech."""
-
-    def __init__(self) -> None:
-        self.duration_hint_ms: int | None = 1000
-        self.end = AudioEnd()
-        self.is_open = False
-
-    async def __aenter__(self) -> BlockSource:
-        self.is_open = True
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.is_open = False
-
-    async def __aiter__(self) -> AsyncIterator[Pcm]:
-        for _ in range(3):
-            yield sound((VOICE, 10))
-        self.end = AudioEnd(is_truncated=True)
-
-
-class SlowDetector:
-    """Blocks its thread until it is released."""
-
-    def __init__(self) -> None:
-        self.has_started, self.release = threading.Event(), threading.Event()
-
-    def __call__(self, _chunk: bytes) -> float:
-        self.has_started.set()
-        self.release.wait(10)
-        return 0.0
+def speech_source() -> FakeSource:
+    return FakeSource(sound((VOICE, 30)), block_s=0.3, last_end=AudioEnd(is_truncated=True))
 
 
 @pytest.fixture
@@ -150,9 +112,9 @@ def voice_activity(detectors: list[vad.Detector]) -> Iterator[VoiceActivityFilte
         yield voice_activity
 
 
-async def samples_of(voice_activity: VoiceActivityFilter, source: BlockSource) -> int:
+async def samples_of(voice_activity: VoiceActivityFilter, source: FakeSource) -> int:
     async with voice_activity.only_speech(source) as pcm:
-        assert (source.is_open, pcm.duration_hint_ms) == (True, 1000)
+        assert (source.is_open, pcm.duration_hint_ms) == (True, source.duration_hint_ms)
         n_samples = sum([len(block) async for block in pcm])
     assert (source.is_open, pcm.end) == (False, AudioEnd(is_truncated=True))
     return n_samples
@@ -162,20 +124,27 @@ async def samples_of(voice_activity: VoiceActivityFilter, source: BlockSource) -
 async def test_a_slow_detector_stops_neither_other_requests_nor_a_cancellation(
     voice_activity: VoiceActivityFilter, detectors: list[vad.Detector]
 ) -> None:
-    detectors.append(slow := SlowDetector())
-    source = BlockSource()
+    has_started, release = threading.Event(), threading.Event()
+
+    def slow(_chunk: bytes) -> float:
+        has_started.set()
+        release.wait(10)
+        return 0.0
+
+    detectors.append(slow)
+    source = speech_source()
     slow_request = asyncio.create_task(samples_of(voice_activity, source))
     try:
-        assert await asyncio.to_thread(slow.has_started.wait, 5)
+        assert await asyncio.to_thread(has_started.wait, 5)
         async with asyncio.timeout(5):
-            assert await samples_of(voice_activity, BlockSource()) == 30 * CHUNK_SAMPLES
+            assert await samples_of(voice_activity, speech_source()) == 30 * CHUNK_SAMPLES
         assert not slow_request.done()
         slow_request.cancel()
         await asyncio.wait([slow_request])
         assert slow_request.cancelled()
         assert not source.is_open
     finally:
-        slow.release.set()
+        release.set()
 
 
 @pytest.mark.anyio
@@ -184,9 +153,9 @@ async def test_an_unfinished_request_leaves_no_async_generator(voice_activity: V
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(finalizer=lambda generator: left_behind.append(repr(generator)))
     try:
-        async with voice_activity.only_speech(BlockSource()) as pcm:
+        async with voice_activity.only_speech(speech_source()) as pcm:
             await anext(aiter(pcm))
         del pcm
     finally:
         sys.set_asyncgen_hooks(*hooks)
-    assert [name for name in left_behind if "BlockSource" not in name] == []
+    assert [name for name in left_behind if "FakeSource" not in name] == []

@@ -69,9 +69,7 @@ async def test_rates_are_those_of_the_engine() -> None:
         ({}, None),
     ],
 )
-async def test_the_best_slots_are_the_fewest_within_noise_of_the_fastest(
-    rates: dict[int, float], best: int | None
-) -> None:
+async def test_the_best_slots_are_the_fewest_within_noise(rates: dict[int, float], best: int | None) -> None:
     rows = [Measurement("clients", 1, 1000.0, (0, 0), 1, 1, {}, 0)]
     rows += [Measurement("slots", number, rtfx, (0, 0), 1, 1, {}, 0) for number, rtfx in rates.items()]
     assert best_slots(rows) == best

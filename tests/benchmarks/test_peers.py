@@ -17,9 +17,7 @@ from tests.benchmarks.fake_peers import EXITING, FAKES, FAST, MISSING, SLOW
 from tests.server.running import ROOT
 
 
-def test_each_engine_has_a_turn_in_each_round_and_a_failure_is_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_each_engine_has_a_turn_in_each_round(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("from tests.benchmarks.fake_peers import install\ninstall()\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     monkeypatch.setattr(control, "control_gflops", lambda: 100.0)

@@ -20,9 +20,7 @@ def recordings(tmp_path: Path) -> Path:
     folder = tmp_path / "recordings"
     (folder / "more").mkdir(parents=True)
     (folder / ".trash").mkdir()
-    (folder / "b.wav").write_bytes(wav(2, 22))
-    (folder / "a.wav").write_bytes(wav(1, 11, word_s=2))
-    (folder / "more" / "c.WAV").write_bytes(wav(3))
-    (folder / ".trash" / "d.wav").write_bytes(wav(4))
-    (folder / "notes.txt").write_text("not audio")
+    audio = {"b.wav": wav(2, 22), "a.wav": wav(1, 11, word_s=2), "more/c.WAV": wav(3), ".trash/d.wav": wav(4)}
+    for name, data in {**audio, "notes.txt": b"not audio"}.items():
+        (folder / name).write_bytes(data)
     return folder

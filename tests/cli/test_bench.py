@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
-from tests.server.running import environment, wav
+from tests.server.running import run_command, wav
 
 
 def test_the_output_is_a_table_and_a_line_of_json(cli: Cli) -> None:
@@ -50,10 +49,8 @@ def test_notes_name_skipped_measurements_and_missing_text(cli: Cli, tmp_path: Pa
         (["nowhere.wav"], 1, "asr-api: nowhere.wav: There is no such file; check the spelling."),
         (["bad.wav"], 1, "asr-api: bad.wav: The format of the file is not supported"),
         (["short.wav"], 1, "asr-api: short.wav: The audio lasts 0.020 s; send at least "),
-        (["--clients", "0"], 2, "'0' must be integers from 1 to 256, separated by commas"),
-        (["--clients", "1,x"], 2, "'1,x' must be integers from 1 to 256, separated by commas"),
-        (["--seconds", "9999"], 2, "'9999' must be a number from 1 to 3600"),
-        (["--seconds", "soon"], 2, "'soon' must be a number from 1 to 3600"),
+        *((["--clients", it], 2, f"'{it}' must be integers from 1 to 256, separated by commas") for it in ("0", "1,x")),
+        *((["--seconds", it], 2, f"'{it}' must be a number from 1 to 3600") for it in ("9999", "soon")),
         (["--language", "sw"], 2, "language is 'sw', which "),
     ],
 )
@@ -68,7 +65,6 @@ def test_an_error_is_one_line(cli: Cli, tmp_path: Path, arguments: list[str], co
 
 def test_without_psutil_the_error_names_the_command_that_installs_it(tmp_path: Path) -> None:
     code = "import sys; sys.modules['psutil'] = None; from asr_api.cli.main import main; sys.exit(main(['bench']))"
-    line, environ = [sys.executable, "-c", code], environment(tmp_path)
-    ended = subprocess.run(line, check=False, env=environ, capture_output=True, text=True)
-    sentence = "asr-api: psutil is not installed; run: pip install 'asr-api[bench]'\n"
-    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
+    ended = run_command(tmp_path, sys.executable, "-c", code)
+    sentence = b"asr-api: psutil is not installed; run: pip install 'asr-api[bench]'\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, b"", sentence)

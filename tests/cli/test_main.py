@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli, Ended
-from tests.server.running import environment
+from tests.server.running import run_command
 
 
 @pytest.mark.parametrize(
@@ -49,8 +48,8 @@ def test_an_engine_that_cannot_load_is_exit_code_2(cli: Cli, recordings: Path) -
 
 def test_help_names_every_setting_and_loads_no_heavy_library(cli: Cli, tmp_path: Path) -> None:
     def help_of(*arguments: str) -> str:
-        line, environ = [sys.executable, "-m", "asr_api", *arguments, "--help"], environment(tmp_path, COLUMNS="200")
-        return subprocess.run(line, env=environ, check=True, capture_output=True, text=True).stdout
+        ended = run_command(tmp_path, sys.executable, "-m", "asr_api", *arguments, "--help", COLUMNS="200")
+        return ended.stdout.decode()
 
     assert cli.run("--version") == Ended(0, f"asr-api {__version__}\n", "")
     assert "3 a source is truncated" in " ".join(help_of("transcribe").split())
@@ -61,13 +60,10 @@ def test_help_names_every_setting_and_loads_no_heavy_library(cli: Cli, tmp_path:
         assert (flag_of(name) in transcribed) is not is_server_only(field)
     heavy = {"numpy", "fastapi", "tqdm", "huggingface_hub"}
     code = f"import sys, asr_api.cli.main; print(sorted({heavy} & {{*sys.modules}}))"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert loaded == "[]\n"
+    assert run_command(tmp_path, sys.executable, "-c", code).stdout == b"[]\n"
 
 
-def test_an_unwritable_folder_for_uploads_is_reported_before_anything_starts(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unwritable_tmpdir_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
     for arguments in (["serve", "--port", "0"], ["transcribe", "a.wav"], ["bench"]):
         ended = cli.run(*arguments)

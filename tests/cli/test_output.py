@@ -9,34 +9,30 @@ import sys
 from pathlib import Path
 
 from tests.server.in_process import Cli
-from tests.server.running import ROOT, command, environment, wav
+from tests.server.running import ROOT, command, run_command, wav
 
 
 def test_a_file_name_that_is_not_valid_text_is_escaped(tmp_path: Path) -> None:
     for name in (b"a.wav", b"caf\xe9.wav"):
         (tmp_path / os.fsdecode(name)).write_bytes(wav(1))
-    line = command({}, "transcribe", str(tmp_path))
-    environ = environment(tmp_path, PYTHONIOENCODING="utf-8:strict")
-    ended = subprocess.run(line, check=False, env=environ, cwd=ROOT, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == f"{tmp_path}/a.wav: 1\n{tmp_path}/caf\\xe9.wav: 1\n"
+    ended = run_command(tmp_path, *command({}, "transcribe", str(tmp_path)), PYTHONIOENCODING="utf-8:strict")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.decode() == f"{tmp_path}/a.wav: 1\n{tmp_path}/caf\\xe9.wav: 1\n"
 
 
 def test_a_transcript_outside_the_encoding_of_stdout_fails_alone(tmp_path: Path) -> None:
     for name in ("a.wav", "日本.wav", "日本語.wav"):
         (tmp_path / name).write_bytes(wav(1))
     line = command({}, "transcribe", "日本.wav", "a.wav", "日本語.wav")
-    environ = environment(tmp_path, PYTHONIOENCODING="latin-1")
-    ended = subprocess.run(line, check=False, env=environ, cwd=tmp_path, capture_output=True)
+    ended = run_command(tmp_path, *line, cwd=tmp_path, PYTHONIOENCODING="latin-1")
     assert (ended.returncode, ended.stdout) == (1, b"a.wav: 1\n")
     assert ended.stderr.count(b"cannot be written: the encoding of stdout is latin-1; set PYTHONUTF8=1.") == 2
 
 
 def test_a_full_disk_is_reported() -> None:
     for arguments in (["models"], ["transcribe", "samples/hello.wav"]):
-        line = [sys.executable, "-m", "asr_api", *arguments]
+        line, environ = [sys.executable, "-m", "asr_api", *arguments], os.environ | {"MODEL_ID": "builtin"}
         with Path("/dev/full").open("w") as full:
-            environ = os.environ | {"MODEL_ID": "builtin"}
             ended = subprocess.run(line, check=False, env=environ, cwd=ROOT, stdout=full, stderr=-1, text=True)
         assert ended.returncode == 1
         assert ended.stderr.endswith("cannot be written: No space left on device; write it to another place.\n")

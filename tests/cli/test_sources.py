@@ -19,9 +19,7 @@ from tests.server.in_process import Cli
 T = TypeVar("T")
 
 
-def test_unreadable_entries_of_a_folder_are_reported(
-    cli: Cli, recordings: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_entries_are_reported(cli: Cli, recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is closed by a patch, because a file mode does not stop root."""
     closed = recordings / "closed"
     closed.mkdir()
@@ -64,9 +62,7 @@ def test_extensions_of_every_supported_container_are_known() -> None:
     assert {name for name, extensions in known.items() if not extensions & AUDIO_EXTENSIONS} == unnamed
 
 
-def test_sources_are_in_order_and_outputs_lose_their_extensions(
-    recordings: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_order_and_the_outputs_of_sources(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(recordings)
     link = "https://example.org/talks/talk.v1.mp3?key=1"
     listed = list_sources([".", link, "more/c.WAV"])

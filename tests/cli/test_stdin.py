@@ -16,9 +16,7 @@ pytestmark = pytest.mark.anyio
 NUM_BLOCKS = 4 * MAX_PENDING_BLOCKS
 
 
-async def test_one_thread_reads_stdin_no_faster_than_it_is_used(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_one_thread_reads_no_faster_than_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = os.urandom(NUM_BLOCKS * BLOCK_BYTES + 1)
     (tmp_path / "data").write_bytes(data)
     blocks: list[bytes] = []

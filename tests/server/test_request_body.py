@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.sources.spool import Spool
 from asr_api.errors import RequestError
 from asr_api.server.request_body import MAX_JSON_BYTES, AudioReference, parse_reference, read_body
+from tests.server.fakes import pieces_of
 
 json_like = st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
 bodies = st.binary(max_size=300) | json_like.map(lambda value: json.dumps(value).encode())
@@ -20,17 +19,12 @@ padded = st.tuples(st.sampled_from([b"", b" ", b"{", b"{" * MAX_JSON_BYTES, b"\0
 
 
 async def read(body: bytes, content_type: str, piece_bytes: int) -> bytes | AudioReference | RequestError:
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(body), piece_bytes):
-            yield body[start : start + piece_bytes]
-
     try:
-        result = await read_body(content_type, pieces(), max_bytes=2**20)
+        result = await read_body(content_type, pieces_of(body, piece_bytes), max_bytes=2**20)
     except RequestError as error:
         return error
     if isinstance(result, AudioReference):
         return result
-    assert isinstance(result, Spool)
     async with result:
         return os.pread(result.fd, 2**20, 0)
 

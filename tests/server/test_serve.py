@@ -48,13 +48,6 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
     return Cli(capfd, monkeypatch, tmp_path)
 
 
-def send_raw(server: Server, request: bytes) -> bytes:
-    """Returns the bytes until the server closes the connection."""
-    with server.connect() as wire:
-        wire.sendall(request)
-        return wire.makefile("rb").read()
-
-
 def upload_head(num_bytes: int) -> bytes:
     return b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % num_bytes
 
@@ -71,7 +64,9 @@ def test_audio_becomes_text_and_silence_none(server: Server) -> None:
 
 def test_a_large_body_is_refused_before_it_is_sent(server: Server) -> None:
     started = time.perf_counter()
-    reply = send_raw(server, upload_head(10 * 2**30).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+    with server.connect() as wire:
+        wire.sendall(upload_head(10 * 2**30).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        reply = wire.makefile("rb").read()
     assert reply.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"body_too_large"' in reply
     assert time.perf_counter() - started < 1
@@ -121,6 +116,7 @@ def test_health_answers_while_the_engine_works(server: Server) -> None:
             time.sleep(0.005)
     assert {reply.result().status_code for reply in replies} == {200}
     assert len(latencies_ms) > 20
+    assert statistics.quantiles(latencies_ms, n=100)[98] < 500  # the strict bound is a soak test, on a quiet machine
     assert statistics.median(latencies_ms) < 20  # without TCP_NODELAY it is 40
 
 
@@ -157,16 +153,12 @@ def test_an_upload_that_is_too_slow_for_the_shutdown_gets_an_error(tmp_path: Pat
         time.sleep(0.1)
         assert server.stop() == 0
         reply = wire.recv(65536)
-        assert b" 503 " in reply
-        assert b'"code":"server_draining"' in reply
-        assert b"connection: close" in reply
+        assert all(part in reply for part in (b" 503 ", b'"code":"server_draining"', b"connection: close"))
         assert "Traceback" not in server.log.read_text()
 
 
 @pytest.mark.parametrize(("num_signals", "timeout_s", "exit_code"), [(1, "0.2", 0), (2, "30", 1)])
-def test_a_request_that_cannot_finish_gets_an_error(
-    tmp_path: Path, num_signals: int, timeout_s: str, exit_code: int
-) -> None:
+def test_a_request_that_cannot_finish_fails(tmp_path: Path, num_signals: int, timeout_s: str, exit_code: int) -> None:
     script = {"step_s": 0.1, "steps_per_window": 600}
     with serving(tmp_path, script, SHUTDOWN_TIMEOUT_S=timeout_s) as server, ThreadPoolExecutor(1) as pool:
         running = pool.submit(server.transcribe, wav(1))
@@ -195,10 +187,8 @@ def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path, cli: Cli) -> None:
         if socket.has_ipv6 and Path("/proc/net/if_inet6").read_text():
             assert httpx.get(f"http://[::1]:{server.port}/hc").status_code == 200
         taken = cli.run("serve", "--port", str(server.port))
-    assert taken.code == 2
-    assert taken.stderr == (
-        f"asr-api: PORT is {server.port}, and another program is listening there; stop it or set another PORT.\n"
-    )
+    sentence = f"PORT is {server.port}, and another program is listening there; stop it or set another PORT."
+    assert (taken.code, taken.stderr) == (2, f"asr-api: {sentence}\n")
 
 
 @pytest.mark.parametrize(

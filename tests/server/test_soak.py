@@ -30,7 +30,7 @@ def test_disconnected_clients_leave_nothing_behind(tmp_path: Path) -> None:
         before = (process.num_fds(), len(process.children(recursive=True)))
         rss_bytes = process.memory_info().rss
         for _ in range(NUM_CLIENTS):
-            with socket.create_connection(("127.0.0.1", server.port)) as wire:
+            with server.connect() as wire:
                 wire.sendall(request[: chance.choice([5, 50, len(request) // 2, len(request), len(request)])])
                 time.sleep(chance.choice([0, 0.01, 0.03, 0.08]))
                 if chance.random() < 0.5:

@@ -45,15 +45,12 @@ def test_the_cache_folder_falls_back_only_when_it_is_not_set(monkeypatch: pytest
     assert closed.problem == f"CACHE_DIR is '{closed.path}', which cannot be written; change its owner or name another."
 
 
-def test_a_folder_for_uploads_that_cannot_be_written_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unwritable_folder_for_uploads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     check_spool_folder()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
-    with pytest.raises(
-        SettingsError, match=r"^TMPDIR is '.*gone', which cannot be written; set it to a folder that can"
-    ):
+    sentence = r"^TMPDIR is '.*gone', which cannot be written; set it to a folder that can"
+    with pytest.raises(SettingsError, match=sentence):
         check_spool_folder()
     monkeypatch.delenv("TMPDIR")
     check_spool_folder()

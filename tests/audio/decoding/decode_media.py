@@ -31,9 +31,8 @@ class Decoded:
 
 
 def spool_of(data: bytes) -> Spool:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # the spool owns it
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # the spool owns it
     file.write(data)
-    file.flush()
     return Spool(file, len(data))
 
 
@@ -76,6 +75,10 @@ async def decode_whole(media: Mapping[str, bytes], limits: DecodeLimits | None =
     results = await decode_all(media, limits)
     assert {name: result for name, result in results.items() if isinstance(result, str)} == {}
     return {name: result for name, result in results.items() if isinstance(result, Decoded)}
+
+
+async def decode_one(data: bytes) -> Decoded:
+    return (await decode_whole({"file": data}))["file"]
 
 
 async def decode_all(media: Mapping[str, bytes], limits: DecodeLimits | None = None) -> dict[str, Decoded | str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from asr_api.audio.decoding.worker.media import MediaFile
 from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
 from asr_api.pcm import AudioEnd
-from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole
+from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole, spool_of
 from tests.audio.media_files import encodable, encoded, wav, wav_header
 from tests.audio.media_files import signal as speech
 
@@ -49,11 +48,9 @@ def no_audio() -> dict[str, bytes]:
 def invalid_audio() -> dict[str, bytes]:
     rng = np.random.default_rng(3)
     second, flac, m4a = wav(speech(1.0), 16_000), encoded("flac"), encoded("m4a-index-last")
-    rates = {f"{rate_hz} Hz": wav_header(32_000, rate_hz) + bytes(32_000) for rate_hz in (0, 1, 0xFFFFFFFF)}
-    channels = {f"{n} channels": wav_header(32_000, 16_000, n) + bytes(32_000) for n in (0, 9, 64, 255, 65535)}
     return {
-        **rates,
-        **channels,
+        **{f"{rate_hz} Hz": wav_header(32_000, rate_hz) + bytes(32_000) for rate_hz in (0, 1, 0xFFFFFFFF)},
+        **{f"{n} channels": wav_header(32_000, 16_000, n) + bytes(32_000) for n in (0, 9, 64, 255, 65535)},
         "flac header damaged": flac[:4] + bytes(byte ^ 0xFF for byte in flac[4:200]) + bytes(3000),
         "m4a without index": m4a[: len(m4a) // 2],
         "wav format unknown": second[:20] + b"\x77\x77" + second[22:],
@@ -66,12 +63,10 @@ def invalid_audio() -> dict[str, bytes]:
 
 async def test_hostile_media_have_their_error_codes() -> None:
     expected = dict.fromkeys(no_audio(), "unsupported_format") | dict.fromkeys(invalid_audio(), "invalid_audio")
-    media = no_audio() | invalid_audio()
-    media |= {"empty": b"", "header only": wav_header(0, 16_000)}
-    expected |= dict.fromkeys(("empty", "header only"), "empty_audio")
-    media |= {f"{n} samples": wav(speech(1.0)[:n], 16_000) for n in (1, 1584)}
-    expected |= dict.fromkeys(("1 samples", "1584 samples"), "audio_too_short")
-    results = await decode_all(media)
+    empty = {"empty": b"", "header only": wav_header(0, 16_000)}
+    short = {f"{n} samples": wav(speech(1.0)[:n], 16_000) for n in (1, 1584)}
+    expected |= dict.fromkeys(empty, "empty_audio") | dict.fromkeys(short, "audio_too_short")
+    results = await decode_all(no_audio() | invalid_audio() | empty | short)
     assert {name: result if isinstance(result, str) else "decoded" for name, result in results.items()} == expected
 
 
@@ -102,10 +97,9 @@ async def test_a_file_written_into_a_pipe_is_whole() -> None:
     assert truncated(await decode_whole(piped)) == set()
 
 
-def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open(tmp_path: Path) -> None:
-    (tmp_path / "odd.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000))
-    with (tmp_path / "odd.wav").open("rb") as file:
-        media = MediaFile(file.fileno())
+async def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open() -> None:
+    async with spool_of(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000)) as spool:
+        media = MediaFile(spool.fd)
         assert not breaks_off(media, "wav")
         assert not has_open_end(media, "wav")
 

@@ -46,8 +46,7 @@ async def test_the_worker_pauses_without_a_timeout_while_pcm_is_not_read() -> No
             await asyncio.sleep(1.3)
             assert worker.is_running()
             assert worker.status() == psutil.STATUS_SLEEPING  # it has not decoded all 60 s
-            async for block in pcm:
-                num_samples += len(block)
+            num_samples += sum([len(block) async for block in pcm])
     assert num_samples == 60 * 16_000
 
 

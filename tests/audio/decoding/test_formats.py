@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
-from tests.audio.decoding.decode_media import correlation, decode_whole
+from tests.audio.decoding.decode_media import correlation, decode_one, decode_whole
 from tests.audio.media_files import amr, encodable, encoded, reference_pcm, wav
 from tests.audio.media_files import signal as speech
 
@@ -35,31 +35,27 @@ async def test_every_sample_format_rate_and_channel_count_of_wav_gives_the_same_
 
 async def test_nist_sphere() -> None:
     fields = ("channel_count -i 1", "sample_rate -i 16000", "sample_n_bytes -i 2", "sample_count -i 48000")
-    header = "\n".join(
-        ("NIST_1A", "   1024", *fields, "sample_byte_format -s2 01", "sample_coding -s3 pcm", "end_head\n")
-    )
-    data = header.encode().ljust(1024) + reference_pcm().astype("<i2").tobytes()
-    results = await decode_whole({"whole": data, "cut": data[:-32_000]})
-    whole, cut = results["whole"], results["cut"]
+    lines = ("NIST_1A", "   1024", *fields, "sample_byte_format -s2 01", "sample_coding -s3 pcm", "end_head\n")
+    data = "\n".join(lines).encode().ljust(1024) + reference_pcm().astype("<i2").tobytes()
+    whole, cut = (await decode_whole({"whole": data, "cut": data[:-32_000]})).values()
     assert np.array_equal(whole.pcm, reference_pcm())
     assert (whole.end.is_truncated, cut.end.is_truncated, len(cut.pcm)) == (False, True, 32_000)
 
 
 async def test_amr_without_an_encoder() -> None:
-    assert (await decode_whole({"amr": amr(3.0)}))["amr"].length_s == pytest.approx(3.0)
+    assert (await decode_one(amr(3.0))).length_s == pytest.approx(3.0)
 
 
 async def test_tags_that_are_not_utf_8_are_ignored() -> None:
     title = "Übung".encode("latin-1") + b"\xff\xfe"
     tag = b"LIST" + struct.pack("<I", 4 + 8 + 8) + b"INFOINAM" + struct.pack("<I", 8) + title.ljust(8, b"\0")
     data = wav(speech(1.0), 16_000)
-    result = (await decode_whole({"tagged": data[:36] + tag + data[36:]}))["tagged"]
-    assert len(result.pcm) == SAMPLE_RATE_HZ
+    assert len((await decode_one(data[:36] + tag + data[36:])).pcm) == SAMPLE_RATE_HZ
 
 
 async def test_mixing_down_does_not_clip() -> None:
     loud = np.sign(speech(1.0, 16_000, 6)) * 0.99
-    result = (await decode_whole({"loud": wav(loud, 16_000)}))["loud"]
+    result = await decode_one(wav(loud, 16_000))
     assert np.mean(np.abs(result.pcm.astype(int)) >= 32_767) < 0.01
 
 
@@ -67,27 +63,25 @@ async def test_channels_that_cancel_each_other_out_are_not_lost() -> None:
     left = speech(9.0, 44_100)
     right = left.copy()
     right[3 * 44_100 : 7 * 44_100] *= -1  # the second group, and halves of others
-    media = {"all": wav(np.hstack([left, -left]), 44_100), "some": wav(np.hstack([left, right]), 44_100)}
     noise = np.random.default_rng(7).standard_normal((len(left), 2)) * 0.006
-    media["nearly"] = wav(np.clip(np.hstack([left, -0.95 * left]) + noise, -1, 1), 44_100)
-    results = await decode_whole(media)
-    reference = reference_pcm(9.0)
+    stereo = {"all": np.hstack([left, -left]), "some": np.hstack([left, right])}
+    stereo["nearly"] = np.clip(np.hstack([left, -0.95 * left]) + noise, -1, 1)
+    results = await decode_whole({name: wav(samples, 44_100) for name, samples in stereo.items()})
     assert {len(results[name].pcm) for name in ("all", "some")} == {9 * 16_000}
-    assert correlation(results["nearly"].pcm, reference) > 0.98
-    assert correlation(results["all"].pcm, reference) > 0.98
-    assert correlation(results["some"].pcm[64_000:96_000], reference[64_000:96_000]) > 0.98
+    for name, part in (("all", slice(None)), ("nearly", slice(None)), ("some", slice(64_000, 96_000))):
+        assert correlation(results[name].pcm[part], reference_pcm(9.0)[part]) > 0.98, name
 
 
 async def test_nan_and_infinity_in_float_audio_are_harmless() -> None:
     samples = speech(1.0).copy()
     samples[4000:8000] = np.nan
     samples[8000:9000] = np.inf
-    result = (await decode_whole({"nan": wav(samples, 16_000, "f32")}))["nan"]
+    result = await decode_one(wav(samples, 16_000, "f32"))
     assert len(result.pcm) == 16_000
     assert np.corrcoef(result.pcm[9000:], reference_pcm(1.0)[9000:])[0, 1] > 0.99
 
 
 async def test_the_format_may_change_within_the_file() -> None:
-    result = (await decode_whole({"both": encoded("mp3") + encoded("mp3-bare")}))["both"]
+    result = await decode_one(encoded("mp3") + encoded("mp3-bare"))
     assert 5.9 < result.length_s < 6.2
     assert correlation(result.pcm[-48_000:], reference_pcm()) > 0.95

@@ -45,6 +45,10 @@ fork_server.main()
 """
 
 
+def minute() -> Spool:
+    return spool_of(wav(speech(60.0), 16_000))
+
+
 async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
     try:
         async with decoder.decode(spool) as pcm:
@@ -55,16 +59,11 @@ async def samples_or_code(decoder: Decoder, spool: Spool) -> int | str:
 
 async def test_a_fork_that_fails_does_not_affect_other_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_FORK)
-    data = wav(speech(60.0), 16_000)
-    async with (
-        spool_of(data) as spool,
-        decoding(DecodeLimits(max_workers=4), is_started=False) as decoder,
-        decoder.decode(spool) as first,
-    ):
+    limits = DecodeLimits(max_workers=4)
+    async with minute() as spool, decoding(limits, is_started=False) as decoder, decoder.decode(spool) as first:
         num_samples = len(await anext(first))
         outcomes = [await samples_or_code(decoder, spool) for _ in range(3)]
-        async for block in first:
-            num_samples += len(block)
+        num_samples += sum([len(block) async for block in first])
     assert num_samples == 60 * 16_000
     assert outcomes.count("decoder_unavailable") <= 1
     assert outcomes[-1] == 60 * 16_000
@@ -83,9 +82,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("body", "error"), FAILURES.values(), ids=FAILURES)
-async def test_a_worker_that_fails_costs_one_request(
-    monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]
-) -> None:
+async def test_failing_workers(monkeypatch: pytest.MonkeyPatch, body: str, error: type[AsrError]) -> None:
     monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + FAILING_WORKER.replace("BODY", repr(body)))
     is_quick = error is DecodeTimeout and "RLIMIT_CPU" not in body
     async with decoding(DecodeLimits(max_stall_s=0.5 if is_quick else 20), is_started=False) as decoder:
@@ -96,15 +93,11 @@ async def test_a_worker_that_fails_costs_one_request(
 
 @pytest.mark.parametrize(
     "program",
-    [
-        "import av_is_not_installed",
-        "del media.av; fork_server.main()",
-        "main.send_pcm = lambda *_: 7; fork_server.main()",
-    ],
+    ["import av_is_not_installed", "del media.av", "main.send_pcm = lambda *_: 7"],
     ids=["missing", "another PyAV", "wrong result"],
 )
 async def test_start_fails_where_the_installation_cannot_decode(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr(fork_server_client, "PROGRAM", PREAMBLE + program)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", f"{PREAMBLE}{program}; fork_server.main()")
     async with decoding(is_started=False) as decoder:
         with pytest.raises(DecoderUnavailable):
             await decoder.start()
@@ -127,20 +120,18 @@ async def test_a_lack_of_descriptors_is_temporary() -> None:
 
 async def test_a_killed_fork_server_ends_its_workers_and_is_replaced() -> None:
     async with decoding() as decoder:
-        data = encoded("flac")
         for _ in range(2):
             (fork_server,) = psutil.Process().children()
             workers = fork_server.children()
             fork_server.kill()
             await wait_until(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
-            assert isinstance(await decode(decoder, data), Decoded)
+            assert isinstance(await decode(decoder, encoded("flac")), Decoded)
 
 
 async def test_a_cancelled_request_leaves_no_process() -> None:
     async with decoding() as decoder:
-        data = encoded("mp3")
         for delay_s in (0.0, 0.005, 0.02, 0.1):
-            task = asyncio.create_task(decode(decoder, data))
+            task = asyncio.create_task(decode(decoder, encoded("mp3")))
             await asyncio.sleep(delay_s)
             task.cancel()
             await asyncio.wait([task])
@@ -167,13 +158,12 @@ async def test_a_cancellation_while_the_worker_exits_ends_it_and_frees_its_permi
 
 
 async def test_a_cancellation_takes_effect_although_the_next_block_has_arrived() -> None:
-    data = wav(speech(60.0), 16_000)
-    async with decoding() as decoder, spool_of(data) as spool, decoder.decode(spool) as pcm:
+    async with decoding() as decoder, minute() as spool, decoder.decode(spool) as pcm:
         await anext(pcm)
         await asyncio.sleep(0.2)
         task = asyncio.ensure_future(anext(pcm))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(2):
+            await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
