@@ -11,12 +11,13 @@ from types import TracebackType
 
 import anyio.to_thread
 import psutil
+import pytest
 
 from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.engine_process.ports import EngineListener, EngineState
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo, WindowJob
-from asr_api.errors import AsrError
+from asr_api.errors import AsrError, ServerOverloaded
 from asr_api.events import TranscriptEvent, fold
 from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.model_pool import ModelPool, ServedModel
@@ -49,7 +50,7 @@ class InProcessEngine:
         self.state = EngineState.READY
         self.inside: dict[int, WindowJob] = {}
         self.admissions: list[list[WindowJob]] = []
-        self.listener: EngineListener | None = None
+        self.listener: EngineListener
 
     @property
     def info(self) -> EngineInfo:
@@ -81,20 +82,18 @@ class InProcessEngine:
         finished = self.engine.step()
         for job in finished:
             del self.inside[job.job_id]
-        assert self.listener is not None
         self.listener.on_finished(finished)
 
     def crash(self) -> None:
+        """Stays without an engine until `restart`."""
         lost = list(self.inside)
         self.inside.clear()
         self.engine = ScriptedEngine(self.script)
         self.state = EngineState.RESTARTING
-        assert self.listener is not None
         self.listener.on_lost(lost)
 
     def restart(self) -> None:
         self.state = EngineState.READY
-        assert self.listener is not None
         self.listener.on_capacity()
 
     async def start(self) -> None: ...
@@ -167,10 +166,6 @@ class ServiceHarness:
         self.transcriber = Transcriber(self.pool, self.vad)
         self.open = contextlib.ExitStack()
 
-    @property
-    def jobs(self) -> list[WindowJob]:
-        return self.in_process.jobs
-
     # -- the scheduler alone -----------------------------------------------------------------------------------
 
     def queue(self, priority: int = 0) -> RequestQueue:
@@ -180,9 +175,16 @@ class ServiceHarness:
     def submit(self, queue: RequestQueue, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
         return [self.scheduler.submit(queue, pcm, DecodeOptions()) for _ in range(num_windows)]
 
-    def step(self, seconds: float = 1.0) -> None:
-        self.clock.now_s += seconds
-        self.in_process.step()
+    def step(self, seconds: float = 1.0, *, times: int = 1) -> None:
+        for _ in range(times):
+            self.clock.now_s += seconds
+            self.in_process.step()
+
+    def refused_retry_after_s(self) -> float | None:
+        """Of the refusal of one more request."""
+        with pytest.raises(ServerOverloaded) as refused:
+            self.scheduler.check_capacity()
+        return refused.value.retry_after_s
 
     # -- whole requests ----------------------------------------------------------------------------------------
 
@@ -203,6 +205,10 @@ class ServiceHarness:
 
     def start(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> asyncio.Task[Transcript]:
         return asyncio.create_task(fold(self.events(source, options)))
+
+    async def run(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> Transcript:
+        """A whole request with the in-process engine."""
+        return await self.finish(self.start(source, options))
 
     async def finish(self, request: asyncio.Task[Transcript], check: Callable[[], object] = lambda: None) -> Transcript:
         """Steps the in-process engine until the request is done, and checks before each step."""
