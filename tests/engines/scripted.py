@@ -208,13 +208,8 @@ def read_numbers(pcm: Pcm) -> list[Segment]:
         # The median, because one marked sample or an encoder's overshoot must not change the number.
         number = round(float(np.median(np.abs(pcm[start:end].astype(np.int32)))) / LEVEL)
         start_ms, end_ms = round(start / SAMPLES_PER_MS), round(end / SAMPLES_PER_MS)
-        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(logprob_of(number),)))
+        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(-number / 1000,)))
     return segments
-
-
-def logprob_of(number: int) -> float:
-    """The log-probability of a number's token: another one for each number."""
-    return -number / 1000
 
 
 def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:

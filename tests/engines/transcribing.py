@@ -65,6 +65,10 @@ def transcribe(
     return cast("list[TracedTranscript]", transcripts)
 
 
+def tokens_of(transcripts: Sequence[TracedTranscript]) -> list[tuple[int, ...]]:
+    return [transcript.tokens for transcript in transcripts]
+
+
 def run_jobs(engine: Engine, jobs: Sequence[WindowJob]) -> dict[int, WindowTranscript]:
     """Admits jobs as slots become free, and steps until all are finished."""
     waiting, finished = list(jobs), dict[int, WindowTranscript]()
