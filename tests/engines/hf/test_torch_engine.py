@@ -24,7 +24,7 @@ from asr_api.transcript import WindowTranscript
 from tests.engines.contract import EngineContract
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS
 from tests.engines.sounds import sound
-from tests.engines.transcribing import finish_all
+from tests.engines.transcribing import plain_transcripts
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
@@ -49,9 +49,7 @@ def open_engine(folder: Path, *, n_slots: int = 8, **options: bool | int) -> HfE
 def transcribe(
     engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = DEFAULTS
 ) -> list[WindowTranscript]:
-    options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
-    engine.admit([WindowJob(index, *pair) for index, pair in enumerate(zip(windows, options, strict=True))])
-    return [transcript for _, transcript in sorted(finish_all(engine, len(windows)).items())]
+    return plain_transcripts(engine, windows, options)
 
 
 def text_of(transcript: WindowTranscript) -> str:
@@ -173,11 +171,12 @@ def test_options_without_effect(options: DecodeOptions, folders: dict[str, Path]
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-@pytest.mark.parametrize("num_samples", [1, 161, 1599])
-def test_very_short_window(name: str, num_samples: int, folders: dict[str, Path]) -> None:
-    pcm = sound(1, 3)[:num_samples]
-    (transcript,) = transcribe(open_engine(folders[name]), [pcm])
-    assert all(segment.end_ms <= num_samples // 16 for segment in transcript.segments)
+def test_very_short_windows(name: str, folders: dict[str, Path]) -> None:
+    windows = [sound(1, 3)[:num_samples] for num_samples in (1, 161, 1599)]
+    engine = open_engine(folders[name])
+    for pcm in windows:
+        (transcript,) = transcribe(engine, [pcm])
+        assert all(segment.end_ms <= len(pcm) // 16 for segment in transcript.segments)
 
 
 def test_window_without_timestamps_is_one_segment(folders: dict[str, Path]) -> None:
