@@ -7,7 +7,6 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import anyio.to_thread
 import psutil
@@ -125,9 +124,7 @@ class FakeSource:
         self.is_open = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.is_open = False
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
@@ -189,10 +186,7 @@ class ServiceHarness:
     # -- whole requests ----------------------------------------------------------------------------------------
 
     def events(
-        self,
-        source: FakeSource | Pcm,
-        options: TranscribeOptions | None = None,
-        request: RequestScope | None = None,
+        self, source: FakeSource | Pcm, options: TranscribeOptions | None = None, request: RequestScope | None = None
     ) -> AsyncGenerator[TranscriptEvent, None]:
         pcm_source = source if isinstance(source, FakeSource) else FakeSource(source)
         return self.transcriber.transcribe(pcm_source, options or TranscribeOptions(), request or RequestScope())

@@ -38,14 +38,12 @@ class Listener:
 
     def __init__(self) -> None:
         self.finished: asyncio.Queue[FinishedJob] = asyncio.Queue()
-        self.lost: asyncio.Queue[list[int]] = asyncio.Queue()
+        self.lost: asyncio.Queue[Sequence[int]] = asyncio.Queue()
         self.refused: asyncio.Queue[tuple[int, AsrError]] = asyncio.Queue()
         self.capacity = asyncio.Event()
         self.failure: AsrError | None = None
         self.metrics = Metrics()
-
-    def on_capacity(self) -> None:
-        self.capacity.set()
+        self.on_capacity, self.on_lost = self.capacity.set, self.lost.put_nowait
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None:
         for job in finished:
@@ -54,9 +52,6 @@ class Listener:
     def on_refused(self, job_id: int, error: AsrError) -> None:
         self.refused.put_nowait((job_id, error))
 
-    def on_lost(self, job_ids: Sequence[int]) -> None:
-        self.lost.put_nowait(list(job_ids))
-
     def on_failed(self, error: AsrError) -> None:
         self.failure = error
 
@@ -64,7 +59,7 @@ class Listener:
         return [await asyncio.wait_for(self.finished.get(), 10) for _ in range(count)]
 
     async def next_lost(self) -> list[int]:
-        return await asyncio.wait_for(self.lost.get(), 10)
+        return list(await asyncio.wait_for(self.lost.get(), 10))
 
     async def next_capacity(self) -> None:
         self.capacity.clear()

@@ -89,14 +89,8 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(
-            model_id="scripted",
-            engine="scripted",
-            device_name="none",
-            window_s=self.script.window_s,
-            n_slots=self.script.n_slots,
-            languages=LANGUAGES,
-        )
+        window_s, n_slots = self.script.window_s, self.script.n_slots
+        return EngineInfo("scripted", "scripted", "none", window_s=window_s, n_slots=n_slots, languages=LANGUAGES)
 
     @property
     def free_slots(self) -> int:
@@ -119,7 +113,12 @@ class ScriptedEngine:
     def step(self) -> list[FinishedJob]:
         time.sleep(self.script.step_s)
         for window in self.running.values():
-            _act_on_marks(window.marks)
+            if CRASH in window.marks:
+                _crash()
+            if HANG in window.marks:
+                time.sleep(3600)
+            if FAIL in window.marks:
+                raise RuntimeError("the script says that this window fails")
             window.steps_left -= 1
         done = [window for window in self.running.values() if window.steps_left <= 0]
         self.cancel([window.job.job_id for window in done])
@@ -223,15 +222,6 @@ def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
         tuple(token for segment in segments for token in segment.tokens),
         tuple(logprob for segment in segments for logprob in segment.logprobs),
     )
-
-
-def _act_on_marks(marks: tuple[int, ...]) -> None:
-    if CRASH in marks:
-        _crash()
-    if HANG in marks:
-        time.sleep(3600)
-    if FAIL in marks:
-        raise RuntimeError("the script says that this window fails")
 
 
 def _crash() -> None:

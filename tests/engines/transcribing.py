@@ -21,7 +21,7 @@ from asr_api.transcript import WindowTranscript, Word
 if TYPE_CHECKING:
     from asr_api.engines.onnx.engine import OnnxEngine
 
-AT_ZERO = DecodeOptions(temperatures=(0.0,))
+DEFAULTS, AT_ZERO = DecodeOptions(), DecodeOptions(temperatures=(0.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def transcribe(
 
 
 def plain_transcripts(
-    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions]
+    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = DEFAULTS
 ) -> list[WindowTranscript]:
     all_options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
     pairs = zip(windows, all_options, strict=True)

@@ -44,7 +44,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[ServiceHarness]:
 
 def with_service(*, max_requests: int = 64, **script: int) -> pytest.MarkDecorator:
     options = {"script": Script(**script), "max_requests": max_requests}  # type: ignore[arg-type]
-    return pytest.mark.parametrize("service", [options], indirect=True, ids=[""])
+    return pytest.mark.parametrize("service", [options], indirect=True)
 
 
 def num_done(results: list[asyncio.Future[WindowTranscript]]) -> int:

@@ -13,10 +13,7 @@ from asr_api.engines.checkpoints.safetensors import SafetensorsCheckpoint, Safet
 from asr_api.errors import CheckpointError
 from tests.engines.whisper_checkpoints import write_json, write_safetensors, write_shards
 
-TENSORS = {
-    "model.encoder.a": np.arange(6, dtype=np.float32).reshape(2, 3),
-    "b": np.array([1.5, -2.0], np.float32),
-}
+TENSORS = {"model.encoder.a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1.5, -2.0], np.float32)}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import transformers
 from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.loading import load_model
 from asr_api.errors import CheckpointError
-from tests.engines.hf.hf_checkpoints import WAVES, write_wav2vec2
+from tests.engines.hf.hf_checkpoints import WAVES, write_waves
 from tests.engines.whisper_checkpoints import change_json
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_wav2vec2(tmp_path / "checkpoint", norm="layer")
+    (tmp_path / "checkpoint").mkdir()
+    return write_waves(tmp_path / "checkpoint")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "voxtral", "whisper_tts", "pop2piano"])
