@@ -282,8 +282,10 @@ async def test_an_engine_that_crashes_while_loading_fails_with_one_clear_line(
 
 
 async def test_a_load_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asr_api.engine_process.supervisor.MAX_FAILED_LOADS", 1)
-    engine, _ = new_engine(scripted(Script(load_s=3600)), load_timeout_s=0.3, heartbeat_timeout_s=0.2)
+    monkeypatch.setattr("asr_api.engine_process.supervisor.MAX_FAILED_LOADS", 2)
+    monkeypatch.setattr("asr_api.engine_process.supervisor.BACK_OFF_S", 0.01)
+    metrics = Metrics().for_model(MODEL)  # and no listener
+    engine = EngineProcess(scripted(Script(load_s=3600)), metrics=metrics, load_timeout_s=0.3, heartbeat_timeout_s=0.2)
     with pytest.raises(StartupError):
         await asyncio.wait_for(engine.start(), 10)
     await engine.close()
@@ -292,7 +294,8 @@ async def test_a_load_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("is_loading", [True, False])
 async def test_closing_does_not_wait_long_for_a_busy_engine(is_loading: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asr_api.engine_process.supervisor.STOP_TIMEOUT_S", 0.2)
-    engine, _ = new_engine(scripted(Script(load_s=3600 if is_loading else 0)))
+    script = Script(load_s=3600 if is_loading else 0)
+    engine = EngineProcess(scripted(script), metrics=Metrics().for_model(MODEL))  # without a listener
     starting = asyncio.create_task(engine.start())
     if is_loading:
         await asyncio.sleep(0.1)
