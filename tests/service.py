@@ -7,16 +7,16 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import psutil
+import pytest
 from anyio import CapacityLimiter
 
 from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.engine_process.ports import EngineListener, EngineState
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo, WindowJob
-from asr_api.errors import AsrError
+from asr_api.errors import AsrError, ServerOverloaded
 from asr_api.events import TranscriptEvent, fold
 from asr_api.metrics import OUTCOMES, Metrics
 from asr_api.model_pool import ModelPool, ServedModel
@@ -49,7 +49,7 @@ class InProcessEngine:
         self.state = EngineState.READY
         self.inside: dict[int, WindowJob] = {}
         self.admissions: list[list[WindowJob]] = []
-        self.listener: EngineListener | None = None
+        self.listener: EngineListener
 
     @property
     def info(self) -> EngineInfo:
@@ -81,20 +81,18 @@ class InProcessEngine:
         finished = self.engine.step()
         for job in finished:
             del self.inside[job.job_id]
-        assert self.listener is not None
         self.listener.on_finished(finished)
 
     def crash(self) -> None:
+        """Stays without an engine until `restart`."""
         lost = list(self.inside)
         self.inside.clear()
         self.engine = ScriptedEngine(self.script)
         self.state = EngineState.RESTARTING
-        assert self.listener is not None
         self.listener.on_lost(lost)
 
     def restart(self) -> None:
         self.state = EngineState.READY
-        assert self.listener is not None
         self.listener.on_capacity()
 
     async def start(self) -> None: ...
@@ -126,9 +124,7 @@ class FakeSource:
         self.is_open = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.is_open = False
 
     async def __aiter__(self) -> AsyncIterator[Pcm]:
@@ -168,10 +164,6 @@ class ServiceHarness:
         self.transcriber = Transcriber(self.pool, self.vad, self.limiter)
         self.open = contextlib.ExitStack()
 
-    @property
-    def jobs(self) -> list[WindowJob]:
-        return self.in_process.jobs
-
     # -- the scheduler alone -----------------------------------------------------------------------------------
 
     def queue(self, priority: int = 0) -> RequestQueue:
@@ -181,17 +173,21 @@ class ServiceHarness:
     def submit(self, queue: RequestQueue, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
         return [self.scheduler.submit(queue, pcm, DecodeOptions()) for _ in range(num_windows)]
 
-    def step(self, seconds: float = 1.0) -> None:
-        self.clock.now_s += seconds
-        self.in_process.step()
+    def step(self, seconds: float = 1.0, *, times: int = 1) -> None:
+        for _ in range(times):
+            self.clock.now_s += seconds
+            self.in_process.step()
+
+    def refused_retry_after_s(self) -> float | None:
+        """Of the refusal of one more request."""
+        with pytest.raises(ServerOverloaded) as refused:
+            self.scheduler.check_capacity()
+        return refused.value.retry_after_s
 
     # -- whole requests ----------------------------------------------------------------------------------------
 
     def events(
-        self,
-        source: FakeSource | Pcm,
-        options: TranscribeOptions | None = None,
-        request: RequestScope | None = None,
+        self, source: FakeSource | Pcm, options: TranscribeOptions | None = None, request: RequestScope | None = None
     ) -> AsyncGenerator[TranscriptEvent, None]:
         pcm_source = source if isinstance(source, FakeSource) else FakeSource(source)
         return self.transcriber.transcribe(pcm_source, options or TranscribeOptions(), request or RequestScope())
@@ -204,6 +200,10 @@ class ServiceHarness:
 
     def start(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> asyncio.Task[Transcript]:
         return asyncio.create_task(fold(self.events(source, options)))
+
+    async def run(self, source: FakeSource | Pcm, options: TranscribeOptions | None = None) -> Transcript:
+        """A whole request with the in-process engine."""
+        return await self.finish(self.start(source, options))
 
     async def finish(self, request: asyncio.Task[Transcript], check: Callable[[], object] = lambda: None) -> Transcript:
         """Steps the in-process engine until the request is done, and checks before each step."""

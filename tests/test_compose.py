@@ -26,18 +26,21 @@ from tests.service import metric_value
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A checkpoint without files, and the scripted engine for it."""
+    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
+
+
+async def started(**flags: str) -> None:
+    async with open_service(read_settings(flags), Metrics()):
+        pass
+
+
 def test_the_engine_gets_its_settings() -> None:
-    settings = read_settings(
-        {
-            "model_id": "a/b",
-            "batch_size": "3",
-            "max_new_tokens": "99",
-            "flash_attention_2": "0",
-            "num_threads": "2",
-            "beam_size": "5",
-        }
-    )
-    options = engine_options(settings, Path("/checkpoint"))
+    flags = {"model_id": "a/b", "batch_size": "3", "max_new_tokens": "99", "num_threads": "2", "beam_size": "5"}
+    options = engine_options(read_settings(flags | {"flash_attention_2": "0"}), Path("/checkpoint"))
     assert (options.model_id, options.checkpoint) == ("a/b", Path("/checkpoint"))
     assert (options.n_slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
     assert (options.flash_attention_2, options.beam_size) == (False, 5)
@@ -58,15 +61,13 @@ def test_requests_get_the_defaults_of_the_settings() -> None:
         ({"default_language": "sw"}, "DEFAULT_LANGUAGE does not fit this model: language is 'sw'"),
     ],
 )
+@pytest.mark.usefixtures("scripted")
 async def test_a_default_that_the_model_cannot_honour_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: dict[str, str], sentence: str
 ) -> None:
     monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
-    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
-    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
     with pytest.raises(SettingsError, match=sentence):
-        async with open_service(read_settings({"cache_dir": str(tmp_path), **flags}), Metrics()):
-            pass
+        await started(cache_dir=str(tmp_path), **flags)
 
 
 @pytest.mark.parametrize("folder", [None, "", "a folder"])
@@ -80,9 +81,8 @@ def test_the_media_policy_gets_its_settings(tmp_path: Path, folder: str | None) 
     assert policy.allow_private_cidrs == (ip_network("10.0.0.0/8"),)
 
 
-async def test_the_service_starts_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
-    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
+@pytest.mark.usefixtures("scripted")
+async def test_the_service_starts_and_ends(tmp_path: Path) -> None:
     metrics = Metrics()
     settings = read_settings({"cache_dir": str(tmp_path), "max_requests": "5"})
     async with open_service(settings, metrics) as service:
@@ -92,6 +92,7 @@ async def test_the_service_starts_and_ends(monkeypatch: pytest.MonkeyPatch, tmp_
     assert metric_value(metrics, "asr_engine_ready", model=settings.model_id) == 0
 
 
+@pytest.mark.usefixtures("scripted")
 async def test_only_a_download_needs_a_cache_that_can_be_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,28 +107,23 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     (tmp_path / "file").write_text("")
     closed = {"cache_dir": str(tmp_path / "file" / "cache"), "model_revision": "v1"}
     monkeypatch.setattr(compose, "resolve_checkpoint", resolve)
-    monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script()))
-    for model_id in ("builtin", str(tmp_path), "a/cached"):
+    local = ("builtin", str(tmp_path))
+    for model_id in (*local, "a/cached"):
         settings = read_settings({"model_id": model_id, "max_requests": "200", **closed})
         async with open_service(settings, Metrics()) as service:
             assert service.decoder.limits.max_workers == 200  # no admitted request waits for a decoder
-    assert asked == [("builtin", None), (str(tmp_path), None), ("a/cached", "v1")]
+    assert asked == [*((model_id, None) for model_id in local), ("a/cached", "v1")]
     noted = [message for message in caplog.messages if "MODEL_REVISION" in message]
-    assert noted == [
-        f"MODEL_REVISION=v1 has no effect: MODEL_ID={model_id} is not from the hub"
-        for model_id in ("builtin", tmp_path)
-    ]
-    with pytest.raises(
-        CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which cannot be written"
-    ):
-        async with open_service(read_settings({"model_id": "a/new", **closed}), Metrics()):
-            pass
+    sentence = "MODEL_REVISION=v1 has no effect: MODEL_ID={} is not from the hub"
+    assert noted == [sentence.format(model_id) for model_id in local]
+    with pytest.raises(CheckpointError, match=r"^It could not be downloaded\. CACHE_DIR is '.*', which cannot be"):
+        await started(model_id="a/new", **closed)
 
 
 async def test_a_missing_checkpoint_is_an_error_and_a_slow_download_can_be_cancelled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    settings = read_settings({"cache_dir": str(tmp_path), "model_id": "a/b", "model_revision": "v1"})
+    flags = {"cache_dir": str(tmp_path), "model_id": "a/b", "model_revision": "v1"}
     release = threading.Event()
 
     def refuse(model_id: str, *, revision: str, cache_dir: Path) -> Path:
@@ -139,11 +135,10 @@ async def test_a_missing_checkpoint_is_an_error_and_a_slow_download_can_be_cance
 
     monkeypatch.setattr(compose, "resolve_checkpoint", refuse)
     with pytest.raises(CheckpointError, match=f"a/b v1 {tmp_path}"):
-        async with open_service(settings, Metrics()):
-            pass
+        await started(**flags)
     monkeypatch.setattr(compose, "resolve_checkpoint", download)
-    started = time.perf_counter()
+    begun_s = time.perf_counter()
     with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(open_service(settings, Metrics()).__aenter__(), 0.1)
-    assert time.perf_counter() - started < 5
+        await asyncio.wait_for(started(**flags), 0.1)
+    assert time.perf_counter() - begun_s < 5
     release.set()

@@ -89,14 +89,8 @@ class ScriptedEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo(
-            model_id="scripted",
-            engine="scripted",
-            device_name="none",
-            window_s=self.script.window_s,
-            n_slots=self.script.n_slots,
-            languages=LANGUAGES,
-        )
+        window_s, n_slots = self.script.window_s, self.script.n_slots
+        return EngineInfo("scripted", "scripted", "none", window_s=window_s, n_slots=n_slots, languages=LANGUAGES)
 
     @property
     def free_slots(self) -> int:
@@ -119,7 +113,12 @@ class ScriptedEngine:
     def step(self) -> list[FinishedJob]:
         time.sleep(self.script.step_s)
         for window in self.running.values():
-            _act_on_marks(window.marks)
+            if CRASH in window.marks:
+                _crash()
+            if HANG in window.marks:
+                time.sleep(3600)
+            if FAIL in window.marks:
+                raise RuntimeError("the script says that this window fails")
             window.steps_left -= 1
         done = [window for window in self.running.values() if window.steps_left <= 0]
         self.cancel([window.job.job_id for window in done])
@@ -208,13 +207,8 @@ def read_numbers(pcm: Pcm) -> list[Segment]:
         # The median, because one marked sample or an encoder's overshoot must not change the number.
         number = round(float(np.median(np.abs(pcm[start:end].astype(np.int32)))) / LEVEL)
         start_ms, end_ms = round(start / SAMPLES_PER_MS), round(end / SAMPLES_PER_MS)
-        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(logprob_of(number),)))
+        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(-number / 1000,)))
     return segments
-
-
-def logprob_of(number: int) -> float:
-    """The log-probability of a number's token: another one for each number."""
-    return -number / 1000
 
 
 def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
@@ -228,15 +222,6 @@ def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
         tuple(token for segment in segments for token in segment.tokens),
         tuple(logprob for segment in segments for logprob in segment.logprobs),
     )
-
-
-def _act_on_marks(marks: tuple[int, ...]) -> None:
-    if CRASH in marks:
-        _crash()
-    if HANG in marks:
-        time.sleep(3600)
-    if FAIL in marks:
-        raise RuntimeError("the script says that this window fails")
 
 
 def _crash() -> None:

@@ -21,7 +21,7 @@ from asr_api.transcript import WindowTranscript, Word
 if TYPE_CHECKING:
     from asr_api.engines.onnx.engine import OnnxEngine
 
-AT_ZERO = DecodeOptions(temperatures=(0.0,))
+DEFAULTS, AT_ZERO = DecodeOptions(), DecodeOptions(temperatures=(0.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,22 @@ def transcribe(
     engine:  opened with `TracingBuilder`
     options: of all windows, or of each
     """
+    transcripts = plain_transcripts(engine, windows, options)
+    assert all(isinstance(transcript, TracedTranscript) for transcript in transcripts)
+    return cast("list[TracedTranscript]", transcripts)
+
+
+def plain_transcripts(
+    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = DEFAULTS
+) -> list[WindowTranscript]:
     all_options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
     pairs = zip(windows, all_options, strict=True)
     finished = run_jobs(engine, [WindowJob(index, *pair) for index, pair in enumerate(pairs)])
-    transcripts = [finished[job_id] for job_id in range(len(windows))]
-    assert all(isinstance(transcript, TracedTranscript) for transcript in transcripts)
-    return cast("list[TracedTranscript]", transcripts)
+    return [finished[job_id] for job_id in range(len(windows))]
+
+
+def tokens_of(transcripts: Sequence[TracedTranscript]) -> list[tuple[int, ...]]:
+    return [transcript.tokens for transcript in transcripts]
 
 
 def run_jobs(engine: Engine, jobs: Sequence[WindowJob]) -> dict[int, WindowTranscript]:

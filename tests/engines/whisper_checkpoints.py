@@ -19,7 +19,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from asr_api.text.languages import LANGUAGES
 
 Floats = NDArray[np.float32]
-NUM_BYTES, NUM_TIMESTAMPS, NUM_WAVES = 256, 1501, 8
+NUM_TIMESTAMPS, NUM_WAVES = 1501, 8
+PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that are letters of byte-level BPE
 SUPPRESSED = ("startoftranscript", "translate", "transcribe", "startoflm", "startofprev", "nospeech")
 
 
@@ -85,8 +86,8 @@ def write_checkpoint(
     output_projection: stores proj_out.weight too: a copy of the embedding, or another one that is not tied to it
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", _config(shape) | {"tie_word_embeddings": output_projection != "other"})
-    _write_json(folder / "generation_config.json", _generation_config(shape))
+    write_json(folder / "config.json", _config(shape) | {"tie_word_embeddings": output_projection != "other"})
+    write_json(folder / "generation_config.json", _generation_config(shape))
     write_tokenizer_json(folder, shape)
     tensors = dict(_random_tensors(shape, seed))
     if output_projection:
@@ -96,33 +97,46 @@ def write_checkpoint(
         tensors = {name: _rounded(values, rounded_to) for name, values in tensors.items()}
     if shape.num_shards == 1:
         write_safetensors(folder / "model.safetensors", tensors, shape.dtype)
-        return folder
-    weight_map: dict[str, str] = {}
-    for shard in range(shape.num_shards):
-        file = f"model-{shard + 1:05}-of-{shape.num_shards:05}.safetensors"
-        part = list(tensors)[shard :: shape.num_shards]
-        weight_map |= dict.fromkeys(part, file)
-        write_safetensors(folder / file, {name: tensors[name] for name in part}, shape.dtype)
-    _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
+    else:
+        shards = [dict(list(tensors.items())[shard :: shape.num_shards]) for shard in range(shape.num_shards)]
+        write_shards(folder, shards, shape.dtype)
     return folder
+
+
+def write_shards(folder: Path, shards: list[dict[str, Floats]], dtype: str = "float32") -> None:
+    files = [f"model-{number:05}-of-{len(shards):05}.safetensors" for number in range(1, len(shards) + 1)]
+    for file, tensors in zip(files, shards, strict=True):
+        write_safetensors(folder / file, tensors, dtype)
+    weight_map = {name: file for file, tensors in zip(files, shards, strict=True) for name in tensors}
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
 
 
 def tensor_shapes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and dimensions of every tensor, as transformers stores them."""
-    d = shape.n_state
-    yield "model.encoder.conv1.weight", (d, shape.n_mels, 3)
-    yield "model.encoder.conv1.bias", (d,)
-    yield "model.encoder.conv2.weight", (d, d, 3)
-    yield "model.encoder.conv2.bias", (d,)
+    d, f = shape.n_state, 4 * shape.n_state
+    yield from _layer("encoder.conv1", d, shape.n_mels, 3)
+    yield from _layer("encoder.conv2", d, d, 3)
     yield "model.encoder.embed_positions.weight", (shape.n_audio_ctx, d)
     yield "model.decoder.embed_tokens.weight", (shape.n_vocab, d)
     yield "model.decoder.embed_positions.weight", (shape.n_text_ctx, d)
     for side, n_layer in (("encoder", shape.n_audio_layer), ("decoder", shape.n_text_layer)):
         attentions = ("self_attn", "encoder_attn") if side == "decoder" else ("self_attn",)
         for layer in range(n_layer):
-            yield from _layer_shapes(f"model.{side}.layers.{layer}", attentions, d)
-        yield f"model.{side}.layer_norm.weight", (d,)
-        yield f"model.{side}.layer_norm.bias", (d,)
+            prefix = f"{side}.layers.{layer}"
+            for attention in attentions:
+                for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                    yield from _layer(f"{prefix}.{attention}.{projection}", d, d, has_bias=projection != "k_proj")
+            for norm in (*(f"{attention}_layer_norm" for attention in attentions), "final_layer_norm"):
+                yield from _layer(f"{prefix}.{norm}", d)
+            yield from _layer(f"{prefix}.fc1", f, d)
+            yield from _layer(f"{prefix}.fc2", d, f)
+        yield from _layer(f"{side}.layer_norm", d)
+
+
+def _layer(name: str, *dims: int, has_bias: bool = True) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"model.{name}.weight", dims
+    if has_bias:
+        yield f"model.{name}.bias", dims[:1]
 
 
 def _layer_shapes(prefix: str, attentions: Iterable[str], d: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -202,8 +216,13 @@ def _rounded(values: Floats, dtype: str) -> Floats:
     return values.astype(dtype).astype(np.float32)
 
 
+def _special_ids(shape: Shape) -> dict[str, object]:
+    ends = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), shape.end)
+    return {**ends, "decoder_start_token_id": shape.end + 1}
+
+
 def _config(shape: Shape) -> dict[str, object]:
-    return {
+    return _special_ids(shape) | {
         "model_type": "whisper",
         "activation_function": "gelu",
         "num_mel_bins": shape.n_mels,
@@ -217,20 +236,11 @@ def _config(shape: Shape) -> dict[str, object]:
         "max_source_positions": shape.n_audio_ctx,
         "max_target_positions": shape.n_text_ctx,
         "vocab_size": shape.n_vocab,
-        "bos_token_id": shape.end,
-        "eos_token_id": shape.end,
-        "pad_token_id": shape.end,
-        "decoder_start_token_id": shape.end + 1,
-        "tie_word_embeddings": True,
     }
 
 
 def _generation_config(shape: Shape) -> dict[str, object]:
-    config: dict[str, object] = {
-        "bos_token_id": shape.end,
-        "eos_token_id": shape.end,
-        "pad_token_id": shape.end,
-        "decoder_start_token_id": shape.end + 1,
+    config = _special_ids(shape) | {
         "begin_suppress_tokens": [220, shape.end],
         "suppress_tokens": [*range(1, 90, 9), *map(shape.special, SUPPRESSED)],
         "is_multilingual": shape.is_multilingual,
@@ -247,9 +257,7 @@ def _generation_config(shape: Shape) -> dict[str, object]:
 
 def vocabulary(shape: Shape) -> tuple[dict[str, int], list[str]]:
     """Text tokens of a byte-level BPE and its merges: the 256 bytes, then pairs of letters in a fixed order."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    letters = [chr(byte) for byte in printable]
-    letters += [chr(256 + index) for index in range(NUM_BYTES - len(printable))]
+    letters = [*map(chr, PRINTABLE), *map(chr, range(256, 512 - len(PRINTABLE)))]
     vocab = {letter: index for index, letter in enumerate(letters)}
     pairs = ((left, right) for right in letters for left in letters)
     merges = []
@@ -275,11 +283,17 @@ def write_vocab_files(folder: Path, shape: Shape) -> None:
     """The older layout: vocab.json, merges.txt and added_tokens.json instead of tokenizer.json."""
     vocab, merges = vocabulary(shape)
     (folder / "tokenizer.json").unlink(missing_ok=True)
-    _write_json(folder / "vocab.json", vocab | {"<|endoftext|>": shape.end})
+    write_json(folder / "vocab.json", vocab | {"<|endoftext|>": shape.end})
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
     added = {content: shape.end + index for index, content in enumerate(shape.specials) if index > 0}
-    _write_json(folder / "added_tokens.json", added)
+    write_json(folder / "added_tokens.json", added)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def change_json(path: Path, **changes: object) -> None:
+    """changes: of the keys; ... removes one"""
+    value = json.loads(path.read_text(encoding="utf-8")) | changes
+    write_json(path, {key: entry for key, entry in value.items() if entry is not ...})

@@ -13,21 +13,8 @@ from asr_api.longform.stitch import Stitcher
 from asr_api.transcript import Quality, Segment, WindowSpan, WindowTranscript, Word
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-VOCABULARY = [
-    *DIGITS,
-    "the",
-    "of",
-    "and",
-    "a",
-    "to",
-    "is",
-    "it",
-    "was",
-    "country",
-    "important",
-    "yesterday",
-    "together",
-]
+LONG_WORDS = ["country", "important", "yesterday", "together"]
+VOCABULARY = [*DIGITS, "the", "of", "and", "a", "to", "is", "it", "was", *LONG_WORDS]
 
 
 @dataclass(frozen=True)
@@ -37,7 +24,7 @@ class Spoken:
     end_ms: int
 
 
-def said(texts: list[str], rng: random.Random) -> list[Spoken]:
+def spoken(texts: list[str], rng: random.Random) -> list[Spoken]:
     """The words at a natural pace: 60 ms a letter, sometimes with a breath in between."""
     words, now_ms = [], rng.randrange(500)
     for text in texts:
@@ -84,25 +71,30 @@ def timed(transcript: WindowTranscript, words: list[Spoken], span: WindowSpan) -
     return WindowTranscript(tuple(segments))
 
 
-def spans(length_ms: int, window_ms: int, overlap_ms: int) -> list[WindowSpan]:
+def spans(words: list[Spoken], window_ms: int, overlap_ms: int) -> list[WindowSpan]:
     """Windows that all overlap, as over loud music."""
     result: list[WindowSpan] = []
-    start_ms = 0
+    start_ms, length_ms = 0, words[-1].end_ms + 100
     while True:
         end_ms = min(start_ms + window_ms, length_ms)
-        before_ms = overlap_ms if start_ms else 0
+        before_ms, after_ms = overlap_ms if start_ms else 0, 0 if end_ms == length_ms else overlap_ms
+        result.append(WindowSpan(len(result), start_ms, end_ms, before_ms, after_ms))
         if end_ms == length_ms:
-            return [*result, WindowSpan(len(result), start_ms, end_ms, before_ms, 0)]
-        result.append(WindowSpan(len(result), start_ms, end_ms, before_ms, overlap_ms))
+            return result
         start_ms = end_ms - overlap_ms
 
 
-def stitched(words: list[Spoken], windows: list[WindowSpan], rng: random.Random, noise_ms: int) -> list[Segment]:
+def stitched(*windows: tuple[WindowSpan, WindowTranscript]) -> list[Segment]:
     stitcher = Stitcher()
-    segments = [
-        segment for span in windows for segment in stitcher.push(span, window_transcript(words, span, rng, noise_ms))
-    ]
+    segments = [segment for span, transcript in windows for segment in stitcher.push(span, transcript)]
     return [*segments, *stitcher.finish()]
+
+
+TWO_SPANS = WindowSpan(0, 0, 30_000, 0, 5_000), WindowSpan(1, 25_000, 40_000, 5_000, 0)
+
+
+def stitched_pair(first: WindowTranscript, second: WindowTranscript) -> list[Segment]:
+    return stitched((TWO_SPANS[0], first), (TWO_SPANS[1], second))
 
 
 def assert_complete(words: list[Spoken], segments: list[Segment]) -> None:
@@ -111,44 +103,38 @@ def assert_complete(words: list[Spoken], segments: list[Segment]) -> None:
     assert edges == sorted(edges)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from(VOCABULARY), min_size=40, max_size=120), st.integers(0, 2**32))
-def test_no_word_is_lost_or_doubled(texts: list[str], seed: int) -> None:
-    rng = random.Random(seed)
-    words = said(texts, rng)
-    windows = spans(words[-1].end_ms + 100, 20_000, 4_000)
-    assert_complete(words, stitched(words, windows, rng, noise_ms=200))
+def texts_of(vocabulary: list[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(vocabulary), min_size=40, max_size=120)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from(DIGITS), min_size=40, max_size=120), st.integers(0, 2**32))
-def test_strings_of_digits_keep_their_length(digits: list[str], seed: int) -> None:
-    rng = random.Random(seed)
-    words = said(digits, rng)
-    windows = spans(words[-1].end_ms + 100, 20_000, 5_000)
-    assert_complete(words, stitched(words, windows, rng, noise_ms=150))
+PHRASES = st.lists(st.tuples(st.integers(1, 6), st.sampled_from(VOCABULARY)), min_size=10, max_size=30)
+REPEATED = PHRASES.map(lambda phrases: [text for times, word in phrases for text in [*["no"] * times, word]])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(
-    st.lists(st.tuples(st.integers(1, 6), st.sampled_from(VOCABULARY)), min_size=10, max_size=30), st.integers(0, 2**32)
+@pytest.mark.parametrize(
+    ("strategy", "overlap_ms", "noise_ms"),
+    [(texts_of(VOCABULARY), 4_000, 200), (texts_of(DIGITS), 5_000, 150), (REPEATED, 5_000, 50)],
+    ids=["any words", "strings of digits", "repeated words"],
 )
-def test_repeated_words_are_neither_shortened_nor_lengthened(phrases: list[tuple[int, str]], seed: int) -> None:
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data(), st.integers(0, 2**32))
+def test_no_word_is_lost_or_doubled(
+    strategy: st.SearchStrategy[list[str]], overlap_ms: int, noise_ms: int, data: st.DataObject, seed: int
+) -> None:
     rng = random.Random(seed)
-    words = said([text for times, word in phrases for text in [*["no"] * times, word]], rng)
-    windows = spans(words[-1].end_ms + 100, 20_000, 5_000)
-    assert_complete(words, stitched(words, windows, rng, noise_ms=50))
+    words = spoken(data.draw(strategy), rng)
+    windows = [(span, window_transcript(words, span, rng, noise_ms)) for span in spans(words, 20_000, overlap_ms)]
+    assert_complete(words, stitched(*windows))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from(VOCABULARY), min_size=40, max_size=120), st.integers(0, 2**32))
+@given(texts_of(VOCABULARY), st.integers(0, 2**32))
 def test_words_stay_with_their_text_and_keep_their_times(texts: list[str], seed: int) -> None:
     rng = random.Random(seed)
-    words = said(texts, rng)
-    stitcher, segments = Stitcher(), list[Segment]()
-    for span in spans(words[-1].end_ms + 100, 20_000, 4_000):
-        segments += stitcher.push(span, timed(window_transcript(words, span, rng, noise_ms=0), words, span))
-    segments += stitcher.finish()
+    words = spoken(texts, rng)
+    segments = stitched(
+        *((span, timed(window_transcript(words, span, rng, 0), words, span)) for span in spans(words, 20_000, 4_000))
+    )
     assert_complete(words, segments)
     for segment in segments:
         assert "".join(word.text for word in segment.words) == segment.text
@@ -163,16 +149,9 @@ def test_a_word_cut_at_a_seam_is_timed_in_proportion() -> None:
     """Windows may disagree on what is one word where nothing stands between words."""
     first = Segment(26_000, 30_000, "今日は天", (Word(26_000, 29_000, "今日は", 0.5), Word(29_000, 30_000, "天", 0.6)))
     second = Segment(0, 9_000, "は天気が", (Word(2_900, 6_000, "は天気", 0.7), Word(6_000, 9_000, "が", 0.8)))
-    stitcher = Stitcher()
-    segments = [
-        *stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), WindowTranscript((first,))),
-        *stitcher.push(WindowSpan(1, 25_000, 40_000, 5_000, 0), WindowTranscript((second,))),
-    ]
-    assert [(word.text, word.probability) for segment in segments for word in segment.words] == [
-        ("今日は", 0.5),
-        ("天気", 0.7),
-        ("が", 0.8),
-    ]
+    segments = stitched_pair(WindowTranscript((first,)), WindowTranscript((second,)))
+    words = [(word.text, word.probability) for segment in segments for word in segment.words]
+    assert words == [("今日は", 0.5), ("天気", 0.7), ("が", 0.8)]
     assert [segment.text for segment in segments] == ["今日は", "天気が"]
     assert segments[1].words[0] == Word(29_000, 31_000, "天気")  # not before the segment in front of it ends
 
@@ -183,20 +162,17 @@ def window(*segments: tuple[int, int, str]) -> WindowTranscript:
 
 def test_at_a_quiet_cut_segments_are_final_and_unchanged() -> None:
     stitcher = Stitcher()
-    assert stitcher.push(WindowSpan(0, 0, 27_000), window((0, 2_000, " Hello,"), (2_500, 27_400, " world."))) == (
-        Segment(0, 2_000, " Hello,"),
-        Segment(2_500, 27_000, " world."),
-    )
-    assert stitcher.push(WindowSpan(1, 27_000, 30_000), window((500, 3_000, " Bye."))) == (
-        Segment(27_500, 30_000, " Bye."),
-    )
+    first = stitcher.push(WindowSpan(0, 0, 27_000), window((0, 2_000, " Hello,"), (2_500, 27_400, " world.")))
+    assert first == (Segment(0, 2_000, " Hello,"), Segment(2_500, 27_000, " world."))
+    second = stitcher.push(WindowSpan(1, 27_000, 30_000), window((500, 3_000, " Bye.")))
+    assert second == (Segment(27_500, 30_000, " Bye."),)
     assert stitcher.finish() == ()
 
 
 def test_segments_before_an_overlap_are_final_at_once() -> None:
     stitcher = Stitcher()
-    transcript = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
-    assert stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), transcript) == (Segment(0, 20_000, " a b c"),)
+    first = window((0, 20_000, " a b c"), (20_000, 29_000, " d e f"))
+    assert stitcher.push(TWO_SPANS[0], first) == (Segment(0, 20_000, " a b c"),)
     assert stitcher.finish() == (Segment(20_000, 29_000, " d e f"),)
 
 
@@ -220,12 +196,7 @@ def test_segments_before_an_overlap_are_final_at_once() -> None:
     ids=["then silence", "after silence", "disagreement", "no spaces", "punctuation"],
 )
 def test_a_seam(first: WindowTranscript, second: WindowTranscript, text: str | None) -> None:
-    stitcher = Stitcher()
-    segments = [
-        *stitcher.push(WindowSpan(0, 0, 30_000, 0, 5_000), first),
-        *stitcher.push(WindowSpan(1, 25_000, 40_000, 5_000, 0), second),
-    ]
-    joined = "".join(segment.text for segment in segments)
+    joined = "".join(segment.text for segment in stitched_pair(first, second))
     if text is None:
         assert joined.lower().replace("'", "").count("its") == 1
     else:
@@ -233,8 +204,5 @@ def test_a_seam(first: WindowTranscript, second: WindowTranscript, text: str | N
 
 
 def test_a_word_at_the_end_is_kept_if_the_next_window_has_no_text() -> None:
-    spans = (WindowSpan(0, 0, 30_000, 0, 5000), WindowSpan(1, 25_000, 55_000, 5000, 0))
-    stitcher = Stitcher()
-    texts = (Segment(26_000, 27_000, " one"), Segment(30_000, 30_000, " last"))
-    told = [*stitcher.push(spans[0], WindowTranscript(texts)), *stitcher.push(spans[1], WindowTranscript(()))]
-    assert [segment.text for segment in (*told, *stitcher.finish())] == [" one", " last"]
+    segments = stitched_pair(window((26_000, 27_000, " one"), (30_000, 30_000, " last")), window())
+    assert [segment.text for segment in segments] == [" one", " last"]

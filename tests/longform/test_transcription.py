@@ -10,7 +10,7 @@ import pytest
 
 from asr_api.audio import vad
 from asr_api.errors import RequestCrashedWorker
-from asr_api.events import FinalSegments, TranscriptEvent
+from asr_api.events import FinalSegments
 from asr_api.longform.previous_text import MAX_CHARS
 from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
@@ -30,16 +30,15 @@ GERMAN = (LanguageGuess("de", 0.95), LanguageGuess("en", 0.03))
 async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | None = None) -> list[str | None]:
     """Of each window; no word may be lost on the way."""
     service = ServiceHarness(script)
-    events: list[TranscriptEvent] = []
+    finals: list[FinalSegments] = []
 
     async def collect() -> Transcript:
-        events.extend([event async for event in service.events(pcm, options)])
+        finals.extend([event async for event in service.events(pcm, options) if isinstance(event, FinalSegments)])
         return Transcript((), 0)
 
     await service.finish(asyncio.create_task(collect()))
-    finals = [event for event in events if isinstance(event, FinalSegments)]
-    segments = [segment for event in finals for segment in event.segments]
-    assert [segment.text for segment in segments] == [segment.text for segment in read_numbers(pcm)]
+    texts = [segment.text for event in finals for segment in event.segments]
+    assert texts == [segment.text for segment in read_numbers(pcm)]
     return [event.language for event in finals[:-1]]
 
 
@@ -58,44 +57,37 @@ async def test_a_confident_window_keeps_its_language_and_most_speech_decides_the
     script = Script(language_rules=(LanguageRule(20, 35, GERMAN),))
     assert (await languages_of(script, number_pcm(range(1, 101))))[:3] == ["en", "de", "en"]
     service = ServiceHarness(script)
-    assert (await service.finish(service.start(number_pcm(range(1, 101))))).language == "en"
-    assert all(job.options.language is None for job in service.jobs), "nothing had to be decoded again"
+    assert (await service.run(number_pcm(range(1, 101)))).language == "en"
+    assert all(job.options.language is None for job in service.in_process.jobs), "nothing had to be decoded again"
 
 
 async def test_a_single_window_decides_for_itself() -> None:
     service = ServiceHarness(Script(language_rules=(LanguageRule(1, 1, MUSIC),)))
-    assert (await service.finish(service.start(number_pcm([1, 2])))).language == "fr"
-    assert len(service.jobs) == 1
+    assert (await service.run(number_pcm([1, 2]))).language == "fr"
+    assert len(service.in_process.jobs) == 1
 
 
-async def test_languages_restrict_the_guesses() -> None:
+@pytest.mark.parametrize(
+    ("options", "expected"), [(DecodeOptions(languages=("en", "de")), "en"), (DecodeOptions(language="de"), "de")]
+)
+async def test_languages_restrict_the_guesses(options: DecodeOptions, expected: str) -> None:
     script = Script(language_rules=(LanguageRule(1, 299, MUSIC),))
-    assert set(
-        await languages_of(script, number_pcm(range(1, 80)), TranscribeOptions(DecodeOptions(languages=("en", "de"))))
-    ) == {"en"}
-    assert set(
-        await languages_of(script, number_pcm(range(1, 80)), TranscribeOptions(DecodeOptions(language="de")))
-    ) == {"de"}
+    assert set(await languages_of(script, number_pcm(range(1, 80)), TranscribeOptions(options))) == {expected}
 
 
 async def test_a_continuation_has_the_language_of_its_window() -> None:
-    service = ServiceHarness(
-        Script(max_words=10, language_rules=(LanguageRule(1, 1, GERMAN), LanguageRule(2, 99, MUSIC)))
-    )
-    assert (await service.finish(service.start(number_pcm(range(1, 26))))).text == text_of(range(1, 26))
-    assert [job.options.language for job in service.jobs] == [None, "de", "de"]
+    rules = (LanguageRule(1, 1, GERMAN), LanguageRule(2, 99, MUSIC))
+    service = ServiceHarness(Script(max_words=10, language_rules=rules))
+    assert (await service.run(number_pcm(range(1, 26)))).text == text_of(range(1, 26))
+    assert [job.options.language for job in service.in_process.jobs] == [None, "de", "de"]
 
 
 async def test_a_confident_window_does_not_wait_for_the_vote() -> None:
     service = ServiceHarness(Script(n_slots=1))
+    num_jobs: list[int] = []
     request = service.start(number_pcm(range(1, 151)))
-    spoken: list[int] = []
-
-    def check() -> None:
-        spoken.append(len(service.jobs))
-
-    await service.finish(request, check)
-    assert spoken == list(range(1, len(spoken) + 1)), "each step brought one window"
+    await service.finish(request, lambda: num_jobs.append(len(service.in_process.jobs)))
+    assert num_jobs == list(range(1, len(num_jobs) + 1)), "each step brought one window"
 
 
 async def test_a_failed_window_does_not_block_the_vote() -> None:
@@ -129,9 +121,8 @@ async def test_waiting_windows_release_their_permits_to_windows_that_have_to_vot
 
 
 async def test_silence_has_no_vote_and_a_long_silence_does_not_delay_it() -> None:
-    pcm = np.concatenate(
-        (number_pcm(range(1, 11)), np.zeros(400 * SAMPLE_RATE_HZ, np.int16), number_pcm(range(50, 60)))
-    )
+    silence = np.zeros(400 * SAMPLE_RATE_HZ, np.int16)
+    pcm = np.concatenate((number_pcm(range(1, 11)), silence, number_pcm(range(50, 60))))
     assert (await languages_of(Script(language_rules=(LanguageRule(1, 1, MUSIC),)), pcm))[0] == "fr"
 
 
@@ -141,57 +132,48 @@ async def test_silence_has_no_vote_and_a_long_silence_does_not_delay_it() -> Non
 async def test_each_file_is_conditioned_on_its_own_text() -> None:
     service = ServiceHarness(Script(n_slots=4))
     options = TranscribeOptions(DecodeOptions(prompt="Numbers:", hotwords="seven"), condition_on_previous_text=True)
-    spools = [FakeSource(number_pcm(range(first, first + 90))) for first in (1, 101)]
-    first, second = (service.start(spool, options) for spool in spools)
-
-    def check() -> None:
-        assert len(service.in_process.inside) == 2, "one window of each file"
-
+    sources = [FakeSource(number_pcm(range(first, first + 90))) for first in (1, 101)]
+    requests = [service.start(source, options) for source in sources]
     await service.settle()
-    assert all(spool.num_read_samples > 60 * SAMPLE_RATE_HZ for spool in spools), "decoding did not wait"
+    assert all(source.num_read_samples > 60 * SAMPLE_RATE_HZ for source in sources), "decoding did not wait"
     for _ in range(2):
-        check()
+        assert len(service.in_process.inside) == 2, "one window of each file"
         service.in_process.step()
         await service.settle()
-    transcripts = [await service.finish(request) for request in (first, second)]
+    transcripts = [await service.finish(request) for request in requests]
     assert [transcript.text for transcript in transcripts] == [text_of(range(1, 91)), text_of(range(101, 191))]
+    jobs = service.in_process.jobs
     for transcript, begin in zip(transcripts, ("1", "101"), strict=True):
-        jobs = [
-            job
-            for job in service.jobs
-            if read_numbers(job.pcm)[0].text.strip() == begin or begin in job.options.previous_text.split()
-        ]
-        previous = [job.options.previous_text for job in jobs]
+        texts = [(job.options.previous_text, read_numbers(job.pcm)[0].text.strip()) for job in jobs]
+        previous = [text for text, first_word in texts if first_word == begin or begin in text.split()]
         assert previous[0] == ""
         assert all(transcript.text.startswith(text) for text in previous[1:])
         assert [len(text) for text in previous[1:]] == sorted({len(text) for text in previous[1:]})
-    assert {(job.options.prompt, job.options.hotwords) for job in service.jobs} == {("Numbers:", "seven")}
+    assert {(job.options.prompt, job.options.hotwords) for job in jobs} == {("Numbers:", "seven")}
 
 
 async def test_doubtful_text_is_dropped_and_the_text_is_bounded() -> None:
     service = ServiceHarness(Script(doubtful=(35,)))
     options = TranscribeOptions(DecodeOptions(prompt="Numbers:"), condition_on_previous_text=True)
-    await service.finish(service.start(number_pcm(range(1, 121)), options))
-    previous = [job.options.previous_text for job in service.jobs]
+    await service.run(number_pcm(range(1, 121)), options)
+    previous = [job.options.previous_text for job in service.in_process.jobs]
     assert previous[1].startswith(" 1 2")
     assert previous[2] == "", "the window before it had doubts"
     assert previous[3].split()[0] != "1"
-    long = ServiceHarness()
-    await long.finish(long.start(np.tile(number_pcm(range(101, 131)), 15), options))
-    last = long.jobs[-1].options.previous_text
+    await service.run(np.tile(number_pcm(range(101, 131)), 15), options)
+    last = service.in_process.jobs[-1].options.previous_text
     assert MAX_CHARS - 5 < len(last) <= MAX_CHARS
     assert all(len(word) == 3 for word in last.split()), "cut between words"
 
 
 async def test_text_of_the_overlap_is_not_previous_text() -> None:
     service = ServiceHarness()
-    options = TranscribeOptions(condition_on_previous_text=True)
     pcm = number_pcm(range(1, 121), word_s=0.44, pause_s=0.06)  # nowhere a pause to cut at
-    assert (await service.finish(service.start(pcm, options))).text == text_of(range(1, 121))
-    for job in service.jobs[1:]:
-        assert not {segment.text for segment in read_numbers(job.pcm)[1:]} & {
-            f" {w}" for w in job.options.previous_text.split()
-        }
+    transcript = await service.run(pcm, TranscribeOptions(condition_on_previous_text=True))
+    assert transcript.text == text_of(range(1, 121))
+    for job in service.in_process.jobs[1:]:
+        texts = {segment.text.strip() for segment in read_numbers(job.pcm)[1:]}
+        assert texts.isdisjoint(job.options.previous_text.split())
 
 
 async def test_with_conditioning_the_earlier_windows_decide_on_the_language() -> None:
@@ -205,38 +187,35 @@ async def test_with_conditioning_the_earlier_windows_decide_on_the_language() ->
 
 
 async def test_omitted_text_has_its_time() -> None:
-    service = ServiceHarness(Script(hallucinated=(45,)))
-    transcript = await service.finish(service.start(number_pcm(range(1, 61))))
+    transcript = await ServiceHarness(Script(hallucinated=(45,))).run(number_pcm(range(1, 61)))
     assert [(segment.text, segment.start_ms) for segment in transcript.omitted] == [(" 45", 44_000)]
     assert " 45" not in transcript.text
 
 
 async def test_a_loud_rest_without_text_is_omitted_with_its_time() -> None:
-    service = ServiceHarness(Script(ignored=(9,)))
-    transcript = await service.finish(service.start(np.concatenate((number_pcm([7, 8]), number_pcm([9], word_s=4)))))
+    pcm = np.concatenate((number_pcm([7, 8]), number_pcm([9], word_s=4)))
+    transcript = await ServiceHarness(Script(ignored=(9,))).run(pcm)
     assert transcript.text == " 7 8"
-    assert [(omitted.start_ms, omitted.end_ms, omitted.text) for omitted in transcript.omitted] == [(1500, 6500, "")]
-    assert transcript.omitted[0].quality == Quality(doubts=("no_speech",))
+    (omitted,) = transcript.omitted
+    assert (omitted.start_ms, omitted.end_ms, omitted.text) == (1500, 6500, "")
+    assert omitted.quality == Quality(doubts=("no_speech",))
 
 
 async def test_leading_silence_is_cut_off() -> None:
     service = ServiceHarness()
-    transcript = await service.finish(
-        service.start(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), number_pcm([7]))))
-    )
+    transcript = await service.run(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), number_pcm([7]))))
     assert [(segment.text, segment.start_ms) for segment in transcript.segments] == [(" 7", 9000)]
-    assert len(service.jobs[0].pcm) == 1.2 * SAMPLE_RATE_HZ
+    assert len(service.in_process.jobs[0].pcm) == 1.2 * SAMPLE_RATE_HZ
     assert transcript.audio_ms == 10_000
 
 
 async def test_a_continuation_after_a_long_silence_begins_with_its_sound() -> None:
     service = ServiceHarness(Script(max_words=1, stops_silently=True))
     pause = np.zeros(10 * SAMPLE_RATE_HZ, np.int16)
-    transcript = await service.finish(
-        service.start(np.concatenate((number_pcm([7], word_s=1), pause, number_pcm([8], word_s=1))))
-    )
+    transcript = await service.run(np.concatenate((number_pcm([7], word_s=1), pause, number_pcm([8], word_s=1))))
     assert [(segment.text, segment.start_ms) for segment in transcript.segments] == [(" 7", 0), (" 8", 11_500)]
-    assert len(service.jobs[1].pcm) == 2 * SAMPLE_RATE_HZ  # half a second of silence, the word, its pause
+    # Half a second of silence, the word, its pause.
+    assert len(service.in_process.jobs[1].pcm) == 2 * SAMPLE_RATE_HZ
 
 
 async def test_voice_activity_detection_mutes_and_keeps_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,17 +227,13 @@ async def test_voice_activity_detection_mutes_and_keeps_times(monkeypatch: pytes
     service = ServiceHarness()
     pcm = np.concatenate((jingle, speech, jingle))
     request = service.start(pcm, TranscribeOptions(vad=True))
-    for _ in range(2000):
-        if request.done():
-            break
+    while not request.done():
         await asyncio.sleep(0.002)
-        if service.in_process.inside:
-            service.in_process.step()
+        service.in_process.step()
     transcript = await request
     assert transcript.audio_ms == len(pcm) * 1000 // SAMPLE_RATE_HZ
     spoken = [segment for segment in transcript.segments if segment.text != " 1"]
     assert "".join(segment.text for segment in spoken) == text_of(range(7, 17))
     assert [segment.start_ms for segment in spoken] == [50_000 + 1000 * n for n in range(10)]
-    assert len(service.jobs) <= 2
-    num_jingle_samples = sum(int(np.count_nonzero(np.abs(job.pcm) == 100)) for job in service.jobs)
-    assert num_jingle_samples == 0
+    assert len(service.in_process.jobs) <= 2
+    assert not any((np.abs(job.pcm) == 100).any() for job in service.in_process.jobs), "no sample of a jingle is left"

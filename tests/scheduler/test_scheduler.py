@@ -35,10 +35,20 @@ def silence(duration_s: float) -> Pcm:
 
 
 @pytest.fixture
-def service() -> Iterator[ServiceHarness]:
-    service = ServiceHarness()
+def service(request: pytest.FixtureRequest) -> Iterator[ServiceHarness]:
+    """With the options of `with_service`, if there are any."""
+    service = ServiceHarness(**getattr(request, "param", {}))
     with service.open:
         yield service
+
+
+def with_service(*, max_requests: int = 64, **script: int) -> pytest.MarkDecorator:
+    options = {"script": Script(**script), "max_requests": max_requests}  # type: ignore[arg-type]
+    return pytest.mark.parametrize("service", [options], indirect=True)
+
+
+def num_done(results: list[asyncio.Future[WindowTranscript]]) -> int:
+    return sum(result.done() for result in results)
 
 
 def words(result: asyncio.Future[WindowTranscript]) -> str:
@@ -58,50 +68,41 @@ async def test_a_clip_goes_before_everything_that_a_long_file_has_queued(service
     file, late = service.queue(), service.queue()
     of_file = service.submit(file, silence(30), num_windows=40)
     service.step()
-    clip = service.submit(late, silence(5))[0]
-    service.step()  # the slots that the file held
-    service.step()
-    assert clip.done()
-    assert sum(future.done() for future in of_file) <= 12
+    clip = service.submit(late, silence(5))
+    service.step(times=2)  # the slots that the file held
+    assert num_done(clip) == 1
+    assert num_done(of_file) <= 12
 
 
-async def test_one_file_fills_all_slots_except_those_reserved_for_new_requests() -> None:
-    service = ServiceHarness(Script(n_slots=16, steps_per_window=10))
-    with service.open:
-        service.submit(service.queue(), silence(30), num_windows=40)
-        assert service.in_process.free_slots == 3
-        service.submit(service.queue(), silence(30), num_windows=2)
-        assert service.in_process.free_slots == 2  # a newcomer is one who has nothing in the engine
-        service.submit(service.queue(), silence(5))
-        service.submit(service.queue(), silence(5))
-        assert service.in_process.free_slots == 0
+@with_service(n_slots=16, steps_per_window=10)
+async def test_one_file_fills_all_slots_except_those_reserved_for_new_requests(service: ServiceHarness) -> None:
+    # A newcomer is a request that has no window in the engine.
+    for duration_s, num_windows, num_free in ((30, 40, 3), (30, 2, 2), (5, 1, 1), (5, 1, 0)):
+        service.submit(service.queue(), silence(duration_s), num_windows)
+        assert service.in_process.free_slots == num_free
 
 
-async def test_after_an_arrival_a_file_leaves_most_slots_free_for_a_while() -> None:
-    service = ServiceHarness(Script(n_slots=16))
-    with service.open:
-        service.submit(service.queue(), silence(30), num_windows=300)
-        for _ in range(2):
-            with service.scheduler.open_queue(RequestScope()) as clip:
-                service.submit(clip, silence(5))
-                service.step()
-            for _ in range(RECENT_ARRIVAL_WINDOWS // 4 - 1):
-                assert len(service.in_process.inside) == 4
-                service.step()
+@with_service(n_slots=16)
+async def test_after_an_arrival_a_file_leaves_most_slots_free_for_a_while(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(30), num_windows=300)
+    for _ in range(2):
+        with service.scheduler.open_queue(RequestScope()) as clip:
+            service.submit(clip, silence(5))
             service.step()
-            assert len(service.in_process.inside) == 13
+        for _ in range(RECENT_ARRIVAL_WINDOWS // 4 - 1):
+            assert len(service.in_process.inside) == 4
+            service.step()
+        service.step()
+        assert len(service.in_process.inside) == 13
 
 
-async def test_files_share_the_slots() -> None:
-    service = ServiceHarness(Script(n_slots=16))
-    with service.open:
-        pcm = silence(30)
-        service.submit(service.queue(), pcm, num_windows=40)
-        others = service.submit(service.queue(), pcm, num_windows=40)
-        for _ in range(3):
-            service.step(10)
-        assert len(service.in_process.inside) == 4 + 4
-        assert sum(future.done() for future in others) == 1 + 4 + 4
+@with_service(n_slots=16)
+async def test_files_share_the_slots(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(30), num_windows=40)
+    others = service.submit(service.queue(), silence(30), num_windows=40)
+    service.step(10, times=3)
+    assert len(service.in_process.inside) == 4 + 4
+    assert num_done(others) == 1 + 4 + 4
 
 
 async def test_an_endless_stream_of_clips_leaves_a_file_its_share(service: ServiceHarness) -> None:
@@ -119,54 +120,44 @@ async def test_an_endless_stream_of_clips_leaves_a_file_its_share(service: Servi
             opened.close()
             clips.remove((queue, opened))
             num_clips += 1
-    served_s = 30 * sum(future.done() for future in of_file)
-    assert (
-        1 <= served_s / (num_clips * 10 / 8) <= 3
-    )  # of eight at a time each gets as much; those inside count as served
+    # Each of eight clips at a time gets as much as the file; windows in the engine count as served.
+    assert 1 <= 30 * num_done(of_file) / (num_clips * 10 / 8) <= 3
 
 
-async def test_beside_others_a_request_is_urgent_until_30_s_were_submitted() -> None:
-    service = ServiceHarness(Script(n_slots=16))
-    with service.open:
-        alone = service.queue()
-        service.submit(alone, silence(12), num_windows=1)
-        service.submit(service.queue(), silence(30), num_windows=2)
-        service.submit(alone, silence(12), num_windows=3)
-        jobs = [job for jobs in service.in_process.admissions for job in jobs]
-        assert [job.is_urgent for job in jobs] == [False, True, False, True, True, False]
+@with_service(n_slots=16)
+async def test_beside_others_a_request_is_urgent_until_30_s_were_submitted(service: ServiceHarness) -> None:
+    alone = service.queue()
+    service.submit(alone, silence(12), num_windows=1)
+    service.submit(service.queue(), silence(30), num_windows=2)
+    service.submit(alone, silence(12), num_windows=3)
+    assert [job.is_urgent for job in service.in_process.jobs] == [False, True, False, True, True, False]
 
 
 async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(service: ServiceHarness) -> None:
     short, long = service.queue(), service.queue()
     of_short = service.submit(short, silence(10), num_windows=300)
     of_long = service.submit(long, silence(30), num_windows=100)
-    for _ in range(60):
-        service.step()
-    served_s = [10 * sum(future.done() for future in of_short), 30 * sum(future.done() for future in of_long)]
-    assert abs(served_s[0] - served_s[1]) <= 4 * 30
+    service.step(times=60)
+    assert abs(10 * num_done(of_short) - 30 * num_done(of_long)) <= 4 * 30
 
 
 async def test_an_idle_request_gets_no_credit(service: ServiceHarness) -> None:
     idle, busy = service.queue(), service.queue()
     service.submit(busy, silence(30), num_windows=40)
-    for _ in range(5):
-        service.step()
+    service.step(times=5)
     late = service.submit(idle, silence(30), num_windows=40)
     before = service.count("asr_windows_total")
-    for _ in range(5):
-        service.step()
-    num_late = sum(future.done() for future in late)
-    assert 0.3 < num_late / (service.count("asr_windows_total") - before) < 0.7
+    service.step(times=5)
+    assert 0.3 < num_done(late) / (service.count("asr_windows_total") - before) < 0.7
 
 
 async def test_tiny_windows_have_a_minimum_cost(service: ServiceHarness) -> None:
     tiny, normal = service.queue(), service.queue()
     of_tiny = service.submit(tiny, silence(0.01), num_windows=200)
     of_normal = service.submit(normal, silence(10), num_windows=50)
-    for _ in range(11):
-        service.step()
-    assert sum(future.done() for future in of_normal) >= 3
-    assert sum(future.done() for future in of_tiny) <= 41
+    service.step(times=11)
+    assert num_done(of_normal) >= 3
+    assert num_done(of_tiny) <= 41
 
 
 async def test_closing_a_request_frees_its_queue_and_slots_at_once(service: ServiceHarness) -> None:
@@ -194,66 +185,47 @@ async def test_the_result_of_a_cancelled_window_is_ignored(service: ServiceHarne
     assert service.count("asr_windows_total") == 0
 
 
-async def test_retry_after_grows_with_the_backlog() -> None:
-    waits_s = []
-    for backlog_windows in (1, 10):
-        service = ServiceHarness(max_requests=2)
-        with service.open:
-            for queue in (service.queue(), service.queue()):
-                service.submit(queue, silence(30), num_windows=backlog_windows)
-            with pytest.raises(ServerOverloaded) as refused:
-                service.scheduler.check_capacity()
-            with pytest.raises(ServerOverloaded), service.scheduler.open_queue(RequestScope()):
-                pass
-            assert refused.value.retry_after_s is not None
-            waits_s.append(refused.value.retry_after_s)
-    assert waits_s == [6, 60]  # audio seconds at the guessed speed of 10
+@pytest.mark.parametrize(("backlog_windows", "wait_s"), [(1, 6), (10, 60)])  # at the guessed speed of 10
+@with_service(max_requests=2)
+async def test_retry_after_grows_with_the_backlog(service: ServiceHarness, backlog_windows: int, wait_s: int) -> None:
+    for _ in range(2):
+        service.submit(service.queue(), silence(30), backlog_windows)
+    assert service.refused_retry_after_s() == wait_s
+    with pytest.raises(ServerOverloaded):
+        service.queue()
 
 
-async def test_retry_after_follows_the_measured_speed() -> None:
-    service = ServiceHarness(Script(n_slots=1), max_requests=1)
-    with service.open:
-        queue = service.queue()
-        service.submit(queue, silence(30), num_windows=100)
-        for _ in range(40):
-            service.step(seconds=15)  # twice real time
-        with pytest.raises(ServerOverloaded) as refused:
-            service.scheduler.check_capacity()
-        assert refused.value.retry_after_s == 120  # never more than clients believe
-        for _ in range(55):
-            service.step(seconds=1)  # thirty times real time
-        with pytest.raises(ServerOverloaded) as refused:
-            service.scheduler.check_capacity()
-        assert refused.value.retry_after_s is not None
-        assert 5 <= refused.value.retry_after_s <= 50  # 150 s of audio are left
+@with_service(n_slots=1, max_requests=1)
+async def test_retry_after_follows_the_measured_speed(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(30), num_windows=100)
+    service.step(seconds=15, times=40)  # twice real time
+    assert service.refused_retry_after_s() == 120  # never more than clients believe
+    service.step(seconds=1, times=55)  # thirty times real time
+    assert 5 <= (service.refused_retry_after_s() or 0) <= 50  # 150 s of audio are left
 
 
-async def test_idle_time_does_not_count_as_work() -> None:
-    service = ServiceHarness(Script(n_slots=1), max_requests=1)
-    for ending in (
-        service.in_process.cancel,
-        lambda job_ids: service.scheduler.on_refused(job_ids[0], InvalidParameter("no")),
-    ):
-        with service.scheduler.open_queue(RequestScope()) as queue:
-            (results,) = service.submit(queue, silence(30))
-            ending(list(service.in_process.inside))
-            results.exception() if results.done() else results.cancel()
-        service.clock.now_s += 3600
-        with service.scheduler.open_queue(RequestScope()) as queue:
-            service.submit(queue, silence(30), num_windows=10)
-            with pytest.raises(ServerOverloaded) as refused:
-                service.scheduler.check_capacity()
-        assert refused.value.retry_after_s == 30  # at the guessed speed of 10
+@pytest.mark.parametrize("is_refused", [False, True])
+@with_service(n_slots=1, max_requests=1)
+async def test_idle_time_does_not_count_as_work(service: ServiceHarness, is_refused: bool) -> None:
+    with service.scheduler.open_queue(RequestScope()) as queue:
+        (result,) = service.submit(queue, silence(30))
+        (job_id,) = service.in_process.inside
+        if is_refused:
+            service.scheduler.on_refused(job_id, InvalidParameter("no"))
+            assert result.exception()
+        else:
+            service.in_process.cancel([job_id])
+            result.cancel()
+    service.clock.now_s += 3600
+    service.submit(service.queue(), silence(30), num_windows=10)
+    assert service.refused_retry_after_s() == 30  # at the guessed speed of 10
 
 
-async def test_a_request_of_unknown_length_does_not_shorten_retry_after() -> None:
-    service = ServiceHarness(max_requests=2)
-    with service.open:
-        service.submit(service.queue(), silence(30), num_windows=10)
-        service.queue().unsubmitted_s = 0.0  # nothing is known of it yet
-        with pytest.raises(ServerOverloaded) as refused:
-            service.scheduler.check_capacity()
-        assert refused.value.retry_after_s == 60
+@with_service(max_requests=2)
+async def test_a_request_of_unknown_length_does_not_shorten_retry_after(service: ServiceHarness) -> None:
+    service.submit(service.queue(), silence(30), num_windows=10)
+    service.queue().unsubmitted_s = 0.0  # nothing is known of it yet
+    assert service.refused_retry_after_s() == 60
 
 
 async def test_expected_audio_counts_as_backlog(service: ServiceHarness) -> None:
@@ -268,10 +240,9 @@ async def test_a_continuation_goes_before_the_windows_after_it(service: ServiceH
     followers = service.submit(queue, silence(30), num_windows=40)
     service.step()
     rest = service.scheduler.submit(queue, silence(10), DecodeOptions(), is_continuation=True)
-    service.step()
-    service.step()
+    service.step(times=2)
     assert rest.done()
-    assert sum(future.done() for future in followers) == 11
+    assert num_done(followers) == 11
 
 
 async def test_a_refused_window_fails_alone(service: ServiceHarness) -> None:
@@ -284,29 +255,23 @@ async def test_a_refused_window_fails_alone(service: ServiceHarness) -> None:
     assert fine.done()
 
 
-async def test_a_request_holds_a_bounded_number_of_windows(service: ServiceHarness) -> None:
-    queue = service.queue()
-    for _ in range(2 * 4):
-        await asyncio.wait_for(service.scheduler.acquire_window(queue), 1)
-    waiting = asyncio.create_task(service.scheduler.acquire_window(queue))
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    service.scheduler.release_window(queue)
-    await asyncio.wait_for(waiting, 1)
-    assert queue.num_windows == 8
-
-
-async def test_that_bound_depends_on_the_number_of_requests(service: ServiceHarness) -> None:
+@pytest.mark.parametrize(("num_others", "num_held"), [(0, 8), (7, 2)])
+async def test_a_request_holds_fewer_windows_beside_others(
+    service: ServiceHarness, num_others: int, num_held: int
+) -> None:
     queue = service.queue()
     with contextlib.ExitStack() as others:
-        for _ in range(7):
+        for _ in range(num_others):
             others.enter_context(service.scheduler.open_queue(RequestScope()))
-        for _ in range(2):
+        for _ in range(num_held):
             await asyncio.wait_for(service.scheduler.acquire_window(queue), 1)
         waiting = asyncio.create_task(service.scheduler.acquire_window(queue))
         await asyncio.sleep(0)
         assert not waiting.done()
+        if num_others == 0:
+            service.scheduler.release_window(queue)
     await asyncio.wait_for(waiting, 1)
+    assert queue.num_windows == (8 if num_others == 0 else 3)
 
 
 async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) -> None:
@@ -315,22 +280,18 @@ async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) ->
     assert service.in_process.free_slots == 0
     with pytest.raises(EngineRestarting):
         service.scheduler.check_capacity()
-    late = service.submit(service.queue(), number_pcm([7]))[0]  # was let in before the engine died
+    results += service.submit(service.queue(), number_pcm([7]))  # was let in before the engine crashed
     service.in_process.restart()
     assert len(service.in_process.inside) == 4  # those it lost go first
-    service.step()
-    service.step()
-    assert [words(future) for future in [*results, late]] == [f" {number}" for number in range(1, 8)]
+    service.step(times=2)
+    assert [words(future) for future in results] == [f" {number}" for number in range(1, 8)]
 
 
 async def test_a_window_that_crashes_the_engine_fails_only_its_request(service: ServiceHarness) -> None:
-    queues = [service.queue() for _ in range(6)]
-    numbers = [1, 2, 66, 4, 5, 6]
-    results = [service.submit(queue, number_pcm([number]))[0] for queue, number in zip(queues, numbers, strict=True)]
+    results = [service.submit(service.queue(), number_pcm([number]))[0] for number in (1, 2, 66, 4, 5, 6)]
     num_crashes = 0
     for _ in range(20):
-        poisoned = [job for job in service.in_process.inside.values() if np.max(job.pcm) == 6600]
-        if poisoned:
+        if any(np.max(job.pcm) == 6600 for job in service.in_process.inside.values()):
             service.in_process.crash()
             num_crashes += 1
             service.in_process.restart()
@@ -340,7 +301,7 @@ async def test_a_window_that_crashes_the_engine_fails_only_its_request(service: 
     with pytest.raises(RequestCrashedWorker):
         results.pop(2).result()
     assert [words(future) for future in results] == [" 1", " 2", " 4", " 5", " 6"]
-    assert len(service.in_process.admissions[-1]) >= 1
+    assert service.in_process.admissions[-1]
     assert service.scheduler.run_once() == 0
 
 
@@ -400,11 +361,10 @@ async def test_a_loading_model_is_reported(service: ServiceHarness) -> None:
 
 async def test_a_failed_engine_fails_open_and_later_windows(service: ServiceHarness) -> None:
     queue = service.queue()
-    before = service.submit(queue, silence(1))[0]
+    results = service.submit(queue, silence(1))
     service.in_process.state = EngineState.FAILED
     service.scheduler.on_failed(StartupError("gone"))
-    after = service.submit(queue, silence(1))[0]
-    for future in (before, after):
+    for future in (*results, *service.submit(queue, silence(1))):
         with pytest.raises(ServerDraining):
             future.result()
     with pytest.raises(ServerDraining):
@@ -413,12 +373,10 @@ async def test_a_failed_engine_fails_open_and_later_windows(service: ServiceHarn
 
 async def test_a_higher_priority_goes_first(service: ServiceHarness) -> None:
     service.submit(service.queue(), silence(30), num_windows=4)
-    low, high = service.queue(), service.queue(priority=1)
-    of_low, of_high = service.submit(low, silence(5))[0], service.submit(high, silence(30), num_windows=4)
-    service.step()
-    service.step()
-    assert all(result.done() for result in of_high)
-    assert not of_low.done()
+    of_low = service.submit(service.queue(), silence(5))
+    of_high = service.submit(service.queue(priority=1), silence(30), num_windows=4)
+    service.step(times=2)
+    assert (num_done(of_high), num_done(of_low)) == (4, 0)
 
 
 async def test_jobs_carry_the_id_of_their_request_and_results_their_times(service: ServiceHarness) -> None:
@@ -426,6 +384,6 @@ async def test_jobs_carry_the_id_of_their_request_and_results_their_times(servic
         first, *_, last = service.submit(queue, silence(30), num_windows=5)
         service.step(2)
         service.step(3)
-        assert {job.request_id for job in service.jobs} == {"abc"}
+        assert {job.request_id for job in service.in_process.jobs} == {"abc"}
         assert first.result().times == StageTimes(queue_s=0, engine_s=2)
         assert (last.result().times.queue_s, last.result().times.engine_s) == (2, 3)

@@ -70,22 +70,20 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if self.command == "GET":
                 self.wfile.write(body[: len(body) // 2] if hub.breaks_off and "/resolve/" in self.path else body)
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
+        do_HEAD = do_GET  # noqa: N815 - as the library names it
 
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def resolve_elsewhere(
@@ -94,9 +92,16 @@ def resolve_elsewhere(
     """Prints the folder. The hub's library reads its address when it is imported, so this takes a new process."""
     code = (
         "import sys; from pathlib import Path; from asr_api.engines.checkpoints.resolve import resolve_checkpoint\n"
-        "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])))"
+        "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])), end='')"
     )
     return run_python(code, model_id, str(cache_dir), HF_ENDPOINT=endpoint, **environment)
+
+
+def resolved(cache_dir: Path, hub: Hub, **environment: str) -> Path:
+    """The folder of some/model."""
+    result = resolve_elsewhere("some/model", cache_dir, hub.url, **environment)
+    assert result.returncode == 0, result.stderr
+    return Path(result.stdout)
 
 
 def run_python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,42 +8,39 @@ import pytest
 
 from asr_api.engines.checkpoints.resolve import BUILTIN, list_cached, resolve_checkpoint
 from asr_api.errors import CheckpointError
-from tests.engines.checkpoints.fake_hub import WHOLE, Hub, error_of, resolve_elsewhere, run_python, serve, write_files
+from tests.engines.checkpoints.fake_hub import (
+    WHOLE,
+    Hub,
+    error_of,
+    resolve_elsewhere,
+    resolved,
+    run_python,
+    serve,
+    write_files,
+)
 
 
-def test_cached_checkpoint_needs_no_request(tmp_path: Path) -> None:
+def test_cached_checkpoint_needs_no_request_and_an_incomplete_one_is_completed(tmp_path: Path) -> None:
     with serve(Hub(WHOLE)) as hub:
-        first = resolve_elsewhere("some/model", tmp_path, hub.url)
-        assert first.returncode == 0, first.stderr
-        folder = Path(first.stdout.strip())
-        assert (folder / "model.safetensors").read_bytes() == WHOLE["model.safetensors"]
+        folder = resolved(tmp_path, hub)
+        weights = folder / "model.safetensors"
+        assert weights.read_bytes() == WHOLE["model.safetensors"]
         assert not any("pytorch_model.bin" in path for path in hub.requested)
         hub.requested.clear()
-        second = resolve_elsewhere("some/model", tmp_path, hub.url)
-        assert (second.stdout, hub.requested) == (first.stdout, [])
+        assert (resolved(tmp_path, hub), hub.requested) == (folder, [])
+        weights.unlink()
+        assert resolved(tmp_path, hub) == folder
+        assert weights.is_file()
     assert [cached.model_id for cached in list_cached(tmp_path) if cached.model_id != BUILTIN] == ["some/model"]
 
 
 def test_vocabulary_and_adapters_are_downloaded_without_pickles(tmp_path: Path) -> None:
-    wanted = ("vocab.json", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model")
-    files = {
-        "config.json": b'{"model_type": "wav2vec2"}',
-        **dict.fromkeys((*wanted, "adapter.deu.safetensors", "model.safetensors"), b"{}"),
-        **dict.fromkeys(("adapter.deu.bin", "adapter.abk.safetensors", "language_model/5gram.bin", "trap.py"), b""),
-    }
+    wanted = ["vocab.json", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model"]
+    wanted += ["adapter.deu.safetensors", "model.safetensors"]
+    unwanted = ["adapter.deu.bin", "adapter.abk.safetensors", "language_model/5gram.bin", "trap.py"]
+    files = dict.fromkeys([*wanted, *unwanted], b"{}") | {"config.json": b'{"model_type": "wav2vec2"}'}
     with serve(Hub(files)) as hub:
-        result = resolve_elsewhere("some/model", tmp_path, hub.url)
-    assert result.returncode == 0, result.stderr
-    fetched = {path.name for path in Path(result.stdout.strip()).iterdir()}
-    assert fetched == {"config.json", *wanted, "adapter.deu.safetensors", "model.safetensors"}
-
-
-def test_incomplete_download_is_completed(tmp_path: Path) -> None:
-    with serve(Hub(WHOLE)) as hub:
-        folder = Path(resolve_elsewhere("some/model", tmp_path, hub.url).stdout.strip())
-        (folder / "model.safetensors").unlink()
-        assert resolve_elsewhere("some/model", tmp_path, hub.url).returncode == 0
-        assert (folder / "model.safetensors").is_file()
+        assert {path.name for path in resolved(tmp_path, hub).iterdir()} == {"config.json", *wanted}
 
 
 @pytest.mark.parametrize(
@@ -85,19 +82,19 @@ def test_no_telemetry(tmp_path: Path) -> None:
     """
     torch = write_files(tmp_path / "packages" / "torch-9.9.9.dist-info", {"METADATA": b"Name: torch\nVersion: 9.9.9\n"})
     write_files(torch.parent / "torch", {"__init__.py": b""})
+    environment = {"PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
     with_telemetry = (
         "import sys; from huggingface_hub import constants, snapshot_download\n"
         "assert constants.HF_HUB_DISABLE_TELEMETRY is False\n"
         "snapshot_download(sys.argv[1], cache_dir=sys.argv[2], allow_patterns='config.json')"
     )
-    with serve(Hub(WHOLE)) as hub:
-        environment = {"PYTHONPATH": str(torch.parent), "AI_AGENT": "some-tool"}
-        result = run_python(with_telemetry, "some/model", str(tmp_path / "first"), HF_ENDPOINT=hub.url, **environment)
-        assert result.returncode == 0, result.stderr
-        assert any("torch/" in agent for agent in hub.agents)  # otherwise the test would prove nothing
-        assert any("harness" in path for path in hub.requested)
-    with serve(Hub(WHOLE)) as hub:
-        result = resolve_elsewhere("some/model", tmp_path / "second", hub.url, **environment)
-        assert result.returncode == 0, result.stderr
-        assert not any("torch/" in agent for agent in hub.agents)
-        assert not any("harness" in path for path in hub.requested)  # a list of known tools
+    for is_allowed in (True, False):  # otherwise the test would prove nothing
+        with serve(Hub(WHOLE)) as hub:
+            if is_allowed:
+                folder = str(tmp_path / "first")
+                result = run_python(with_telemetry, "some/model", folder, HF_ENDPOINT=hub.url, **environment)
+                assert result.returncode == 0, result.stderr
+            else:
+                resolved(tmp_path / "second", hub, **environment)
+        assert any("torch/" in agent for agent in hub.agents) is is_allowed
+        assert any("harness" in path for path in hub.requested) is is_allowed  # a list of known tools

@@ -11,12 +11,9 @@ import pytest
 from asr_api.engines.checkpoints.completeness import INDEX_FILE
 from asr_api.engines.checkpoints.safetensors import SafetensorsCheckpoint, SafetensorsReader
 from asr_api.errors import CheckpointError
-from tests.engines.whisper_checkpoints import write_safetensors
+from tests.engines.whisper_checkpoints import write_json, write_safetensors, write_shards
 
-TENSORS = {
-    "model.encoder.a": np.arange(6, dtype=np.float32).reshape(2, 3),
-    "b": np.array([1.5, -2.0], np.float32),
-}
+TENSORS = {"model.encoder.a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1.5, -2.0], np.float32)}
 
 
 @pytest.fixture
@@ -25,17 +22,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value), encoding="utf-8")
-
-
 @pytest.mark.parametrize("is_sharded", [False, True])
 def test_tensors_are_views_by_name_without_the_model_prefix(is_sharded: bool, folder: Path) -> None:
     if is_sharded:
         (folder / "model.safetensors").unlink()
-        for name, values in TENSORS.items():
-            write_safetensors(folder / f"{name}.safetensors", {name: values})
-        write_json(folder / INDEX_FILE, {"weight_map": {name: f"{name}.safetensors" for name in TENSORS}})
+        write_shards(folder, [{name: values} for name, values in TENSORS.items()])
     reader = SafetensorsReader(folder)
     first = reader.tensor("encoder.a", (2, 3))
     assert first.dtype == "F32"

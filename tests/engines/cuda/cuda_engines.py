@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,19 +17,11 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def open_cuda(
-    folder: Path,
-    *,
-    n_slots: int = 4,
-    max_new_tokens: int = 448,
-    beam_size: int = 1,
-    dtype: torch.dtype = torch.float32,
-    has_graphs: bool = True,
+    folder: Path, *, dtype: torch.dtype = torch.float32, has_graphs: bool = True, **options: Any
 ) -> CudaEngine:
-    """dtype: float32, whatever the device, where tokens are compared; has_graphs: on a GPU"""
-    options = EngineOptions(
-        folder.name, folder, n_slots=n_slots, max_new_tokens=max_new_tokens, num_threads=1, beam_size=beam_size
-    )
-    engine = open_cuda_engine(options, TracingBuilder, device=DEVICE, dtype=dtype)
+    """dtype: float32, whatever the device, where tokens are compared; has_graphs: on a GPU; options: `EngineOptions`"""
+    defaults = EngineOptions(folder.name, folder, n_slots=4, max_new_tokens=448, num_threads=1)
+    engine = open_cuda_engine(replace(defaults, **options), TracingBuilder, device=DEVICE, dtype=dtype)
     if DEVICE == "cuda" and has_graphs:
         engine.warm_up()
     return engine

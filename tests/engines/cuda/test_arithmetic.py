@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cuda import reference_ops
 from asr_api.engines.cuda.decode_state import RowInit, open_decode_state
 from asr_api.engines.cuda.filter_tables import build_filter_tables
@@ -16,11 +15,11 @@ from asr_api.engines.cuda.kv_cache import row_bytes, slot_bytes
 from asr_api.engines.cuda.logmel import LogMel
 from asr_api.engines.cuda.memory_plan import encoding_bytes, num_rows, plan_memory
 from asr_api.engines.whisper import sampling
-from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
+from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory
 from asr_api.engines.whisper.logmel import log_mel
 from tests.engines.sounds import sound
-from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 CPU = torch.device("cpu")
@@ -35,11 +34,6 @@ def test_log_mel_equals_numpy(n_mels: int) -> None:
     mels = LogMel(n_mels, CPU)(torch.from_numpy(pcm)).numpy()
     for mel, window in zip(mels, windows, strict=True):
         np.testing.assert_allclose(mel, log_mel(window, n_mels, 300), atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> WhisperConfig:
-    return read_whisper_config(open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("config"), SMALL)))
 
 
 @pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])

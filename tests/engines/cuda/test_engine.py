@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -26,44 +27,23 @@ from asr_api.engines.cuda.model import AudioEncoder, TextDecoder
 from asr_api.engines.cuda.open_engine import open_cuda_engine, option_notes
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
-from asr_api.engines.protocol import Engine, EngineOptions, WindowJob
+from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
-from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
-from tests.engines.contract import EngineContract
 from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
-from tests.engines.golden_tokens import SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
-from tests.engines.transcribing import TracingBuilder, transcribe
+from tests.engines.transcribing import TracingBuilder, tokens_of, transcribe
 from tests.engines.whisper_checkpoints import SMALL_EN, write_checkpoint
+from tests.engines.whisper_contract import WhisperContract
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
-# Two texts whose scores, -469.2151, differ in the last bit of a float32: rounding decides which one is better.
-NEAR_TIE = ("mels128", 2, 10)
 
-
-class TestContract(EngineContract):
-    @pytest.fixture
-    def engine(self, folders: dict[str, Path]) -> Iterator[Engine]:
-        engine = open_cuda(folders["multilingual"])
-        yield engine
-        engine.close()
-
-
-@pytest.mark.parametrize("file", ["tokens", "options"])
-@pytest.mark.parametrize("name", SHAPES)
-def test_tokens_equal_transformers(name: str, file: File, folders: dict[str, Path]) -> None:
-    golden = [window for window in read_golden_windows(file) if window.shape == name]
-    for beam_size in sorted({window.beam_size for window in golden}):
-        windows = [window for window in golden if window.beam_size == beam_size]
-        engine = open_cuda(folders[name], beam_size=beam_size, n_slots=3)
-        pcms = [sound(window.seconds, window.seed) for window in windows]
-        transcripts = transcribe(engine, pcms, [window.options for window in windows])
-        for ours, expected in zip(transcripts, windows, strict=True):
-            assert ours.prompt == expected.prompt, expected
-            assert ours.tokens == expected.tokens or (name, beam_size, expected.seed) == NEAR_TIE, expected
+class TestContract(WhisperContract):
+    open = staticmethod(open_cuda)
+    near_ties: ClassVar = {("mels128", 2, 10)}  # scores, -469.2151, that differ in the last bit of a float32
 
 
 def test_prefill_keeps_up_with_admission(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,15 +113,6 @@ def test_cancel_during_temperature_fallback(folders: dict[str, Path]) -> None:
         assert transcribe(engine, [sound(3, 0)])[0] == expected
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_16_bit_shards_equal_float32(dtype: str, tmp_path: Path) -> None:
-    narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL_EN, dtype=dtype, num_shards=3))
-    wide = write_checkpoint(tmp_path / "wide", SMALL_EN, rounded_to=dtype)
-    windows = [sound(3, 0), sound(2, 1)]
-    ours, expected = ([result.tokens for result in transcribe(open_cuda(folder), windows)] for folder in (narrow, wide))
-    assert ours == expected
-
-
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_computes_finite_logits(dtype: torch.dtype, folders: dict[str, Path]) -> None:
     engine = open_cuda(folders["english"], n_slots=2, dtype=dtype)
@@ -157,7 +128,7 @@ def test_flash_attention_on_a_cpu_is_noted() -> None:
 def test_out_of_memory_makes_encoder_batches_smaller(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_cuda(folders["english"], n_slots=4)
     windows = [sound(2, seed) for seed in range(4)]
-    expected = [result.tokens for result in transcribe(engine, windows)]
+    expected = tokens_of(transcribe(engine, windows))
     encode, batch_sizes = AudioEncoder.__call__, []
 
     def encode_if_single(encoder: AudioEncoder, log_mel: torch.Tensor) -> torch.Tensor:
@@ -167,7 +138,7 @@ def test_out_of_memory_makes_encoder_batches_smaller(folders: dict[str, Path], m
         return encode(encoder, log_mel)
 
     monkeypatch.setattr(AudioEncoder, "__call__", encode_if_single)
-    assert [result.tokens for result in transcribe(engine, windows)] == expected
+    assert tokens_of(transcribe(engine, windows)) == expected
     assert batch_sizes == [2, 1, 1, 1, 1]
 
 
@@ -199,13 +170,6 @@ def test_gpu_selects_this_engine(folders: dict[str, Path], tmp_path: Path, monke
             assert select.open_engine(options).info.engine == engine
 
 
-def test_unsupported_task_is_refused(folders: dict[str, Path]) -> None:
-    engine = open_cuda(folders["english"])
-    with pytest.raises(InvalidParameter, match="translate"):
-        engine.admit([WindowJob(0, sound(1, 0), DecodeOptions(task="translate"))])
-    assert engine.free_slots == 4
-
-
 def test_nan_logits_are_refused_at_start(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "broken", dataclasses.replace(SMALL_EN, logit_gain=float("nan")))
     with pytest.raises(CheckpointError, match="broken"):
@@ -217,7 +181,7 @@ def test_cuda_graphs_equal_single_steps(folders: dict[str, Path]) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
     options = DecodeOptions(timestamps=False)
     engines = [open_cuda(folders["multilingual"], n_slots=5, has_graphs=has_graphs) for has_graphs in (False, True)]
-    ours, expected = ([result.tokens for result in transcribe(engine, windows, options)] for engine in engines)
+    ours, expected = (tokens_of(transcribe(engine, windows, options)) for engine in engines)
     assert ours == expected
 
 
@@ -226,11 +190,11 @@ def test_cuda_graphs_equal_single_steps(folders: dict[str, Path]) -> None:
 def test_half_precision_on_a_gpu_nearly_equals_float32(wants_flash: bool, tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "wide", dataclasses.replace(SMALL_EN, n_state=128, n_head=2))
     windows = [sound(3, seed) for seed in range(8)]
-    expected = [result.tokens for result in transcribe(open_cuda(folder), windows)]
+    expected = tokens_of(transcribe(open_cuda(folder), windows))
     options = EngineOptions("any", folder, n_slots=4, max_new_tokens=448, flash_attention_2=wants_flash)
     engine = open_cuda_engine(options, TracingBuilder)
     engine.warm_up()
-    ours = [result.tokens for result in transcribe(engine, windows)]
+    ours = tokens_of(transcribe(engine, windows))
     num_same = sum(tokens[:8] == others[:8] for tokens, others in zip(ours, expected, strict=True))
     assert num_same >= 6, "rounding may change a token or two, not most"
     assert engine.info.notes == ()

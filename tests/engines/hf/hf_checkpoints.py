@@ -5,15 +5,17 @@ The outputs are scaled so that the tokens depend on the audio and the best token
 
 from __future__ import annotations
 
-import json
 import string
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models
+
+from tests.engines.whisper_checkpoints import write_json
 
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *string.ascii_uppercase, "'"]
 WORDS = ["the", "sea", "is", "blue", "and", "seven", "birds", "sing", "a", "song", "to", "wind"]
@@ -30,22 +32,28 @@ WAVES = SMALL | {
 }
 
 
-def write_wav2vec2(folder: Path, *, norm: str, **config: object) -> Path:
+def write_waves(folder: Path, architecture: str = "Wav2Vec2", norm: str = "layer", **config: object) -> Path:
     """norm: "layer" for models with a mask, "group" for those without"""
-    settings = transformers.Wav2Vec2Config(
+    settings = getattr(transformers, f"{architecture}Config")(
         **WAVES, feat_extract_norm=norm, do_stable_layer_norm=norm == "layer", **config
     )
-    return _finish_waves(folder, transformers.Wav2Vec2ForCTC, settings, has_mask=norm == "layer")
+    torch.manual_seed(2)
+    model = getattr(transformers, f"{architecture}ForCTC")(settings)
+    _spread(model.lm_head)
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=norm == "layer")
+    write_json(folder / "vocab.json", _numbered(LETTERS))
+    for part in (model, extractor, transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))):
+        part.save_pretrained(folder)
+    return folder
 
 
-def write_hubert(folder: Path) -> Path:
-    settings = transformers.HubertConfig(**WAVES, feat_extract_norm="layer", do_stable_layer_norm=True)
-    return _finish_waves(folder, transformers.HubertForCTC, settings, has_mask=True)
+def _numbered(letters: list[str]) -> dict[str, int]:
+    return {letter: index for index, letter in enumerate(letters)}
 
 
 def write_mms(folder: Path) -> Path:
     """Two languages, each with an adapter and a vocabulary of its own; the second has fewer letters."""
-    write_wav2vec2(folder, norm="layer", adapter_attn_dim=8)
+    write_waves(folder, adapter_attn_dim=8)
     model = transformers.Wav2Vec2ForCTC.from_pretrained(folder)
     vocabularies = {"eng": LETTERS, "deu": [*LETTERS[:5], *(letter.lower() for letter in LETTERS[5:20])]}
     for seed, (name, letters) in enumerate(vocabularies.items()):
@@ -54,8 +62,7 @@ def write_mms(folder: Path) -> Path:
         adapter["lm_head.weight"] = 2 * torch.randn(len(letters), SMALL["hidden_size"])
         adapter["lm_head.bias"] = _quiet_controls(torch.zeros(len(letters)))
         save_file(adapter, folder / f"adapter.{name}.safetensors")
-    nested = {name: {letter: index for index, letter in enumerate(letters)} for name, letters in vocabularies.items()}
-    (folder / "vocab.json").write_text(json.dumps(nested), encoding="utf-8")
+    write_json(folder / "vocab.json", {name: _numbered(letters) for name, letters in vocabularies.items()})
     transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), target_lang="eng").save_pretrained(folder)
     return folder
 
@@ -113,29 +120,15 @@ def write_speech2text(folder: Path) -> Path:
 
 
 CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
-    "wav2vec2 with a mask": lambda folder: write_wav2vec2(folder, norm="layer"),
-    "wav2vec2 without a mask": lambda folder: write_wav2vec2(folder, norm="group"),
-    "hubert": write_hubert,
+    "wav2vec2 with a mask": write_waves,
+    "wav2vec2 without a mask": partial(write_waves, norm="group"),
+    "hubert": partial(write_waves, architecture="Hubert"),
     "mms": write_mms,
     "parakeet": write_parakeet,
     "transducer": write_transducer,
     "moonshine": write_moonshine,
     "speech2text": write_speech2text,
 }
-
-
-def _finish_waves(
-    folder: Path, kind: type[transformers.PreTrainedModel], settings: transformers.PretrainedConfig, *, has_mask: bool
-) -> Path:
-    torch.manual_seed(2)
-    model = kind(settings)
-    _spread(model.lm_head)
-    model.save_pretrained(folder)
-    transformers.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=has_mask).save_pretrained(folder)
-    vocabulary = {letter: index for index, letter in enumerate(LETTERS)}
-    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")).save_pretrained(folder)
-    return folder
 
 
 def _both_sides(**sizes: int) -> dict[str, int]:

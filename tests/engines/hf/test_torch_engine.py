@@ -24,34 +24,28 @@ from asr_api.transcript import WindowTranscript
 from tests.engines.contract import EngineContract
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS
 from tests.engines.sounds import sound
-from tests.engines.transcribing import finish_all
+from tests.engines.transcribing import plain_transcripts as transcribe
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 PADDED = ("wav2vec2 with a mask", "hubert", "mms", "parakeet", "transducer")
 TEXT_ONLY = ("moonshine", "speech2text")
-DEFAULTS = DecodeOptions()
 SECONDS = (2.0, 1.7, 2.0, 0.9, 1.6, 0.3)
 
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("checkpoints")
-    written = {name: write(root / name.replace(" ", "-")) for name, write in CHECKPOINTS.items()}
-    assert not any(missing_files(folder) for folder in written.values())
+    written = {name: root / name.replace(" ", "-") for name in CHECKPOINTS}
+    for name, folder in written.items():
+        folder.mkdir()
+        CHECKPOINTS[name](folder)
+        assert not missing_files(folder)
     return written
 
 
 def open_engine(folder: Path, *, n_slots: int = 8, **options: bool | int) -> HfEngine:
     return HfEngine(EngineOptions("a/model", folder, n_slots=n_slots, num_threads=1, **options))  # type: ignore[arg-type]
-
-
-def transcribe(
-    engine: Engine, windows: Sequence[Pcm], options: DecodeOptions | Sequence[DecodeOptions] = DEFAULTS
-) -> list[WindowTranscript]:
-    options = [options] * len(windows) if isinstance(options, DecodeOptions) else options
-    engine.admit([WindowJob(index, *pair) for index, pair in enumerate(zip(windows, options, strict=True))])
-    return [transcript for _, transcript in sorted(finish_all(engine, len(windows)).items())]
 
 
 def text_of(transcript: WindowTranscript) -> str:
@@ -166,18 +160,19 @@ def test_info(name: str, folders: dict[str, Path]) -> None:
 @pytest.mark.parametrize("options", [DecodeOptions(language="fr"), DecodeOptions(previous_text="earlier text")])
 def test_options_without_effect(options: DecodeOptions, folders: dict[str, Path]) -> None:
     engine = open_engine(folders["hubert"])
-    transcripts = [transcribe(engine, [sound(1, 0)], some)[0] for some in (options, DEFAULTS)]
+    transcripts = [transcribe(engine, [sound(1, 0)], some)[0] for some in (options, DecodeOptions())]
     assert transcripts[0].segments == transcripts[1].segments
     assert transcripts[0].language is None
     assert "the language of a request" in engine.info.notes[0]
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-@pytest.mark.parametrize("num_samples", [1, 161, 1599])
-def test_very_short_window(name: str, num_samples: int, folders: dict[str, Path]) -> None:
-    pcm = sound(1, 3)[:num_samples]
-    (transcript,) = transcribe(open_engine(folders[name]), [pcm])
-    assert all(segment.end_ms <= num_samples // 16 for segment in transcript.segments)
+def test_very_short_windows(name: str, folders: dict[str, Path]) -> None:
+    windows = [sound(1, 3)[:num_samples] for num_samples in (1, 161, 1599)]
+    engine = open_engine(folders[name])
+    for pcm in windows:
+        (transcript,) = transcribe(engine, [pcm])
+        assert all(segment.end_ms <= len(pcm) // 16 for segment in transcript.segments)
 
 
 def test_window_without_timestamps_is_one_segment(folders: dict[str, Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,21 @@ import transformers
 from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.hf.loading import load_model
 from asr_api.errors import CheckpointError
-from tests.engines.hf.hf_checkpoints import WAVES, write_wav2vec2
+from tests.engines.hf.hf_checkpoints import WAVES, write_waves
+from tests.engines.whisper_checkpoints import change_json
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_wav2vec2(tmp_path / "checkpoint", norm="layer")
-
-
-def change_config(folder: Path, **changes: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    (tmp_path / "checkpoint").mkdir()
+    return write_waves(tmp_path / "checkpoint")
 
 
 @pytest.mark.parametrize("model_type", ["bert", "voxtral", "whisper_tts", "pop2piano"])
 def test_unsupported_type_is_named(model_type: str, folder: Path) -> None:
-    change_config(folder, model_type=model_type)
+    change_json(folder / "config.json", model_type=model_type)
     with pytest.raises(CheckpointError, match=f"'{model_type}'"):
         load_model(folder)
 
@@ -57,7 +53,7 @@ def test_pickle_is_never_opened(folder: Path, tmp_path: Path) -> None:
 def test_code_of_a_checkpoint_never_runs(model_type: str, folder: Path, tmp_path: Path) -> None:
     (folder / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n", encoding="utf-8")
     code = {"AutoConfig": "trap.Config", "AutoModelForCTC": "trap.Model"}
-    change_config(folder, model_type=model_type, auto_map=code)
+    change_json(folder / "config.json", model_type=model_type, auto_map=code)
     if model_type == "wav2vec2":  # transformers has code of its own for it
         load_model(folder)
     else:

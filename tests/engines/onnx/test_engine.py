@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +10,14 @@ import psutil
 import pytest
 
 from asr_api.engines.onnx import compute_types
-from asr_api.engines.protocol import ComputeType, Engine, WindowJob
-from asr_api.errors import CheckpointError, InvalidParameter
+from asr_api.engines.protocol import ComputeType, Engine
+from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
-from tests.engines.contract import EngineContract
-from tests.engines.golden_tokens import SEED
 from tests.engines.sounds import sound
-from tests.engines.transcribing import AT_ZERO, TracedTranscript, open_onnx, transcribe
-from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, write_checkpoint
-
-
-@pytest.fixture(scope="session")
-def multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("multilingual"), SMALL, SEED)
-
-
-@pytest.fixture(scope="session")
-def english(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN, SEED)
+from tests.engines.transcribing import open_onnx, tokens_of, transcribe
+from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
+from tests.engines.whisper_contract import WhisperContract
 
 
 @pytest.fixture
@@ -39,7 +26,8 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute_types, "has_bfloat16_products", lambda: True)
 
 
-class TestContract(EngineContract):
+class TestContract(WhisperContract):
+    open = staticmethod(open_onnx)
     mixed_options = (
         DecodeOptions(),
         DecodeOptions(language="fr", task="translate", words=True),
@@ -55,48 +43,28 @@ class TestContract(EngineContract):
         noise = np.random.RandomState(index).randint(-3000, 3000, len(pcm)).astype(np.int16)
         return {3: np.zeros_like(pcm), 5: noise}.get(index, pcm)
 
-    @pytest.fixture
-    def engine(self, multilingual: Path) -> Iterator[Engine]:
-        engine = open_onnx(multilingual)
-        yield engine
-        engine.close()
-
-
-def tokens_of(transcripts: Sequence[TracedTranscript]) -> list[tuple[int, ...]]:
-    return [transcript.tokens for transcript in transcripts]
-
 
 @pytest.mark.parametrize("compute_type", ["int8", "int8_bfloat16"])
 @pytest.mark.usefixtures("amx")
-def test_8_bit_tokens_are_independent_of_the_batch(multilingual: Path, compute_type: ComputeType) -> None:
+def test_8_bit_tokens_are_independent_of_the_batch(folders: dict[str, Path], compute_type: ComputeType) -> None:
     windows = [sound(3 * (0.2 + 0.1 * (seed % 9)), seed) for seed in range(9)]
-    engine = open_onnx(multilingual, n_slots=9, compute_type=compute_type)
+    engine = open_onnx(folders["multilingual"], n_slots=9, compute_type=compute_type)
     assert engine.info.compute_type == compute_type
     together = tokens_of(transcribe(engine, windows))
     assert tokens_of(transcribe(engine, windows[::-1]))[::-1] == together
     assert [transcribe(engine, [window])[0].tokens for window in windows] == together
 
 
-def test_fallback_beside_other_windows(multilingual: Path) -> None:
+def test_fallback_beside_other_windows(folders: dict[str, Path]) -> None:
     """Samples at several temperatures, in groups that share their window's cross-attention cache."""
     windows = [sound(2.5, seed) for seed in range(6)]
     fallback = DecodeOptions(language="en", temperatures=(0.0, 0.7, 0.9))
     sampled = DecodeOptions(language="de", prompt="once upon a time", temperatures=(0.7,))
-    engine = open_onnx(multilingual, n_slots=3)
+    engine = open_onnx(folders["multilingual"], n_slots=3)
     alone = [transcribe(engine, [window], fallback)[0] for window in windows]
     together = transcribe(engine, windows, [fallback if index % 2 else sampled for index in range(6)])
     assert tokens_of(together[1::2]) == tokens_of(alone[1::2])
     assert tokens_of(alone) != tokens_of(transcribe(engine, windows))  # some windows did fall back
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_16_bit_shards_equal_float32(dtype: str, tmp_path: Path) -> None:
-    narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL, dtype=dtype, num_shards=3))
-    wide = write_checkpoint(tmp_path / "wide", SMALL, rounded_to=dtype)
-    windows = [sound(3, 0), sound(2, 1)]
-    expected = transcribe(open_onnx(wide), windows)
-    assert tokens_of(transcribe(open_onnx(narrow), windows)) == tokens_of(expected)
-    assert transcribe(open_onnx(write_checkpoint(tmp_path / "plain", SMALL)), windows) != expected
 
 
 def test_stored_output_projection_is_used_only_if_untied(tmp_path: Path) -> None:
@@ -107,33 +75,26 @@ def test_stored_output_projection_is_used_only_if_untied(tmp_path: Path) -> None
     assert tied == plain != untied
 
 
-def test_window_past_max_new_tokens_is_resumed(english: Path) -> None:
-    engine = open_onnx(english, n_slots=2, max_new_tokens=12)
-    first = transcribe(engine, [sound(3, 1)])[0]
+def test_window_past_max_new_tokens_is_resumed(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["english"], n_slots=2, max_new_tokens=12)
+    (first,) = transcribe(engine, [sound(3, 1)])
     assert first.num_tokens >= 12
     assert first.resume_ms is not None
     assert first.segments[-1].end_ms == first.resume_ms >= 1000
-    rest = transcribe(engine, [sound(3, 1)[first.resume_ms * 16 :]])[0]
+    (rest,) = transcribe(engine, [sound(3, 1)[first.resume_ms * 16 :]])
     assert rest.segments
 
 
-def test_unsupported_options_admit_no_job(english: Path) -> None:
-    engine = open_onnx(english)
-    with pytest.raises(InvalidParameter, match="task"):
-        engine.admit([WindowJob(0, sound(1, 0), AT_ZERO), WindowJob(1, sound(1, 1), DecodeOptions(task="translate"))])
-    assert engine.free_slots == engine.info.n_slots
-
-
-def test_info(english: Path) -> None:
-    info = open_onnx(english, flash_attention_2=True).info
+def test_info(folders: dict[str, Path]) -> None:
+    info = open_onnx(folders["english"], flash_attention_2=True).info
     assert info.device_name.startswith("CPU (")
     assert (info.languages, info.window_s) == (("en",), 3.0)
     assert ["no effect on a CPU" in note for note in info.notes] == [True]
-    assert open_onnx(english).info.notes == ()
+    assert open_onnx(folders["english"]).info.notes == ()
 
 
-def test_idle_engine_uses_no_cpu(multilingual: Path) -> None:
-    engine = open_onnx(multilingual, num_threads=2)
+def test_idle_engine_uses_no_cpu(folders: dict[str, Path]) -> None:
+    engine = open_onnx(folders["multilingual"], num_threads=2)
     transcribe(engine, [sound(3, 0), sound(3, 1)])
     time.sleep(0.1)
     before = psutil.Process().cpu_times()

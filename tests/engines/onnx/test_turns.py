@@ -12,7 +12,6 @@ from asr_api.engines.whisper.logmel import LogMel, log_mel
 from asr_api.pcm import Pcm
 from tests.engines.sounds import sound
 from tests.engines.transcribing import AT_ZERO, open_onnx
-from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
 
 
 class StepLog:
@@ -43,8 +42,8 @@ class StepLog:
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StepLog:
-    return StepLog(write_checkpoint(tmp_path, SMALL), monkeypatch)
+def log(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> StepLog:
+    return StepLog(folders["multilingual"], monkeypatch)
 
 
 def test_urgent_windows_are_encoded_first(log: StepLog) -> None:

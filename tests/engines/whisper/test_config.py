@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,7 @@ import pytest
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.errors import CheckpointError
-from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
-
-
-def change(path: Path, **changes: object) -> None:
-    value = json.loads(path.read_text(encoding="utf-8")) | changes
-    kept = {key: entry for key, entry in value.items() if entry is not ...}
-    path.write_text(json.dumps(kept), encoding="utf-8")
+from tests.engines.whisper_checkpoints import SMALL, change_json, write_checkpoint
 
 
 @pytest.fixture
@@ -28,7 +21,7 @@ def read(folder: Path) -> WhisperConfig:
 
 def test_defaults_for_older_checkpoints(folder: Path) -> None:
     (folder / "generation_config.json").unlink()
-    change(folder / "config.json", suppress_tokens=[3, -1, 4], begin_suppress_tokens=None)
+    change_json(folder / "config.json", suppress_tokens=[3, -1, 4], begin_suppress_tokens=None)
     config = read(folder)
     assert config.is_multilingual is False  # by the size of its vocabulary
     assert (config.suppress_tokens, config.begin_suppress_tokens) == ((3, 4), ())
@@ -51,7 +44,7 @@ def test_defaults_for_older_checkpoints(folder: Path) -> None:
     ],
 )
 def test_unsupported_config_is_refused(folder: Path, changes: dict[str, object], named: str) -> None:
-    change(folder / "config.json", **changes)
+    change_json(folder / "config.json", **changes)
     with pytest.raises(CheckpointError, match=named) as caught:
         read(folder)
     assert str(caught.value).endswith(".")
@@ -67,13 +60,13 @@ def test_invalid_json_is_refused(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("language", ["hindi", "hi", "<|hi|>"])
 def test_language_of_a_fine_tuned_checkpoint(folder: Path, language: str) -> None:
-    change(folder / "generation_config.json", language=language)
+    change_json(folder / "generation_config.json", language=language)
     assert read(folder).language == "hi"
 
 
 def test_alignment_heads(folder: Path) -> None:
     assert read(folder).alignment_heads == ((1, 0), (1, 1))
-    change(folder / "generation_config.json", alignment_heads=[[1, 1], [0, 0]])
+    change_json(folder / "generation_config.json", alignment_heads=[[1, 1], [0, 0]])
     assert read(folder).alignment_heads == ((0, 0), (1, 1))
 
 
@@ -86,6 +79,6 @@ def test_alignment_heads(folder: Path) -> None:
     ],
 )
 def test_invalid_generation_config_is_refused(folder: Path, key: str, value: object) -> None:
-    change(folder / "generation_config.json", **{key: value})
+    change_json(folder / "generation_config.json", **{key: value})
     with pytest.raises(CheckpointError, match=key):
         read(folder)

@@ -87,12 +87,6 @@ def test_rows_equal_the_plain_implementation(config: WhisperConfig, seed: int, t
     np.testing.assert_allclose(chosen.logprobs, [logprob for _, logprob in expected], atol=1e-4)
 
 
-def test_likeliest_token_may_be_forbidden(config: WhisperConfig) -> None:
-    forbidden = [*config.suppress_tokens, NO_TIMESTAMPS, BEGIN + 3]
-    masked = mask(config, np.zeros((1, config.n_vocab), np.float32), [[BEGIN + 5, 7]])
-    assert (masked[0, forbidden] == -np.inf).all()
-
-
 def test_rows_without_timestamps(config: WhisperConfig) -> None:
     num = len(HISTORIES)
     logits = np.random.RandomState(0).standard_normal((2 * num, config.n_vocab)).astype(np.float32)

@@ -14,7 +14,7 @@ from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
-from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL
 
 START, PREVIOUS = SMALL.special("startoftranscript"), SMALL.special("startofprev")
 MAX_PREVIOUS = SMALL.n_text_ctx // 2 - 1
@@ -26,9 +26,9 @@ def prompts(config: WhisperConfig, tokenizer: Tokenizer) -> PromptBuilder:
     return PromptBuilder(config, tokenizer)
 
 
-@pytest.fixture(scope="module")
-def english(tmp_path_factory: pytest.TempPathFactory) -> PromptBuilder:
-    checkpoint = open_checkpoint(write_checkpoint(tmp_path_factory.mktemp("english"), SMALL_EN))
+@pytest.fixture
+def english(folders: dict[str, Path]) -> PromptBuilder:
+    checkpoint = open_checkpoint(folders["english"])
     return PromptBuilder(read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer))
 
 
@@ -112,8 +112,8 @@ def test_long_prompt_is_cut_at_its_beginning(prompts: PromptBuilder, tokenizer: 
     assert len(head) == MAX_PREVIOUS + 2
 
 
-def test_model_without_startofprev(config: WhisperConfig, small: Path) -> None:
-    tokenizer = Tokenizer(open_checkpoint(small).tokenizer)
+def test_model_without_startofprev(config: WhisperConfig, folders: dict[str, Path]) -> None:
+    tokenizer = Tokenizer(open_checkpoint(folders["multilingual"]).tokenizer)
     tokenizer.start_of_previous = None
     prompts = PromptBuilder(config, tokenizer)
     assert prompts.build(dataclasses.replace(EN, previous_text="so it goes")).head == (START,)

@@ -1,0 +1,68 @@
+"""The contract of Whisper engines: the golden tokens of transformers, 16-bit checkpoints, options that are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from asr_api.engines.protocol import Engine, WindowJob
+from asr_api.errors import InvalidParameter
+from asr_api.options import DecodeOptions
+from tests.engines.contract import EngineContract
+from tests.engines.golden_tokens import SHAPES, File, read_golden_windows
+from tests.engines.sounds import sound
+from tests.engines.transcribing import AT_ZERO, tokens_of, transcribe
+from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
+
+
+class WhisperContract(EngineContract):
+    """open: opens an engine in float32 with a `TracingBuilder`; its options are those of `EngineOptions`
+
+    near_ties: windows for which rounding decides which of two texts is better, by shape, beam size and seed
+    """
+
+    open: ClassVar[Callable[..., Engine]]
+    near_ties: ClassVar[set[tuple[str, int, int]]] = set()
+
+    @pytest.fixture
+    def engine(self, folders: dict[str, Path]) -> Iterator[Engine]:
+        engine = self.open(folders["multilingual"])
+        yield engine
+        engine.close()
+
+    @pytest.mark.parametrize("file", ["tokens", "options"])
+    @pytest.mark.parametrize("name", SHAPES)
+    def test_tokens_equal_transformers(self, name: str, file: File, folders: dict[str, Path]) -> None:
+        """In mixed batches: tasks, languages, prompts, beam search, no timestamps."""
+        golden = [window for window in read_golden_windows(file) if window.shape == name]
+        for beam_size in sorted({window.beam_size for window in golden}):
+            windows = [window for window in golden if window.beam_size == beam_size]
+            engine = self.open(folders[name], beam_size=beam_size, n_slots=3)
+            pcms = [sound(window.seconds, window.seed) for window in windows]
+            transcripts = transcribe(engine, pcms, [window.options for window in windows])
+            for ours, expected in zip(transcripts, windows, strict=True):
+                assert ours.prompt == expected.prompt, expected
+                is_near_tie = (name, beam_size, expected.seed) in self.near_ties
+                assert ours.tokens == expected.tokens or is_near_tie, expected
+
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_16_bit_shards_equal_float32(self, dtype: str, tmp_path: Path) -> None:
+        narrow = write_checkpoint(tmp_path / "narrow", dataclasses.replace(SMALL, dtype=dtype, num_shards=3))
+        wide = write_checkpoint(tmp_path / "wide", SMALL, rounded_to=dtype)
+        plain = write_checkpoint(tmp_path / "plain", SMALL)
+        ours, expected, others = (
+            transcribe(self.open(folder), [sound(3, 0), sound(2, 1)]) for folder in (narrow, wide, plain)
+        )
+        assert tokens_of(ours) == tokens_of(expected)
+        assert others != expected
+
+    def test_unsupported_options_admit_no_job(self, folders: dict[str, Path]) -> None:
+        engine = self.open(folders["english"])
+        jobs = [WindowJob(0, sound(1, 0), AT_ZERO), WindowJob(1, sound(1, 1), DecodeOptions(task="translate"))]
+        with pytest.raises(InvalidParameter, match=r"task.*translate|translate.*task"):
+            engine.admit(jobs)
+        assert engine.free_slots == engine.info.n_slots
