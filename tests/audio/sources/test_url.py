@@ -26,7 +26,7 @@ from asr_api.audio.sources import url as url_module
 from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.url import fetch_url, host_pattern, parse_url
-from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed
+from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed, UrlUpstreamError
 
 pytestmark = pytest.mark.anyio
 
@@ -320,7 +320,8 @@ async def test_tls_is_verified_and_kept(servers: Servers, tmp_path: Path, monkey
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with await asyncio.start_server(servers.serve, MEDIA, 0, ssl=serving) as tls:
         port = tls.sockets[0].getsockname()[1]
-        assert await servers.fetch(f"https://good.test:{port}/x") == "url_upstream_error"  # self-signed
+        with pytest.raises(UrlUpstreamError, match=r"TLS with the link's server failed \(self.signed certificate\)"):
+            await fetch_url(f"https://good.test:{port}/x", POLICY, resolve=servers.resolve)
         monkeypatch.setattr(url_module, "tls_context", lambda: trusting)
         assert await servers.fetch(f"https://good.test:{port}/x") == BODY
         assert named[-1] == "good.test"

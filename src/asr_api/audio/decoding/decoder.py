@@ -191,7 +191,7 @@ def _error(reason: str, limits: DecodeLimits, value: float = 0) -> AsrError:
 
 ERRORS = {kind.code: kind for kind in (AudioTooLong, AudioTooShort, EmptyAudio, NoAudioStream, UnsupportedFormat)}
 MESSAGES = {
-    AudioTooLong.code: "The audio is longer than {limits.max_audio_s:g} s, the limit; split it.",
+    AudioTooLong.code: "The audio is longer than {limits.max_audio_s:g} s (MAX_AUDIO_S); split it.",
     AudioTooShort.code: "The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.",
     EmptyAudio.code: "The file contains no audio; record it again.",
     NoAudioStream.code: "The file has no audio track; send a file with one.",

@@ -92,7 +92,7 @@ class DecoderProcess:
         status = await asyncio.shield(self._exited)
         with contextlib.suppress(OSError):
             message = os.read(self._stderr_fd, STDERR_BYTES).decode(errors="replace").strip()
-            logger.warning("a decoder exited with status %s: %s", status, message or "no message")
+            logger.warning("a decoder ended, exit status %s: %s", status or "unknown", message or "no message")
         if status == -signal.SIGXCPU:
             return DecodeTimeout(TOO_SLOW)
         if status is None or (has_exited and status == -signal.SIGKILL):  # by the system, when memory runs out

@@ -65,7 +65,9 @@ def _checked_size(fd: int, max_bytes: int) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise PathNotFile(NOT_FILE)
     if status.st_size > max_bytes:
-        raise MediaTooLarge(f"The file has {status.st_size:,} bytes; the limit is {max_bytes:,}; compress or split it.")
+        raise MediaTooLarge(
+            f"The file has {status.st_size:,} bytes; the limit (MAX_UPLOAD_MB) is {max_bytes:,}; compress or split it."
+        )
     return status.st_size
 
 

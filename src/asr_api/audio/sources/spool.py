@@ -17,7 +17,7 @@ from asr_api.errors import BodyTooLarge, RequestError, ServerOverloaded, SpoolFu
 
 FLUSH_BYTES = 2**20  # a write of this size takes a thread under 1 ms, and a hand-over to a thread costs 0.1 ms
 RETRY_AFTER_S = 30  # the spools of running requests are freed as they finish
-TOO_LARGE = "The media is larger than {:,} bytes, the limit; compress or split it."
+TOO_LARGE = "The media is larger than {:,} bytes (MAX_UPLOAD_MB); compress or split it."
 DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_DESCRIPTOR_ERRNOS = {errno.EMFILE, errno.ENFILE}
 

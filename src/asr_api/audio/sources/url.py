@@ -63,7 +63,17 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
+        if tls_error := _tls_error(error):
+            reason = getattr(tls_error, "verify_message", "") or tls_error.reason or "unknown reason"
+            raise UrlUpstreamError(f"TLS with the link's server failed ({reason}); upload the file.") from error
         raise UrlUpstreamError("The link's server cannot be reached or hung up; try again later.") from error
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """The first among an error and its causes."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def host_pattern(entry: str) -> str:
