@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests import process_coverage
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHOLE = {
     "config.json": b'{"model_type": "whisper"}',
@@ -106,7 +108,7 @@ def resolved(cache_dir: Path, hub: Hub, **environment: str) -> Path:
 
 def run_python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *arguments]
-    environment |= {"HOME": arguments[-1], "PATH": "/usr/bin:/bin"}
+    environment |= {"HOME": arguments[-1], "PATH": "/usr/bin:/bin", **process_coverage.ENVIRONMENT}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
