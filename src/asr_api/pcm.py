@@ -1,4 +1,4 @@
-"""Decoded audio as rooms hand it on: 16 kHz mono int16 PCM, and `PcmSource`, the port for recordings and live streams.
+"""PCM, the decoded audio: 16 kHz mono int16; and `PcmSource`, the port for recordings and live streams.
 
 numpy is imported for type checkers alone: decoder workers use the constants and must stay small and single-threaded.
 """

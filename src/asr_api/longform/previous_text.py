@@ -14,10 +14,8 @@ def next_previous_text(previous_text: str, transcript: WindowTranscript, span: W
     if any(quality.doubts or quality.temperature > MAX_TEMPERATURE for quality in qualities):
         return ""
     own_ms = span.end_ms - span.start_ms - span.overlap_after_ms
-    own = [
-        segment.text for segment in transcript.segments if segment.end_ms <= own_ms
-    ]  # the overlap is transcribed again
-    text = previous_text + "".join(own)
+    # The overlap is transcribed again with the next window.
+    text = previous_text + "".join(segment.text for segment in transcript.segments if segment.end_ms <= own_ms)
     if len(text) <= MAX_CHARS:
         return text
     tail = text[-MAX_CHARS:]

@@ -27,7 +27,7 @@ MAX_DRIFT_MS = 1500  # times inside a segment are interpolated: that far may the
 COMMON_WORD_MS = 750
 ISOLATED_MS = 1500  # an agreement whose neighbours disagree counts as if it were this much farther from the middle
 
-_PIECE = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
+_UNIT = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Stitcher:
         segments = [_inside(segment.shifted(span.start_ms), span) for segment in transcript.segments]
         if span.overlap_before_ms:
             seam = (span.start_ms, span.start_ms + span.overlap_before_ms)
-            segments = _merge(_pieces(self._pending), _pieces(segments), *seam)
+            segments = _merge(_text_units(self._pending), _text_units(segments), *seam)
         else:
             segments = self._pending + segments
         num_final = len(segments)
@@ -190,14 +190,14 @@ def _distance_to_middle_ms(
     return abs(time_ms - middle_ms) + penalty_ms
 
 
-def _pieces(segments: Sequence[Segment]) -> list[_TextUnit]:
+def _text_units(segments: Sequence[Segment]) -> list[_TextUnit]:
     return [
-        piece for segment in segments for source in segment.words or (segment,) for piece in _pieces_of(segment, source)
+        unit for segment in segments for source in segment.words or (segment,) for unit in _units_of(segment, source)
     ]
 
 
-def _pieces_of(segment: Segment, source: Word | Segment) -> list[_TextUnit]:
-    texts = _PIECE.findall(source.text) or [source.text]
+def _units_of(segment: Segment, source: Word | Segment) -> list[_TextUnit]:
+    texts = _UNIT.findall(source.text) or [source.text]
     texts[-1] += source.text[sum(map(len, texts)) :]
     duration_ms, num_chars = source.end_ms - source.start_ms, max(1, len(source.text))
     edges = [source.start_ms + duration_ms * length // num_chars for length in accumulate(map(len, texts), initial=0)]
@@ -205,14 +205,14 @@ def _pieces_of(segment: Segment, source: Word | Segment) -> list[_TextUnit]:
 
 
 def _segments(kept: Sequence[_TextUnit]) -> list[Segment]:
-    """The segments of the kept pieces: whole ones, and the kept parts of others."""
+    """The segments of the kept units: whole ones, and the kept parts of others."""
     segments = []
-    for _, group in groupby(kept, key=lambda piece: id(piece.segment)):
-        pieces = list(group)
-        segment, text = pieces[0].segment, _text(pieces)
+    for _, group in groupby(kept, key=lambda unit: id(unit.segment)):
+        units = list(group)
+        segment, text = units[0].segment, _text(units)
         if text != segment.text:
-            words = _kept_words(pieces) if segment.words else ()
-            start_ms, end_ms = pieces[0].start_ms, pieces[-1].end_ms
+            words = _kept_words(units) if segment.words else ()
+            start_ms, end_ms = units[0].start_ms, units[-1].end_ms
             segment = Segment(start_ms, end_ms, text, words, segment.quality, speaker=segment.speaker)
         segments.append(segment)
     return segments
@@ -220,14 +220,14 @@ def _segments(kept: Sequence[_TextUnit]) -> list[Segment]:
 
 def _kept_words(kept: Sequence[_TextUnit]) -> tuple[Word, ...]:
     words = []
-    for _, group in groupby(kept, key=lambda piece: id(piece.source)):
-        pieces = list(group)
-        word, text = pieces[0].source, _text(pieces)
+    for _, group in groupby(kept, key=lambda unit: id(unit.source)):
+        units = list(group)
+        word, text = units[0].source, _text(units)
         if isinstance(word, Word):
             is_whole = text == word.text
-            words.append(word if is_whole else Word(pieces[0].start_ms, pieces[-1].end_ms, text, word.probability))
+            words.append(word if is_whole else Word(units[0].start_ms, units[-1].end_ms, text, word.probability))
     return tuple(words)
 
 
-def _text(pieces: Sequence[_TextUnit]) -> str:
-    return "".join(piece.text for piece in pieces)
+def _text(units: Sequence[_TextUnit]) -> str:
+    return "".join(unit.text for unit in units)

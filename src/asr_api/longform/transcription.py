@@ -34,7 +34,7 @@ class TranscribedWindow:
     previous_text: str = ""
 
 
-Task = asyncio.Task[TranscribedWindow]
+WindowTask = asyncio.Task[TranscribedWindow]
 
 
 class LongForm:
@@ -65,7 +65,7 @@ class LongForm:
         windows: not advanced while the request holds as many windows as it may; closed by the caller
         duration_ms: of the recording, if known; for the backlog of the queue
         """
-        tasks: asyncio.Queue[Task | None] = asyncio.Queue()
+        tasks: asyncio.Queue[WindowTask | None] = asyncio.Queue()
         feeder = asyncio.create_task(self._feed(windows, duration_ms or 0, tasks))
         try:
             while task := await tasks.get():
@@ -79,9 +79,9 @@ class LongForm:
             await asyncio.gather(*leftovers, return_exceptions=True)
 
     async def _feed(
-        self, windows: AsyncGenerator[Window, None], duration_ms: int, tasks: asyncio.Queue[Task | None]
+        self, windows: AsyncGenerator[Window, None], duration_ms: int, tasks: asyncio.Queue[WindowTask | None]
     ) -> None:
-        previous: Task | None = None
+        previous: WindowTask | None = None
         num_windows = 0
         self._queue.unsubmitted_s = duration_ms / 1000
         started_s = time.monotonic()
@@ -101,7 +101,9 @@ class LongForm:
             self._update_vote()
             tasks.put_nowait(None)
 
-    async def _transcribe_in_turn(self, window: Window, previous: Task | None, decode_s: float) -> TranscribedWindow:
+    async def _transcribe_in_turn(
+        self, window: Window, previous: WindowTask | None, decode_s: float
+    ) -> TranscribedWindow:
         permit = _WindowPermit(self._scheduler, self._queue)
         index = window.span.index
         try:
@@ -187,5 +189,5 @@ class _WindowPermit:
             self._scheduler.release_window(self._queue)
 
 
-def _remaining(tasks: asyncio.Queue[Task | None]) -> list[Task]:
+def _remaining(tasks: asyncio.Queue[WindowTask | None]) -> list[WindowTask]:
     return [task for _ in range(tasks.qsize()) if (task := tasks.get_nowait()) is not None]
