@@ -1,4 +1,4 @@
-"""A floor imports only floors below it, rooms on one floor don't know each other, heavy libraries keep to theirs."""
+"""A floor imports only floors below it, modules of one floor do not import each other, heavy libraries have owners."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FLOORS = {
     "server": 5,
     "__main__": 5,
 }
-# Rooms on one floor that know each other, and in which direction.
+# Modules of one floor where the first may import the second.
 NEIGHBOURS = {
     ("__main__", "cli"),
     ("cli", "benchmark"),
@@ -81,8 +81,8 @@ QUARANTINE = {
     "psutil": {"benchmark/machine"},
 }
 
-# Inside engines/: what the modules of a wing may import besides their own wing and the floors below.
-ENGINE_WINGS = {
+# Inside engines/: what the modules of a package may import besides their own package and the floors below.
+ENGINE_PACKAGES = {
     "protocol": set[str](),
     "cpu": set[str](),
     "checkpoints": set[str](),
@@ -92,8 +92,8 @@ ENGINE_WINGS = {
     "hf": {"checkpoints", "cpu", "protocol"},
     "select": {"checkpoints", "cuda", "hf", "onnx", "protocol"},
 }
-# These wings know less than their floor: floor 0 only.
-LOW_WINGS = {"protocol", "cpu", "checkpoints"}
+# These packages may import floor 0 only.
+LOW_PACKAGES = {"protocol", "cpu", "checkpoints"}
 
 MODULES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
 
@@ -112,39 +112,39 @@ def imported_names(module: str) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_its_floor_allows(module: str) -> None:
-    room = module.split("/", maxsplit=1)[0]
-    if room == "__init__":
+    package = module.split("/", maxsplit=1)[0]
+    if package == "__init__":
         return
     for name in imported_names(module):
         parts = name.split(".")
         if parts[0] != "asr_api" or parts[1] not in FLOORS:
             continue
         other = parts[1]
-        is_allowed = other == room or FLOORS[other] < FLOORS[room] or (room, other) in NEIGHBOURS
-        assert is_allowed, f"{module} (floor {FLOORS[room]}) must not import {name} (floor {FLOORS[other]})"
+        is_allowed = other == package or FLOORS[other] < FLOORS[package] or (package, other) in NEIGHBOURS
+        assert is_allowed, f"{module} (floor {FLOORS[package]}) must not import {name} (floor {FLOORS[other]})"
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("engines/")])
-def test_a_module_of_the_engines_imports_only_what_its_wing_allows(module: str) -> None:
-    wing = module.split("/")[1]
-    if wing == "__init__":
+def test_a_module_of_the_engines_imports_only_what_the_rules_allow(module: str) -> None:
+    package = module.split("/")[1]
+    if package == "__init__":
         return
-    assert wing in ENGINE_WINGS, f"{module} is in no wing of the engines; add it to ENGINE_WINGS"
-    allowed = {wing, *ENGINE_WINGS[wing]}
+    assert package in ENGINE_PACKAGES, f"{module} is in no package of the engines; add it to ENGINE_PACKAGES"
+    allowed = {package, *ENGINE_PACKAGES[package]}
     for name in imported_names(module):
         parts = name.split(".")
         if parts[:2] == ["asr_api", "engines"]:
             assert parts[2] in allowed, f"{module} must not import {name}; it may import {sorted(allowed)}"
-        elif parts[0] == "asr_api" and wing in LOW_WINGS:
+        elif parts[0] == "asr_api" and package in LOW_PACKAGES:
             assert FLOORS[parts[1]] == 0, f"{module} must not import {name}; it may import floor 0 only"
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_heavy_library_stays_in_its_room(module: str) -> None:
+def test_a_heavy_library_stays_with_its_owners(module: str) -> None:
     for name in imported_names(module):
-        rooms = QUARANTINE.get(name.split(".", maxsplit=1)[0])
-        is_allowed = rooms is None or any(module == room or module.startswith(f"{room}/") for room in rooms)
-        assert is_allowed, f"{module} must not import {name}; only {sorted(rooms or ())} may"
+        owners = QUARANTINE.get(name.split(".", maxsplit=1)[0])
+        is_allowed = owners is None or any(module == package or module.startswith(f"{package}/") for package in owners)
+        assert is_allowed, f"{module} must not import {name}; only {sorted(owners or ())} may"
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if not module.startswith("settings/")])

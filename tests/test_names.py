@@ -41,6 +41,8 @@ RETIRED = {
     "looks": "alignment weights",
     "mourn": "handle the exit",
     "nursery": "fork server",
+    "room": "package, module",
+    "rooms": "packages, modules",
     "rung": "temperature",
     "rungs": "temperatures",
     "stamp": "timestamp",
@@ -54,6 +56,8 @@ RETIRED = {
     "wish": "option, request",
     "wished": "requested",
     "wishes": "options",
+    "wing": "package",
+    "wings": "packages",
 }
 # Names with a retired word in another sense; lanes of a GPU are in the kernels only.
 ALLOWED = {"draft_tokens"}

@@ -66,7 +66,7 @@ class UploadSlots:
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[UploadSlot]:
         """Raises ServerOverloaded if all senders are fast, and RequestTimeout when this one is dropped for another."""
-        self._make_room()
+        self._free_slot()
         try:
             async with asyncio.timeout(None) as limit:
                 self._taken.add(slot := UploadSlot(limit))
@@ -79,7 +79,7 @@ class UploadSlots:
         finally:
             self._taken.discard(slot)
 
-    def _make_room(self) -> None:
+    def _free_slot(self) -> None:
         if len(self._taken) < self._max_slots:
             return
         slowest = min(self._taken, key=lambda slot: slot.bytes_per_s)
