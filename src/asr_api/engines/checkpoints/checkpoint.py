@@ -12,30 +12,13 @@ formats, so engines use one set of names, those of transformers:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_api.engines.checkpoints.stored_tensor import StoredTensor
 from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
-
-StoredValues = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredTensor:
-    """A tensor as its file stores it.
-
-    dtype:  F32, F16 or BF16. The set is open: a format with quantised blocks adds a dtype for each kind of block, and
-            to this class the scales of the blocks. An engine that has no arithmetic for a dtype asks the reader for
-            `numbers`
-    values: contiguous, of the dimensions that were asked for, not to be written; of BF16 the bits, because numpy has
-            no such type
-    """
-
-    dtype: str
-    values: StoredValues
 
 
 class TensorReader(Protocol):

@@ -9,7 +9,9 @@ from asr_api.errors import CheckpointError
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+CTRANSLATE2_FILE = "model.bin"
 # Models other than Whisper keep their vocabulary in one of these.
+CTRANSLATE2_VOCABULARIES = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
 VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 
 
@@ -24,8 +26,18 @@ def list_weight_files(folder: Path) -> list[str]:
     return sorted({Path(str(file)).name for file in weight_map.values()})
 
 
+def is_ctranslate2(folder: Path) -> bool:
+    """Whether the folder holds a checkpoint in CTranslate2's format; safetensors beside it are preferred."""
+    has_safetensors = any((folder / name).is_file() for name in (SINGLE_FILE, INDEX_FILE))
+    return (folder / CTRANSLATE2_FILE).is_file() and not has_safetensors
+
+
 def missing_files(folder: Path) -> list[str]:
     """Names of the files that `folder` lacks to be a checkpoint; empty when it is complete."""
+    if is_ctranslate2(folder):
+        missing = [] if (folder / "config.json").is_file() else ["config.json"]
+        has_tokenizer = any((folder / name).is_file() for name in CTRANSLATE2_VOCABULARIES)
+        return missing if has_tokenizer else [*missing, "tokenizer.json"]
     try:
         missing = [] if (folder / "config.json").is_file() else ["config.json"]
         if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):

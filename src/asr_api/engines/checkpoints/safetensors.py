@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +15,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_api.engines.checkpoints.checkpoint import StoredTensor
 from asr_api.engines.checkpoints.completeness import describe_missing, list_weight_files
 from asr_api.engines.checkpoints.json_file import read_json
+from asr_api.engines.checkpoints.mapped_files import MappedFiles
+from asr_api.engines.checkpoints.stored_tensor import (
+    NUMPY_TYPES,
+    StoredTensor,
+    check_dims,
+    float_values,
+    missing_tensor,
+)
 from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from asr_api.errors import CheckpointError
 
-# numpy has no bfloat16: its bits, the upper half of a float32, stay an integer here.
-NUMPY_TYPES: dict[str, type[np.floating | np.uint16]] = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+DTYPES = ("F32", "F16", "BF16")
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 LENGTH_BYTES = 8
 
@@ -74,7 +79,7 @@ class SafetensorsReader:
     def __init__(self, folder: Path) -> None:
         """Reads the headers only. Raises CheckpointError when a file is missing, cut off or not safetensors."""
         self._entries: dict[str, _Entry] = {}
-        self._maps: dict[Path, mmap.mmap] = {}
+        self._files: dict[Path, MappedFiles] = {}
         for path in _weight_files(folder):
             for name, entry in _read_header(path).items():
                 self._entries[name.removeprefix("model.")] = entry
@@ -82,34 +87,20 @@ class SafetensorsReader:
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
         entry = self._entries.get(name)
         if entry is None:
-            raise CheckpointError(f"The checkpoint is incomplete: it has no tensor {name}; fetch the checkpoint again.")
-        if entry.dims != dims:
-            raise CheckpointError(
-                f"The checkpoint's tensor {name} has the dimensions {entry.dims}, and config.json asks for {dims}; "
-                "fetch the checkpoint again."
-            )
-        if entry.path not in self._maps:
-            with entry.path.open("rb") as file:
-                # The map is never written. It is copy-on-write because OpenVINO refuses memory that is read-only.
-                self._maps[entry.path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            raise missing_tensor(name)
+        check_dims(name, entry.dims, dims)
+        if entry.path not in self._files:
+            self._files[entry.path] = MappedFiles([entry.path])
         item = np.dtype(NUMPY_TYPES[entry.dtype])
-        raw = np.frombuffer(self._maps[entry.path], np.uint8, math.prod(dims) * item.itemsize, entry.offset_bytes)
+        raw = self._files[entry.path].view(entry.offset_bytes, math.prod(dims) * item.itemsize)
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
 
     def numbers(self, name: str, dims: tuple[int, ...]) -> NDArray[np.float32]:
-        stored = self.tensor(name, dims)
-        values = stored.values.astype(np.float32, copy=False)
-        if stored.dtype == "BF16":
-            values = (stored.values.astype(np.uint32) << 16).view(np.float32)
-        if not np.isfinite(values).all():
-            raise CheckpointError(
-                f"The checkpoint's weights are broken: {name} contains NaN or infinity; fetch the checkpoint again."
-            )
-        return values
+        return float_values(self.tensor(name, dims), name)
 
     def forget(self) -> None:
-        for mapped in self._maps.values():
-            mapped.madvise(mmap.MADV_DONTNEED)
+        for mapped in self._files.values():
+            mapped.forget()
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -130,7 +121,7 @@ def _read_header(path: Path) -> dict[str, _Entry]:
         return {
             name: _read_entry(path, fields, first, end_of_file)
             for name, fields in header.items()
-            if name != "__metadata__" and fields["dtype"] in NUMPY_TYPES
+            if name != "__metadata__" and fields["dtype"] in DTYPES
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_api.engines.checkpoints.checkpoint import TensorReader
+from asr_api.engines.checkpoints.stored_tensor import float_values
 
 LAYER_NORM_EPSILON = 1e-5
 
@@ -48,6 +49,8 @@ class Loader:
     def tensor(self, name: str, *dims: int) -> Tensor:
         """Raises CheckpointError when the checkpoint has no such tensor. On a CPU, float32 is not copied."""
         stored = self._weights.tensor(name, dims)
+        if stored.steps is not None:
+            return torch.from_numpy(float_values(stored, name)).to(self._device).to(self._dtype)
         values = torch.from_numpy(stored.values)
         if stored.dtype == "BF16":
             values = values.view(torch.bfloat16)

@@ -14,13 +14,19 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from asr_api.engines.checkpoints.checkpoint import StoredTensor, StoredValues, TensorReader
+from asr_api.engines.checkpoints.checkpoint import TensorReader
+from asr_api.engines.checkpoints.stored_tensor import StoredTensor, StoredValues, float_values
 from asr_api.engines.whisper.config import LAYER_NORM_EPSILON
 
 OPSET = 20  # the first with Gelu
 FUSED = "com.microsoft"  # domain of ONNX Runtime's own operators
 IR_VERSION = 10
-ONNX_TYPES = {"F32": TensorProto.FLOAT, "F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16}
+ONNX_TYPES = {
+    "F32": TensorProto.FLOAT,
+    "F16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
+    "I8": TensorProto.INT8,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +35,7 @@ class NamedWeight:
 
     name: str
     onnx_type: int  # of TensorProto
-    values: StoredValues | NDArray[np.int8]
+    values: StoredValues
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,20 +60,33 @@ class GraphBuilder:
         self.nodes.append(node)
         return result
 
-    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
-        """A tensor of the checkpoint, which becomes a weight of the graph."""
-        tensor = self._checkpoint.tensor(name, dims)
-        self.weights[name] = NamedWeight(name, ONNX_TYPES[tensor.dtype], tensor.values)
-        return tensor
+    def read(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+        """A tensor of the checkpoint."""
+        return self._checkpoint.tensor(name, dims)
+
+    def add_weight(self, name: str, onnx_type: int, values: StoredValues) -> str:
+        """Each one must be used: ONNX Runtime drops those that are not, and then misses them."""
+        self.weights[name] = NamedWeight(name, onnx_type, values)
+        return name
 
     def weight(self, name: str, *dims: int) -> str:
-        """A 16-bit tensor is converted once, when the session folds its constants."""
-        return name if self.tensor(name, dims).dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
+        """A 16-bit tensor is converted once, when the session folds its constants, and one of integers here."""
+        stored = self.read(name, dims)
+        if stored.steps is not None:  # under another name, because embeddings are looked up in integers
+            return self.add_weight(f"{name}.float32", TensorProto.FLOAT, float_values(stored, name))
+        self.add_weight(name, ONNX_TYPES[stored.dtype], stored.values)
+        return name if stored.dtype == "F32" else self.add("Cast", name, to=TensorProto.FLOAT)
 
     def embed(self, name: str, ids: str, *dims: int) -> str:
-        """Rows of an embedding table; 16-bit rows are converted after the lookup, so that the table is never copied."""
-        rows = self.add("Gather", name, ids)
-        return rows if self.tensor(name, dims).dtype == "F32" else self.add("Cast", rows, to=TensorProto.FLOAT)
+        """Rows of an embedding table. Only the rows are converted to float32, so that the table is never copied."""
+        stored = self.read(name, dims)
+        rows = self.add("Gather", self.add_weight(name, ONNX_TYPES[stored.dtype], stored.values), ids)
+        if stored.dtype != "F32":
+            rows = self.add("Cast", rows, to=TensorProto.FLOAT)
+        if stored.steps is None:
+            return rows
+        steps = self.add_weight(f"{name}.steps", TensorProto.FLOAT, stored.steps[:, None])
+        return self.add("Mul", rows, self.add("Gather", steps, ids))
 
     def constant(self, values: NDArray[np.generic] | np.generic) -> str:
         name = f"{values.dtype}{values.tolist()}"

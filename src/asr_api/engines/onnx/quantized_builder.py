@@ -7,10 +7,12 @@ precision of a small one, and the result of a row never depends on its neighbour
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
-from asr_api.engines.checkpoints.checkpoint import StoredTensor, TensorReader
-from asr_api.engines.onnx.graph_builder import FUSED, GraphBuilder, NamedWeight
+from asr_api.engines.checkpoints.checkpoint import TensorReader
+from asr_api.engines.checkpoints.stored_tensor import StoredTensor, float_values
+from asr_api.engines.onnx.graph_builder import FUSED, GraphBuilder
 
 LIMIT = 127
 REDUCED_LIMIT = 63  # 2 * 255 * 63 < 2^15: for processors that add pairs of products in 16 bits
@@ -27,10 +29,12 @@ class QuantizedBuilder(GraphBuilder):
         self._lowest: dict[str, str] = {}  # activation → magnitude of its most negative value, where known
         self._rows: dict[str, tuple[str, str]] = {}  # activation → its integers and the peak of each row
 
-    def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
+    def read(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
         """Raises CheckpointError, too, for NaN or infinity: quantization would turn them into numbers unnoticed."""
-        self._checkpoint.numbers(name, dims)
-        return super().tensor(name, dims)
+        stored = super().read(name, dims)
+        if stored.steps is None:
+            float_values(stored, name)
+        return stored
 
     def linear(self, x: str, name: str, n_in: int, n_out: int, *, has_bias: bool = True) -> str:
         step, middle = self.constant(np.float32(1 / LIMIT)), self.constant(np.uint8(LIMIT + 1))
@@ -59,9 +63,16 @@ class QuantizedBuilder(GraphBuilder):
         """Names of the integers, (n_in, n_out), and of the scale of each output channel, (n_out,)."""
         integers, scales = f"{name}.int8", f"{name}.scales"
         if integers not in self.weights:
-            values = self._checkpoint.numbers(name, (n_out, n_in))
-            steps = np.maximum(np.abs(values).max(axis=1), np.float32(MIN_SCALE)) / np.float32(self._limit)
-            rounded = np.rint(values / steps[:, None]).astype(np.int8)
-            self.weights[integers] = NamedWeight(integers, TensorProto.INT8, np.ascontiguousarray(rounded.T))
-            self.weights[scales] = NamedWeight(scales, TensorProto.FLOAT, steps)
+            rounded, steps = self._quantize(name, (n_out, n_in))
+            self.add_weight(integers, TensorProto.INT8, np.ascontiguousarray(rounded.T))
+            self.add_weight(scales, TensorProto.FLOAT, steps)
         return integers, scales
+
+    def _quantize(self, name: str, dims: tuple[int, int]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The integers, (n_out, n_in), and what one unit of each row is worth; as stored where the file has them."""
+        stored = self._checkpoint.tensor(name, dims)
+        if stored.steps is not None and self._limit == LIMIT:
+            return stored.values.view(np.int8), stored.steps
+        values = float_values(stored, name)
+        steps = np.maximum(np.abs(values).max(axis=1), np.float32(MIN_SCALE)) / np.float32(self._limit)
+        return np.rint(values / steps[:, None]).astype(np.int8), steps

@@ -1,0 +1,48 @@
+"""A tokenizer from vocabulary.json or vocabulary.txt alone: the merges of byte-pair encoding follow from the ids.
+
+OpenAI's tokenizers number their tokens in the order of the merges, so a token is the merge of the two pieces into which
+the merges before it join its bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
+from asr_api.errors import CheckpointError
+
+NAMES = ("vocabulary.json", "vocabulary.txt")
+END = "<|endoftext|>"  # the first special token; those behind it are special, too
+
+
+def read_vocabulary(folder: Path) -> TokenizerFiles:
+    """Raises CheckpointError when there is no vocabulary, or it is not one of Whisper."""
+    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    if path is None:
+        raise CheckpointError("The checkpoint has no tokenizer.json and no vocabulary; fetch the checkpoint again.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        tokens = json.loads(text) if path.suffix == ".json" else text.removesuffix("\n").split("\n")
+        ids = {str(token): index for index, token in enumerate(tokens)}
+        pieces = list(ids)[: ids[END]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(
+            f"The checkpoint's {path.name} is not a list of Whisper's tokens; fetch the checkpoint again."
+        ) from error
+    merges = "\n".join(f"{left} {right}" for left, right in _merges(pieces, ids))
+    return TokenizerFiles(vocab_json=json.dumps(ids).encode(), merges_txt=merges.encode())
+
+
+def _merges(pieces: Sequence[str], ids: dict[str, int]) -> Iterator[tuple[str, str]]:
+    for piece in pieces:
+        parts = list(piece)
+        while len(parts) > 2:
+            rank, index = min((ids.get(a + b, len(ids)), i) for i, (a, b) in enumerate(pairwise(parts)))
+            if rank >= ids[piece]:
+                break
+            parts[index : index + 2] = [parts[index] + parts[index + 1]]
+        if len(parts) == 2:
+            yield parts[0], parts[1]
