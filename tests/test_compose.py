@@ -15,6 +15,7 @@ from asr_api import compose
 from asr_api.audio import vad
 from asr_api.audio.sources.policy import LocalPaths
 from asr_api.compose import default_options, engine_options, media_policy, open_service
+from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from asr_api.errors import CheckpointError, SettingsError
 from asr_api.metrics import Metrics
 from asr_api.options import DecodeOptions, TranscribeOptions
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A checkpoint without files, and the scripted engine for it."""
-    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: CheckpointFiles(tmp_path))
     monkeypatch.setattr(compose, "open_engine", partial(open_scripted, Script(n_slots=3)))
 
 
@@ -40,8 +41,9 @@ async def started(**flags: str) -> None:
 
 def test_the_engine_gets_its_settings() -> None:
     flags = {"model_id": "a/b", "batch_size": "3", "max_new_tokens": "99", "num_threads": "2", "beam_size": "5"}
-    options = engine_options(read_settings(flags | {"flash_attention_2": "0"}), Path("/checkpoint"))
-    assert (options.model_id, options.checkpoint) == ("a/b", Path("/checkpoint"))
+    files = CheckpointFiles(Path("/a"), (Path("/b"),))
+    options = engine_options(read_settings(flags | {"flash_attention_2": "0"}), files)
+    assert (options.model_id, options.checkpoint, options.weight_files) == ("a/b", Path("/a"), (Path("/b"),))
     assert (options.n_slots, options.max_new_tokens, options.num_threads) == (3, 99, 2)
     assert (options.flash_attention_2, options.beam_size) == (False, 5)
 
@@ -98,11 +100,11 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
 ) -> None:
     asked: list[tuple[str, str | None]] = []
 
-    def resolve(model_id: str, *, revision: str | None, cache_dir: Path) -> Path:
+    def resolve(model_id: str, *, revision: str | None, cache_dir: Path) -> CheckpointFiles:
         asked.append((model_id, revision))
         if model_id == "a/new":
             raise CheckpointError("It could not be downloaded.")
-        return tmp_path
+        return CheckpointFiles(tmp_path)
 
     (tmp_path / "file").write_text("")
     closed = {"cache_dir": str(tmp_path / "file" / "cache"), "model_revision": "v1"}

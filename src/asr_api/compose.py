@@ -20,7 +20,7 @@ from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
 from asr_api.engine_process.supervisor import EngineProcess
-from asr_api.engines.checkpoints.resolve import BUILTIN, find_folder, resolve_checkpoint
+from asr_api.engines.checkpoints.resolve import BUILTIN, CheckpointFiles, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
@@ -78,7 +78,7 @@ async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
         vad_filter.close()
 
 
-def _served_model(settings: Settings, checkpoint: Path, metrics: Metrics) -> ServedModel:
+def _served_model(settings: Settings, checkpoint: CheckpointFiles, metrics: Metrics) -> ServedModel:
     model_metrics = metrics.for_model(settings.model_id)
     engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=model_metrics)
     scheduler = Scheduler(engine, metrics=model_metrics, max_requests=settings.max_requests)
@@ -86,7 +86,7 @@ def _served_model(settings: Settings, checkpoint: Path, metrics: Metrics) -> Ser
     return ServedModel(settings.model_id, engine, scheduler, model_metrics, length)
 
 
-def _find_checkpoint(settings: Settings) -> Path:
+def _find_checkpoint(settings: Settings) -> CheckpointFiles:
     """Only a hub id needs a cache folder, and only a download one that can be written."""
     model_id, revision = settings.model_id, settings.model_revision
     if model_id == BUILTIN or find_folder(model_id) is not None:
@@ -104,10 +104,11 @@ def _find_checkpoint(settings: Settings) -> Path:
         raise CheckpointError(f"{error} {cache.problem}") from None
 
 
-def engine_options(settings: Settings, checkpoint: Path) -> EngineOptions:
+def engine_options(settings: Settings, checkpoint: CheckpointFiles) -> EngineOptions:
     return EngineOptions(
         model_id=settings.model_id,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint.folder,
+        weight_files=checkpoint.weight_files,
         n_slots=settings.n_slots,
         max_new_tokens=settings.max_new_tokens,
         flash_attention_2=settings.flash_attention_2,

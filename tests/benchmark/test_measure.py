@@ -14,6 +14,7 @@ from asr_api.audio.sources.open_reference import open_reference
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
+from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from asr_api.engines.protocol import EngineOptions
 from asr_api.options import TranscribeOptions
 from asr_api.settings.settings import read_settings
@@ -30,7 +31,7 @@ def open_with_slots(script: Script, options: EngineOptions) -> ScriptedEngine:
 @pytest.fixture(autouse=True)
 def _scripted_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each step takes STEP_S and finishes every window in the engine, so more slots are faster."""
-    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: CheckpointFiles(tmp_path))
     monkeypatch.setattr(compose, "open_engine", partial(open_with_slots, Script(step_s=STEP_S)))
     monkeypatch.setenv("CACHE_DIR", str(tmp_path))
 

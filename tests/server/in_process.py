@@ -10,6 +10,7 @@ import pytest
 
 from asr_api import compose
 from asr_api.cli.main import main
+from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from tests.engines.scripted import Script
 from tests.server.scripted_server import open_scripted
 
@@ -29,7 +30,7 @@ class Cli:
         self._monkeypatch = monkeypatch
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CACHE_DIR", str(folder))
-        monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: folder)
+        monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: CheckpointFiles(folder))
 
     def run(self, *arguments: str, script: Script = Script()) -> Ended:  # noqa: B008  # frozen
         self._monkeypatch.setattr(compose, "open_engine", partial(open_scripted, script))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asr_api import compose
 from asr_api.cli.main import main
+from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from asr_api.engines.protocol import EngineOptions
 from tests.engines.scripted import Script, ScriptedEngine
 
@@ -25,5 +26,5 @@ if __name__ == "__main__":
     from tests.server.scripted_server import open_scripted as by_name
 
     vars(compose)["open_engine"] = partial(by_name, Script(**json.loads(sys.argv[1])))
-    vars(compose)["resolve_checkpoint"] = lambda *_, **__: Path()
+    vars(compose)["resolve_checkpoint"] = lambda *_, **__: CheckpointFiles(Path())
     sys.exit(main(sys.argv[2:]))

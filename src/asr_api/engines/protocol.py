@@ -24,7 +24,8 @@ class EngineOptions:
     """Everything an engine is built from; plain data, because it travels to the engine process."""
 
     model_id: str
-    checkpoint: Path  # folder with config.json, tokenizer files and safetensors
+    checkpoint: Path  # folder with config.json, tokenizer files and weights
+    weight_files: tuple[Path, ...] = ()  # parts of the weights, in order, that are not in the folder
     n_slots: int = 16  # windows decoded at once
     max_new_tokens: int = 128  # tokens per decoding of a window; a window that needs more is resumed, never cut short
     flash_attention_2: bool | None = None  # None uses it where available; an engine without it adds a note

@@ -22,7 +22,7 @@ def open_engine(options: EngineOptions) -> Engine:
 
     Raises CheckpointError when no engine can read the checkpoint, or when a package that it needs is not installed.
     """
-    model_type = open_checkpoint(options.checkpoint).model_type
+    model_type = open_checkpoint(options.checkpoint, options.weight_files).model_type
     if model_type == "whisper":
         return _open_whisper_engine(options)
     if any(find_spec(name) is None for name in HF_PACKAGES):

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError, Validatio
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from asr_api.engines.checkpoints.catalogue import full_model_id
+from asr_api.engines.checkpoints.resolve import find_folder
 from asr_api.engines.protocol import ComputeType
 from asr_api.errors import InvalidParameter, SettingsError
 from asr_api.settings.declaration import bad_value_error, setting, switch, table_row
@@ -51,7 +53,8 @@ class Settings(BaseSettings):
     port: int = setting(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
     model_id: str = setting(
         "openai/whisper-large-v3",
-        "Model: a hub id, a local folder, or `builtin` for the small model inside the package.",
+        "Model: a short name such as `base` or `turbo`, a hub id, a local folder, or `builtin` for the small model "
+        "inside the package. `asr-api models` lists the short names.",
     )
     model_revision: str | None = setting(
         None,
@@ -186,6 +189,11 @@ class Settings(BaseSettings):
         if info.field_name == "allowed_media_domains":
             return parts
         return [ipaddress.ip_network(part, strict=False) for part in parts]
+
+    @field_validator("model_id")
+    @classmethod
+    def _full_model_id(cls, value: str) -> str:
+        return value if find_folder(value) else full_model_id(value)
 
     @field_validator("default_language")
     @classmethod

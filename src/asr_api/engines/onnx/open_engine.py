@@ -29,7 +29,7 @@ def open_onnx_engine(
 
     Raises CheckpointError for an unreadable checkpoint, and SettingsError for a compute type that this machine lacks.
     """
-    checkpoint = open_checkpoint(options.checkpoint)
+    checkpoint = open_checkpoint(options.checkpoint, options.weight_files)
     config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
     prompts = PromptBuilder(config, tokenizer)
     weights = checkpoint.tensors
