@@ -8,7 +8,7 @@ import pytest
 
 from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.protocol import EngineInfo
-from asr_api.engines.whisper.capabilities import with_capabilities
+from asr_api.engines.whisper.capabilities import ENGLISH_ONLY, with_capabilities
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from tests.engines.whisper_checkpoints import SMALL, write_tokenizer_json
@@ -25,7 +25,8 @@ MULTILINGUAL = dataclasses.replace(INFO, window_s=3.0, languages=LANGUAGES, can_
         (
             {"is_multilingual": False},
             "",
-            {"languages": ("en",), "default_language": "en", "can_detect_language": False, "can_translate": False},
+            {"languages": ("en",), "default_language": "en", "can_detect_language": False, "can_translate": False}
+            | {"notes": (ENGLISH_ONLY,)},
         ),
         ({"language": "hi"}, "", {"default_language": "hi", "can_detect_language": False}),
         ({}, "translate", {"can_translate": False}),

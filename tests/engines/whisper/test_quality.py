@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from asr_api.engines.whisper.quality import compression_ratio, ends_in_loop, quality_of
+from asr_api.engines.whisper.quality import compression_ratio, doubted_if_unsure, ends_in_loop, quality_of
 from asr_api.transcript import Doubt, Quality
 
 
@@ -65,3 +65,19 @@ def test_doubts(
     }
     quality = quality_of(text, is_loop=is_loop, **measures)
     assert quality == Quality(**measures, compression_ratio=compression_ratio(text.strip()), doubts=doubts)
+
+
+@pytest.mark.parametrize(
+    ("mean_logprob", "doubts", "expected"),
+    [
+        (-0.79, (), ()),
+        (-0.81, (), ("low_confidence",)),
+        (-0.81, ("repetition",), ("repetition",)),
+        (-1.5, ("no_speech",), ("no_speech",)),
+    ],
+)
+def test_text_of_a_low_probability_is_doubtful_although_it_passed(
+    mean_logprob: float, doubts: tuple[Doubt, ...], expected: tuple[Doubt, ...]
+) -> None:
+    quality = Quality(mean_logprob=mean_logprob, doubts=doubts)
+    assert doubted_if_unsure(quality) == Quality(mean_logprob=mean_logprob, doubts=expected)

@@ -9,6 +9,7 @@ from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.tokenizer import Tokenizer
 
 ENGLISH = "en"
+ENGLISH_ONLY = "This model knows English only: for speech in another language it invents English text, with doubts."
 
 
 def with_capabilities(info: EngineInfo, config: WhisperConfig, tokenizer: Tokenizer) -> EngineInfo:
@@ -23,6 +24,7 @@ def with_capabilities(info: EngineInfo, config: WhisperConfig, tokenizer: Tokeni
         can_prompt=tokenizer.start_of_previous is not None,
         can_sample=True,
         has_word_timestamps=True,
+        notes=info.notes if config.is_multilingual else (*info.notes, ENGLISH_ONLY),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.fallback import Candidate, best_failed, best_sample
-from asr_api.engines.whisper.quality import has_loop, quality_of
+from asr_api.engines.whisper.quality import doubted_if_unsure, has_loop, quality_of
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.timestamps import segments_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -54,7 +54,7 @@ class TranscriptBuilder:
 
         words: of each of `segments`, or nothing
         """
-        quality = candidate.quality
+        quality = doubted_if_unsure(candidate.quality)
         segments = tuple(
             replace(segment, words=words[index] if words else (), quality=quality)
             for index, segment in enumerate(self.segments(slot, candidate))
