@@ -16,7 +16,7 @@ from tests.engines.contract import EngineContract
 from tests.engines.golden_tokens import SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
 from tests.engines.transcribing import AT_ZERO, tokens_of, transcribe
-from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL, change_json, write_checkpoint
 
 
 class WhisperContract(EngineContract):
@@ -59,6 +59,14 @@ class WhisperContract(EngineContract):
         )
         assert tokens_of(ours) == tokens_of(expected)
         assert others != expected
+
+    def test_alignment_heads_of_a_deeper_teacher_are_reported_and_words_have_times(self, tmp_path: Path) -> None:
+        folder, plain = write_checkpoint(tmp_path / "distilled", SMALL), write_checkpoint(tmp_path / "plain", SMALL)
+        change_json(folder / "generation_config.json", alignment_heads=[[7, 0], [10, 17], [25, 6]])
+        options = dataclasses.replace(AT_ZERO, words=True)
+        engine = self.open(folder)
+        assert any("alignment_heads name heads" in note for note in engine.info.notes)
+        assert transcribe(engine, [sound(3, 0)], options) == transcribe(self.open(plain), [sound(3, 0)], options)
 
     def test_unsupported_options_admit_no_job(self, folders: dict[str, Path]) -> None:
         engine = self.open(folders["english"])

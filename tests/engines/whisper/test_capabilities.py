@@ -31,6 +31,7 @@ MULTILINGUAL = dataclasses.replace(INFO, window_s=3.0, languages=LANGUAGES, can_
         ({"language": "hi"}, "", {"default_language": "hi", "can_detect_language": False}),
         ({}, "translate", {"can_translate": False}),
         ({}, "startofprev", {"can_prompt": False}),
+        ({"notes": ("A note.",)}, "", {"notes": ("A note.",)}),
     ],
 )
 def test_capabilities(

@@ -40,6 +40,9 @@ def test_defaults_for_older_checkpoints(folder: Path) -> None:
         ({"d_model": "64"}, "d_model"),
         ({"d_model": True}, "d_model"),
         ({"encoder_layers": -1}, "encoder_layers"),
+        ({"decoder_layers": 2**30}, "decoder_layers is 1073741824, not a whole number from 1 to 1000"),
+        ({"vocab_size": 10**400}, "vocab_size is 1000"),
+        ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1, not true or false"),
         ({"decoder_attention_heads": 5}, "decoder_attention_heads 5"),
     ],
 )
@@ -49,6 +52,7 @@ def test_unsupported_config_is_refused(folder: Path, changes: dict[str, object],
         read(folder)
     assert str(caught.value).endswith(".")
     assert str(folder) not in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\udcff"])
@@ -67,15 +71,25 @@ def test_language_of_a_fine_tuned_checkpoint(folder: Path, language: str) -> Non
 def test_alignment_heads(folder: Path) -> None:
     assert read(folder).alignment_heads == ((1, 0), (1, 1))
     change_json(folder / "generation_config.json", alignment_heads=[[1, 1], [0, 0]])
-    assert read(folder).alignment_heads == ((0, 0), (1, 1))
+    config = read(folder)
+    assert (config.alignment_heads, config.notes) == (((0, 0), (1, 1)), ())
+
+
+@pytest.mark.parametrize("heads", [[[7, 0], [10, 17], [25, 6]], [[0, 2]], [[2, 0]], [[0, 0], [7, 1]], [[10**400, 0]]])
+def test_alignment_heads_of_a_deeper_teacher_are_replaced_with_a_note(folder: Path, heads: list[list[int]]) -> None:
+    change_json(folder / "generation_config.json", alignment_heads=heads)
+    config = read(folder)
+    assert config.alignment_heads == ((1, 0), (1, 1))  # as without the setting
+    (note,) = config.notes
+    assert "2 layers with 2 heads" in note
+    assert len(note) < 400
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("language", "klingon"),
-        *(("alignment_heads", heads) for heads in ([[0, 2]], [[2, 0]], [[0]], [[-1, 0]], "all", [["0", 1]])),
-        ("alignment_heads", [[0, 0], [0, 0]]),
+        *(("alignment_heads", heads) for heads in ([[0]], [[-1, 0]], "all", [["0", 1]], [[0.0, 1]], [[True, 0]], 7)),
     ],
 )
 def test_invalid_generation_config_is_refused(folder: Path, key: str, value: object) -> None:

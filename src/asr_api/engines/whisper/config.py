@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeVar
+from reprlib import repr as short_repr  # values of a checkpoint may be of any size
 
 from asr_api.engines.checkpoints.checkpoint import Checkpoint
 from asr_api.errors import CheckpointError, InvalidParameter
@@ -19,8 +19,8 @@ MAX_INITIAL_TIMESTAMP = 50
 LAYER_NORM_EPSILON = 1e-5
 # OpenAI's rule for checkpoints without is_multilingual: multilingual from this size of the vocabulary on.
 MULTILINGUAL_VOCABULARY = 51_865
-
-T = TypeVar("T")
+MAX_DIMENSION = 2**31 - 1
+MAX_LAYERS = 1000  # and heads of a layer; the largest checkpoint has 32 and 20. Lists of them must fit into memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class WhisperConfig:
     max_initial_timestamp:  latest first timestamp of a window, in positions
     alignment_heads:        (layer, head) in the decoder whose cross-attention follows the words in time, at least one
     language:               language of a fine-tuned checkpoint; used unless a request names another
+    notes:                  lines to print at start, about settings that cannot be used
     """
 
     n_mels: int
@@ -55,6 +56,7 @@ class WhisperConfig:
     begin_suppress_tokens: tuple[int, ...]
     max_initial_timestamp: int
     alignment_heads: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
 
     @property
     def n_frames(self) -> int:
@@ -71,51 +73,62 @@ def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
     config_json, generation_config = checkpoint.config, checkpoint.generation_config
     if checkpoint.model_type != "whisper":
         raise CheckpointError(
-            f"The checkpoint is of type {checkpoint.model_type!r}, and this engine runs only Whisper models; "
+            f"The checkpoint is of type {short_repr(checkpoint.model_type)}, and this engine runs only Whisper models; "
             "choose a Whisper checkpoint as MODEL_ID."
         )
     if config_json.get("activation_function", "gelu") != "gelu":
         raise CheckpointError(
-            f"The checkpoint needs the activation {config_json['activation_function']!r}, and this engine has only "
-            "gelu; choose another checkpoint as MODEL_ID."
+            f"The checkpoint needs the activation {short_repr(config_json['activation_function'])}, and this engine "
+            "has only gelu; choose another checkpoint as MODEL_ID."
         )
-    n_vocab = _read(config_json, "vocab_size", int)
+    n_vocab = _read_int(config_json, "vocab_size")
+    alignment_heads, notes = _read_alignment_heads(generation_config, config_json)
     return WhisperConfig(
-        n_mels=_read(config_json, "num_mel_bins", int),
-        n_state=_read(config_json, "d_model", int),
+        n_mels=_read_int(config_json, "num_mel_bins"),
+        n_state=_read_int(config_json, "d_model"),
         n_vocab=n_vocab,
-        n_audio_ctx=_read(config_json, "max_source_positions", int),
+        n_audio_ctx=_read_int(config_json, "max_source_positions"),
         n_audio_head=_read_heads(config_json, "encoder_attention_heads"),
-        n_audio_layer=_read(config_json, "encoder_layers", int),
-        n_audio_hidden=_read(config_json, "encoder_ffn_dim", int),
-        n_text_ctx=_read(config_json, "max_target_positions", int),
+        n_audio_layer=_read_int(config_json, "encoder_layers", limit=MAX_LAYERS),
+        n_audio_hidden=_read_int(config_json, "encoder_ffn_dim"),
+        n_text_ctx=_read_int(config_json, "max_target_positions"),
         n_text_head=_read_heads(config_json, "decoder_attention_heads"),
-        n_text_layer=_read(config_json, "decoder_layers", int),
-        n_text_hidden=_read(config_json, "decoder_ffn_dim", int),
-        is_tied=_read(config_json, "tie_word_embeddings", bool, True),
-        is_multilingual=_read(generation_config, "is_multilingual", bool, n_vocab >= MULTILINGUAL_VOCABULARY),
+        n_text_layer=_read_int(config_json, "decoder_layers", limit=MAX_LAYERS),
+        n_text_hidden=_read_int(config_json, "decoder_ffn_dim"),
+        is_tied=_read_bool(config_json, "tie_word_embeddings", True),
+        is_multilingual=_read_bool(generation_config, "is_multilingual", n_vocab >= MULTILINGUAL_VOCABULARY),
         language=_read_language(generation_config),
         suppress_tokens=_read_ids(generation_config, config_json, "suppress_tokens"),
         begin_suppress_tokens=_read_ids(generation_config, config_json, "begin_suppress_tokens"),
-        max_initial_timestamp=_read(generation_config, "max_initial_timestamp_index", int, MAX_INITIAL_TIMESTAMP),
-        alignment_heads=_read_alignment_heads(generation_config, config_json),
+        max_initial_timestamp=_read_int(generation_config, "max_initial_timestamp_index", MAX_INITIAL_TIMESTAMP),
+        alignment_heads=alignment_heads,
+        notes=notes,
     )
 
 
-def _read(config_json: dict[str, object], key: str, kind: type[T], default: T | None = None) -> T:
+def _read_int(config_json: dict[str, object], key: str, default: int | None = None, limit: int = MAX_DIMENSION) -> int:
     value = config_json.get(key)
     if value is None and default is not None:
         return default
-    # In Python True is an int as well.
-    if not isinstance(value, kind) or (kind is int and (value is True or not 0 < int(str(value)) < 2**31)):
+    if type(value) is not int or not 0 < value <= limit:  # in Python True is an int as well
         raise CheckpointError(
-            f"The checkpoint's {key} is {value!r}, not a positive {kind.__name__}; fetch the checkpoint again."
+            f"The checkpoint's {key} is {short_repr(value)}, not a whole number from 1 to {limit}; fetch the "
+            "checkpoint again."
         )
     return value
 
 
+def _read_bool(config_json: dict[str, object], key: str, default: bool) -> bool:
+    value = config_json.get(key)
+    if not isinstance(value, bool | None):
+        raise CheckpointError(
+            f"The checkpoint's {key} is {short_repr(value)}, not true or false; fetch the checkpoint again."
+        )
+    return default if value is None else value
+
+
 def _read_heads(config_json: dict[str, object], key: str) -> int:
-    n_head, n_state = _read(config_json, key, int), _read(config_json, "d_model", int)
+    n_head, n_state = _read_int(config_json, key, limit=MAX_LAYERS), _read_int(config_json, "d_model")
     if n_state % n_head:
         raise CheckpointError(
             f"The checkpoint's d_model {n_state} cannot be shared by {key} {n_head}; fetch the checkpoint again."
@@ -130,8 +143,8 @@ def _read_language(generation_config: dict[str, object]) -> str | None:
         return None if value is None else language_code(str(value).strip("<|>"))
     except InvalidParameter as error:
         raise CheckpointError(
-            f"The checkpoint's generation_config.json names the language {value!r}, for which Whisper has no token; "
-            "correct or remove its language."
+            f"The checkpoint's generation_config.json names the language {short_repr(value)}, for which Whisper has no "
+            "token; correct or remove its language."
         ) from error
 
 
@@ -140,24 +153,40 @@ def _read_ids(generation_config: dict[str, object], config_json: dict[str, objec
     value = generation_config.get(key, config_json.get(key)) or []
     if not isinstance(value, list) or not all(isinstance(token, int) for token in value):
         raise CheckpointError(f"The checkpoint's {key} is not a list of token ids; fetch the checkpoint again.")
-    n_vocab = _read(config_json, "vocab_size", int)
+    n_vocab = _read_int(config_json, "vocab_size")
     return tuple(token for token in value if 0 <= token < n_vocab)
 
 
 def _read_alignment_heads(
     generation_config: dict[str, object], config_json: dict[str, object]
-) -> tuple[tuple[int, int], ...]:
-    """Sorted. Without the setting, OpenAI's default: every head of the upper half of the layers."""
-    n_layer, n_head = _read(config_json, "decoder_layers", int), _read(config_json, "decoder_attention_heads", int)
-    all_heads = list(product(range(n_layer), range(n_head)))
+) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """Sorted, and notes. Without the setting, OpenAI's default: every head of the upper half of the layers.
+
+    The default also replaces heads that the decoder does not have. Distilled checkpoints ship those of their teacher,
+    and a head that exists in both means nothing in the student.
+    """
+    n_layer = _read_int(config_json, "decoder_layers", limit=MAX_LAYERS)
+    n_head = _read_heads(config_json, "decoder_attention_heads")
+    usual = tuple(product(range(n_layer // 2, n_layer), range(n_head)))
     value = generation_config.get("alignment_heads")
     if not value:
-        return tuple((layer, head) for layer, head in all_heads if layer >= n_layer // 2)
-    pairs = value if isinstance(value, list) else [value]
-    heads = tuple((layer, head) for layer, head in all_heads if [layer, head] in pairs)
-    if len(heads) != len(pairs):
+        return usual, ()
+    if not isinstance(value, list) or not all(map(_is_head, value)):
         raise CheckpointError(
-            f"The checkpoint's alignment_heads are {str(value)[:80]}, not pairs below {n_layer} layers and {n_head} "
-            "heads; correct or remove them in generation_config.json."
+            f"The checkpoint's alignment_heads are {short_repr(value)}, not pairs of a layer and a head such as "
+            "[3, 0]; correct or remove them in generation_config.json."
         )
-    return heads
+    heads = tuple(sorted({(layer, head) for layer, head in value}))
+    absent = [[layer, head] for layer, head in heads if layer >= n_layer or head >= n_head]
+    if not absent:
+        return heads, ()
+    note = (
+        f"The checkpoint's alignment_heads name heads that its decoder of {n_layer} layers with {n_head} heads does "
+        f"not have ({short_repr(absent)}), so word timestamps use all heads of the upper half of the layers instead."
+    )
+    return usual, (note,)
+
+
+def _is_head(value: object) -> bool:
+    """A layer and a head, present or not. In Python True is an int as well."""
+    return isinstance(value, list) and len(value) == 2 and all(type(index) is int and index >= 0 for index in value)
