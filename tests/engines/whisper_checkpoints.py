@@ -55,6 +55,11 @@ class Shape:
         return self.n_text_tokens + len(self.specials) + NUM_TIMESTAMPS
 
     @property
+    def timestamps(self) -> range:
+        begin = self.n_text_tokens + len(self.specials)
+        return range(begin, begin + NUM_TIMESTAMPS)
+
+    @property
     def specials(self) -> list[str]:
         languages = [f"<|{code}|>" for code in list(LANGUAGES)[: self.num_languages]]
         tail = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
+from asr_api.engines.checkpoints.resolve import BUILTIN_FOLDER
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.errors import InvalidParameter
 from asr_api.options import DecodeOptions
+from tests.engines.added_tokens import write_with_added_tokens
 from tests.engines.contract import EngineContract
 from tests.engines.golden_tokens import SHAPES, File, read_golden_windows
 from tests.engines.sounds import sound
 from tests.engines.transcribing import AT_ZERO, tokens_of, transcribe
 from tests.engines.whisper_checkpoints import SMALL, change_json, write_checkpoint
+
+HELLO = [(400, 1200, " Hello world."), (1900, 3280, " It is half past seven.")]
 
 
 class WhisperContract(EngineContract):
@@ -67,6 +73,25 @@ class WhisperContract(EngineContract):
         engine = self.open(folder)
         assert any("alignment_heads name heads" in note for note in engine.info.notes)
         assert transcribe(engine, [sound(3, 0)], options) == transcribe(self.open(plain), [sound(3, 0)], options)
+
+    @pytest.mark.parametrize("beam_size", [1, 3])
+    def test_text_tokens_behind_the_timestamps_are_text(self, beam_size: int, tmp_path: Path) -> None:
+        """The built-in model, with two of the spoken words and a special token behind its timestamps."""
+        folder, samples = tmp_path / "added", Path(__file__).parents[2] / "samples"
+        like = {" half": "Ġhalf", " past": "Ġpast", "<|seven|>": "Ġseven"}
+        first = write_with_added_tokens(BUILTIN_FOLDER, folder, like, special=("<|seven|>",))
+        with wave.open(str(samples / "hello.wav")) as file:
+            pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        engine = self.open(folder, beam_size=beam_size)
+        for options in (AT_ZERO, dataclasses.replace(AT_ZERO, words=True), dataclasses.replace(AT_ZERO, prompt="half")):
+            (transcript,) = transcribe(engine, [pcm], options)
+            assert {first, first + 1, first + 2} <= set(transcript.tokens)
+            (_, segment), (_, (start_ms, end_ms, text)) = transcript.segments, HELLO
+            assert segment.text == text.replace(" seven", "")  # a special token is never text
+            assert (segment.start_ms, segment.end_ms) == (start_ms, end_ms)
+            assert "".join(word.text for word in segment.words) in ("", segment.text)
+        (transcript,) = transcribe(engine, [pcm], dataclasses.replace(AT_ZERO, timestamps=False))
+        assert [segment.text for segment in transcript.segments] == [" Hello world. It is half past."]
 
     def test_unsupported_options_admit_no_job(self, folders: dict[str, Path]) -> None:
         engine = self.open(folders["english"])

@@ -6,6 +6,7 @@ The weights are random, so the texts are nonsense and none passes a quality test
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import pytest
 
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
+from tests.engines.added_tokens import write_with_added_tokens
 from tests.engines.sounds import sound
 from tests.engines.transcribing import open_onnx, transcribe
-from tests.engines.whisper_checkpoints import SMALL, SMALL_128, TINY, Shape, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL, SMALL_128, TINY, Shape, vocabulary, write_checkpoint
 from tests.parity.reference import ReferenceModel, assert_equal
 from tests.parity.speech import recordings
 
@@ -124,6 +126,23 @@ def test_language_probabilities(shape: Shape, tmp_path: Path) -> None:
         for guess in transcript.guesses:
             assert guess.probability == pytest.approx(expected[guess.code], abs=1e-4)
     assert len({transcript.language for transcript in transcripts}) > 1
+
+
+def test_text_tokens_behind_the_timestamps(tmp_path: Path) -> None:
+    """Without timestamps: with them, transformers takes such tokens for times. It refuses prompts that contain them."""
+    plain, vocab = write_checkpoint(tmp_path / "plain", SMALL, seed=5), list(vocabulary(SMALL)[0])
+    windows = [sound(0.4 + 0.2 * seed, seed) for seed in range(12)]
+    options = DecodeOptions(temperatures=(0.0,), timestamps=False, prompt=PROMPT, language="de")
+    sampled = Counter(
+        token for transcript in transcribe(open_onnx(plain), windows, options) for token in transcript.tokens
+    )
+    frequent = [vocab[token] for token, _ in sampled.most_common() if token < SMALL.end]
+    first = write_with_added_tokens(
+        plain, tmp_path / "added", dict(zip((" children", "é", "三"), frequent, strict=False))
+    )
+    transcripts = transcribe(open_onnx(tmp_path / "added"), windows, options)
+    assert_equal(transcripts, ReferenceModel(tmp_path / "added").generate(windows, [options] * len(windows)))
+    assert any(token >= first for transcript in transcripts for token in transcript.tokens)
 
 
 def test_size_of_tiny(tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from asr_api.engines.whisper import sampling
 from asr_api.engines.whisper.config import WhisperConfig
 from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory
 from asr_api.engines.whisper.logmel import log_mel
+from asr_api.engines.whisper.token_kinds import TokenKinds
 from tests.engines.sounds import sound
 from tests.engines.whisper_checkpoints import SMALL
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 CPU = torch.device("cpu")
+KINDS = TokenKinds(SMALL.end, SMALL.timestamps)
 
 
 @pytest.mark.parametrize("n_mels", [80, 128])
@@ -38,26 +40,31 @@ def test_log_mel_equals_numpy(n_mels: int) -> None:
 
 @pytest.mark.parametrize("spread", [1.0, 4.0, 12.0])
 @pytest.mark.parametrize("seed", range(8))
-def test_sampling_equals_numpy(config: WhisperConfig, seed: int, spread: float) -> None:
-    """Six rows, greedy and sampled, with and without timestamps; row 4 is inactive."""
+@pytest.mark.parametrize("num_added", [0, 3])
+def test_sampling_equals_numpy(config: WhisperConfig, seed: int, spread: float, num_added: int) -> None:
+    """Six rows, greedy and sampled, with and without timestamps; row 4 is inactive.
+
+    num_added: text tokens behind the timestamps
+    """
     rng = np.random.default_rng(seed)
-    no_timestamps, n_rows = SMALL.special("notimestamps"), 6
-    filters = LogitFilters(config, end=SMALL.end, no_timestamps=no_timestamps)
-    tables = build_filter_tables(config, SMALL.end, no_timestamps, CPU)
+    config = dataclasses.replace(config, n_vocab=config.n_vocab + num_added)
+    n_rows, added = 6, slice(KINDS.timestamps.stop, None)
+    filters, tables = LogitFilters(config, KINDS), build_filter_tables(config, KINDS, CPU)
     state = open_decode_state(n_rows, config.n_text_ctx, CPU)
     has_timestamps = [True, True, False, True, True, False]
     temperatures = [0.0, 0.4, 0.0, 1.0, 0.0, 0.8]
     uniforms = rng.random((n_rows, config.n_text_ctx)).astype(np.float32)
     active = [0, 1, 2, 3, 5]
     inits = [RowInit(row, 0, 1, 3, has_timestamps[row], temperatures[row], uniforms[row]) for row in active]
-    state.start_rows(inits, no_timestamps + 1)
+    state.start_rows(inits, KINDS.timestamps.start)
     sampled_tokens: list[list[int]] = [[] for _ in range(n_rows)]
     for step in range(8):
         logits = (spread * rng.standard_normal((n_rows, config.n_vocab))).astype(np.float32)
-        logits[:, no_timestamps + 1 :] -= rng.choice([-4, 0, 4, 8])
+        logits[:, KINDS.timestamps.start : KINDS.timestamps.stop] -= rng.choice([-4, 0, 4, 8])
+        logits[:, added] += rng.choice([-4, spread, 3 * spread])
         logits[:, SMALL.end] += rng.choice([-20, 4 * spread])
         reference_ops.sample(torch.from_numpy(logits.copy()), state, tables)
-        filters.mask(logits, TokenHistory.of(sampled_tokens, no_timestamps + 1, has_timestamps))
+        filters.mask(logits, TokenHistory.of(sampled_tokens, KINDS.timestamps, has_timestamps))
         greedy = sampling.greedy(logits)
         positive = [max(temperature, 0.1) for temperature in temperatures]
         sampled = sampling.sample(logits, positive, uniforms[:, step].tolist())
@@ -74,7 +81,7 @@ def test_sampling_equals_numpy(config: WhisperConfig, seed: int, spread: float) 
 
 def test_row_stops_at_the_last_position(config: WhisperConfig) -> None:
     state = open_decode_state(1, 10, CPU)
-    tables = build_filter_tables(config, SMALL.end, SMALL.special("notimestamps"), CPU)
+    tables = build_filter_tables(config, KINDS, CPU)
     state.start_rows([RowInit(0, 0, 1, 5, has_timestamps=False)], tables.timestamp_begin)
     logits = torch.zeros(1, config.n_vocab)
     logits[0, 5] = 9

@@ -29,6 +29,7 @@ from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.protocol import EngineOptions, WindowJob
 from asr_api.engines.whisper.config import read_whisper_config
+from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
@@ -207,7 +208,7 @@ def test_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]
     decoder = TextDecoder(config, Loader(SafetensorsReader(folder), device, torch.float32))
     cache = allocate_kv_cache(config, 3, 4, device, torch.float32)
     state = open_decode_state(4, config.n_text_ctx, device)
-    tables = build_filter_tables(config, SMALL_EN.end, SMALL_EN.special("notimestamps"), device)
+    tables = build_filter_tables(config, TokenKinds(SMALL_EN.end, SMALL_EN.timestamps), device)
     graphs = StepGraphs(decoder, cache, state, tables)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.inference_mode():
         graphs.step(3)

@@ -11,10 +11,11 @@ import pytest
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.engines.whisper.config import WhisperConfig
-from asr_api.engines.whisper.decoding import Pass, TokenStepper
+from asr_api.engines.whisper.decoding import Limits, Pass, SamplingPass, TokenStepper
 from asr_api.engines.whisper.fallback import BEST_OF, Candidate
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.slot import Slot
+from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
 from asr_api.options import DecodeOptions
@@ -189,6 +190,15 @@ def test_loop_ends_a_pass_if_there_is_another_temperature(new: New) -> None:
     assert candidate is not None
     assert len(candidate.tokens) == 70
     assert (candidate.quality.temperature, candidate.quality.doubts) == (0.4, ("repetition",))
+
+
+def test_loop_of_text_behind_the_timestamps_ends_a_pass(new: New) -> None:
+    added = SMALL.timestamps.stop
+    kinds = TokenKinds(END, SMALL.timestamps, frozenset({added}))
+    running = SamplingPass(new(temperatures=(0.0, 0.4)).slot, Limits(kinds, SMALL.n_text_ctx, max_new_tokens=80))
+    while not running.is_done:
+        running.append_tokens([added], [-0.1])
+    assert len(running.tokens[0]) == 32
 
 
 def test_fallback_stops_at_the_first_pass_or_keeps_the_best(new: New) -> None:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from asr_api.engines.whisper.timestamps import ClosedPart, closed_part, segments_of
 
 BEGIN = 300  # ids below are bytes, from here on timestamps
+TIMESTAMPS = range(BEGIN, BEGIN + 1501)
+ADDED = TIMESTAMPS.stop + 65  # a text token behind the timestamps
 
 
 def decode(tokens: Sequence[int]) -> str:
-    return bytes(tokens).decode(errors="replace")
+    return bytes(token % TIMESTAMPS.stop for token in tokens).decode(errors="replace")
 
 
 def timestamp(seconds: float) -> int:
@@ -29,7 +31,7 @@ def ids(*parts: str | float) -> list[int]:
 
 
 def read(tokens: list[int], audio_ms: int = 30_000) -> list[tuple[int, int, str]]:
-    segments = segments_of(tokens, [0.0] * len(tokens), timestamp_begin=BEGIN, audio_ms=audio_ms, decode=decode)
+    segments = segments_of(tokens, [0.0] * len(tokens), timestamps=TIMESTAMPS, audio_ms=audio_ms, decode=decode)
     return [(segment.start_ms, segment.end_ms, segment.text) for segment in segments]
 
 
@@ -47,6 +49,7 @@ def read(tokens: list[int], audio_ms: int = 30_000) -> list[tuple[int, int, str]
         (ids(0.0, "€", 1.0), [(0, 1000, "€")]),  # a character of several tokens
         (ids(0.0), []),
         (ids(0.0, "a", 30.0, 30.0), [(0, 30_000, "a")]),
+        ([*ids(1.0, "a"), ADDED, *ids(2.0, 2.5), ADDED], [(1000, 2000, "aA"), (2500, 30_000, "A")]),
     ],
 )
 def test_segments(tokens: list[int], expected: list[tuple[int, int, str]]) -> None:
@@ -70,7 +73,7 @@ def test_segments_keep_all_text_inside_the_audio(tokens: list[int], audio_ms: in
         if token >= BEGIN:
             latest = tokens[index] = max(latest, token)
     logprobs = [-float(index) for index in range(len(tokens))]
-    segments = segments_of(tokens, logprobs, timestamp_begin=BEGIN, audio_ms=audio_ms, decode=decode)
+    segments = segments_of(tokens, logprobs, timestamps=TIMESTAMPS, audio_ms=audio_ms, decode=decode)
     indices = [index for index, token in enumerate(tokens) if token < BEGIN]
     assert [-logprob for segment in segments for logprob in segment.logprobs] == indices
     assert [token for segment in segments for token in segment.tokens] == [tokens[index] for index in indices]
@@ -89,7 +92,9 @@ def test_segments_keep_all_text_inside_the_audio(tokens: list[int], audio_ms: in
         (ids(0.0, "a", 2.0, 2.0), ClosedPart(3, 2000)),
         (ids(0.0, "a", 2.0, 2.0, "bc"), ClosedPart(3, 2000)),
         (ids(0.0, "a", 2.0, 2.0, "bc", 3.0, 4.0, "d"), ClosedPart(7, 3000)),
+        ([*ids(0.0), ADDED, *ids(2.0), ADDED], ClosedPart(3, 2000)),
+        ([*ids(0.0), ADDED, ADDED], None),
     ],
 )
 def test_closed_part(tokens: list[int], expected: ClosedPart | None) -> None:
-    assert closed_part(tokens, BEGIN) == expected
+    assert closed_part(tokens, TIMESTAMPS) == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
+from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError
 from tests.engines.whisper_checkpoints import (
@@ -20,6 +21,7 @@ from tests.engines.whisper_checkpoints import (
 )
 
 TEXTS = [" hello", "Grüße, 你好 – 🎉", "  two  blanks \n", "don't", "<|en|><|0.00|><|endoftext|>"]
+FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
 BYTES = PRINTABLE + [byte for byte in range(256) if byte not in PRINTABLE]  # in the order of byte-level BPE's alphabet
 
 
@@ -35,7 +37,7 @@ def test_decode_any_split(tokenizer: Tokenizer, text: str) -> None:
 
 def test_decode_broken_utf8_and_special_tokens(tokenizer: Tokenizer) -> None:
     half = spell("€")[:2]
-    tokens = [tokenizer.start, tokenizer.timestamp_begin + 7, *spell("a"), *half, tokenizer.end, tokenizer.no_speech]
+    tokens = [tokenizer.start, tokenizer.kinds.timestamps[7], *spell("a"), *half, tokenizer.end, tokenizer.no_speech]
     assert tokenizer.decode(tokens) == "a�"
 
 
@@ -55,7 +57,7 @@ def test_ids_of_special_tokens(tmp_path: Path, n_text_tokens: int, num_languages
     write_tokenizer_json(tmp_path, Shape(n_text_tokens=n_text_tokens, num_languages=num_languages))
     tokenizer = Tokenizer(read_tokenizer_files(tmp_path))
     assert (tokenizer.end, tokenizer.start) == (n_text_tokens, n_text_tokens + 1)
-    assert tokenizer.timestamp_begin == tokenizer.no_timestamps + 1 == timestamp_begin
+    assert tokenizer.kinds.timestamps[0] == tokenizer.no_timestamps + 1 == timestamp_begin
     assert tokenizer.no_speech == timestamp_begin - 2
     assert tokenizer.start_of_previous == timestamp_begin - 3
     assert (tokenizer.translate, tokenizer.transcribe) == (timestamp_begin - 6, timestamp_begin - 5)
@@ -69,7 +71,7 @@ def test_older_files(tmp_path: Path) -> None:
     new = Tokenizer(read_tokenizer_files(tmp_path))
     write_vocab_files(tmp_path, SMALL_128)
     old = Tokenizer(read_tokenizer_files(tmp_path))
-    for name in ("end", "start", "timestamp_begin", "no_speech", "languages"):
+    for name in ("end", "start", "kinds", "no_speech", "languages"):
         assert getattr(new, name) == getattr(old, name)
     assert new.decode(range(SMALL_128.n_text_tokens)) == old.decode(range(SMALL_128.n_text_tokens))
     for text in TEXTS:
@@ -77,6 +79,32 @@ def test_older_files(tmp_path: Path) -> None:
         assert tokens == old.encode(text)
         assert new.decode(tokens) == text
         assert max(tokens) < new.end  # no text becomes a special token
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_text_tokens_behind_the_timestamps(tmp_path: Path, is_older: bool) -> None:
+    """Added tokens are plain text; letters such as é are not bytes of byte-level BPE there."""
+    first = SMALL.timestamps.stop
+    added = {" café": first, "你好": first + 1, "<|note|>": first + 2}
+    write_tokenizer_json(tmp_path, SMALL)
+    if is_older:
+        write_vocab_files(tmp_path, SMALL)
+        timestamps = {f"<|{0.02 * index:.2f}|>": token for index, token in enumerate(SMALL.timestamps)}
+        change_json(tmp_path / "added_tokens.json", **timestamps, **added)
+    else:
+        path = tmp_path / "tokenizer.json"
+        entries = [{"id": token, "content": text, "special": text[0] == "<", **FLAGS} for text, token in added.items()]
+        change_json(path, added_tokens=json.loads(path.read_bytes())["added_tokens"] + entries)
+    tokenizer = Tokenizer(read_tokenizer_files(tmp_path))
+    assert tokenizer.kinds == TokenKinds(SMALL.end, SMALL.timestamps, frozenset({first, first + 1}))
+    text = "un café 你好a"
+    tokens = [*spell("un"), first, *spell(" "), first + 1, *spell("a")]
+    assert tokenizer.encode(text) == tokens
+    assert tokenizer.decode([*tokens, first + 2, first + 3]) == text
+    assert tokenizer.decode([first, SMALL.timestamps[7], first, *spell("é")[:1], first + 1]) == " café café�你好"
+    smaller = Tokenizer(read_tokenizer_files(tmp_path), n_vocab=first + 1)  # the embeddings were not resized
+    assert smaller.kinds.added_text == {first}
+    assert max(smaller.encode(text)) == first
 
 
 def test_nocaptions(tmp_path: Path) -> None:

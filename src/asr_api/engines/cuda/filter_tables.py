@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.token_kinds import TokenKinds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,22 +18,22 @@ class FilterTables:
     is_suppressed_first: Tensor  # (n_vocab,) bool, not sampled as the first token
     end: int  # id of <|endoftext|>
     timestamp_begin: int  # id of <|0.00|>
+    timestamp_end: int  # the first id behind the timestamps, at most n_vocab
     max_first_timestamp: int  # the latest timestamp token that may be the first token
 
 
-def build_filter_tables(config: WhisperConfig, end: int, no_timestamps: int, device: torch.device) -> FilterTables:
-    """end, no_timestamps: token ids"""
-
+def build_filter_tables(config: WhisperConfig, kinds: TokenKinds, device: torch.device) -> FilterTables:
     def mask_of(tokens: Sequence[int]) -> Tensor:
         mask = torch.zeros(config.n_vocab, dtype=torch.bool)
         mask[list(tokens)] = True
         return mask.to(device)
 
-    timestamp_begin = no_timestamps + 1
+    begin, end = kinds.timestamps.start, min(kinds.timestamps.stop, config.n_vocab)
     return FilterTables(
         mask_of(config.suppress_tokens),
         mask_of(config.begin_suppress_tokens),
+        kinds.end,
+        begin,
         end,
-        timestamp_begin,
-        timestamp_begin + config.max_initial_timestamp,
+        min(begin + config.max_initial_timestamp, end - 1),
     )

@@ -107,7 +107,7 @@ class Generator:
             self._state.stop_rows(sorted(self._rows_to_stop))
             self._rows_to_stop.clear()
         if self._row_inits:
-            self._state.start_rows(list(self._row_inits.values()), self._config.limits.timestamp_begin)
+            self._state.start_rows(list(self._row_inits.values()), self._config.limits.kinds.timestamps.start)
             self._row_inits.clear()
         previous_run, self._last_run = self._last_run, None
         if members:

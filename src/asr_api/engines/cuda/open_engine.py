@@ -44,7 +44,8 @@ def open_cuda_engine(
     device, dtype: by default the first GPU in float16, or a CPU in float32
     """
     checkpoint = open_checkpoint(options.checkpoint, options.weight_files)
-    config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
+    config = read_whisper_config(checkpoint)
+    tokenizer = Tokenizer(checkpoint.tokenizer, config.n_vocab)
     prompt_builder = PromptBuilder(config, tokenizer)
     chosen = choose_device(
         wants_flash=options.flash_attention_2,
@@ -101,9 +102,9 @@ def _open_generator(
     options: EngineOptions, config: WhisperConfig, tokenizer: Tokenizer, decoder: TextDecoder, cache: KVCache
 ) -> Generator:
     state = open_decode_state(cache.n_rows, config.n_text_ctx, cache.device)
-    tables = build_filter_tables(config, tokenizer.end, tokenizer.no_timestamps, cache.device)
+    tables = build_filter_tables(config, tokenizer.kinds, cache.device)
     step_graphs = StepGraphs(decoder, cache, state, tables)
-    limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, options.max_new_tokens)
+    limits = Limits(tokenizer.kinds, config.n_text_ctx, options.max_new_tokens)
     stepper = TokenStepper(config, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
     return Generator(decoder, cache, state, step_graphs, DecodingConfig(limits, options.beam_size, stepper))
 

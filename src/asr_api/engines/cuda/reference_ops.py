@@ -57,7 +57,8 @@ def sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:
     at = state.num_sampled.long().clamp_max(state.uniforms.shape[1] - 1)[:, None]
     token = torch.where(state.temperature > 0, _sample_with_temperature(logits, state, at), logits.argmax(dim=1))
     logprob = logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(dim=1)
-    is_timestamp, active = token >= tables.timestamp_begin, state.is_active.clone()
+    is_timestamp = (token >= tables.timestamp_begin) & (token < tables.timestamp_end)
+    active = state.is_active.clone()
     penultimate = state.last_was_timestamp | (state.num_sampled == 0)
     _store_column(state.out_tokens, at, token.int(), active)
     _store_column(state.out_logprobs, at, logprob, active)
@@ -76,21 +77,24 @@ def sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> None:
 
 def _filtered(logits: Tensor, state: DecodeState, tables: FilterTables) -> Tensor:
     """(n_rows, n_vocab); -inf where the filters forbid a token."""
-    begin, ids = tables.timestamp_begin, torch.arange(logits.shape[1], device=logits.device)
+    begin, end = tables.timestamp_begin, tables.timestamp_end
+    ids = torch.arange(logits.shape[1], device=logits.device)
     has_timestamps, last = state.has_timestamps[:, None], state.has_timestamps & state.last_was_timestamp
     is_first = (state.num_sampled == 0)[:, None]
     is_opening, is_closing = last & state.penultimate_was_timestamp, last & ~state.penultimate_was_timestamp
     # Timestamps never decrease and segments are not empty; only one that opens a segment may repeat the closing one.
     lowest = state.min_timestamp - is_closing.long()
-    is_timestamp = ids >= begin
+    is_timestamp = (ids >= begin) & (ids < end)
     forbidden = tables.is_suppressed | (is_first & tables.is_suppressed_first)
     forbidden = forbidden | (is_first & has_timestamps & (~is_timestamp | (ids > tables.max_first_timestamp)))
     forbidden = forbidden | (has_timestamps & (ids == begin - 1))  # <|notimestamps|>
-    forbidden = forbidden | (is_opening[:, None] & is_timestamp) | (is_closing[:, None] & (ids < tables.end))
+    forbidden = forbidden | (is_opening[:, None] & is_timestamp)
+    forbidden = forbidden | (is_closing[:, None] & ((ids < tables.end) | (ids >= end)))  # all text
     forbidden = forbidden | (is_timestamp & (ids < lowest[:, None]))
     logits = logits.masked_fill(forbidden, -torch.inf)
     # If all timestamps together are likelier than any single other token, the token is a timestamp.
-    timestamp_logprob, best_text = logits[:, begin:].logsumexp(dim=1), logits[:, :begin].amax(dim=1)
+    timestamp_logprob = logits[:, begin:end].logsumexp(dim=1)
+    best_text = logits.masked_fill(is_timestamp, -torch.inf).amax(dim=1)
     must_be_timestamp = state.has_timestamps & (timestamp_logprob > best_text)
     return logits.masked_fill(must_be_timestamp[:, None] & ~is_timestamp, -torch.inf)
 

@@ -30,7 +30,8 @@ def open_onnx_engine(
     Raises CheckpointError for an unreadable checkpoint, and SettingsError for a compute type that this machine lacks.
     """
     checkpoint = open_checkpoint(options.checkpoint, options.weight_files)
-    config, tokenizer = read_whisper_config(checkpoint), Tokenizer(checkpoint.tokenizer)
+    config = read_whisper_config(checkpoint)
+    tokenizer = Tokenizer(checkpoint.tokenizer, config.n_vocab)
     prompts = PromptBuilder(config, tokenizer)
     weights = checkpoint.tensors
     num_threads = options.num_threads or usable_cores()

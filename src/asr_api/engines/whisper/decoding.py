@@ -21,6 +21,7 @@ from asr_api.engines.whisper.quality import LOOP_CHECK_TOKENS, ends_in_loop
 from asr_api.engines.whisper.sampling import greedy, sample, sample_rngs
 from asr_api.engines.whisper.slot import Slot
 from asr_api.engines.whisper.timestamps import closed_part
+from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.engines.whisper.tokenizer import Tokenizer
 
 # A window is resumed only if the pass made progress, and only if what is left can hold a word.
@@ -30,10 +31,9 @@ MIN_REST_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where a pass ends. end, timestamp_begin: token ids"""
+    """Where a pass ends."""
 
-    end: int
-    timestamp_begin: int
+    kinds: TokenKinds
     n_text_ctx: int  # the decoder's positions
     max_new_tokens: int  # the pass ends at the first point after it from which the window can be resumed
 
@@ -66,7 +66,7 @@ class Pass:
     @property
     def next_tokens(self) -> list[int]:
         """To feed; finished rows are fed, too, and their logits are ignored."""
-        return [row[-1] if row else self._limits.end for row in self.tokens]
+        return [row[-1] if row else self._limits.kinds.end for row in self.tokens]
 
     @property
     def positions(self) -> list[int]:
@@ -93,12 +93,12 @@ class Pass:
         if is_ended:
             return row.candidate()
         is_checked = slot.has_next_temperature and len(row.tokens) % LOOP_CHECK_TOKENS == 0
-        if is_checked and ends_in_loop([token for token in row.tokens if token < limits.end]):
+        if is_checked and ends_in_loop([token for token in row.tokens if limits.kinds.is_text(token)]):
             return row.candidate(is_whole=False)
         is_exhausted = len(slot.prompt.tokens) + len(row.tokens) >= limits.n_text_ctx
         if len(row.tokens) < limits.max_new_tokens and not is_exhausted:
             return None
-        closed = closed_part(row.tokens, limits.timestamp_begin) if slot.has_timestamps else None
+        closed = closed_part(row.tokens, limits.kinds.timestamps) if slot.has_timestamps else None
         if closed is not None and closed.end_ms > slot.audio_ms - MIN_REST_MS:  # the text covers all of the audio
             return row.candidate(closed.num_tokens)
         if closed is not None and closed.end_ms >= MIN_PROGRESS_MS:
@@ -130,7 +130,7 @@ class SamplingPass(Pass):
         if not math.isfinite(logprob):
             return row.candidate(is_whole=False)
         row.sum_logprobs += logprob
-        is_ended = token == self._limits.end
+        is_ended = token == self._limits.kinds.end
         if not is_ended:
             row.tokens.append(token)
             row.logprobs.append(logprob)
@@ -144,7 +144,7 @@ class BeamSearchPass(Pass):
         super().__init__(slot, limits, beam_size)
         self.parents: Integers = np.arange(beam_size)
         max_tokens = limits.n_text_ctx - len(slot.prompt.tokens)
-        self._beams = BeamSearch(beam_size, end=limits.end, max_tokens=max_tokens)
+        self._beams = BeamSearch(beam_size, end=limits.kinds.end, max_tokens=max_tokens)
         # Log-probability of all tokens that the filters left after each text. Beams are compared without it; quality is
         # measured with it, as in OpenAI's code.
         self._kept: dict[tuple[int, ...], float] = {}
@@ -176,8 +176,8 @@ class TokenStepper:
     """Starts passes and advances them, many at once. One call never mixes sampling and beam search."""
 
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer, *, max_new_tokens: int, beam_size: int) -> None:
-        self._limits = Limits(tokenizer.end, tokenizer.timestamp_begin, config.n_text_ctx, max_new_tokens)
-        self._filters = LogitFilters(config, end=tokenizer.end, no_timestamps=tokenizer.no_timestamps)
+        self._limits = Limits(tokenizer.kinds, config.n_text_ctx, max_new_tokens)
+        self._filters = LogitFilters(config, tokenizer.kinds)
         self._beam_size = beam_size
 
     def start(self, slot: Slot) -> Pass:
@@ -195,7 +195,7 @@ class TokenStepper:
         """One more token for each row of each pass. logits: (rows of all passes in turn, n_vocab); overwritten"""
         texts = [tokens for running in passes for tokens in running.tokens]
         has_timestamps = [running.slot.has_timestamps for running in passes for _ in running.tokens]
-        history = TokenHistory.of(texts, self._limits.timestamp_begin, has_timestamps)
+        history = TokenHistory.of(texts, self._limits.kinds.timestamps, has_timestamps)
         beam_passes = [running for running in passes if isinstance(running, BeamSearchPass)]
         if beam_passes:
             self._step_beams(beam_passes, logits, history)

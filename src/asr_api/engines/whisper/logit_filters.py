@@ -12,6 +12,7 @@ import numpy as np
 
 from asr_api.engines.whisper.arrays import Booleans, Floats, Integers
 from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.token_kinds import TokenKinds
 
 # A share of e^-80 of the largest adds nothing. Smaller shares would be denormal numbers, which are three times slower.
 NEGLIGIBLE = np.float32(-80)
@@ -35,36 +36,34 @@ class TokenHistory:
     min_timestamp: Integers
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], timestamp_begin: int, has_timestamps: Sequence[bool]) -> TokenHistory:
-        """rows: the sampled tokens of each row, prompt excluded"""
+    def of(cls, rows: Sequence[Sequence[int]], timestamps: range, has_timestamps: Sequence[bool]) -> TokenHistory:
+        """rows: the sampled tokens of each row, prompt excluded; timestamps: their ids"""
         timestamped = np.array(has_timestamps, np.bool_)
-        last = timestamped & np.array([len(row) > 0 and row[-1] >= timestamp_begin for row in rows])
-        penultimate = np.array([len(row) < 2 or row[-2] >= timestamp_begin for row in rows])
+        last = timestamped & np.array([len(row) > 0 and row[-1] in timestamps for row in rows])
+        penultimate = np.array([len(row) < 2 or row[-2] in timestamps for row in rows])
         # Times never decrease, and no segment is empty: only the timestamp that opens the next segment may repeat the
         # one that closed the last.
         latest = [
-            next((token for token in reversed(row) if token >= timestamp_begin), None) if is_timestamped else None
+            next((token for token in reversed(row) if token in timestamps), None) if is_timestamped else None
             for row, is_timestamped in zip(rows, has_timestamps, strict=True)
         ]
-        lowest = np.array([timestamp_begin if token is None else token + 1 for token in latest], np.int64)
+        lowest = np.array([timestamps.start if token is None else token + 1 for token in latest], np.int64)
         is_closing = last & ~penultimate
         is_first = np.array([not row for row in rows])
         return cls(timestamped, is_first, last & penultimate, is_closing, lowest - is_closing)
 
 
 class LogitFilters:
-    """end, no_timestamps: ids of <|endoftext|> and <|notimestamps|>; timestamps begin after the latter"""
-
-    def __init__(self, config: WhisperConfig, *, end: int, no_timestamps: int) -> None:
-        self._end = end
-        self._timestamp_begin = no_timestamps + 1
+    def __init__(self, config: WhisperConfig, kinds: TokenKinds) -> None:
+        self._end = kinds.end
+        self._timestamps = kinds.timestamps
         self._suppressed = np.array(config.suppress_tokens, np.int64)
         self._suppressed_first = np.array(config.begin_suppress_tokens, np.int64)
-        self._max_first = self._timestamp_begin + config.max_initial_timestamp
+        self._max_first = min(kinds.timestamps.start + config.max_initial_timestamp, kinds.timestamps[-1])
 
     def mask(self, logits: Floats, history: TokenHistory) -> None:
         """Sets forbidden tokens to -inf. logits: (rows, n_vocab) float32; unnormalised, or log-probabilities"""
-        begin = self._timestamp_begin
+        begin, stop = self._timestamps.start, self._timestamps.stop
         logits[:, self._suppressed] = -np.inf
         if history.is_first.any():
             logits[np.ix_(history.is_first, self._suppressed_first)] = -np.inf
@@ -72,12 +71,15 @@ class LogitFilters:
             logits[opening, :begin] = -np.inf
             logits[opening, self._max_first + 1 :] = -np.inf
         logits[history.has_timestamps, begin - 1] = -np.inf  # <|notimestamps|>
-        logits[history.is_opening, begin:] = -np.inf
+        logits[history.is_opening, begin:stop] = -np.inf
         logits[history.is_closing, : self._end] = -np.inf
-        timestamps, others = logits[:, begin:], logits[:, :begin]
-        timestamps[np.arange(begin, logits.shape[1]) < history.min_timestamp[:, None]] = -np.inf
+        before, timestamps, behind = logits[:, :begin], logits[:, begin:stop], logits[:, stop:]
+        behind[history.is_closing] = -np.inf
+        timestamps[np.arange(begin, begin + timestamps.shape[1]) < history.min_timestamp[:, None]] = -np.inf
         # If all timestamps together are likelier than any single other token, a timestamp is sampled.
-        others[history.has_timestamps & (log_sum_exp(timestamps) > others.max(axis=1))] = -np.inf
+        best_other = np.maximum(before.max(axis=1), behind.max(axis=1, initial=-np.inf))
+        must_be_timestamp = history.has_timestamps & (log_sum_exp(timestamps) > best_other)
+        before[must_be_timestamp] = behind[must_be_timestamp] = -np.inf
 
 
 def log_sum_exp(logits: Floats) -> Floats:

@@ -46,10 +46,10 @@ class AlignmentText:
 class PromptBuilder:
     def __init__(self, config: WhisperConfig, tokenizer: Tokenizer) -> None:
         """Raises CheckpointError when the tokenizer belongs to another model."""
-        if tokenizer.timestamp_begin >= config.n_vocab or (config.is_multilingual and not tokenizer.languages):
+        if tokenizer.kinds.timestamps.start >= config.n_vocab or (config.is_multilingual and not tokenizer.languages):
             raise CheckpointError(
                 f"The checkpoint's tokenizer has {len(tokenizer.languages)} languages and timestamps from "
-                f"{tokenizer.timestamp_begin} on, which do not fit its vocabulary of {config.n_vocab}; "
+                f"{tokenizer.kinds.timestamps.start} on, which do not fit its vocabulary of {config.n_vocab}; "
                 "fetch the checkpoint again, whole."
             )
         self._config = config

@@ -22,7 +22,7 @@ def segments_of(
     tokens: Sequence[int],
     logprobs: Sequence[float],
     *,
-    timestamp_begin: int,
+    timestamps: range,
     audio_ms: int,
     decode: Callable[[Sequence[int]], str],
 ) -> tuple[Segment, ...]:
@@ -30,15 +30,15 @@ def segments_of(
 
     Segments are in order and inside the audio; those of nothing but blanks are left out.
 
-    timestamp_begin: id of <|0.00|>
-    audio_ms:        length of the audio, not of the padded window; no time exceeds it
+    timestamps: ids of the timestamp tokens
+    audio_ms:   length of the audio, not of the padded window; no time exceeds it
     """
     segments: list[Segment] = []
     start_ms, first = 0, 0
-    for index, token in enumerate([*tokens, timestamp_begin + audio_ms]):  # the last: later than any valid timestamp
-        if token < timestamp_begin:
+    for index, token in enumerate([*tokens, None]):  # the last: the end of the audio
+        if token is not None and token not in timestamps:
             continue
-        timestamp_ms = min((token - timestamp_begin) * POSITION_MS, audio_ms)
+        timestamp_ms = audio_ms if token is None else min((token - timestamps.start) * POSITION_MS, audio_ms)
         text_tokens = tuple(tokens[first:index])
         if text_tokens:
             start_ms = min(start_ms, timestamp_ms)
@@ -48,9 +48,9 @@ def segments_of(
     return tuple(segment for segment in segments if segment.text.strip())
 
 
-def closed_part(tokens: Sequence[int], timestamp_begin: int) -> ClosedPart | None:
+def closed_part(tokens: Sequence[int], timestamps: range) -> ClosedPart | None:
     """The final part of an unfinished window: everything up to the last timestamp that closes text."""
     for index in range(len(tokens) - 1, 0, -1):
-        if tokens[index] >= timestamp_begin > tokens[index - 1]:
-            return ClosedPart(index + 1, (tokens[index] - timestamp_begin) * POSITION_MS)
+        if tokens[index] in timestamps and tokens[index - 1] not in timestamps:
+            return ClosedPart(index + 1, (tokens[index] - timestamps.start) * POSITION_MS)
     return None

@@ -1,18 +1,20 @@
 """Whisper's tokenizer: text to token ids and back, and the ids of the special tokens.
 
-Reads tokenizer.json, or vocab.json and merges.txt, of a checkpoint. Ids below the end of text are pieces of
-UTF-8; all ids above are special and never become text.
+Reads tokenizer.json, or vocab.json and merges.txt, of a checkpoint. Ids below the end of text are pieces of UTF-8; all
+ids above are special and never become text, except for text tokens that were added behind the timestamps.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import groupby
 
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, pre_tokenizers
 
 from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
+from asr_api.engines.whisper.token_kinds import NUM_TIMESTAMPS, TokenKinds
 from asr_api.errors import CheckpointError
 from asr_api.text.languages import LANGUAGES
 
@@ -21,14 +23,18 @@ class Tokenizer:
     """Special tokens are ids; those that old or English-only checkpoints may lack are None there.
 
     languages:         code → id, in the order of the ids; English-only tokenizers have them, too
-    timestamp_begin:   id of <|0.00|>; every id from here on is a timestamp
+    kinds:             which ids are text, and which are timestamps
     no_speech:         predicted at <|startoftranscript|> for audio without speech; <|nocaptions|> in older checkpoints
     start_of_previous: <|startofprev|>
     """
 
-    def __init__(self, files: TokenizerFiles) -> None:
-        """Raises CheckpointError when there is no tokenizer, or not Whisper's."""
-        self._backend = _open_backend(files)
+    def __init__(self, files: TokenizerFiles, n_vocab: int = 2**31) -> None:
+        """n_vocab: ids from here on are never given, because the model has no embeddings for them
+
+        Raises CheckpointError when there is no tokenizer, or not Whisper's.
+        """
+        self._n_vocab = n_vocab
+        self._backend, added = _open_backend(files)
         self._backend.decoder = decoders.ByteLevel()
         # Without the added tokens, so that no text becomes a special token.
         self._plain = Backend(self._backend.model)
@@ -36,7 +42,14 @@ class Tokenizer:
         self.end = self._special("endoftext")
         self.start = self._special("startoftranscript")
         self.no_timestamps = self._special("notimestamps")
-        self.timestamp_begin = self.no_timestamps + 1
+        timestamps = range(self.no_timestamps + 1, self.no_timestamps + 1 + NUM_TIMESTAMPS)
+        behind = [token for token in self._backend.get_vocab().values() if timestamps.stop <= token < n_vocab]
+        text_ids = [token for token in behind if token not in added or not added[token].special]
+        self.kinds = TokenKinds(self.end, timestamps, frozenset(text_ids))
+        # Added tokens are plain text, not pieces of UTF-8 in the letters of byte-level BPE.
+        self._added_text = {token: added[token].content for token in text_ids if token in added}
+        self._plain.add_tokens([added[token] for token in self._added_text])
+        self._added_ids = {self._plain.token_to_id(text): token for token, text in self._added_text.items()}
         self.transcribe = self._find("transcribe")
         self.translate = self._find("translate")
         self.start_of_previous = self._find("startofprev")
@@ -47,11 +60,16 @@ class Tokenizer:
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of the tokens; special tokens are skipped, broken UTF-8 becomes U+FFFD."""
-        return self._backend.decode([token for token in tokens if token < self.end], skip_special_tokens=False)
+        runs = groupby(filter(self.kinds.is_text, tokens), key=self._added_text.get)
+        return "".join(
+            self._backend.decode(list(run), skip_special_tokens=False) if text is None else text * len(list(run))
+            for text, run in runs
+        )
 
     def encode(self, text: str) -> list[int]:
         """The tokens of plain text; the spelling of a special token is text, too."""
-        return self._plain.encode(text, add_special_tokens=False).ids
+        ids = self._plain.encode(text, add_special_tokens=False).ids
+        return [token for token in (self._added_ids.get(token, token) for token in ids) if token < self._n_vocab]
 
     def _special(self, name: str) -> int:
         token = self._find(name)
@@ -66,10 +84,12 @@ class Tokenizer:
         return next((token for token in ids if token is not None), None)
 
 
-def _open_backend(files: TokenizerFiles) -> Backend:
+def _open_backend(files: TokenizerFiles) -> tuple[Backend, dict[int, AddedToken]]:
+    """The tokenizer, and its added tokens by id."""
     try:
         if files.tokenizer_json is not None:
-            return Backend.from_buffer(files.tokenizer_json)
+            backend = Backend.from_buffer(files.tokenizer_json)
+            return backend, backend.get_added_tokens_decoder()
         return _from_vocab_files(files)
     except Exception as error:  # the library raises nothing narrower
         raise CheckpointError(
@@ -78,13 +98,14 @@ def _open_backend(files: TokenizerFiles) -> Backend:
         ) from error
 
 
-def _from_vocab_files(files: TokenizerFiles) -> Backend:
-    """The older layout."""
+def _from_vocab_files(files: TokenizerFiles) -> tuple[Backend, dict[int, AddedToken]]:
+    """The older layout. It does not say which added tokens are special; their spelling does, as in <|en|>."""
     if files.vocab_json is None or files.merges_txt is None:
         raise ValueError("there is no tokenizer")
     vocab = json.loads(files.vocab_json)
     added: dict[str, int] = json.loads(files.added_tokens_json or b"{}")
     lines = [line for line in files.merges_txt.decode().splitlines() if line and not line.startswith("#version")]
-    return Backend(
+    backend = Backend(
         models.BPE(vocab | added, [(left, right) for left, _, right in (line.partition(" ") for line in lines)])
     )
+    return backend, {token: AddedToken(text, special=text.startswith("<|")) for text, token in added.items()}

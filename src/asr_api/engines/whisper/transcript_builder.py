@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,17 +30,17 @@ class TranscriptBuilder:
 
     def segments(self, slot: Slot, candidate: Candidate) -> tuple[Segment, ...]:
         """The segments of a candidate's final tokens, none of them blank, before silent ones are omitted."""
-        tokenizer = self._tokenizer
+        kinds = self._tokenizer.kinds
         # Other special tokens are no text, and neither are timestamps that a model samples unasked.
-        first_timestamp = tokenizer.timestamp_begin if slot.has_timestamps else math.inf
+        timestamps = kinds.timestamps if slot.has_timestamps else range(0)
         tokens = candidate.tokens[: candidate.num_kept]
-        kept = [index for index, token in enumerate(tokens) if token < tokenizer.end or token >= first_timestamp]
+        kept = [index for index, token in enumerate(tokens) if kinds.is_text(token) or token in timestamps]
         return segments_of(
             [tokens[index] for index in kept],
             [candidate.logprobs[index] for index in kept],
-            timestamp_begin=tokenizer.timestamp_begin,
+            timestamps=timestamps,
             audio_ms=slot.audio_ms,
-            decode=tokenizer.decode,
+            decode=self._tokenizer.decode,
         )
 
     def words(
@@ -80,7 +79,7 @@ class TranscriptBuilder:
             mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
             no_speech_probability=slot.no_speech_probability,
             temperature=slot.temperature,
-            is_loop=has_loop([token for token in candidate.tokens if token < self._tokenizer.end]),
+            is_loop=has_loop([token for token in candidate.tokens if self._tokenizer.kinds.is_text(token)]),
             is_whole=candidate.is_whole,
         )
         return replace(candidate, quality=quality)

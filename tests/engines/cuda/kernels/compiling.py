@@ -68,7 +68,14 @@ def launch_all() -> None:
     x, weight = zeros(N_ROWS, 1, N_HEAD * D_HEAD), zeros(N_HEAD * D_HEAD)
     launch_add_layer_norm(x, x, weight, weight)
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool)
-    tables = FilterTables(suppressed, suppressed, end=50_257, timestamp_begin=50_365, max_first_timestamp=50_415)
+    tables = FilterTables(
+        suppressed,
+        suppressed,
+        end=50_257,
+        timestamp_begin=50_365,
+        timestamp_end=N_VOCAB,
+        max_first_timestamp=50_415,
+    )
     launch_sample(zeros(N_ROWS, N_VOCAB), open_decode_state(N_ROWS, N_TEXT_CTX, torch.device("cpu")), tables)
 
 

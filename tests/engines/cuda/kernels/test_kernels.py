@@ -111,15 +111,17 @@ def test_add_layer_norm(n_state: int, dtype: torch.dtype) -> None:
 
 
 N_VOCAB, END, TIMESTAMP_BEGIN, N_ROWS = 9001, 8400, 8500, 7
+ADDED_BEGIN = 8990  # text tokens behind the timestamps
 
 
-@pytest.fixture
-def tables() -> FilterTables:
+@pytest.fixture(params=[N_VOCAB, ADDED_BEGIN])
+def tables(request: pytest.FixtureRequest) -> FilterTables:
+    """param: the end of the timestamps"""
     suppressed = torch.zeros(N_VOCAB, dtype=torch.bool, device=DEVICE)
     suppressed[torch.tensor([1, 7, 4200, TIMESTAMP_BEGIN - 3])] = True
     first = torch.zeros_like(suppressed)
     first[torch.tensor([220, END])] = True
-    return FilterTables(suppressed, first, END, TIMESTAMP_BEGIN, TIMESTAMP_BEGIN + 50)
+    return FilterTables(suppressed, first, END, TIMESTAMP_BEGIN, request.param, TIMESTAMP_BEGIN + 50)
 
 
 def started_rows() -> DecodeState:
@@ -137,14 +139,21 @@ def started_rows() -> DecodeState:
     return state
 
 
+def kind_of(token: int, tables: FilterTables) -> str:
+    if token >= tables.timestamp_end:
+        return "added"
+    return "timestamp" if token >= TIMESTAMP_BEGIN else "end" if token == END else "text"
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_sample(dtype: torch.dtype, tables: FilterTables) -> None:
-    """Twelve steps, in which timestamps, text and the end are likely in turn."""
+    """Twelve steps, in which timestamps, text, text behind the timestamps and the end are likely in turn."""
     state, expected = started_rows(), started_rows()
     kinds = set()
     for step in range(12):
         logits = torch.randn(N_ROWS, N_VOCAB, device=DEVICE) * 2
-        logits[:, TIMESTAMP_BEGIN:] += 4 * (step % 3 == 1)
+        logits[:, TIMESTAMP_BEGIN : tables.timestamp_end] += 4 * (step % 3 == 1)
+        logits[:, tables.timestamp_end :] += 5 * (step % 3 == 2)
         logits[:, END] += 9 * (step > 9)
         logits = logits.to(dtype)  # float16 has ties
         launch_sample(logits, state, tables)
@@ -153,8 +162,8 @@ def test_sample(dtype: torch.dtype, tables: FilterTables) -> None:
             ours, theirs = getattr(state, name), getattr(expected, name)
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5, msg=f"{name} at step {step}")
         assert (state.out_tokens == expected.out_tokens).all()
-        kinds |= {"end" if token == END else token >= TIMESTAMP_BEGIN for token in state.tokens.tolist()}
-    assert kinds == {"end", True, False}
+        kinds |= {kind_of(token, tables) for token in state.tokens.tolist()}
+    assert kinds == {"end", "text", "timestamp"} | ({"added"} if tables.timestamp_end < N_VOCAB else set())
     assert state.num_sampled[2] == 0
     assert state.positions[6] <= 9
 

@@ -28,6 +28,7 @@ class _Sizes(NamedTuple):
     n_text_ctx: int
     end: int
     timestamp_begin: int
+    timestamp_end: int
     max_first_timestamp: int
     block: int
 
@@ -65,6 +66,14 @@ def _max_and_log_sum(
     base = tl.where(top == -float("inf"), 0.0, top)
     log_sum = base + tl.log(tl.sum(total * tl.exp(peak - base), 0))
     return top, tl.min(tl.where(peak == top, best, sizes.n_vocab), 0), log_sum
+
+
+@jit
+def _add_log_sums(first: tl.tensor, second: tl.tensor) -> tl.tensor:
+    """log(exp(first) + exp(second)); -inf where both are."""
+    higher = tl.maximum(first, second)
+    base = tl.where(higher == -float("inf"), 0.0, higher)
+    return base + tl.log(tl.exp(first - base) + tl.exp(second - base))
 
 
 @jit
@@ -107,6 +116,28 @@ def _invert_cdf(
 
 
 @jit
+def _sample_from_spans(
+    io: tl.tensor, row: tl.tensor, spans: tl.tensor, scale: tl.tensor, uniform: tl.tensor, sizes: tl.constexpr
+) -> tl.tensor:
+    """The id at a share of the probability of all ids in three spans, in their order, or -1 after NaN.
+
+    spans: first id and end of each
+    scale: the highest logit, the temperature
+    """
+    texts, timestamps, added = (spans[0], spans[1]), (spans[2], spans[3]), (spans[4], spans[5])
+    text_mass = _probability_mass(io, row, texts, scale, sizes)
+    mass = text_mass + _probability_mass(io, row, timestamps, scale, sizes)
+    target = uniform.to(tl.float64) * (mass + _probability_mass(io, row, added, scale, sizes))
+    found, last_text = _invert_cdf(io, row, texts, scale, (text_mass * 0, target), sizes)
+    found_timestamp, last_timestamp = _invert_cdf(io, row, timestamps, scale, (text_mass, target), sizes)
+    found_added, last_added = _invert_cdf(io, row, added, scale, (mass, target), sizes)
+    found = tl.minimum(tl.minimum(found, found_timestamp), found_added)
+    # Rounding may lead beyond the last token with a probability above 0.
+    last_id = tl.maximum(tl.maximum(last_text, last_timestamp), last_added)
+    return tl.where(found < sizes.n_vocab, found, last_id)
+
+
+@jit
 def _sample(io: tl.tensor, sizes: tl.constexpr) -> None:  # noqa: PLR0915 – one pass over one state
     """One row in each program."""
     row = tl.program_id(0).to(tl.int64)
@@ -123,43 +154,42 @@ def _sample(io: tl.tensor, sizes: tl.constexpr) -> None:  # noqa: PLR0915 – on
     at = row * sizes.n_text_ctx + tl.minimum(num_sampled, sizes.n_text_ctx - 1)
     uniform = tl.load(io.uniforms + at)
 
-    # The filters leave two spans of ids, text and timestamps, without the suppressed tokens.
+    # The filters leave three spans of ids, without the suppressed tokens: text, timestamps, and text that was added
+    # behind them.
     is_opening = has_timestamps & last_was_timestamp & penultimate_was_timestamp
     is_closing = has_timestamps & last_was_timestamp & (penultimate_was_timestamp == 0)
     is_first = has_timestamps & (num_sampled == 0)
     text_end = tl.where(has_timestamps, sizes.timestamp_begin - 1, sizes.timestamp_begin)  # <|notimestamps|>
     text_first = tl.where(is_first, text_end, tl.where(is_closing, sizes.end, 0))
     timestamp_first = tl.maximum(min_timestamp - tl.where(is_closing, 1, 0), sizes.timestamp_begin).to(tl.int32)
-    timestamp_end = tl.where(is_first, sizes.max_first_timestamp + 1, sizes.n_vocab)
+    timestamp_end = tl.where(is_first, sizes.max_first_timestamp + 1, sizes.timestamp_end)
     timestamp_end = tl.where(is_opening, timestamp_first, timestamp_end)
+    added_first = tl.where(is_first | is_closing, sizes.n_vocab, sizes.timestamp_end)
     text_peak, text, text_sum = _max_and_log_sum(io, row, text_first, text_end, sizes)
     timestamp_peak, timestamp, timestamp_sum = _max_and_log_sum(io, row, timestamp_first, timestamp_end, sizes)
+    added_peak, added, added_sum = _max_and_log_sum(io, row, added_first, sizes.n_vocab, sizes)
+    text_sum = _add_log_sums(text_sum, added_sum)
     # If all timestamps together are likelier than any single other token, the token is a timestamp. NaN is kept.
-    must_be_timestamp = has_timestamps & (timestamp_sum > text_peak) & (text_sum == text_sum)  # noqa: PLR0124
+    must_be_timestamp = has_timestamps & (timestamp_sum > tl.maximum(text_peak, added_peak)) & (text_sum == text_sum)  # noqa: PLR0124
     text_first = tl.where(must_be_timestamp, text_end, text_first)
-    higher = tl.maximum(text_sum, timestamp_sum)
-    both = higher + tl.log(tl.exp(text_sum - higher) + tl.exp(timestamp_sum - higher))
-    log_sum = tl.where(must_be_timestamp, timestamp_sum, both)
+    added_first = tl.where(must_be_timestamp, sizes.n_vocab, added_first)
+    log_sum = tl.where(must_be_timestamp, timestamp_sum, _add_log_sums(text_sum, timestamp_sum))
     is_nan = (text_sum != text_sum) | (timestamp_sum != timestamp_sum)  # noqa: PLR0124
     log_sum = tl.where(is_nan, float("nan"), log_sum)
-    peak = tl.where(must_be_timestamp, timestamp_peak, tl.maximum(text_peak, timestamp_peak))
-    token = tl.where(must_be_timestamp | (timestamp_peak > text_peak), timestamp, text)
+    is_timestamp = must_be_timestamp | (timestamp_peak > text_peak)
+    peak, token = tl.where(is_timestamp, timestamp_peak, text_peak), tl.where(is_timestamp, timestamp, text)
+    is_added = (added_peak > peak) & (must_be_timestamp == 0)
+    peak, token = tl.where(is_added, added_peak, peak), tl.where(is_added, added, token)
 
     sampled_logit = peak
     if temperature > 0:
-        scale, texts, timestamps = (peak, temperature), (text_first, text_end), (timestamp_first, timestamp_end)
-        text_mass = _probability_mass(io, row, texts, scale, sizes)
-        target = uniform.to(tl.float64) * (text_mass + _probability_mass(io, row, timestamps, scale, sizes))
-        found, last_text = _invert_cdf(io, row, texts, scale, (text_mass * 0, target), sizes)
-        found_timestamp, last_timestamp = _invert_cdf(io, row, timestamps, scale, (text_mass, target), sizes)
-        found = tl.minimum(found, found_timestamp)
-        # Rounding may lead beyond the last token with a probability above 0. After NaN the greedy token is taken.
-        found = tl.where(found < sizes.n_vocab, found, tl.maximum(last_text, last_timestamp))
-        token = tl.where(found >= 0, found, token)
+        spans = (text_first, text_end, timestamp_first, timestamp_end, added_first, sizes.n_vocab)
+        found = _sample_from_spans(io, row, spans, (peak, temperature), uniform, sizes)
+        token = tl.where(found >= 0, found, token)  # after NaN the greedy token is taken
         sampled_logit = tl.load(io.logits + row * sizes.n_vocab + token).to(tl.float32)
     token = tl.minimum(token, sizes.n_vocab - 1)
     logprob = sampled_logit - log_sum
-    is_timestamp = token >= sizes.timestamp_begin
+    is_timestamp = (token >= sizes.timestamp_begin) & (token < sizes.timestamp_end)
     tl.debug_barrier()  # all reads of the row come before the first write
     tl.store(io.out_tokens + at, token)
     tl.store(io.out_logprobs + at, logprob)
@@ -179,7 +209,13 @@ def launch_sample(logits: Tensor, state: DecodeState, tables: FilterTables) -> N
     masks = tables.is_suppressed, tables.is_suppressed_first
     tensors = _Tensors._make([logits.contiguous(), *masks, *state_tensors])
     sizes = _Sizes(
-        n_vocab, state.uniforms.shape[1], tables.end, tables.timestamp_begin, tables.max_first_timestamp, BLOCK
+        n_vocab,
+        state.uniforms.shape[1],
+        tables.end,
+        tables.timestamp_begin,
+        tables.timestamp_end,
+        tables.max_first_timestamp,
+        BLOCK,
     )
     _sample[(n_rows,)](tensors, sizes, num_warps=8)
 
