@@ -41,7 +41,7 @@ def test_defaults_for_older_checkpoints(folder: Path) -> None:
         ({"d_model": True}, "d_model"),
         ({"encoder_layers": -1}, "encoder_layers"),
         ({"decoder_layers": 2**30}, "decoder_layers is 1073741824, not a whole number from 1 to 1000"),
-        ({"vocab_size": 10**400}, "vocab_size is 1000"),
+        ({"vocab_size": 10**60}, "vocab_size is 1000"),
         ({"tie_word_embeddings": 1}, "tie_word_embeddings is 1, not true or false"),
         ({"decoder_attention_heads": 5}, "decoder_attention_heads 5"),
     ],
@@ -75,7 +75,7 @@ def test_alignment_heads(folder: Path) -> None:
     assert (config.alignment_heads, config.notes) == (((0, 0), (1, 1)), ())
 
 
-@pytest.mark.parametrize("heads", [[[7, 0], [10, 17], [25, 6]], [[0, 2]], [[2, 0]], [[0, 0], [7, 1]], [[10**400, 0]]])
+@pytest.mark.parametrize("heads", [[[7, 0], [10, 17], [25, 6]], [[0, 2]], [[2, 0]], [[0, 0], [7, 1]], [[10**60, 0]]])
 def test_alignment_heads_of_a_deeper_teacher_are_replaced_with_a_note(folder: Path, heads: list[list[int]]) -> None:
     change_json(folder / "generation_config.json", alignment_heads=heads)
     config = read(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from asr_api.engines.checkpoints.json_file import read_json
@@ -10,8 +11,10 @@ from asr_api.errors import CheckpointError
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CTRANSLATE2_FILE = "model.bin"
-# Models other than Whisper keep their vocabulary in one of these.
 CTRANSLATE2_VOCABULARIES = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
+SHARD_NAME = re.compile(r"[^\x00-\x1f]{1,200}\.safetensors")
+MAX_NAMED = 5  # missing files in one message
+# Models other than Whisper keep their vocabulary in one of these.
 VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 
 
@@ -23,7 +26,10 @@ def list_weight_files(folder: Path) -> list[str]:
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"The checkpoint's {INDEX_FILE} names no files; fetch the checkpoint again.")
     # Only the file name counts: an index never leads out of the folder.
-    return sorted({Path(str(file)).name for file in weight_map.values()})
+    names = {Path(str(file)).name for file in weight_map.values()}
+    if not all(SHARD_NAME.fullmatch(name) for name in names):
+        raise CheckpointError(f"The checkpoint's {INDEX_FILE} names files that are no weights; fetch it again.")
+    return sorted(names)
 
 
 def is_ctranslate2(folder: Path) -> bool:
@@ -34,24 +40,28 @@ def is_ctranslate2(folder: Path) -> bool:
 
 def missing_files(folder: Path) -> list[str]:
     """Names of the files that `folder` lacks to be a checkpoint; empty when it is complete."""
-    if is_ctranslate2(folder):
-        missing = [] if (folder / "config.json").is_file() else ["config.json"]
-        has_tokenizer = any((folder / name).is_file() for name in CTRANSLATE2_VOCABULARIES)
-        return missing if has_tokenizer else [*missing, "tokenizer.json"]
     try:
-        missing = [] if (folder / "config.json").is_file() else ["config.json"]
-        if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):
-            missing.append("tokenizer.json")
-        return missing + [name for name in list_weight_files(folder) if not (folder / name).is_file()]
+        return _missing_files(folder)
     except CheckpointError:
         return [f"a readable config.json or {INDEX_FILE}"]
 
 
 def check_complete(folder: Path, model_id: str) -> Path:
-    """The folder. Raises CheckpointError when it is incomplete."""
-    if missing := missing_files(folder):
+    """The folder. Raises CheckpointError when it is incomplete, or when a file that tells so cannot be read."""
+    if missing := _missing_files(folder):
         raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {describe_missing(missing)}")
     return folder
+
+
+def _missing_files(folder: Path) -> list[str]:
+    """Raises CheckpointError when config.json or the index cannot be read."""
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    if is_ctranslate2(folder):
+        has_tokenizer = any((folder / name).is_file() for name in CTRANSLATE2_VOCABULARIES)
+        return missing if has_tokenizer else [*missing, "tokenizer.json"]
+    if not _has_tokenizer(folder, is_whisper=not missing and _is_whisper(folder)):
+        missing.append("tokenizer.json")
+    return missing + [name for name in list_weight_files(folder) if not (folder / name).is_file()]
 
 
 def describe_missing(files: list[str]) -> str:
@@ -59,7 +69,8 @@ def describe_missing(files: list[str]) -> str:
     remedy = "fetch it again"
     if files[-1].endswith(".safetensors"):
         remedy += "; pickled weights are refused because loading them can run code: convert them to safetensors"
-    return f"lacks {', '.join(files)}; {remedy}."
+    others = f" and {len(files) - MAX_NAMED} more" if files[MAX_NAMED:] else ""
+    return f"lacks {', '.join(files[:MAX_NAMED])}{others}; {remedy}."
 
 
 def _is_whisper(folder: Path) -> bool:

@@ -6,17 +6,17 @@ pickle can run code.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from asr_api.engines.checkpoints.completeness import describe_missing, list_weight_files
-from asr_api.engines.checkpoints.json_file import read_json
+from asr_api.engines.checkpoints.json_file import parse_json, read_json
 from asr_api.engines.checkpoints.mapped_files import MappedFiles
 from asr_api.engines.checkpoints.stored_tensor import (
     NUMPY_TYPES,
@@ -29,6 +29,7 @@ from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles, read_tok
 from asr_api.errors import CheckpointError
 
 DTYPES = ("F32", "F16", "BF16")
+MAX_MODEL_TYPE_CHARS = 100
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 LENGTH_BYTES = 8
 
@@ -41,7 +42,7 @@ class SafetensorsCheckpoint:
         self._folder = folder
         self.config = read_json(folder / "config.json")
         model_type = self.config.get("model_type")
-        if not isinstance(model_type, str):
+        if not isinstance(model_type, str) or len(model_type) > MAX_MODEL_TYPE_CHARS:
             raise CheckpointError(
                 "The checkpoint's config.json does not name a model_type, so no engine can be chosen for it; fetch the "
                 "checkpoint again, or choose another one as MODEL_ID."
@@ -51,7 +52,7 @@ class SafetensorsCheckpoint:
     @cached_property
     def generation_config(self) -> dict[str, object]:
         path = self._folder / "generation_config.json"
-        return read_json(path) if path.is_file() else {}
+        return read_json(path) if path.exists() else {}
 
     @cached_property
     def tensors(self) -> SafetensorsReader:
@@ -116,12 +117,12 @@ def _read_header(path: Path) -> dict[str, _Entry]:
     try:
         with path.open("rb") as file:
             header_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            header = json.loads(file.read(min(header_bytes, MAX_HEADER_BYTES)))
+            header = parse_json(file.read(min(header_bytes, MAX_HEADER_BYTES)))
         end_of_file, first = path.stat().st_size, LENGTH_BYTES + header_bytes
         return {
             name: _read_entry(path, fields, first, end_of_file)
             for name, fields in header.items()
-            if name != "__metadata__" and fields["dtype"] in DTYPES
+            if name != "__metadata__" and _is_readable(fields)
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
@@ -129,12 +130,23 @@ def _read_header(path: Path) -> dict[str, _Entry]:
         ) from error
 
 
+def _is_readable(fields: object) -> TypeGuard[dict[str, object]]:
+    """Whether there is a numpy type for a tensor; others are not needed."""
+    if not isinstance(fields, dict):
+        raise TypeError("a tensor is described by an object")
+    return fields["dtype"] in DTYPES
+
+
 def _read_entry(path: Path, fields: dict[str, object], first: int, end_of_file: int) -> _Entry:
     dims, dtype, offsets = fields["shape"], str(fields["dtype"]), fields["data_offsets"]
-    if not isinstance(dims, list) or not isinstance(offsets, list):
-        raise TypeError("shape and data_offsets are lists")
-    start, end = (int(offset) for offset in offsets)
-    num_bytes = math.prod(int(dim) for dim in dims) * np.dtype(NUMPY_TYPES[dtype]).itemsize
+    if not _are_integers(dims) or not _are_integers(offsets):
+        raise TypeError("shape and data_offsets are lists of integers")
+    start, end = offsets
+    num_bytes = math.prod(dims) * np.dtype(NUMPY_TYPES[dtype]).itemsize
     if start < 0 or end - start != num_bytes or first + end > end_of_file:
         raise ValueError("a tensor lies outside the file")
-    return _Entry(path, dtype, tuple(int(dim) for dim in dims), first + start)
+    return _Entry(path, dtype, tuple(dims), first + start)
+
+
+def _are_integers(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(number) is int for number in value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_api.errors import CheckpointError
+from asr_api.engines.checkpoints.small_file import read_small_file
+
+MAX_TOKENIZER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,6 @@ def read_tokenizer_files(folder: Path) -> TokenizerFiles:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_small_file(path, MAX_TOKENIZER_BYTES)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise CheckpointError(
-            f"The checkpoint's {path.name} cannot be read ({error.strerror}); check its permissions, or fetch the "
-            "checkpoint again."
-        ) from error

@@ -68,6 +68,7 @@ def load_model(folder: Path) -> LoadedModel:
     checkpoint = open_checkpoint(folder)
     config, model_type = checkpoint.config, checkpoint.model_type
     kind = _kind_of(model_type, has_code="auto_map" in config)
+    has_language_model = (folder / "alphabet.json").is_file() or _names_language_model(folder)
     model = _load_weights(folder, kind, model_type)
     with _explain_errors(model_type, "preprocessor_config.json"):
         extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, **LOCAL)
@@ -78,7 +79,6 @@ def load_model(folder: Path) -> LoadedModel:
             f"The checkpoint of type {model_type!r} needs audio of {extractor.sampling_rate} Hz, and this server "
             f"provides {SAMPLE_RATE_HZ} Hz; {OTHER}."
         )
-    has_language_model = (folder / "alphabet.json").is_file() or _names_language_model(folder)
     return LoadedModel(
         kind,
         model_type,

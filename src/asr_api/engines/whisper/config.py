@@ -107,13 +107,14 @@ def read_whisper_config(checkpoint: Checkpoint) -> WhisperConfig:
 
 
 def _read_int(config_json: dict[str, object], key: str, default: int | None = None, limit: int = MAX_DIMENSION) -> int:
+    """default: only generation_config.json may lack a number"""
     value = config_json.get(key)
     if value is None and default is not None:
         return default
     if type(value) is not int or not 0 < value <= limit:  # in Python True is an int as well
         raise CheckpointError(
-            f"The checkpoint's {key} is {short_repr(value)}, not a whole number from 1 to {limit}; fetch the "
-            "checkpoint again."
+            f"The checkpoint's {key} is {short_repr(value)}, not a whole number from 1 to {limit}; correct it in "
+            f"{'config.json' if default is None else 'generation_config.json'}, or fetch the checkpoint again."
         )
     return value
 
@@ -122,7 +123,8 @@ def _read_bool(config_json: dict[str, object], key: str, default: bool) -> bool:
     value = config_json.get(key)
     if not isinstance(value, bool | None):
         raise CheckpointError(
-            f"The checkpoint's {key} is {short_repr(value)}, not true or false; fetch the checkpoint again."
+            f"The checkpoint's {key} is {short_repr(value)}, not true or false; correct it in config.json or "
+            "generation_config.json, or fetch the checkpoint again."
         )
     return default if value is None else value
 
@@ -131,7 +133,8 @@ def _read_heads(config_json: dict[str, object], key: str) -> int:
     n_head, n_state = _read_int(config_json, key, limit=MAX_LAYERS), _read_int(config_json, "d_model")
     if n_state % n_head:
         raise CheckpointError(
-            f"The checkpoint's d_model {n_state} cannot be shared by {key} {n_head}; fetch the checkpoint again."
+            f"The checkpoint's d_model {n_state} cannot be shared by {key} {n_head}; correct them in config.json, or "
+            "fetch the checkpoint again."
         )
     return n_head
 
@@ -152,7 +155,10 @@ def _read_ids(generation_config: dict[str, object], config_json: dict[str, objec
     """Older checkpoints have their suppressed tokens in config.json; null means none."""
     value = generation_config.get(key, config_json.get(key)) or []
     if not isinstance(value, list) or not all(isinstance(token, int) for token in value):
-        raise CheckpointError(f"The checkpoint's {key} is not a list of token ids; fetch the checkpoint again.")
+        raise CheckpointError(
+            f"The checkpoint's {key} is not a list of token ids; correct it in generation_config.json or config.json, "
+            "or fetch the checkpoint again."
+        )
     n_vocab = _read_int(config_json, "vocab_size")
     return tuple(token for token in value if 0 <= token < n_vocab)
 

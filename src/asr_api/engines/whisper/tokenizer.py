@@ -6,13 +6,13 @@ ids above are special and never become text, except for text tokens that were ad
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from itertools import groupby
 
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
+from asr_api.engines.checkpoints.json_file import UnreadableJson, parse_json
 from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
 from asr_api.engines.whisper.token_kinds import NUM_TIMESTAMPS, TokenKinds
 from asr_api.errors import CheckpointError
@@ -88,24 +88,44 @@ def _open_backend(files: TokenizerFiles) -> tuple[Backend, dict[int, AddedToken]
     """The tokenizer, and its added tokens by id."""
     try:
         if files.tokenizer_json is not None:
+            _check_tokenizer_json(files.tokenizer_json)
             backend = Backend.from_buffer(files.tokenizer_json)
             return backend, backend.get_added_tokens_decoder()
         return _from_vocab_files(files)
     except Exception as error:  # the library raises nothing narrower
+        reason = f" ({error})" if isinstance(error, UnreadableJson) else ""
+        names = (
+            "tokenizer (vocab.json, merges.txt, added_tokens.json)"
+            if files.tokenizer_json is None
+            else "tokenizer.json"
+        )
         raise CheckpointError(
-            "The checkpoint's tokenizer.json, or its vocab.json and merges.txt, cannot be read; "
-            "fetch the checkpoint again."
+            f"The checkpoint's {names} cannot be read{reason}; fetch the checkpoint again."
         ) from error
+
+
+def _check_tokenizer_json(data: bytes) -> None:
+    """Raises UnreadableJson for what the library would report with a trace of its own on stderr."""
+    model = parse_json(data).get("model")
+    if not isinstance(model, dict) or model.get("type") != "BPE" or model.get("continuing_subword_prefix"):
+        raise UnreadableJson("it is not byte-level BPE")
 
 
 def _from_vocab_files(files: TokenizerFiles) -> tuple[Backend, dict[int, AddedToken]]:
     """The older layout. It does not say which added tokens are special; their spelling does, as in <|en|>."""
     if files.vocab_json is None or files.merges_txt is None:
         raise ValueError("there is no tokenizer")
-    vocab = json.loads(files.vocab_json)
-    added: dict[str, int] = json.loads(files.added_tokens_json or b"{}")
+    vocab, added = _token_ids(files.vocab_json), _token_ids(files.added_tokens_json or b"{}")
     lines = [line for line in files.merges_txt.decode().splitlines() if line and not line.startswith("#version")]
     backend = Backend(
         models.BPE(vocab | added, [(left, right) for left, _, right in (line.partition(" ") for line in lines)])
     )
     return backend, {token: AddedToken(text, special=text.startswith("<|")) for text, token in added.items()}
+
+
+def _token_ids(data: bytes) -> dict[str, int]:
+    entries = parse_json(data)
+    ids = {text: token for text, token in entries.items() if type(token) is int}
+    if len(ids) < len(entries):
+        raise UnreadableJson("a token has no id")
+    return ids

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from asr_api.engines.checkpoints.tokenizer_files import TokenizerFiles
+from asr_api.engines.checkpoints.small_file import read_small_file
+from asr_api.engines.checkpoints.tokenizer_files import MAX_TOKENIZER_BYTES, TokenizerFiles
 from asr_api.errors import CheckpointError
 
 NAMES = ("vocabulary.json", "vocabulary.txt")
@@ -24,11 +25,11 @@ def read_vocabulary(folder: Path) -> TokenizerFiles:
     if path is None:
         raise CheckpointError("The checkpoint has no tokenizer.json and no vocabulary; fetch the checkpoint again.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_file(path, MAX_TOKENIZER_BYTES).decode()
         tokens = json.loads(text) if path.suffix == ".json" else text.removesuffix("\n").split("\n")
         ids = {str(token): index for index, token in enumerate(tokens)}
         pieces = list(ids)[: ids[END]]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(
             f"The checkpoint's {path.name} is not a list of Whisper's tokens; fetch the checkpoint again."
         ) from error
