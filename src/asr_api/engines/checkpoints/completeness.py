@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from asr_api.engines.checkpoints.foreign_formats import describe_foreign_format, describe_pointers
 from asr_api.engines.checkpoints.json_file import read_json
 from asr_api.errors import CheckpointError
 
@@ -21,7 +22,7 @@ VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 def list_weight_files(folder: Path) -> list[str]:
     """Names of the files of the weights, present or not. Raises CheckpointError for an index that cannot be read."""
     if not (folder / INDEX_FILE).is_file():
-        return [SINGLE_FILE]
+        return [CTRANSLATE2_FILE if is_ctranslate2(folder) else SINGLE_FILE]
     weight_map = read_json(folder / INDEX_FILE).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"The checkpoint's {INDEX_FILE} names no files; fetch the checkpoint again.")
@@ -49,7 +50,10 @@ def missing_files(folder: Path) -> list[str]:
 def check_complete(folder: Path, model_id: str) -> Path:
     """The folder. Raises CheckpointError when it is incomplete, or when a file that tells so cannot be read."""
     if missing := _missing_files(folder):
-        raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {describe_missing(missing)}")
+        reason = describe_foreign_format(folder) or describe_missing(missing)
+        raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {reason}")
+    if pointers := describe_pointers(folder / name for name in list_weight_files(folder)):
+        raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {pointers}")
     return folder
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from asr_api.engines.checkpoints.catalogue import nearest_names
 from asr_api.engines.checkpoints.completeness import check_complete, missing_files
 from asr_api.engines.checkpoints.download_failures import explain_download_failure
+from asr_api.engines.checkpoints.foreign_formats import describe_foreign_format
 from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, is_hub_id, list_snapshots
 from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, packages_of, verify
 from asr_api.errors import CheckpointError
@@ -52,6 +53,8 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
         return CheckpointFiles(check_complete(BUILTIN_FOLDER, model_id))
     if folder := find_folder(model_id):
         return CheckpointFiles(check_complete(folder.resolve(), model_id))
+    if file := _find_file(model_id):
+        raise CheckpointError(f"MODEL_ID={model_id} {describe_foreign_format(file)}")
     if "/" not in model_id or model_id.startswith((".", "/", "~")) or not is_hub_id(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists, nor a short name like base or large-v3, nor a hub "
@@ -66,9 +69,19 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
 
 def find_folder(model_id: str) -> Path | None:
     """The folder that `model_id` names; None if it does not name one."""
+    path = _find_path(model_id)
+    return path if path and path.is_dir() else None
+
+
+def _find_file(model_id: str) -> Path | None:
+    path = _find_path(model_id)
+    return path if path and path.is_file() else None
+
+
+def _find_path(model_id: str) -> Path | None:
     try:
-        folder = Path(model_id).expanduser()
-        return folder if model_id and folder.is_dir() else None
+        path = Path(model_id).expanduser()
+        return path if model_id and path.exists() else None
     except (OSError, RuntimeError):  # a name longer than the system allows; the home of an unknown user
         return None
 
