@@ -19,14 +19,16 @@ from asr_api.server.middleware.request_scope import RequestScopeMiddleware, requ
 from asr_api.server.routes.asr import asr_router
 from asr_api.server.routes.docs import docs_routes
 from asr_api.server.routes.health import health_router
+from asr_api.server.stripped_body import SEND
 from asr_api.settings.settings import Settings
 
 # By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
 NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 ROUTING_ERRORS: dict[int, tuple[type[AsrError], str]] = {
-    404: (NotFound, "There is nothing at this address; see /docs for the addresses that exist."),
-    405: (MethodNotAllowed, "This address does not take this method; see /docs for the methods it takes."),
+    404: (NotFound, "There is nothing at this address; send audio to POST /asr, and see /docs for the others."),
+    405: (MethodNotAllowed, "This address takes {allowed} and not {method}; {remedy}."),
 }
+REMEDIES = {"/asr": f"send the bytes of a file by POST: {SEND}"}
 OTHER_ROUTING_ERROR = InvalidRequest, "The request is not one that this server can answer; see /docs."
 
 
@@ -55,6 +57,8 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> F
         """FastAPI's own errors, in the shape of the router that the path belongs to."""
         assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
         error_type, sentence = ROUTING_ERRORS.get(error.status_code, OTHER_ROUTING_ERROR)
+        allowed, remedy = (error.headers or {}).get("Allow", ""), REMEDIES.get(request.url.path, "see /docs")
+        sentence = sentence.format(allowed=allowed, method=request.method, remedy=remedy)
         response = shapes.response(request.url.path, error_type(sentence), request_scope(request.scope).request_id)
         response.headers.update(error.headers or {})
         return response

@@ -26,6 +26,7 @@ from asr_api.errors import (
 )
 from asr_api.parameters import RawParameter
 from asr_api.server.schemas import EXAMPLE_URL, AsrRequest
+from asr_api.server.stripped_body import SEND, media_type
 
 MAX_JSON_BYTES = 64 * 1024
 EXAMPLE = json.dumps({"url": EXAMPLE_URL})
@@ -41,10 +42,10 @@ class AudioReference:
 
 async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | AudioReference:
     """Reads the whole body; the caller closes the spool."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith("multipart/"):
-        raise UnsupportedFormat("Multipart forms are not supported; send the bytes of the file: curl --data-binary.")
-    is_json = media_type == "application/json" or media_type.endswith("+json")
+    kind = media_type(content_type)
+    if kind.startswith("multipart/"):
+        raise UnsupportedFormat(f"Forms, as of curl -F, are not supported; send the bytes of the file alone: {SEND}.")
+    is_json = kind == "application/json" or kind.endswith("+json")
     head = bytearray()
     async for chunk in chunks:
         head += chunk
@@ -53,7 +54,9 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
             break
     else:
         if not head:
-            raise EmptyBody(f"The body is empty; send the bytes of an audio file, or JSON such as {EXAMPLE}.")
+            raise EmptyBody(
+                f"The body is empty; send the bytes of a file that exists: {SEND}, or JSON such as {EXAMPLE}."
+            )
         if is_json or _is_text(head):
             return parse_reference(bytes(head))
     if is_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
@@ -20,6 +21,7 @@ from asr_api.server.local_client import is_local_client
 from asr_api.server.middleware.request_scope import request_scope
 from asr_api.server.openapi import ASR_RESPONSES, QUERY_PARAMETERS, REQUEST_BODY
 from asr_api.server.request_body import AudioReference, read_body
+from asr_api.server.stripped_body import explain_stripped_body
 from asr_api.settings.settings import Settings
 from asr_api.transcript import Transcript
 
@@ -48,7 +50,8 @@ def asr_router(handle: ServiceHandle, settings: Settings) -> APIRouter:
         options = _read_options(raw, defaults, info)  # before the body: a typo costs no upload
         async with scope.running(), handle.upload_slot() as slot:
             chunks = slot.measured(request.stream())
-            body = await read_body(request.headers.get("content-type", ""), chunks, settings.max_media_bytes)
+            content_type = request.headers.get("content-type", "")
+            body = await read_body(content_type, chunks, settings.max_media_bytes)
         started_s = time.perf_counter()
         async with handle.until_disconnect(scope, request.receive):
             if isinstance(body, AudioReference):
@@ -56,8 +59,12 @@ def asr_router(handle: ServiceHandle, settings: Settings) -> APIRouter:
                 is_local = is_local_client(request.scope)
                 async with handle.upload_slot():
                     body = await open_reference(body.url, policy, is_local_client=is_local)
+                decoding: AbstractContextManager[None] = nullcontext()
+            else:
+                decoding = explain_stripped_body(content_type, body)
             async with body as spool:
-                transcript = await fold(service.transcribe(spool, options, scope))
+                with decoding:
+                    transcript = await fold(service.transcribe(spool, options, scope))
             content = await anyio.to_thread.run_sync(asr_json, transcript)  # up to 10 MB for hours with words
         ended_s = time.perf_counter()
         headers = _headers(transcript, info, ended_s - started_s) | {
