@@ -58,7 +58,7 @@ def test_requests_get_the_defaults_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"vad": "1"}, r"VAD is 1, and the package that it needs is not installed; run: pip install 'asr-api\[vad\]'"),
+        ({"vad": "1"}, r"VAD is wanted, and the package that it needs is not installed; run: .*\[vad\]"),
         ({"default_language": "zulu"}, "DEFAULT_LANGUAGE is 'zulu'"),
         ({"default_language": "sw"}, "DEFAULT_LANGUAGE does not fit this model: language is 'sw'"),
     ],

@@ -16,6 +16,7 @@ PACKAGE = Path(asr_api.__file__).parent
 FLOORS = {
     "errors": 0,
     "events": 0,
+    "install_hint": 0,
     "metrics": 0,
     "options": 0,
     "pcm": 0,

@@ -9,7 +9,7 @@ load:   clips of 5 to 15 s from many clients at once, compared with the same aud
         is started here, with the same clips offline: in this process without HTTP, as `asr-api transcribe` does it
 beside: the latency of a 5 s clip alone, and while a long file is transcribed
 A server that is started takes its settings from the environment. The output is a table, then one line of JSON.
-Needs psutil: pip install -e '.[bench]'
+Needs psutil: .venv/bin/python -m pip install -e '.[bench]'
 """
 
 # ruff: noqa: T201 – a program that prints a table

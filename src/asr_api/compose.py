@@ -25,6 +25,7 @@ from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
 from asr_api.events import TranscriptEvent
+from asr_api.install_hint import install_command
 from asr_api.longform.windows import WindowLength
 from asr_api.metrics import Metrics
 from asr_api.model_pool import ModelPool, ServedModel
@@ -58,8 +59,7 @@ class Service:
 @contextlib.asynccontextmanager
 async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
     """A service that is ready, ended on the way out. Raises StartupError when there can be none."""
-    if settings.vad and not vad.is_installed():
-        raise SettingsError(f"VAD is 1, and the package that it needs is not installed; run: {vad.INSTALL}")
+    check_vad_package(is_wanted=settings.vad)
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_requests))
@@ -76,6 +76,13 @@ async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
         await pool.aclose()
         await decoder.aclose()
         vad_filter.close()
+
+
+def check_vad_package(*, is_wanted: bool) -> None:
+    """Raises SettingsError with the command that installs it; clients of a server cannot use that."""
+    if is_wanted and not vad.is_installed():
+        command = install_command("vad")
+        raise SettingsError(f"VAD is wanted, and the package that it needs is not installed; run: {command}")
 
 
 def _served_model(settings: Settings, checkpoint: CheckpointFiles, metrics: Metrics) -> ServedModel:

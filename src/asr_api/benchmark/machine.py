@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from asr_api.errors import StartupError
+from asr_api.install_hint import install_command
 
 INTERVAL_S = 0.5
 ENGINE = "asr-api-engine"  # name of the engine process
 try:
     import psutil
 except ModuleNotFoundError:
-    raise StartupError("psutil is not installed; run: pip install 'asr-api[bench]'") from None
+    raise StartupError(f"psutil is not installed; run: {install_command('bench')}") from None
 
 
 def read_cpu_s() -> dict[str, float]:

@@ -11,11 +11,12 @@ from typing import NoReturn
 from asr_api import __version__
 from asr_api.cli.exit_codes import BENCH_HELP, TRANSCRIBE_HELP, ExitCode
 from asr_api.formats import FORMATS
+from asr_api.install_hint import install_command
 from asr_api.parameters import PARAMETERS, RawParameter
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 
-BENCH_ABOUT = "A table on stderr, the figures as a line of JSON on stdout; needs pip install 'asr-api[bench]'."
+BENCH_ABOUT = "A table on stderr, the figures as a line of JSON on stdout; needs the extra bench: {}"
 MIN_BENCH_S, MAX_BENCH_S = 1, 3600
 MAX_BENCH_NUMBER = 256  # of clients, and of slots
 PARAMETER_PREFIX = "parameter_"  # of attributes: the parameter vad and the setting VAD have the same flag
@@ -31,7 +32,8 @@ def open_parser() -> argparse.ArgumentParser:
     transcribe = commands.add_parser("transcribe", help=about, epilog=TRANSCRIBE_HELP, allow_abbrev=False)
     _add_transcribe_arguments(transcribe)
     about = "measure how fast this machine is"
-    bench = commands.add_parser("bench", help=about, description=BENCH_ABOUT, epilog=BENCH_HELP, allow_abbrev=False)
+    description = BENCH_ABOUT.format(install_command("bench"))
+    bench = commands.add_parser("bench", help=about, description=description, epilog=BENCH_HELP, allow_abbrev=False)
     _add_bench_arguments(bench)
     hidden = {parameter.name for parameter in PARAMETERS}  # a parameter takes the flag of the setting with its name
     hidden |= {name for name, field in Settings.model_fields.items() if is_server_only(field)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.protocol import Engine, EngineOptions
 from asr_api.errors import CheckpointError
+from asr_api.install_hint import install_command
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def open_engine(options: EngineOptions) -> Engine:
     if any(find_spec(name) is None for name in HF_PACKAGES):
         raise CheckpointError(
             f"The checkpoint is of type {model_type!r}, which needs {' and '.join(HF_PACKAGES)}; "
-            "pip install 'asr-api[hf]', or choose a Whisper checkpoint as MODEL_ID."
+            f"run: {install_command('hf')}, or choose a Whisper checkpoint as MODEL_ID."
         )
     from asr_api.engines.hf.engine import HfEngine
 
@@ -37,7 +38,8 @@ def open_engine(options: EngineOptions) -> Engine:
 
 def _open_whisper_engine(options: EngineOptions) -> Engine:
     if _has_gpu_driver() and find_spec("torch") is None:
-        logger.warning("A GPU was found, but torch is not installed, so the CPU is used; pip install 'asr-api[cuda]'.")
+        command = install_command("cuda")
+        logger.warning("A GPU was found, but torch is not installed, so the CPU is used; run: %s", command)
     elif _has_gpu_driver():  # importing torch takes seconds, so it is imported only where there may be a GPU
         from asr_api.engines.cuda.device import is_available
 

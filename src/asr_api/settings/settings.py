@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     )
     vad: bool = switch(
         False,
-        "By default, mute audio in which a voice activity model finds no speech; needs `pip install 'asr-api[vad]'`.",
+        "By default, mute audio in which a voice activity model finds no speech; needs the extra `vad`.",
     )
     default_language: str | None = setting(
         None, "Language of requests that name none, such as `en`.", shown="detected",

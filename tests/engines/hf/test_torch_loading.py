@@ -81,7 +81,7 @@ def test_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch)
         raise ImportError("\nThisTokenizer requires the Piece library but it was not found. Read on\nand on.\n")
 
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", need)
-    with pytest.raises(CheckpointError, match=r"requires the Piece library .*; pip install 'asr-api\[hf\]'"):
+    with pytest.raises(CheckpointError, match=r"requires the Piece library .*; run: .* -m pip install .*\[hf\]"):
         load_model(folder)
 
 

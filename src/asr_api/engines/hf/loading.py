@@ -26,6 +26,7 @@ from transformers.models.auto.modeling_auto import (
 from asr_api.engines.checkpoints.json_file import read_json
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.errors import CheckpointError
+from asr_api.install_hint import install_command
 from asr_api.pcm import SAMPLE_RATE_HZ
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ def _kind_of(model_type: str, *, has_code: bool) -> Kind:
             )
         raise CheckpointError(
             f"The checkpoint is of type {model_type!r}, which {TRANSFORMERS} does not know; update it with "
-            f"pip install --upgrade 'asr-api[hf]', or {OTHER}."
+            f"{install_command('hf', '--upgrade', '--upgrade-strategy=eager')}, or {OTHER}."
         )
     if model_type in MODEL_FOR_CTC_MAPPING_NAMES:
         return Kind.CTC
@@ -154,7 +155,7 @@ def _explain_errors(model_type: str, part: str) -> Iterator[None]:
         reason = str(error).strip().partition(". ")[0].partition("\n")[0][:160]
         raise CheckpointError(
             f"The {part} of the checkpoint of type {model_type!r} needs a package that is not installed ({reason}); "
-            f"pip install 'asr-api[hf]', or {OTHER}."
+            f"run: {install_command('hf')}, or {OTHER}."
         ) from error
     except Exception as error:
         logger.debug("The %s cannot be opened.", part, exc_info=True)

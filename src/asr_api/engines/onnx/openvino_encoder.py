@@ -18,8 +18,9 @@ from asr_api.engines.onnx.quantized_builder import LIMIT, MIN_SCALE
 from asr_api.engines.onnx.session import Array
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.config import LAYER_NORM_EPSILON, WhisperConfig
+from asr_api.install_hint import install_command
 
-INSTALL = "pip install 'asr-api[openvino]'"
+INSTALL = install_command("openvino")
 HEADS_FIRST = (0, 2, 1, 3)  # and back
 DECOMPRESSION = "decompression_0"  # marks a conversion that OpenVINO must not compute ahead and store
 
