@@ -1,24 +1,43 @@
-"""Every test starts with a clean environment and the asyncio backend."""
+"""Every test starts with a clean environment, in an empty folder, with a home of its own, and the asyncio backend."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from asr_api.audio.decoding import fork_server_client
 from tests import process_coverage
 
-KEPT = {"HOME", "LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
+KEPT = {"LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
+
+
+@pytest.fixture(scope="session")
+def _nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder, with nothing beside it and nothing beside its parent."""
+    (folder := tmp_path_factory.mktemp("beside") / "parent" / "nowhere").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Libraries may write caches into it."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in set(os.environ) - KEPT:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _nowhere: Path, _home: Path) -> Iterator[None]:
+    """What lies beside the checkout, in the user's home or in the environment, changes no test."""
+    monkeypatch.chdir(_nowhere)
+    monkeypatch.setenv("HOME", str(_home))
+    for name in set(os.environ) - KEPT - {"HOME"}:
         if not name.startswith(("PYTEST_", "LC_", "COVERAGE_")):
             monkeypatch.delenv(name)
+    yield
+    assert not [*_nowhere.iterdir()], "a test has written into the current folder"
 
 
 @pytest.fixture(autouse=True, scope="session")
