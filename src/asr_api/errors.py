@@ -111,7 +111,10 @@ class AudioTooShort(RequestError):
 
 
 class UrlNotAllowed(RequestError):
+    """addresses: those of the link's host, if they are the reason; for the command line, never for a client"""
+
     code, status = "url_not_allowed", 403
+    addresses: tuple[str, ...] = ()
 
 
 class LocalPathDisabled(RequestError):

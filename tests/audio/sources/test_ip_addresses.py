@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.audio.sources.ip_addresses import is_dialable
+from asr_api.audio.sources.ip_addresses import is_dialable, missing_cidrs
 
 PUBLIC = [
     "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "93.184.216.34", "100.63.255.255", "100.128.0.0",
@@ -63,3 +63,19 @@ def test_private_networks_can_be_opened_but_never_link_local_ones_and_metadata()
         assert not is_dialable(address, everything)
     assert is_dialable("10.1.2.3", (ip_network("10.1.0.0/16"),))
     assert not is_dialable("10.2.2.3", (ip_network("10.1.0.0/16"),))
+
+
+@pytest.mark.parametrize("address", [*PUBLIC, *BLOCKED])
+def test_the_missing_networks_make_an_address_dialable(address: str) -> None:
+    everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    missing = missing_cidrs([address, "8.8.8.8"], ())
+    assert (missing is None) is not is_dialable(address, everything)
+    assert missing is None or is_dialable(address, missing)
+    assert address not in PUBLIC or missing == []
+
+
+def test_only_networks_that_are_not_allowed_yet_are_missing() -> None:
+    loopback = ip_network("127.0.0.0/8")
+    assert missing_cidrs(["127.0.0.1", "::1"], ()) == [ip_network("::1/128"), loopback]
+    assert missing_cidrs(["127.0.0.1", "127.0.0.9"], (ip_network("10.0.0.0/8"),)) == [loopback]
+    assert missing_cidrs(["127.0.0.1"], (loopback,)) == []

@@ -23,6 +23,16 @@ def is_dialable(address: str, private_cidrs: Sequence[Network]) -> bool:
     return all(_is_dialable(inner, private_cidrs) for inner in _unwrapped(outer))
 
 
+def missing_cidrs(addresses: Sequence[str], private_cidrs: Sequence[Network]) -> list[Network] | None:
+    """What `private_cidrs` lacks so that all addresses are dialable; None where nothing makes them so."""
+    inner = {each for address in addresses for each in _unwrapped(ip_address(address))}
+    blocked = sorted((each for each in inner if not _is_dialable(each, private_cidrs)), key=lambda each: each.packed)
+    if any(each in network for each in blocked for network in NEVER_DIALABLE):
+        return None
+    networks = [next((n for n in NOT_PUBLIC if each in n), ip_network(each)) for each in blocked]
+    return list(dict.fromkeys(networks))
+
+
 def _is_dialable(address: Address, private_cidrs: Sequence[Network]) -> bool:
     if any(address in network for network in NEVER_DIALABLE):
         return False

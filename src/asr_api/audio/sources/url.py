@@ -210,8 +210,10 @@ class _GuardedTransport:
         addresses = await self._resolve(host, self._policy.connect_timeout_s)
         cidrs = self._policy.allow_private_cidrs
         if not all(is_dialable(address, cidrs) for address in addresses):
-            logger.warning("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
-            raise UrlNotAllowed(NOT_ALLOWED)
+            logger.info("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
+            error = UrlNotAllowed(NOT_ALLOWED)
+            error.addresses = tuple(addresses)
+            raise error
         return addresses
 
 
