@@ -141,25 +141,36 @@ def test_two_starts_at_the_same_moment_install_once(checkout: Checkout) -> None:
     assert len(checkout.calls) == 1
 
 
-def test_a_checkout_that_cannot_be_written_is_one_line(checkout: Checkout) -> None:
-    """Root may write everywhere, so without its capabilities."""
-    without_capabilities = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    if without_capabilities and shutil.which("setpriv") is None:
+@pytest.fixture
+def as_a_user() -> list[str]:
+    """Before a command: without the capabilities of root, who may write everywhere."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
         pytest.skip("needs setpriv, because root may write everywhere")
-    line = [*without_capabilities, str(checkout.folder / "scripts/run")]
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+def test_a_checkout_that_cannot_be_written_is_one_line(checkout: Checkout, as_a_user: list[str]) -> None:
     checkout.folder.chmod(0o555)
-    ended = checkout.command("/usr/bin/env", *line)
+    ended = checkout.command("/usr/bin/env", *as_a_user, str(checkout.folder / "scripts/run"))
     checkout.folder.chmod(0o755)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"asr-api: {checkout.folder} cannot be written, and .venv is made in it; ")
     assert ended.stderr.count("\n") == 1
-    assert checkout.command("scripts/run").returncode == 0
+
+
+def test_a_checkout_that_is_set_up_need_not_be_written(checkout: Checkout, as_a_user: list[str]) -> None:
+    assert checkout.command("scripts/setup").returncode == 0
     for folder in (checkout.folder, checkout.folder / ".venv"):
         folder.chmod(0o555)
-    ended = checkout.command("/usr/bin/env", *line)
+    setup, run = ([*as_a_user, str(checkout.folder / "scripts" / name)] for name in ("setup", "run"))
+    again, started = checkout.command("/usr/bin/env", *setup), checkout.command("/usr/bin/env", *run, "bench")
     for folder in (checkout.folder, checkout.folder / ".venv"):
         folder.chmod(0o755)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert (started.returncode, started.stdout) == (0, f"{sources(checkout)} bench\n")
+    assert started.stderr.endswith("bench\n"), "going on without it"
 
 
 def test_an_extra_that_cannot_be_had_has_a_status_of_its_own(checkout: Checkout) -> None:
