@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,9 +35,10 @@ match os.environ.get("FAKE_PIP", ""):
 (packages / "_editable.pth").write_text(str(Path("src").resolve()))
 (packages / "dependencies.pth").write_text({sysconfig.get_path("purelib")!r})
 """
+EXECUTABLE = shlex.quote(sys.executable)
 PYTHON = f"""#!/bin/sh
-[ "$1 $2" = '-m venv' ] || exec {sys.executable} "$@"
-{sys.executable} -m venv --without-pip "$3"
+[ "$1 $2" = '-m venv' ] || exec {EXECUTABLE} "$@"
+{EXECUTABLE} -m venv --without-pip "$3"
 for packages in "$3"/lib/python3*/site-packages; do
   mkdir -p "$packages/pip" "$packages/pip-1.dist-info"
   touch "$packages/pip/__init__.py"
