@@ -126,7 +126,7 @@ def test_an_environment_of_another_python_version_is_made_anew(ready: Checkout) 
 def test_an_environment_of_somebody_else_is_not_deleted(checkout: Checkout) -> None:
     (checkout.folder / ".venv").mkdir()
     ended = checkout.command("scripts/run")
-    sentence = "asr-api: .venv has no working pip, and is not of scripts/setup; remove it\n"
+    sentence = "asr-api: .venv has no working pip, and scripts/setup did not make it; remove it\n"
     assert (ended.returncode, ended.stderr) == (1, sentence)
 
 
