@@ -24,14 +24,14 @@ with Path("calls").open("a") as calls:
 match os.environ.get("FAKE_PIP", ""):
     case "hang":
         time.sleep(60)
+    case "slow":
+        time.sleep(0.5)
     case "fail":
         sys.exit("ERROR: there is no such package")
     case "no extras" if sys.argv[-1] != ".":
         sys.exit("ERROR: there is no such extra")
     case name if name.startswith("/"):
         os.write(1, Path(name).read_bytes())
-    case _:
-        time.sleep(0.3)
 (packages / "_editable.pth").write_text(str(Path("src").resolve()))
 (packages / "dependencies.pth").write_text({sysconfig.get_path("purelib")!r})
 """

@@ -131,10 +131,9 @@ def test_an_environment_of_somebody_else_is_not_deleted(checkout: Checkout) -> N
 
 
 def test_two_starts_at_the_same_moment_install_once(checkout: Checkout) -> None:
-    line = [str(checkout.folder / "scripts/run")]
+    line, environment = [str(checkout.folder / "scripts/run")], checkout.environment | {"FAKE_PIP": "slow"}
     started = [
-        subprocess.Popen(line, env=checkout.environment, stdout=-1, stderr=subprocess.DEVNULL, text=True)
-        for _ in range(3)
+        subprocess.Popen(line, env=environment, stdout=-1, stderr=subprocess.DEVNULL, text=True) for _ in range(3)
     ]
     ended = [process.communicate(timeout=30)[0] for process in started]
     assert ended == [f"{sources(checkout)} serve\n"] * 3
