@@ -40,12 +40,17 @@ class Hub:
     agents: set[str] = field(default_factory=set)  # User-Agent headers of all requests
     url: str = ""
     breaks_off: bool = False  # True closes the connection in the middle of each file
+    has_wrong_sizes: bool = False  # True sends more of each file than the hub's list says
     status: int = 200  # or the error with which every request is answered
+    body: bytes = b""  # of every answer, in place of the hub's own
+    headers: dict[str, str] = field(default_factory=dict)  # of every answer with this status or body
+    is_only_for_files: bool = False  # status, body and headers are those of files; the rest is as it should be
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         self.requested.append(path)
-        if self.status != 200:
-            return self.status, b"{}", {}
+        is_odd = self.status != 200 or self.body
+        if is_odd and (not self.is_only_for_files or "/resolve/" in path):
+            return self.status, self.body or b"{}", {key: value.format(self.url) for key, value in self.headers.items()}
         name = path.partition("?")[0].rpartition("/")[2]
         if "/some/model" not in path:
             return 404, b"{}", {"X-Error-Code": "RepoNotFound"}
@@ -64,6 +69,8 @@ def serve(hub: Hub) -> Iterator[Hub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body, headers = hub.answer(self.path)
+            if hub.has_wrong_sizes and self.command == "GET" and "/resolve/" in self.path:
+                body += b"!"
             hub.agents.add(self.headers["User-Agent"])
             self.send_response(status)
             for key, value in {"Content-Length": str(len(body)), **headers}.items():
@@ -72,7 +79,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
             if self.command == "GET":
                 self.wfile.write(body[: len(body) // 2] if hub.breaks_off and "/resolve/" in self.path else body)
 
-        do_HEAD = do_GET  # noqa: N815 - as the library names it
+        do_HEAD = do_CONNECT = do_GET  # noqa: N815 - as the library names it; the last is for a proxy
 
         def log_message(self, *args: object) -> None:
             pass

@@ -31,7 +31,29 @@ def test_cached_checkpoint_needs_no_request_and_an_incomplete_one_is_completed(t
         weights.unlink()
         assert resolved(tmp_path, hub) == folder
         assert weights.is_file()
-    assert [cached.model_id for cached in list_cached(tmp_path) if cached.model_id != BUILTIN] == ["some/model"]
+    assert [cached.path for cached in list_cached(tmp_path) if cached.model_id == "some/model"] == [folder]
+    assert list_cached(tmp_path)[0].model_id == BUILTIN
+
+
+def test_a_repository_of_ctranslate2_is_downloaded_and_safetensors_are_preferred(tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "model.bin": b"", "vocabulary.txt": b"", "tokenizer.json": b"{}", "x.bin": b""}
+    with serve(Hub(files)) as hub:
+        assert {path.name for path in resolved(tmp_path / "1", hub).iterdir()} == {*files} - {"x.bin"}
+    with serve(Hub(files | WHOLE)) as hub:
+        names = {path.name for path in resolved(tmp_path / "2", hub).iterdir()}
+    assert "model.safetensors" in names
+    assert "model.bin" not in names
+
+
+def test_the_usual_cache_of_the_hub_is_searched(tmp_path: Path) -> None:
+    with serve(Hub(WHOLE)) as hub:
+        folder = resolved(tmp_path / "hub", hub)
+    assert resolved(tmp_path / "other", hub, HF_HOME=str(tmp_path)) == folder, "the hub is not there any more"
+
+
+def test_a_name_without_an_owner_is_no_hub_id(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="did you mean small;"):
+        resolve_checkpoint("smal", revision=None, cache_dir=tmp_path)
 
 
 def test_vocabulary_and_adapters_are_downloaded_without_pickles(tmp_path: Path) -> None:

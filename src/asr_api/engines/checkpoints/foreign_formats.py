@@ -67,6 +67,13 @@ def describe_foreign_format(path: Path) -> str | None:
         return None
 
 
+def describe_repository(names: Iterable[str]) -> str | None:
+    """The end of an error sentence about a repository of the hub with these files; None when it may be a checkpoint."""
+    if not (files := list(names)) or "config.json" in files:
+        return describe_foreign_names(files)
+    return describe_foreign_names(files) or f"has no config.json on the hub, so it is no checkpoint; {OTHER}."
+
+
 def describe_foreign_names(names: Iterable[str]) -> str | None:
     """The same from the names of the files alone, such as those of a repository; None when it may have weights."""
     files = sorted({PurePosixPath(name).name for name in names})

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from asr_api.engines.checkpoints.adapters import ADAPTER_NAMES, adapter_file
 from asr_api.engines.checkpoints.completeness import CTRANSLATE2_FILE, INDEX_FILE, SINGLE_FILE, missing_files
+from asr_api.engines.checkpoints.foreign_formats import describe_repository
+from asr_api.errors import CheckpointError
 
 # One set of weights. The names are exact because repositories also hold float32, flax and pickled copies.
 WANTED_FILES = (
@@ -50,6 +52,15 @@ def is_hub_id(model_id: str) -> bool:
     return True
 
 
+def hub_address() -> str | None:
+    """HF_ENDPOINT as the library reads it; None for an address with which it cannot be imported."""
+    try:
+        from huggingface_hub import constants
+    except ValueError:
+        return None
+    return constants.ENDPOINT
+
+
 def find_snapshot(model_id: str, revision: str | None, cache_dir: Path) -> Path | None:
     """The folder of the checkpoint in `cache_dir`, or in the usual cache of the hub's library (HF_HOME).
 
@@ -72,6 +83,7 @@ def download_snapshot(
 ) -> Path:
     """The folder of the checkpoint, downloaded with a progress bar on stderr. Raises the errors of the hub's library.
 
+    Raises CheckpointError when the repository holds no checkpoint that can be read.
     answer_timeout_s: for the first answer of the hub; a download may take longer
     """
     from huggingface_hub import HfApi
@@ -79,8 +91,10 @@ def download_snapshot(
     disable_telemetry()
     # The first request of `snapshot_download` has no timeout, so a hub that never answers would block the start.
     info = HfApi().model_info(model_id, revision=revision, timeout=answer_timeout_s)
-    names = {sibling.rfilename for sibling in info.siblings or ()}
-    has_safetensors = bool(names & {SINGLE_FILE, INDEX_FILE})
+    names = [file.rfilename for file in info.siblings or ()]
+    if reason := describe_repository(names):
+        raise CheckpointError(f"MODEL_ID={model_id} {reason}")
+    has_safetensors = SINGLE_FILE in names or INDEX_FILE in names
     wanted = WANTED_FILES if has_safetensors else (*WANTED_FILES, *CTRANSLATE2_FILES)
     return _snapshot(model_id, revision, cache_dir, is_local=False, wanted=wanted)
 

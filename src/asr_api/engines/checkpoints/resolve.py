@@ -14,7 +14,8 @@ from asr_api.engines.checkpoints.catalogue import nearest_names
 from asr_api.engines.checkpoints.completeness import check_complete, missing_files
 from asr_api.engines.checkpoints.download_failures import explain_download_failure
 from asr_api.engines.checkpoints.foreign_formats import describe_foreign_format
-from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, is_hub_id, list_snapshots
+from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, hub_address, is_hub_id, list_snapshots
+from asr_api.engines.checkpoints.hub_address import check_hub_address
 from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, packages_of, verify
 from asr_api.errors import CheckpointError
 from asr_api.install_hint import install_command
@@ -56,6 +57,7 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
         return CheckpointFiles(check_complete(folder.resolve(), model_id))
     if file := _find_file(model_id):
         raise CheckpointError(f"MODEL_ID={model_id} {describe_foreign_format(file)}")
+    check_hub_address(hub_address())
     if "/" not in model_id or model_id.startswith((".", "/", "~")) or not is_hub_id(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists, nor a short name like base or large-v3, nor a hub "
@@ -115,6 +117,8 @@ def _find_package(model_id: str, cache_dir: Path) -> CheckpointFiles | None:
 def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
     try:
         folder = download_snapshot(model_id, revision, cache_dir)
+    except CheckpointError:
+        raise
     except Exception as error:  # the errors of the hub's HTTP library are its own
         logger.debug("The download failed.", exc_info=True)
         at = f" at revision {revision}" if revision else ""
