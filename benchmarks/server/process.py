@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -18,15 +18,16 @@ MAX_LOG_BYTES = 4000
 
 
 @contextmanager
-def started_server() -> Iterator[tuple[str, int]]:
-    """Its address and process id; it is stopped at the end, by force if necessary."""
+def started_server(settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
+    """Its address and process id; it is stopped at the end, by force if necessary. settings: beside the environment"""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"MODEL_ID": "builtin", "LOG_LEVEL": "warning", **os.environ, "HOST": "127.0.0.1", "PORT": str(port)}
+    defaults = {"MODEL_ID": "builtin", "LOG_LEVEL": "warning"}
+    variables = {**defaults, **os.environ, **(settings or {}), "HOST": "127.0.0.1", "PORT": str(port)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "asr_api", "serve"], env=settings, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "asr_api", "serve"], env=variables, stdout=log, stderr=log, start_new_session=True
         )
         try:
             wait_until_ready(process, f"http://127.0.0.1:{port}")
