@@ -31,7 +31,7 @@ SENTENCES = (
     "A good map shows rivers, bridges and narrow paths. A better one also shows where the water is deep.",
     "After dinner the neighbours sang quietly, told stories about the war, and forgot to look at the clock.",
 )
-VOICES = (b"en-us", b"en-gb", b"en-us+f3", b"en-gb+m3")
+VOICES = (b"en-us", b"en-gb", b"en-gb-x-rp", b"en-gb-scotland")  # variants of voices are not the same every time
 RATES_WPM = (150, 160, 170)
 RATE_HZ = 22_050  # of the synthesizer
 TAIL_S = 0.5

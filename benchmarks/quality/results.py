@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Literal
 
 from benchmarks.quality.recording import Recording
 from benchmarks.quality.transcription import Transcription, from_json
@@ -23,24 +25,30 @@ def results_path(folder: Path, model: str, system: str) -> Path:
 
 def read_results(path: Path) -> dict[str, Transcription]:
     """By key; the last line of a key counts. A line that was cut off is ignored."""
-    results = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            continue
-        results[fields["key"]] = from_json(fields)
-    return results
+    return {fields["key"]: from_json(fields) for fields in read_lines(path)}
 
 
 def drop_results(path: Path, keys: set[str]) -> None:
     """Forgets the results with these keys."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    if lines:
-        path.write_text("".join(line for line in lines if json.loads(line)["key"] not in keys), encoding="utf-8")
+    if path.exists():
+        write_lines(path, [fields for fields in read_lines(path) if fields["key"] not in keys], "w")
 
 
 def append_result(path: Path, key: str, transcription: Transcription, elapsed_s: float) -> None:
     fields = {"key": key, **asdict(transcription), "elapsed_s": round(elapsed_s, 3)}
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    write_lines(path, [fields], "a")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines
+
+
+def write_lines(path: Path, lines: Iterable[dict[str, Any]], mode: Literal["a", "w"]) -> None:
+    with path.open(mode, encoding="utf-8") as file:
+        file.writelines(json.dumps(fields, ensure_ascii=False) + "\n" for fields in lines)
