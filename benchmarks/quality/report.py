@@ -8,10 +8,12 @@ from functools import reduce
 from operator import add
 
 from benchmarks.quality.alignment import Errors
+from benchmarks.quality.espeak import GROUP as ESPEAK
 from benchmarks.quality.figures import Figures, Score
 from benchmarks.quality.weaving import GROUP as LONG
 
 CHARACTERS = ", characters"
+APART = (LONG, ESPEAK)  # sets that are not in the table of errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def error_rows(panel: Panel, systems: Sequence[Figures]) -> Iterator[list[str]]:
-    """One for each set of short recordings with text, then the sums over those that all systems have."""
+    """One for each set of short recordings of people, then the sums over those that all systems have."""
     common = set.intersection(*(set(each.scores) for each in systems))
-    rows = [row for row in panel.num_recordings if row != LONG and has_text(row, systems)]
+    rows = [row for row in panel.num_recordings if row not in APART and has_text(row, systems)]
     for row in rows:
         found = [[score for score in each.scores.values() if score.row == row] for each in systems]
         num = panel.num_recordings[row]
@@ -79,7 +81,7 @@ def has_text(row: str, systems: Sequence[Figures]) -> bool:
 
 
 def is_of_words(score: Score) -> bool:
-    return score.row != LONG and not score.row.endswith(CHARACTERS)
+    return score.row not in APART and not score.row.endswith(CHARACTERS)
 
 
 def is_of_characters(score: Score) -> bool:
