@@ -16,7 +16,7 @@ from asr_api.pcm import SAMPLE_RATE_HZ
 from benchmarks.quality.manifest import read_manifest
 from benchmarks.quality.model import Model, server_folder, transformers_folder
 from benchmarks.quality.recording import Missing, Recording
-from benchmarks.quality.transformers_folder import shape_of, write_transformers_folder
+from benchmarks.quality.transformers_folder import defaults, shape_of, write_transformers_folder
 from benchmarks.quality.weaving import LOUDNESS, Pattern, weave, woven, write_wav
 from tests.engines.whisper_checkpoints import Shape, tensor_shapes, write_checkpoint
 from tests.server.running import ROOT
@@ -114,11 +114,24 @@ def test_a_checkpoint_is_written_as_a_folder_of_transformers(tmp_path: Path) -> 
     assert shape_of(given.config).n_vocab == shape.n_vocab
     write_transformers_folder(given, tmp_path / "written")
     written = open_checkpoint(tmp_path / "written")
-    assert (written.config, written.generation_config) == (given.config, given.generation_config)
+    assert written.config == given.config
+    assert written.generation_config.items() >= given.generation_config.items()
     assert written.tokenizer == given.tokenizer
     for name, dims in tensor_shapes(shape):
         tensor = name.removeprefix("model.")
         assert np.array_equal(written.tensors.numbers(tensor, dims), given.tensors.numbers(tensor, dims)), name
+
+
+def test_ids_of_special_tokens_are_taken_from_the_tokenizer() -> None:
+    names = ("endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startofprev", "notimestamps")
+    tokens = {"added_tokens": [{"content": f"<|{name}|>", "id": 9 + number} for number, name in enumerate(names)]}
+    ids = {"bos_token_id": 9, "eos_token_id": 9, "pad_token_id": 9, "decoder_start_token_id": 10}
+    ids |= {"no_timestamps_token_id": 16, "prev_sot_token_id": 15, "max_initial_timestamp_index": 50}
+    assert defaults(tokens, 51_864) == ids | {"is_multilingual": False}
+    found = defaults(tokens, 51_865)
+    assert found.pop("lang_to_id") == {"<|en|>": 11, "<|de|>": 12}
+    assert found.pop("task_to_id") == {"transcribe": 14, "translate": 13}
+    assert found == ids | {"is_multilingual": True}
 
 
 def test_a_folder_that_can_be_read_is_used_as_it_is(tmp_path: Path) -> None:
