@@ -9,6 +9,7 @@ import pytest
 
 from asr_api import __version__
 from asr_api.audio import vad
+from asr_api.engines.checkpoints.catalogue import KNOWN_MODELS
 from asr_api.install_hint import install_command
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
@@ -73,8 +74,12 @@ def test_an_unwritable_tmpdir_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPa
         assert ended.stderr.startswith(f"asr-api: TMPDIR is '{tmp_path}/gone', which cannot be written")
 
 
+def local_models(ended: Ended) -> list[str]:
+    return [line.split()[0] for line in ended.stdout.split("\n\n")[0].splitlines()[1:]]
+
+
 def test_models_creates_no_cache_folder_and_needs_a_readable_one(cli: Cli, tmp_path: Path) -> None:
-    assert cli.run("models", "--cache-dir", "new").stdout.startswith("builtin ")
+    assert local_models(cli.run("models", "--cache-dir", "new"))[0] == "builtin"
     assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("")
     sentence = "asr-api: CACHE_DIR is 'file', which is not a readable folder; name another one.\n"
@@ -90,7 +95,19 @@ def test_a_damaged_model_in_the_cache_is_left_out_of_the_list(cli: Cli, tmp_path
             (snapshot / file).write_text(config if (name, file) == ("damaged", "config.json") else "{}")
     listed = cli.run("models")
     assert (listed.code, listed.stderr) == (0, "")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["builtin", "some/whole"]
+    assert local_models(listed)[0] == "builtin"
+    assert local_models(listed)[-1] == "some/whole"
+
+
+def test_models_lists_the_short_names(cli: Cli, tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--openai--whisper-small" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    for file in ("config.json", "tokenizer.json", "model.safetensors"):
+        (snapshot / file).write_text("{}")
+    rows = {line.split()[0]: line for line in cli.run("models").stdout.splitlines() if line}
+    assert rows["small"].split()[1:3] == ["*", "openai/whisper-small"]
+    assert rows["turbo"].split()[1] == "openai/whisper-large-v3-turbo"
+    assert {model.name for model in KNOWN_MODELS} <= rows.keys()
 
 
 def test_a_flag_that_needs_an_extra_names_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

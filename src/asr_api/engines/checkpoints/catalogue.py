@@ -10,12 +10,21 @@ ENGLISH, MULTILINGUAL = "English", "99 languages"
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """parameters_m: millions"""
+    """The last three are measured, with default settings on two cores with AVX2 (docs/measurements.md), or None.
+
+    parameters_m: millions
+    memory_mb:    peak of all processes, shared memory counted once
+    speed:        seconds of audio a second
+    word_errors:  in 100 words of English
+    """
 
     name: str
     model_id: str
     languages: str
     parameters_m: int
+    memory_mb: int | None = None
+    speed: int | None = None
+    word_errors: float | None = None
 
 
 KNOWN_MODELS = (
