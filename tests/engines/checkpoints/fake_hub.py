@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -65,7 +66,7 @@ class Hub:
 
 
 @contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
+def serve(hub: Hub, tls: ssl.SSLContext | None = None) -> Iterator[Hub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body, headers = hub.answer(self.path)
@@ -85,9 +86,11 @@ def serve(hub: Hub) -> Iterator[Hub]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        hub.url = f"http://127.0.0.1:{server.server_port}"
+        hub.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
         try:
             yield hub
         finally:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.engines.checkpoints.completeness import missing_files
+from asr_api.engines.checkpoints.completeness import check_complete, missing_files
+from asr_api.errors import CheckpointError
 from tests.engines.checkpoints.fake_hub import WHOLE, write_files
 
 
@@ -23,6 +24,15 @@ def test_missing_shard_is_named(tmp_path: Path) -> None:
     index = {"weight_map": dict(zip(["a", "b"], names, strict=True))}
     write_files(tmp_path, {**WHOLE, names[0]: b"", "model.safetensors.index.json": json.dumps(index).encode()})
     assert missing_files(tmp_path) == [names[1]]
+
+
+def test_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(CheckpointError, match=r"MODEL_ID=some/model cannot be read \(Permission denied\); check"):
+        check_complete(tmp_path, "some/model")
 
 
 @pytest.mark.parametrize(

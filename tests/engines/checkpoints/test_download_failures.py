@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -148,6 +150,20 @@ def test_server_without_tls_is_named(tmp_path: Path) -> None:
     with serve(Hub(WHOLE)) as hub:
         error = error_of(resolve_elsewhere("some/model", tmp_path, hub.url.replace("http:", "https:")))
     assert re.search(r"no secure connection to the hub .*: check HF_ENDPOINT, the proxy, the certificates", error)
+
+
+def test_wrong_certificate_is_named(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl makes a certificate here")
+    certificate, context = tmp_path / "own.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout own.pem -out own.pem"
+    subprocess.run(make.split(), cwd=tmp_path, check=True, capture_output=True)
+    context.load_cert_chain(certificate)
+    with serve(Hub(WHOLE), context) as hub:
+        error = error_of(resolve_elsewhere("some/model", tmp_path, hub.url))
+    assert re.search(r"no secure connection to the hub \(.*self.signed certificate.*\): check HF_ENDPOINT", error), (
+        error
+    )
 
 
 @pytest.mark.parametrize(

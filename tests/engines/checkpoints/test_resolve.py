@@ -56,6 +56,15 @@ def test_a_name_without_an_owner_is_no_hub_id(tmp_path: Path) -> None:
         resolve_checkpoint("smal", revision=None, cache_dir=tmp_path)
 
 
+def test_damaged_cache_is_named(tmp_path: Path) -> None:
+    with serve(Hub(WHOLE)) as hub:
+        resolved(tmp_path, hub)
+        (ref,) = tmp_path.glob("*/refs/main")
+        ref.write_bytes(b"\xff\xfe")
+        error = error_of(resolve_elsewhere("some/model", tmp_path, hub.url))
+    assert f"MODEL_ID=some/model is damaged in {tmp_path}: delete its folder there" in error
+
+
 def test_vocabulary_and_adapters_are_downloaded_without_pickles(tmp_path: Path) -> None:
     wanted = ["vocab.json", "preprocessor_config.json", "processor_config.json", "sentencepiece.bpe.model"]
     wanted += ["adapter.deu.safetensors", "model.safetensors"]

@@ -49,7 +49,14 @@ def missing_files(folder: Path) -> list[str]:
 
 def check_complete(folder: Path, model_id: str) -> Path:
     """The folder. Raises CheckpointError when it is incomplete, or when a file that tells so cannot be read."""
-    if missing := _missing_files(folder):
+    try:
+        missing = _missing_files(folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"The checkpoint of MODEL_ID={model_id} cannot be read ({error.strerror}); check the permissions of its "
+            "folder."
+        ) from error
+    if missing:
         reason = describe_foreign_format(folder) or describe_missing(missing)
         raise CheckpointError(f"The checkpoint of MODEL_ID={model_id} {reason}")
     if pointers := describe_pointers(folder / name for name in list_weight_files(folder)):

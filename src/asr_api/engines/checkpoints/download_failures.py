@@ -36,7 +36,7 @@ NO_ANSWER_OF_A_HUB = (
 def explain_download_failure(error: BaseException, cache_dir: Path) -> str:
     """Such as "is gated: accept its terms on the hub and set HF_TOKEN"."""
     for link in _chain(error):
-        for explain in (_explain_hub, _explain_disk, _explain_network, _explain_http):
+        for explain in (_explain_hub, _explain_cache, _explain_disk, _explain_network, _explain_http):
             if reason := explain(link, cache_dir):
                 return reason
     detail = f"{type(error).__name__}: {_first_line(error)}"
@@ -99,6 +99,11 @@ def _explain_status(status: int, headers: Mapping[str, str]) -> str:
         404: "check the spelling, MODEL_REVISION and HF_ENDPOINT",
     }
     return f"was refused by the hub with status {status}: {remedies.get(status, 'try again later')}"
+
+
+def _explain_cache(error: BaseException, cache_dir: Path) -> str:
+    """The cache has small text files, such as the commit of a branch."""
+    return f"is damaged in {cache_dir}: delete its folder there" if isinstance(error, UnicodeDecodeError) else ""
 
 
 def _explain_disk(error: BaseException, cache_dir: Path) -> str:

@@ -66,15 +66,13 @@ def find_snapshot(model_id: str, revision: str | None, cache_dir: Path) -> Path 
 
     None unless it is complete there. Sends no request.
     """
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     for cache in _caches(cache_dir):
         try:
             folder = _snapshot(model_id, revision, cache, is_local=True)
-        except (LocalEntryNotFoundError, OSError):
+            if not missing_files(folder):
+                return folder
+        except (OSError, ValueError):  # not there, or damaged: then the download says what is wrong with it
             continue
-        if not missing_files(folder):
-            return folder
     return None
 
 
