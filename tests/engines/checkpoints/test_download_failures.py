@@ -101,6 +101,11 @@ def test_cause_survives_the_library(tmp_path: Path, endpoint: str, environment: 
         (Hub(WHOLE, status=403), "with status 403: check HF_TOKEN, HF_ENDPOINT and the proxy"),
         (Hub(WHOLE, status=429), r"limits requests \(status 429\): try again in a few minutes, or set HF_TOKEN"),
         (Hub(WHOLE, status=429, headers={"Retry-After": "120"}), "try again in 120 s, or set HF_TOKEN"),
+        (Hub(WHOLE, status=429, headers={"RateLimit": '"api";r=0;t=55'}), "try again in 55 s, or set HF_TOKEN"),
+        (
+            Hub(WHOLE, status=429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+            "try again in a few minutes",
+        ),
         (Hub(WHOLE, status=401, headers=INVALID_TOKEN), "does not accept the token: renew or unset HF_TOKEN"),
         (Hub(WHOLE, status=403, headers={"X-Error-Code": "GatedRepo"}), "is gated: accept its terms"),
         (Hub(WHOLE, status=403, headers=DISABLED), "is disabled on the hub: choose another model"),

@@ -7,6 +7,7 @@ of an exception is searched. Which HTTP library that is differs from version to 
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -88,8 +89,10 @@ def _explain_status(status: int, headers: Mapping[str, str]) -> str:
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _explain_proxy(str(status))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait_s = headers.get("Retry-After", "")
-        when = f"in {wait_s} s" if wait_s.isdecimal() else "in a few minutes"
+        # RateLimit: "api";r=0;t=55 is the hub's own header, Retry-After: 55 that of others, which may also hold a date.
+        found = re.search(r";t=(\d{1,6})", headers.get("RateLimit", ""))
+        found = found or re.fullmatch(r"(\d{1,6})", headers.get("Retry-After", ""))
+        when = f"in {found[1]} s" if found else "in a few minutes"
         return (
             f"could not be downloaded because the hub limits requests (status 429): try again {when}, or set HF_TOKEN"
         )
