@@ -64,6 +64,6 @@ def test_the_unit_confines_the_server_but_lets_it_confine_its_decoders() -> None
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_finds_no_fault_in_it(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text(encoding="utf-8").replace(FOLDER, str(ROOT)))
+    unit.write_text(UNIT.read_text(encoding="utf-8").replace(f"{FOLDER}/scripts/run", f'"{ROOT}/scripts/run"'))
     ended = subprocess.run(["systemd-analyze", "verify", str(unit)], check=False, capture_output=True, text=True)
     assert unit.name not in ended.stderr
