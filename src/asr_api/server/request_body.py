@@ -26,7 +26,7 @@ from asr_api.errors import (
 )
 from asr_api.parameters import RawParameter
 from asr_api.server.schemas import EXAMPLE_URL, AsrRequest
-from asr_api.server.stripped_body import SEND, media_type
+from asr_api.server.stripped_body import SEND
 
 MAX_JSON_BYTES = 64 * 1024
 EXAMPLE = json.dumps({"url": EXAMPLE_URL})
@@ -42,10 +42,10 @@ class AudioReference:
 
 async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | AudioReference:
     """Reads the whole body; the caller closes the spool."""
-    kind = media_type(content_type)
-    if kind.startswith("multipart/"):
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type.startswith("multipart/"):
         raise UnsupportedFormat(f"Forms, as of curl -F, are not supported; send the bytes of the file alone: {SEND}.")
-    is_json = kind == "application/json" or kind.endswith("+json")
+    is_json = media_type == "application/json" or media_type.endswith("+json")
     head = bytearray()
     async for chunk in chunks:
         head += chunk

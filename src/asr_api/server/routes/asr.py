@@ -50,8 +50,7 @@ def asr_router(handle: ServiceHandle, settings: Settings) -> APIRouter:
         options = _read_options(raw, defaults, info)  # before the body: a typo costs no upload
         async with scope.running(), handle.upload_slot() as slot:
             chunks = slot.measured(request.stream())
-            content_type = request.headers.get("content-type", "")
-            body = await read_body(content_type, chunks, settings.max_media_bytes)
+            body = await read_body(request.headers.get("content-type", ""), chunks, settings.max_media_bytes)
         started_s = time.perf_counter()
         async with handle.until_disconnect(scope, request.receive):
             if isinstance(body, AudioReference):
@@ -61,7 +60,7 @@ def asr_router(handle: ServiceHandle, settings: Settings) -> APIRouter:
                     body = await open_reference(body.url, policy, is_local_client=is_local)
                 decoding: AbstractContextManager[None] = nullcontext()
             else:
-                decoding = explain_stripped_body(content_type, body)
+                decoding = explain_stripped_body(body)
             async with body as spool:
                 with decoding:
                     transcript = await fold(service.transcribe(spool, options, scope))
