@@ -39,12 +39,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """pairs: indices in reference and hypothesis of equal units"""
+    """pairs: indices in reference and hypothesis of equal units; inserted: indices in the hypothesis"""
 
     errors: Errors
     lost: tuple[Run, ...]
     invented: tuple[Run, ...]
     pairs: tuple[tuple[int, int], ...]
+    inserted: frozenset[int]
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
@@ -54,14 +55,17 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
     lost: list[Run] = []
     invented: list[Run] = []
     pairs: list[tuple[int, int]] = []
+    inserted: set[int] = set()
     for edit in Levenshtein.opcodes(reference, hypothesis):
         num_lost, num_invented = edit.src_end - edit.src_start, edit.dest_end - edit.dest_start
         counts[edit.tag] += max(num_lost, num_invented)
         if edit.tag == "equal":
             pairs += zip(range(edit.src_start, edit.src_end), range(edit.dest_start, edit.dest_end), strict=True)
-        elif edit.tag == "delete" and num_lost >= MIN_RUN:
+        elif edit.tag == "insert":
+            inserted.update(range(edit.dest_start, edit.dest_end))
+        if edit.tag == "delete" and num_lost >= MIN_RUN:
             lost.append(Run(edit.src_start, tuple(reference[edit.src_start : edit.src_end])))
         elif edit.tag == "insert" and num_invented >= MIN_RUN:
             invented.append(Run(edit.src_start, tuple(hypothesis[edit.dest_start : edit.dest_end])))
     errors = Errors(len(reference), counts["replace"], counts["delete"], counts["insert"])
-    return Alignment(errors, tuple(lost), tuple(invented), tuple(pairs))
+    return Alignment(errors, tuple(lost), tuple(invented), tuple(pairs), frozenset(inserted))

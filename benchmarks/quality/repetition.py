@@ -1,20 +1,34 @@
-"""Runs of words that a hypothesis has twice in a short distance, although its reference has them once."""
+"""Runs of words that a hypothesis has twice in a short distance, where its reference has them once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from benchmarks.quality.alignment import MIN_RUN
+from benchmarks.quality.alignment import MIN_RUN, Alignment
 
 REACH = 60  # words between the starts of both occurrences, at most
 
 
-def doubled_runs(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, ...]]:
-    known = {start for run in repeated_runs(reference) for start in starts(run)}
-    return [run for run in repeated_runs(hypothesis) if not known.issuperset(starts(run))]
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Indices of both occurrences in a text"""
+
+    first: int
+    second: int
+    num_words: int
 
 
-def repeated_runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def doubled_runs(hypothesis: Sequence[str], alignment: Alignment) -> list[tuple[str, ...]]:
+    """Repetitions of which enough is inserted; in one that the reference has, too, no word is."""
+    return [
+        tuple(hypothesis[found.first : found.first + found.num_words])
+        for found in repetitions(hypothesis)
+        if len(alignment.inserted.intersection(range(found.first, found.second + found.num_words))) >= MIN_RUN
+    ]
+
+
+def repetitions(words: Sequence[str]) -> Iterator[Repetition]:
     """Each run of MIN_RUN words and more that occurs again within REACH words, as long as it goes."""
     words = tuple(words)
     index = 0
@@ -22,7 +36,7 @@ def repeated_runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
         again = next_occurrence(words, index)
         num_words = run_length(words, index, again) if again else 0
         if num_words:
-            yield words[index : index + num_words]
+            yield Repetition(index, again, num_words)
         index += max(1, num_words)
 
 
@@ -37,7 +51,3 @@ def run_length(words: tuple[str, ...], index: int, again: int) -> int:
     """Number of equal words from both places on; the first occurrence ends where the second begins."""
     end = min(again - index, len(words) - again)
     return next((n for n in range(MIN_RUN, end) if words[index + n] != words[again + n]), end)
-
-
-def starts(run: tuple[str, ...]) -> set[tuple[str, ...]]:
-    return {run[index : index + MIN_RUN] for index in range(len(run) - MIN_RUN + 1)}

@@ -49,13 +49,18 @@ def test_three_units_in_a_row_are_a_run_and_two_are_not() -> None:
 
 
 def test_a_run_is_doubled_if_it_is_near_and_not_doubled_in_the_reference() -> None:
+    def doubled(reference: list[str], hypothesis: list[str]) -> list[tuple[str, ...]]:
+        return doubled_runs(hypothesis, align(reference, hypothesis))
+
     text = NUMBERS[:40]
-    assert doubled_runs(text, text) == []
-    assert doubled_runs(text, text[:20] + text[14:]) == [tuple(text[14:20])]
-    assert doubled_runs(text, text[:20] + text[18:]) == [], "two words are no run"
-    assert doubled_runs(text[:20] + text[14:], text[:20] + text[14:]) == [], "the reference has it, too"
-    assert doubled_runs(NUMBERS, NUMBERS + NUMBERS[:5]) == [], "too far away"
-    assert doubled_runs(text, [*text, *["so", "it", "is"] * 2]) == [("so", "it", "is")]
+    assert doubled(text, text) == []
+    assert doubled(text, text[:20] + text[14:]) == [tuple(text[14:20])]
+    assert doubled(text, text[:20] + text[18:]) == [], "two words are no run"
+    assert doubled(text[:20] + text[14:], text[:20] + text[14:]) == [], "the reference has it, too"
+    assert doubled(NUMBERS, NUMBERS + NUMBERS[:5]) == [], "too far away"
+    assert doubled(text, [*text, *["so", "it", "is"] * 2]) == [("so", "it", "is")]
+    misheard = [*text[:20], *text[14:17], *text[20:]]
+    assert doubled([*text[:20], "x", *text[15:17], *text[20:]], misheard) == [], "a wrong word is not inserted"
 
 
 def test_starts_of_equal_words_are_compared() -> None:
