@@ -81,7 +81,7 @@ def score(recording: Recording, result: Transcription, normalizer: Normalizer) -
         result.language == language if has_one_language else None,
         tuple(timed_run(run, starts_s, recording.seconds) for run in alignment.lost),
         tuple(timed_run(run, starts_s, recording.seconds) for run in alignment.invented),
-        tuple(" ".join(run) for run in doubled_runs(hypothesis, alignment)),
+        tuple(" ".join(run) for run in doubled_runs(reference, hypothesis, alignment)),
         result.text,
     )
 

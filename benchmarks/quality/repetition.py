@@ -18,14 +18,27 @@ class Repetition:
     second: int
     num_words: int
 
+    @property
+    def indices(self) -> set[int]:
+        starts = (self.first, self.second)
+        return {index for start in starts for index in range(start, start + self.num_words)}
 
-def doubled_runs(hypothesis: Sequence[str], alignment: Alignment) -> list[tuple[str, ...]]:
-    """Repetitions of which enough is inserted; in one that the reference has, too, no word is."""
-    return [
-        tuple(hypothesis[found.first : found.first + found.num_words])
-        for found in repetitions(hypothesis)
-        if len(alignment.inserted.intersection(range(found.first, found.second + found.num_words))) >= MIN_RUN
-    ]
+
+def doubled_runs(reference: Sequence[str], hypothesis: Sequence[str], alignment: Alignment) -> list[tuple[str, ...]]:
+    """Repetitions that the reference does not have, and of which a run of words is inserted."""
+    known = {part for found in repetitions(reference) for part in parts(words_of(reference, found))}
+    doubled = [each for each in repetitions(hypothesis) if len(alignment.inserted & each.indices) >= MIN_RUN]
+    runs = [words_of(hypothesis, each) for each in doubled]
+    return [run for run in runs if not known.issuperset(parts(run))]
+
+
+def words_of(words: Sequence[str], repetition: Repetition) -> tuple[str, ...]:
+    return tuple(words[repetition.first : repetition.first + repetition.num_words])
+
+
+def parts(run: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """Every MIN_RUN words in a row."""
+    return {run[index : index + MIN_RUN] for index in range(len(run) - MIN_RUN + 1)}
 
 
 def repetitions(words: Sequence[str]) -> Iterator[Repetition]:

@@ -50,7 +50,7 @@ def test_three_units_in_a_row_are_a_run_and_two_are_not() -> None:
 
 def test_a_run_is_doubled_if_it_is_near_and_not_doubled_in_the_reference() -> None:
     def doubled(reference: list[str], hypothesis: list[str]) -> list[tuple[str, ...]]:
-        return doubled_runs(hypothesis, align(reference, hypothesis))
+        return doubled_runs(reference, hypothesis, align(reference, hypothesis))
 
     text = NUMBERS[:40]
     assert doubled(text, text) == []
