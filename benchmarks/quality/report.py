@@ -70,7 +70,7 @@ def error_rows(panel: Panel, systems: Sequence[Figures]) -> Iterator[list[str]]:
         num = panel.num_recordings[row]
         cells = [error_cell(scores, num) for scores in found]
         yield [row, str(max(total(scores).num_units for scores in found)), *cells]
-    for label, is_counted in (("all words", is_of_words), ("all characters", is_of_characters)):
+    for label, is_counted in (("all words in common", is_of_words), ("all characters in common", is_of_characters)):
         sums = [total(each.scores[key] for key in common if is_counted(each.scores[key])) for each in systems]
         if sums[0].num_units:
             yield [label, str(sums[0].num_units), *map(errors_text, sums)]
@@ -111,7 +111,7 @@ def long_rows(systems: Sequence[Figures]) -> Iterator[list[str]]:
     common = [key for key in found if all(key in each.scores for each in systems)]
     sums = [[each.scores[key] for key in common] for each in systems]
     if common:
-        yield ["all", str(total(sums[0]).num_units), *(sum_cell(scores) for scores in sums)]
+        yield ["all in common", str(total(sums[0]).num_units), *(sum_cell(scores) for scores in sums)]
 
 
 def long_cell(score: Score) -> str:

@@ -130,7 +130,7 @@ def test_tables_have_a_column_for_each_system() -> None:
     assert "| set | words | ours | theirs |" in lines
     assert "| read | 20 | 10.0 (1/1/0) | 10.0 (1/0/0), 1 of 2 |" in lines
     assert "| other, characters | 20 | 25.0 (5/0/0) | – |" in lines
-    assert "| all words | 10 | 10.0 (1/0/0) | 10.0 (1/0/0) |" in lines, "of recordings that both have"
+    assert "| all words in common | 10 | 10.0 (1/0/0) | 10.0 (1/0/0) |" in lines, "of recordings that both have"
     assert "| long | 100 | 5.0; 4, 0, 3 | – |" in lines
     assert "| words invented in recordings without speech (recordings with words) | 2 (1 of 1) | – |" in lines
     assert "| language right | 4 of 4 | 1 of 1 |" in lines
