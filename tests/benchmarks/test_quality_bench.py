@@ -133,5 +133,9 @@ def test_tables_have_a_column_for_each_system() -> None:
     assert "| all words in common | 10 | 10.0 (1/0/0) | 10.0 (1/0/0) |" in lines, "of recordings that both have"
     assert "| long | 100 | 5.0; 4, 0, 3 | – |" in lines
     assert "| words invented in recordings without speech (recordings with words) | 2 (1 of 1) | – |" in lines
+    assert (
+        "| short recordings of one language: words lost, invented, doubled in runs of 3 and more | 0, 0, 0 | 0, 0, 0 |"
+        in lines
+    )
     assert "| language right | 4 of 4 | 1 of 1 |" in lines
     assert lines[-1].endswith("| 0.100, 0.250 s; 6; 110 of 140 | – |")
