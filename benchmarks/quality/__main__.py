@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.peers.report import machine, version_of
 from benchmarks.quality import espeak, weaving
 from benchmarks.quality.catalogue import CATALOGUE
-from benchmarks.quality.decoding import Plan, decode, log
+from benchmarks.quality.decoding import Plan, decode, log, require
 from benchmarks.quality.figures import figures
 from benchmarks.quality.manifest import read_manifest
 from benchmarks.quality.model import Model
@@ -54,6 +54,8 @@ def measure(arguments: argparse.Namespace) -> Report:
     plan = Plan(chosen_systems(arguments.systems), arguments.threads, arguments.results.resolve())
     models = chosen_models(arguments.models, plan.results)
     recordings = chosen_recordings(arguments, plan.results)
+    for package in ("rapidfuzz", "transformers"):  # errors are counted with them
+        require(package)
     if arguments.anew:
         forget(plan, models, {key_of(recording) for recording in recordings})
     failures: dict[str, dict[str, str]] = {model.name: {} for model in models}
