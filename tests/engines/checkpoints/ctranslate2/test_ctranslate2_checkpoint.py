@@ -11,6 +11,7 @@ import pytest
 
 from asr_api.engines.checkpoints.completeness import missing_files
 from asr_api.engines.checkpoints.open import open_checkpoint
+from asr_api.engines.onnx.quantized_builder import LIMIT, REDUCED_LIMIT, QuantizedBuilder
 from asr_api.engines.protocol import ComputeType
 from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.engines.whisper.tokenizer import Tokenizer
@@ -25,8 +26,10 @@ from tests.engines.whisper_checkpoints import (
     SMALL_EN,
     Shape,
     change_json,
+    tensor_shapes,
     vocabulary,
     write_checkpoint,
+    write_safetensors,
 )
 
 TEXTS = ("the weather, then: 12 o'clock", " ü 漢字 🙂", "<|en|>")
@@ -58,6 +61,37 @@ def test_tokens_are_those_of_the_other_format(tmp_path: Path, dtype: str, comput
         transcribe(open_onnx(path, compute_type=compute_type), sounds, options) for path in (source, folder)
     )
     assert first == second
+
+
+@pytest.mark.parametrize("compute_type", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_tokens_of_an_integer_file_are_those_of_its_values(
+    tmp_path: Path, dtype: str, compute_type: ComputeType
+) -> None:
+    source = write_checkpoint(tmp_path / "source", SMALL_EN)
+    folder = write_ctranslate2(source, tmp_path / "converted", dtype)
+    reader = open_checkpoint(folder).tensors
+    values = {name: reader.numbers(name.removeprefix("model."), dims) for name, dims in tensor_shapes(SMALL_EN)}
+    write_safetensors(source / "model.safetensors", values)
+    sounds = [sound(seconds, seed) for seed, seconds in enumerate((3.0, 1.4))]
+    first, second = (
+        transcribe(open_onnx(path, compute_type=compute_type), sounds, DecodeOptions()) for path in (source, folder)
+    )
+    assert [transcript.tokens for transcript in first] == [transcript.tokens for transcript in second]
+
+
+@pytest.mark.parametrize("limit", [LIMIT, REDUCED_LIMIT])
+def test_integers_are_used_as_they_are_stored_where_they_fit(source: Path, tmp_path: Path, limit: int) -> None:
+    name, dims = "decoder.layers.0.encoder_attn.v_proj", (SMALL.n_state, SMALL.n_state)
+    reader = open_checkpoint(write_ctranslate2(source, tmp_path, "int8")).tensors
+    builder = QuantizedBuilder(reader, limit)
+    builder.linear("x", name, *dims)
+    stored = reader.tensor(f"{name}.weight", dims)
+    integers, steps = (builder.weights[f"{name}.weight.{part}"].values for part in ("int8", "scales"))
+    assert np.array_equal(integers.T, stored.values) is (limit == LIMIT)
+    assert stored.steps is not None
+    assert np.array_equal(steps, stored.steps) is (limit == LIMIT)
+    assert np.abs(integers.astype(int)).max() == limit
 
 
 def test_safetensors_are_preferred(source: Path, tmp_path: Path) -> None:
