@@ -28,11 +28,13 @@ from asr_api.engines.cuda.open_engine import open_cuda_engine, option_notes
 from asr_api.engines.cuda.prefill import Prefill
 from asr_api.engines.cuda.step_graphs import StepGraphs
 from asr_api.engines.protocol import EngineOptions, WindowJob
+from asr_api.engines.whisper.capabilities import ENGLISH_ONLY
 from asr_api.engines.whisper.config import read_whisper_config
 from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
+from tests.engines.ctranslate2_files import write_ctranslate2
 from tests.engines.cuda.cuda_engines import DEVICE, open_cuda
 from tests.engines.sounds import sound
 from tests.engines.transcribing import TracingBuilder, tokens_of, transcribe
@@ -198,7 +200,7 @@ def test_half_precision_on_a_gpu_nearly_equals_float32(wants_flash: bool, tmp_pa
     ours = tokens_of(transcribe(engine, windows))
     num_same = sum(tokens[:8] == others[:8] for tokens, others in zip(ours, expected, strict=True))
     assert num_same >= 6, "rounding may change a token or two, not most"
-    assert engine.info.notes == ()
+    assert engine.info.notes == (ENGLISH_ONLY,)
 
 
 def test_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]) -> None:
@@ -214,3 +216,11 @@ def test_decode_step_does_not_synchronise_with_the_host(folders: dict[str, Path]
         graphs.step(3)
         with pytest.raises(RuntimeError):
             bool(state.is_active.any())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8", "int16"])
+def test_weights_of_ctranslate2_are_loaded_in_every_type(folders: dict[str, Path], tmp_path: Path, dtype: str) -> None:
+    checkpoint = open_checkpoint(write_ctranslate2(folders["english"], tmp_path, dtype))
+    name, dims = "decoder.layers.0.encoder_attn.v_proj.weight", (SMALL_EN.n_state, SMALL_EN.n_state)
+    loaded = Loader(checkpoint.tensors, torch.device(DEVICE), torch.float32).tensor(name, *dims)
+    assert torch.equal(loaded.cpu(), torch.from_numpy(checkpoint.tensors.numbers(name, dims)))
