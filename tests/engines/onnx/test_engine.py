@@ -16,7 +16,7 @@ from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
 from tests.engines.sounds import sound
 from tests.engines.transcribing import open_onnx, tokens_of, transcribe
-from tests.engines.whisper_checkpoints import SMALL, write_checkpoint
+from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, change_json, write_checkpoint
 from tests.engines.whisper_contract import WhisperContract
 
 
@@ -110,3 +110,10 @@ def test_nan_logits_are_refused_at_start(tmp_path: Path, compute_type: ComputeTy
     path.write_bytes(path.read_bytes()[: -4 * SMALL.n_state] + np.full(SMALL.n_state, np.nan, np.float32).tobytes())
     with pytest.raises(CheckpointError, match="weights are broken"):
         open_onnx(tmp_path, compute_type=compute_type).warm_up()
+
+
+def test_heads_that_the_attention_cannot_take_are_refused(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path, SMALL_EN)
+    change_json(folder / "config.json", decoder_attention_heads=SMALL_EN.n_state // 4)
+    with pytest.raises(CheckpointError, match="heads of 4 values, and this engine needs a multiple of 8"):
+        open_onnx(folder)

@@ -14,12 +14,15 @@ from asr_api.engines.onnx.kv_cache import CrossKvCache
 from asr_api.engines.onnx.session import Session
 from asr_api.engines.protocol import EngineInfo, EngineOptions
 from asr_api.engines.whisper.capabilities import with_capabilities
-from asr_api.engines.whisper.config import read_whisper_config
+from asr_api.engines.whisper.config import WhisperConfig, read_whisper_config
 from asr_api.engines.whisper.decoding import TokenStepper
 from asr_api.engines.whisper.fallback import BEST_OF
 from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.transcript_builder import TranscriptBuilder
+from asr_api.errors import CheckpointError
+
+HEAD_STEP = 8  # ONNX Runtime's attention takes heads whose size is a multiple of it
 
 
 def open_onnx_engine(
@@ -31,6 +34,7 @@ def open_onnx_engine(
     """
     checkpoint = open_checkpoint(options.checkpoint, options.weight_files)
     config = read_whisper_config(checkpoint)
+    _check_heads(config)
     tokenizer = Tokenizer(checkpoint.tokenizer, config.n_vocab)
     prompts = PromptBuilder(config, tokenizer)
     weights = checkpoint.tensors
@@ -59,3 +63,12 @@ def open_onnx_engine(
         prompts,
         new_transcript_builder(tokenizer),
     )
+
+
+def _check_heads(config: WhisperConfig) -> None:
+    d_head = config.n_state // config.n_text_head
+    if d_head % HEAD_STEP:
+        raise CheckpointError(
+            f"The checkpoint's decoder has heads of {d_head} values, and this engine needs a multiple of {HEAD_STEP}; "
+            "Whisper's have 64: fetch the checkpoint again, or choose another one as MODEL_ID."
+        )
