@@ -27,7 +27,7 @@ def write_transformers_folder(checkpoint: Checkpoint, folder: Path) -> None:
     shapes = tensor_shapes(shape_of(checkpoint.config))
     tensors = {name: checkpoint.tensors.numbers(name.removeprefix("model."), dims) for name, dims in shapes}
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", checkpoint.config)
+    write_json(folder / "config.json", checkpoint.config | {"model_type": checkpoint.model_type})
     tokenizer_json = checkpoint.tokenizer.tokenizer_json or b"{}"
     (folder / "tokenizer.json").write_bytes(tokenizer_json)
     known = defaults(json.loads(tokenizer_json), cast("int", checkpoint.config["vocab_size"]))

@@ -81,7 +81,12 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
+    folder: Path,
+    script: Mapping[str, object] | None = None,
+    *,
+    wait: bool = True,
+    timeout_s: float = 15,
+    **settings: str,
 ) -> Iterator[Server]:
     """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port"""
     log = folder / "server.log"
@@ -91,9 +96,9 @@ def serving(
         variables = environment(folder, **{"HOST": "127.0.0.1", **settings})
         process = subprocess.Popen(arguments, env=variables, stdout=output, stderr=output, cwd=ROOT)
     try:
-        server = Server(process, log, int(_wait_for_line(process, log, r"listening on \S+:(\d+)")))
+        server = Server(process, log, int(_wait_for_line(process, log, r"listening on \S+:(\d+)", timeout_s)))
         if wait:
-            _wait_for_line(process, log, "(ready) after")
+            _wait_for_line(process, log, "(ready) after", timeout_s)
         yield server
     finally:
         if process.poll() is None:
@@ -101,8 +106,8 @@ def serving(
         process.wait()
 
 
-def _wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
-    deadline = time.monotonic() + 15
+def _wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str, timeout_s: float = 15) -> str:
+    deadline = time.monotonic() + timeout_s
     while not (found := re.search(pattern, log.read_text())):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
