@@ -31,6 +31,7 @@ def write_transformers_folder(checkpoint: Checkpoint, folder: Path) -> None:
     tokenizer_json = checkpoint.tokenizer.tokenizer_json or b"{}"
     (folder / "tokenizer.json").write_bytes(tokenizer_json)
     known = defaults(json.loads(tokenizer_json), cast("int", checkpoint.config["vocab_size"]))
+    known["max_length"] = checkpoint.config["max_target_positions"]  # without it, generate ends after 20 tokens
     write_json(folder / "generation_config.json", known | checkpoint.generation_config)
     write_safetensors(folder / "model.safetensors", tensors)
 
