@@ -18,6 +18,7 @@ from benchmarks.quality.model import Model, server_folder, transformers_folder
 from benchmarks.quality.recording import Missing, Recording
 from benchmarks.quality.transformers_folder import defaults, shape_of, write_transformers_folder
 from benchmarks.quality.weaving import LOUDNESS, Pattern, weave, woven, write_wav
+from tests.engines.ctranslate2_files import write_ctranslate2
 from tests.engines.whisper_checkpoints import Shape, tensor_shapes, write_checkpoint
 from tests.server.running import ROOT
 
@@ -120,6 +121,15 @@ def test_a_checkpoint_is_written_as_a_folder_of_transformers(tmp_path: Path) -> 
     for name, dims in tensor_shapes(shape):
         tensor = name.removeprefix("model.")
         assert np.array_equal(written.tensors.numbers(tensor, dims), given.tensors.numbers(tensor, dims)), name
+
+
+def test_what_generate_needs_is_written_for_a_checkpoint_of_ctranslate2(tmp_path: Path) -> None:
+    shape = Shape()
+    given = write_ctranslate2(write_checkpoint(tmp_path / "source", shape), tmp_path / "given")
+    write_transformers_folder(open_checkpoint(given), tmp_path / "written")
+    written = open_checkpoint(tmp_path / "written")
+    assert written.model_type == "whisper"
+    assert written.generation_config["max_length"] == shape.n_text_ctx
 
 
 def test_ids_of_special_tokens_are_taken_from_the_tokenizer() -> None:

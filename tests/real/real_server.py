@@ -23,7 +23,6 @@ BASE, TINY_EN = "openai/whisper-base", "openai/whisper-tiny.en"
 COMPUTE_TYPES = ["float32", "int8"]
 if has_bfloat16_products() and openvino_encoder.is_installed():
     COMPUTE_TYPES.append("int8_bfloat16")
-START_S = 120  # at most; a busy machine may need a quarter of it
 AT_ONCE = 8
 
 
@@ -62,5 +61,5 @@ class RealServer:
 def real_server(folder: Path, model_id: str, compute_type: str = "auto") -> Iterator[RealServer]:
     installed_files(model_id)
     folder.mkdir(parents=True, exist_ok=True)
-    with serving(folder, timeout_s=START_S, MODEL_ID=model_id, COMPUTE_TYPE=compute_type) as server:
+    with serving(folder, MODEL_ID=model_id, COMPUTE_TYPE=compute_type) as server:
         yield RealServer(server)

@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.quality.recording import Recording
-from tests.product.samples import words
+from tests.product.samples import sample_texts, words
 from tests.real.real_server import RealServer
-from tests.real.recordings import kennedy, needs_recordings, recording, sample, samples
+from tests.real.recordings import kennedy, needs_recordings, recording, sample
 
 pytestmark = pytest.mark.real
 
@@ -35,12 +34,12 @@ def assert_contract(reply: httpx.Response) -> None:
     assert float(reply.headers["x-realtime-factor"]) > 0
 
 
-@pytest.mark.parametrize("recording", samples(), ids=lambda each: each.path.name)
-def test_a_sample(base: RealServer, recording: Recording) -> None:
-    reply = base.reply(recording)
+@pytest.mark.parametrize("name", sample_texts())
+def test_a_sample(base: RealServer, name: str) -> None:
+    reply = base.reply(sample(name))
     assert_contract(reply)
     assert reply.headers["x-language"] == "en"
-    assert float(reply.headers["x-audio-length"]) == pytest.approx(recording.seconds, abs=0.05)
+    assert float(reply.headers["x-audio-length"]) == pytest.approx(sample(name).seconds, abs=0.05)
 
 
 @needs_recordings
