@@ -21,7 +21,7 @@ from tests.real.word_errors import total_errors
 pytestmark = pytest.mark.real
 
 MAX_DIFFERENCE_PERCENT = 0.5
-TOLERANCE_PERCENT = 0.7  # one word of the set
+TOLERANCE_PERCENT = 0.5  # one word of the set
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +62,18 @@ def test_tokens_are_those_of_the_other_format(formats: Formats, compute_type: Co
     assert len(set(tokens_of(package))) > len(package) / 2
 
 
-@pytest.fixture(scope="module")
-def exact(tmp_path_factory: pytest.TempPathFactory) -> Formats:
-    return Formats(TINY_EN, transformers_copy(TINY_EN, tmp_path_factory.mktemp("exact")))
-
-
 def percent_wrong(engine: OnnxEngine) -> float:
-    clips = speech("fleurs-en", "lj", "read") if has_recordings() else samples()[:-1]
+    clips = speech("fleurs-en", "read") if has_recordings() else samples()[:-1]
     transcripts: Sequence[TracedTranscript] = transcribe(engine, [pcm(clip.path) for clip in clips])
     texts = ["".join(segment.text for segment in transcript.segments) for transcript in transcripts]
     return total_errors(zip([clip.text for clip in clips], texts, strict=True)).percent
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int16"])
-def test_weights_in_whole_numbers(exact: Formats, tmp_path: Path, dtype: str) -> None:
-    rounded = write_ctranslate2(exact.folder, tmp_path / dtype, dtype)
-    found, expected = (
-        percent_wrong(engine) for engine in (open_onnx(rounded, num_threads=0), exact.open_folder("float32"))
-    )
-    print(dtype, round(found, 2), round(expected, 2))
-    assert abs(found - expected) <= MAX_DIFFERENCE_PERCENT + TOLERANCE_PERCENT
+def test_weights_in_whole_numbers(tmp_path: Path) -> None:
+    """Of tiny.en, in all types that model.bin can have for them."""
+    exact = Formats(TINY_EN, transformers_copy(TINY_EN, tmp_path / "exact"))
+    expected = percent_wrong(exact.open_folder("float32"))
+    for dtype in ("int8", "int16"):
+        found = percent_wrong(open_onnx(write_ctranslate2(exact.folder, tmp_path / dtype, dtype), num_threads=0))
+        print(f"weights in {dtype}: {found:.2f} %, in float32 {expected:.2f} %")
+        assert abs(found - expected) <= MAX_DIFFERENCE_PERCENT + TOLERANCE_PERCENT

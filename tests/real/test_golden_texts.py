@@ -1,6 +1,7 @@
 """Texts of real weights against what was said, in every compute type that the machine has.
 
-Numbers in digits count as errors where the reference spells them. Limits are measured figures with a margin.
+Numbers in digits count as errors where the reference spells them. Limits are measured figures of int8 with a
+margin of two words in the smallest set, which another compute type or processor can change.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from tests.real.word_errors import num_edits, word_errors
 
 pytestmark = pytest.mark.real
 
-MARGIN_PERCENT = 1.5
+MARGIN_PERCENT = 2.5
 EVERY_TYPE = pytest.mark.parametrize("compute_type", COMPUTE_TYPES)
-# Word error rates of int8, in percent; synthetic voices are far from what the models have learned.
+# Word error rates in percent; synthetic voices are far from what the models have learned.
 SAMPLES_PERCENT = {BASE: 25.4, TINY_EN: 27.8}
 PERCENT = {
     BASE: {
