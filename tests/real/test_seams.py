@@ -10,6 +10,7 @@ import pytest
 
 from asr_api.pcm import SAMPLE_RATE_HZ
 from benchmarks.peers.audio import pcm
+from benchmarks.quality.alignment import align
 from benchmarks.quality.recording import Recording
 from benchmarks.quality.repetition import doubled_runs
 from tests.product.samples import words
@@ -30,7 +31,8 @@ def assert_same_words(server: RealServer, recordings: list[Recording], pause_s: 
     alone = " ".join(server.texts(recordings))
     together = server.text(joined(recordings, pause_s))
     assert long_runs(alone, together, MIN_RUN) == [], together
-    assert [run for run in doubled_runs(words(alone), words(together)) if len(run) >= MIN_RUN] == [], together
+    doubled = doubled_runs(words(alone), words(together), align(words(alone), words(together)))
+    assert [run for run in doubled if len(run) >= MIN_RUN] == [], together
     errors = word_errors(alone, together)
     assert errors.percent <= max_percent + MARGIN_PERCENT, (errors, together)
 
