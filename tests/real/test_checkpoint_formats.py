@@ -21,7 +21,8 @@ from tests.real.word_errors import total_errors
 pytestmark = pytest.mark.real
 
 MAX_DIFFERENCE_PERCENT = 0.5
-TOLERANCE_PERCENT = 0.5  # one word of the set
+# One word of the speech; of the synthetic voices, of which tiny.en reads every fourth word wrongly, four.
+TOLERANCE_PERCENT = 0.5 if has_recordings() else 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,8 @@ def formats(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def with_and_without_timestamps(engine: OnnxEngine) -> list[TracedTranscript]:
-    clips = [sample("weather.m4a"), sample("number.aiff")]
-    if has_recordings():
-        clips += [kennedy(), *speech("fleurs-en")[:1]]
+    clips = [kennedy(), *speech("fleurs-en")[:1]] if has_recordings() else [sample("number.aiff")]
+    clips.append(sample("weather.m4a"))
     windows = [pcm(clip.path) for clip in clips]
     without = replace(AT_ZERO, timestamps=False)
     return transcribe(engine, [*windows, *windows], [AT_ZERO] * len(windows) + [without] * len(windows))
