@@ -28,7 +28,7 @@ def run(server: Server, language: str, recording: str) -> subprocess.CompletedPr
     if shutil.which(program[0]) is None:
         pytest.skip(f"needs {program[0]}")
     (code,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    for text, replacement in (("localhost:8000", f"127.0.0.1:{server.port}"), ("samples/hello.wav", recording)):
+    for text, replacement in (("localhost:8000", f"127.0.0.1:{server.port}"), ("jfk.flac", recording)):
         assert code.count(text) == 1
         code = code.replace(text, replacement)
     return subprocess.run([*program, code], check=False, capture_output=True, text=True, cwd=ROOT, timeout=60)

@@ -40,6 +40,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> F
         description="Audio in, text with timestamps out.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect has no body, so a mistyped path would show nothing
         telemetry=NO_TELEMETRY,
     )
     app.include_router(asr_router(handle, settings))

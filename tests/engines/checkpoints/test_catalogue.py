@@ -41,6 +41,8 @@ def test_names_are_distinct_and_ids_are_those_of_the_hub() -> None:
         ("openai/whisper-base", []),
         ("me/whisper-small-de", []),
         ("nonsense", []),
+        ("whisper-base", ["base", "base.en"]),
+        ("BASE", ["base", "base.en"]),
     ],
 )
 def test_the_nearest_names_of_a_misspelt_id(model_id: str, nearest: list[str]) -> None:

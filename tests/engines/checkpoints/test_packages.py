@@ -40,6 +40,7 @@ def site_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     packaged = PackagedCheckpoint(
         (MODEL_ID, "other/whisper"),
         extra="some-extra",
+        version="1.0.0",
         folder=("weights-one", "weights_one/data"),
         weights=(("weights-one", "weights_one/data/part"), ("weights-two", "weights_two/data/part")),
         model_sha256=hashlib.sha256(data).hexdigest(),
@@ -103,16 +104,31 @@ def test_a_changed_file_is_refused(site_packages: Path, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("gone", ["weights_two-1.0.0.dist-info/METADATA", "weights_two/data/part"])
-def test_half_a_checkpoint_is_none(site_packages: Path, tmp_path: Path, gone: str) -> None:
+def test_half_a_checkpoint_is_told_with_the_command_that_repairs_it(
+    site_packages: Path, tmp_path: Path, gone: str
+) -> None:
     (site_packages / gone).unlink()
     if gone.endswith("METADATA"):
         (site_packages / gone).parent.rmdir()
-    with pytest.raises(CheckpointError, match=r"no connection.*\[some-extra\]"):
+    command = (
+        r"installed in part; reinstall it with .*--force-reinstall --no-deps weights-one==1\.0\.0 weights-two==1\.0\.0"
+    )
+    with pytest.raises(CheckpointError, match=rf"no connection.*{command}"):
+        resolved(tmp_path)
+
+
+def test_a_package_that_is_not_installed_is_told(site_packages: Path, tmp_path: Path) -> None:
+    for path in site_packages.glob("*.dist-info/METADATA"):
+        path.unlink()
+        path.parent.rmdir()
+    with pytest.raises(CheckpointError, match=r"no connection.*\[some-extra\].* gets these weights without the hub"):
         resolved(tmp_path)
 
 
 def test_a_revision_is_one_of_the_hub(site_packages: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="at revision v1 could not be downloaded"):
+    with pytest.raises(
+        CheckpointError, match=r"at revision v1 could not be downloaded.*serves it without MODEL_REVISION"
+    ):
         resolve_checkpoint(MODEL_ID, revision="v1", cache_dir=tmp_path)
 
 
@@ -135,7 +151,7 @@ def test_the_packages_are_pinned_by_the_extras() -> None:
     first = {packaged.extra: packaged for packaged in reversed(PACKAGED)}
     for extra, packaged in first.items():
         line = next(line for line in pyproject.splitlines() if line.startswith(f"{extra} = ["))
-        assert all(f'"{package}==' in line for package in packaged.packages)
+        assert all(f'"{package}=={packaged.version}"' in line for package in packaged.packages)
 
 
 def test_one_checkpoint_may_come_from_several_publishers() -> None:

@@ -126,3 +126,9 @@ def test_invalid_tokenizer_is_refused(tmp_path: Path, damage: str) -> None:
         change_json(path, added_tokens=[token for token in added if "start" not in token["content"]])
     with pytest.raises(CheckpointError, match="tokenizer"):
         Tokenizer(read_tokenizer_files(tmp_path))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    write_tokenizer_json(tmp_path, SMALL)
+    with pytest.raises(CheckpointError, match="they are of different models"):
+        Tokenizer(read_tokenizer_files(tmp_path), SMALL.n_vocab - 1)

@@ -61,4 +61,5 @@ def nearest_names(model_id: str) -> list[str]:
     known = [*_IDS.values()] if has_owner else [*_IDS]
     if model_id in known or (has_owner and owner not in {name.partition("/")[0] for name in known}):
         return []
-    return get_close_matches(model_id, dict.fromkeys(known), n=2, cutoff=0.7)
+    spelling = model_id if has_owner else model_id.lower().removeprefix("whisper-")
+    return get_close_matches(spelling, dict.fromkeys(known), n=2, cutoff=0.7)

@@ -12,6 +12,7 @@ from asr_api.errors import CheckpointError
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 CTRANSLATE2_FILE = "model.bin"
+CTRANSLATE2_SIGNS = (CTRANSLATE2_FILE, "vocabulary.json", "vocabulary.txt")
 CTRANSLATE2_VOCABULARIES = ("tokenizer.json", "vocabulary.json", "vocabulary.txt")
 SHARD_NAME = re.compile(r"[^\x00-\x1f]{1,200}\.safetensors")
 MAX_NAMED = 5  # missing files in one message
@@ -36,7 +37,7 @@ def list_weight_files(folder: Path) -> list[str]:
 def is_ctranslate2(folder: Path) -> bool:
     """Whether the folder holds a checkpoint in CTranslate2's format; safetensors beside it are preferred."""
     has_safetensors = any((folder / name).is_file() for name in (SINGLE_FILE, INDEX_FILE))
-    return (folder / CTRANSLATE2_FILE).is_file() and not has_safetensors
+    return not has_safetensors and any((folder / name).is_file() for name in CTRANSLATE2_SIGNS)
 
 
 def missing_files(folder: Path) -> list[str]:

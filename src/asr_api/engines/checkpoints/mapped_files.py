@@ -46,7 +46,9 @@ def _open_map(path: Path) -> mmap.mmap:
         with path.open("rb") as file:
             # The map is never written. It is copy-on-write because OpenVINO refuses memory that is read-only.
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except (OSError, ValueError) as error:  # ValueError: the file is empty
+    except ValueError as error:
+        raise CheckpointError(f"The checkpoint's {path.name} is empty; fetch the checkpoint again.") from error
+    except OSError as error:
         raise CheckpointError(
             f"The checkpoint's {path.name} cannot be read ({error}); check its permissions, or fetch the checkpoint "
             "again."

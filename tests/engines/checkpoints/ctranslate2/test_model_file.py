@@ -72,7 +72,7 @@ def test_values_aliases_and_scalars(tmp_path: Path) -> None:
         (header() + variable() + struct.pack("<IH2sH2s", 1, 2, b"b\0", 2, b"c\0"), "b stands for c, which it lacks"),
         (header() + variable(data=bytes(7)), "ends too early"),
         (header(kind=b"\xff\xff"), "cut off or damaged"),
-        (b"", "cannot be read"),
+        (b"", "is empty"),
         (b"\6", "ends too early"),
     ],
 )
