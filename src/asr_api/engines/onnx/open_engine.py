@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from asr_api.engines.checkpoints.open import open_checkpoint
 from asr_api.engines.cpu import processor_name, usable_cores
@@ -40,8 +41,10 @@ def open_onnx_engine(
     weights = checkpoint.tensors
     num_threads = options.num_threads or usable_cores()
     compute_type = choose_compute_type(options.compute_type)
-    encoder = open_encoder(config, weights, compute_type, num_threads)
-    decoder = Session(decoder_graph(config, open_builder(weights, compute_type)), num_threads)
+    with ThreadPoolExecutor(1) as pool:  # most of the time is spent in numpy and ONNX Runtime, without the GIL
+        opening = pool.submit(open_encoder, config, weights, compute_type, num_threads)
+        decoder = Session(decoder_graph(config, open_builder(weights, compute_type)), num_threads)
+        encoder = opening.result()
     weights.forget()
     stepper = TokenStepper(config, tokenizer, max_new_tokens=options.max_new_tokens, beam_size=options.beam_size)
     # One more row than windows, so that there is always a free row between the two batches.

@@ -74,5 +74,7 @@ class QuantizedBuilder(GraphBuilder):
         if stored.steps is not None and self._limit == LIMIT:
             return stored.values.view(np.int8), stored.steps
         values = float_values(stored, name)
-        steps = np.maximum(np.abs(values).max(axis=1), np.float32(MIN_SCALE)) / np.float32(self._limit)
-        return np.rint(values / steps[:, None]).astype(np.int8), steps
+        peaks = np.maximum(values.max(axis=1), -values.min(axis=1))
+        steps = np.maximum(peaks, np.float32(MIN_SCALE)) / np.float32(self._limit)
+        scaled = values / steps[:, None]
+        return np.rint(scaled, out=scaled).astype(np.int8), steps
