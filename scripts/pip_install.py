@@ -1,6 +1,7 @@
 """Runs `pip install` and shows its progress: on a terminal one line that changes, elsewhere one line for each stage.
 
-pip's own lines are shown if it fails. Usage: .venv/bin/python -I scripts/pip_install.py ARGUMENT…
+pip's own lines are shown if it fails. It is ended when the registry cannot be reached, instead of trying for minutes.
+Usage: .venv/bin/python -I scripts/pip_install.py ARGUMENT…
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from typing import IO
 
 INTERRUPTED = 130
+UNREACHABLE = 4
+MAX_BROKEN = 3  # connections in a row
 MAX_ERROR_LINES = 30
 BLOCK_BYTES = 4096
 CLEAR_LINE = "\r\x1b[K"
@@ -21,6 +24,7 @@ CONTROL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BAR = re.compile(r"\d[\d.]*/\d[\d.]* (?:[kMG]?B|\[).*")  # 18.2/27.8 MB 41.0 MB/s eta 0:00:01, or 12/34 [numpy]
 DOWNLOAD = re.compile(r"\s*Downloading (?:\S*/)?(\S+?-[^-\s]+)(?:-\S+)?\.(?:whl|tar\.gz|zip) \((\S+ \S+)\)")
 COLLECTED = re.compile(r"\s*(?:Collecting|Processing|Obtaining|Requirement already satisfied:|Using cached) ")
+BROKEN = re.compile(r".*after connection broken by .*?\s*([^:'\"\]\s][^:'\"\]]*?)['\")]*: /")
 INSTALLATION = re.compile(r"Installing collected packages: (.*)")
 LARGE = re.compile(r"\d\d+\.?\d* MB|.* GB")  # has a line of its own where there is no terminal
 
@@ -34,8 +38,18 @@ class Progress:
         self._detail = ""
         self._shown = set[str]()
         self._num_found = 0
+        self._num_broken = 0
+        self.broken = ""  # why the registry cannot be reached
+
+    @property
+    def is_unreachable(self) -> bool:
+        return self._num_broken >= MAX_BROKEN
 
     def read(self, line: str) -> None:
+        if broken := BROKEN.match(line):
+            self.broken, self._num_broken = broken[1], self._num_broken + 1
+            return
+        self._num_broken = 0
         if bar := BAR.search(line):
             self._show("", f"{self._detail}, {bar[0].strip()}")
             return
@@ -90,11 +104,17 @@ def main(arguments: list[str]) -> int:
         try:
             for line in lines_of(pip.stdout):
                 progress.read(line)
+                if progress.is_unreachable:
+                    pip.terminate()
+                    break
             status = pip.wait()
         except KeyboardInterrupt:  # a terminal has sent it to pip as well
             pip.wait()
             status = INTERRUPTED
     progress.clear()
+    if progress.is_unreachable:
+        sys.stderr.write(f"asr-api: the package registry cannot be reached ({progress.broken}); check the network\n")
+        return UNREACHABLE
     if 0 < status < INTERRUPTED:
         sys.stderr.writelines(f"{line}\n" for line in progress.details)
     return status if status >= 0 else INTERRUPTED

@@ -31,6 +31,13 @@ match os.environ.get("FAKE_PIP", ""):
         time.sleep(0.5)
     case "fail":
         sys.exit("ERROR: there is no such package")
+    case "no network":
+        for retries in range(4, -1, -1):
+            reason = "Failed to establish a new connection: [Errno -3] Temporary failure in name resolution"
+            print(f"WARNING: Retrying (Retry(total={{retries}})) after connection broken by 'NewConnectionError('<"
+                  f"connection>: {{reason}}')': /simple/numpy/", flush=True)
+            time.sleep(0.2)
+        time.sleep(60)
     case "no weights" if "whisper-" in sys.argv[-1]:
         sys.exit("ERROR: there is no such weights package")
     case "no extras" if sys.argv[-1] != ".":

