@@ -15,8 +15,8 @@ from asr_api.settings.settings import Settings
 HERE = "Models that need no download:"
 SHORT_NAMES = "Short names for MODEL_ID; * needs no download:"
 LEGEND = (
-    "memory: of the whole server, at most, with a file of some minutes. speed: seconds of audio a second, and errors: "
-    "in\n100 words of English, both on two cores of a processor with AVX2, where measured (docs/measurements.md)."
+    "memory: of the whole server, at most. speed: seconds of audio a second. Both with a file of five minutes on two\n"
+    "cores of an AMD EPYC. errors: in 100 words of English. -: not measured (docs/measurements.md)."
 )
 HEADER = ("name", "MODEL_ID", "languages", "parameters", "memory", "speed", "errors")
 NOT_MEASURED = "-"

@@ -10,12 +10,14 @@ ENGLISH, MULTILINGUAL = "English", "99 languages"
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """The last three are measured, with default settings on two cores with AVX2 (docs/measurements.md), or None.
+    """The last three are measured, or None: a file of five minutes with words, two cores of an EPYC, default settings.
+
+    docs/measurements.md has the figures. Models of one shape have the same memory and speed.
 
     parameters_m: millions
     memory_mb:    peak of all processes, shared memory counted once
     speed:        seconds of audio a second
-    word_errors:  in 100 words of English
+    word_errors:  in 100 words of short English recordings
     """
 
     name: str
@@ -28,12 +30,12 @@ class KnownModel:
 
 
 KNOWN_MODELS = (
-    KnownModel("tiny", "openai/whisper-tiny", MULTILINGUAL, 39),
-    KnownModel("tiny.en", "openai/whisper-tiny.en", ENGLISH, 39),
-    KnownModel("base", "openai/whisper-base", MULTILINGUAL, 74),
-    KnownModel("base.en", "openai/whisper-base.en", ENGLISH, 74),
-    KnownModel("small", "openai/whisper-small", MULTILINGUAL, 244),
-    KnownModel("small.en", "openai/whisper-small.en", ENGLISH, 244),
+    KnownModel("tiny", "openai/whisper-tiny", MULTILINGUAL, 39, 600, 78),
+    KnownModel("tiny.en", "openai/whisper-tiny.en", ENGLISH, 39, 600, 78, 7.2),
+    KnownModel("base", "openai/whisper-base", MULTILINGUAL, 74, 890, 39, 9.2),
+    KnownModel("base.en", "openai/whisper-base.en", ENGLISH, 74, 890, 39),
+    KnownModel("small", "openai/whisper-small", MULTILINGUAL, 244, 2150, 12),
+    KnownModel("small.en", "openai/whisper-small.en", ENGLISH, 244, 2150, 12),
     KnownModel("medium", "openai/whisper-medium", MULTILINGUAL, 769),
     KnownModel("medium.en", "openai/whisper-medium.en", ENGLISH, 769),
     KnownModel("large-v1", "openai/whisper-large", MULTILINGUAL, 1550),
