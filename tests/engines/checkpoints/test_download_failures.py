@@ -191,7 +191,7 @@ def test_failure_of_the_proxy_is_named(tmp_path: Path, status: int, scheme: str,
     [
         (UNREACHABLE, r"no connection to the hub \(Connection refused\): check the network, the proxy and HF_ENDPOINT"),
         ("http://proxy:8080x", r"the address of the proxy is wrong \(.*\): correct HTTP_PROXY"),
-        ("socks5://127.0.0.1:9", "the proxy is one of SOCKS: pip install"),
+        ("socks5://127.0.0.1:9", "pip install socksio"),
     ],
 )
 def test_proxy_that_cannot_be_used_is_named(tmp_path: Path, proxy: str, reason: str) -> None:

@@ -15,6 +15,8 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.request import getproxies
 
+from asr_api.install_hint import pip_command
+
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -162,7 +164,7 @@ def _explain_http(error: BaseException, _: Path) -> str:
         case "ProxyError":
             return _explain_proxy(detail)
         case "ImportError" if "SOCKS" in detail:
-            reason, remedy = "the proxy is one of SOCKS", "pip install socksio"
+            reason, remedy = "the proxy is one of SOCKS", pip_command("socksio")
         case "InvalidURL":
             reason, remedy = f"the address of the proxy is wrong ({detail})", f"correct {PROXY}"
         case "UnsupportedProtocol" | "TooManyRedirects":
