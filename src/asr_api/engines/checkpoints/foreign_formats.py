@@ -1,4 +1,4 @@
-"""Names what a file, a folder or a repository of the hub holds instead of a checkpoint in safetensors, with the remedy.
+"""Names what a file, a folder or a repository of the hub holds instead of a checkpoint, with the remedy.
 
 Everything is told from names and first bytes; nothing is loaded.
 """
@@ -23,7 +23,7 @@ WEIGHTS = re.compile(r"model\.safetensors|model\.safetensors\.index\.json|model\
 OPENAI_SIZE = re.compile(
     r"(?:ggml-)?((?:tiny|base|small|medium)(?:\.en)?|large-v3-turbo|large-v[123]|large|turbo)(?:-q\d_\w+)?\.\w+"
 )
-OTHER = "choose a checkpoint in safetensors as MODEL_ID"
+OTHER = "choose a checkpoint in safetensors or in CTranslate2's format as MODEL_ID"
 CONVERT = (
     "loading a pickle can run code, so convert them once, if you trust them, with transformers: "
     "WhisperForConditionalGeneration.from_pretrained(FOLDER).save_pretrained(FOLDER)"

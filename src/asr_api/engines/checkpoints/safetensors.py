@@ -80,18 +80,17 @@ class SafetensorsReader:
     def __init__(self, folder: Path) -> None:
         """Reads the headers only. Raises CheckpointError when a file is missing, cut off or not safetensors."""
         self._entries: dict[str, _Entry] = {}
-        self._files: dict[Path, MappedFiles] = {}
         for path in _weight_files(folder):
             for name, entry in _read_header(path).items():
                 self._entries[name.removeprefix("model.")] = entry
+        # Here and not at first use: two threads read tensors at once, and each file is to have one map.
+        self._files = {path: MappedFiles([path]) for path in {entry.path for entry in self._entries.values()}}
 
     def tensor(self, name: str, dims: tuple[int, ...]) -> StoredTensor:
         entry = self._entries.get(name)
         if entry is None:
             raise missing_tensor(name)
         check_dims(name, entry.dims, dims)
-        if entry.path not in self._files:
-            self._files[entry.path] = MappedFiles([entry.path])
         item = np.dtype(NUMPY_TYPES[entry.dtype])
         raw = self._files[entry.path].view(entry.offset_bytes, math.prod(dims) * item.itemsize)
         return StoredTensor(entry.dtype, np.require(raw.view(item), requirements=["ALIGNED"]).reshape(dims))
