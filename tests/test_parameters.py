@@ -40,6 +40,9 @@ def read(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> Transc
         ([("timestamps", "false"), ("words", "1")], decoding(timestamps=False, words=True)),
         ([("word_timestamps", "True"), ("vad_filter", "0")], decoding(words=True)),
         ([("language", ""), ("temperature", "")], PLAIN),
+        ([("language", "auto")], PLAIN),
+        ([("language", "Auto"), ("languages", "de,en")], decoding(languages=("de", "en"))),
+        ([("language", "AUTO"), ("languages", "de")], decoding(languages=("de",), language="de")),
         ([], PLAIN),
     ],
 )
@@ -54,6 +57,8 @@ def test_defaults_hold_unless_the_request_overrides_them() -> None:
         decoding(language="de"), condition_on_previous_text=True
     )
     assert read(("languages", "de,en"), defaults=defaults).decode.language is None
+    assert read(("language", "auto"), defaults=defaults).decode.language is None
+    assert read(("language", ""), defaults=defaults).decode.language == "fr"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,8 @@ def model(*languages: str, **abilities: Any) -> EngineInfo:
 def test_options_within_the_capabilities_pass() -> None:
     check_parameters(decoding(language="de", task="translate"), model("en", "de"))
     check_parameters(decoding(language="de"), model())  # a model without languages ignores it
+    english = model("en", can_detect_language=False, default_language="en")
+    check_parameters(read(("language", "auto")), english)
     check_parameters(
         decoding(languages=("de", "en")), model("en", "de", can_detect_language=False, default_language="en")
     )

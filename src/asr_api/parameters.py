@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from asr_api.errors import InvalidParameter
 from asr_api.options import TEMPERATURES, Task, TranscribeOptions
-from asr_api.text.languages import language_code
+from asr_api.text.languages import language_code, language_or_auto
 
 if TYPE_CHECKING:  # it imports numpy, which --help need not wait for
     from asr_api.engines.protocol import EngineInfo
@@ -60,9 +60,10 @@ def read_parameters(raw: Sequence[RawParameter], defaults: TranscribeOptions) ->
             options = parameter.apply(options, given.text)
         except ValueError:
             raise InvalidParameter(f"{given.name} is {_quoted(given.text)}; it must be {parameter.allowed}.") from None
-    languages = options.decode.languages
-    if languages and "language" not in seen:  # a default language must not overrule the request
-        options = _with_decode(options, language=languages[0] if len(languages) == 1 else None)
+    decode = options.decode
+    is_named = "language" in seen and decode.language is not None
+    if decode.languages and not is_named:  # a default language must not overrule the request
+        options = _with_decode(options, language=decode.languages[0] if len(decode.languages) == 1 else None)
     return options
 
 
@@ -122,7 +123,7 @@ def _set_task(options: TranscribeOptions, text: str) -> TranscribeOptions:
 
 
 def _set_language(options: TranscribeOptions, text: str) -> TranscribeOptions:
-    return _with_decode(options, language=language_code(text))
+    return _with_decode(options, language=language_or_auto(text))
 
 
 def _add_languages(options: TranscribeOptions, text: str) -> TranscribeOptions:
@@ -165,7 +166,13 @@ PARAMETERS = (
         _set_task,
         choices=("transcribe", "translate"),
     ),
-    Parameter("language", "string", "spoken language, such as en; default: detected", "a language", _set_language),
+    Parameter(
+        "language",
+        "string",
+        "spoken language, such as en; it is detected with auto, and by default",
+        "a language",
+        _set_language,
+    ),
     Parameter(
         "languages",
         "array",

@@ -18,7 +18,7 @@ from unittest.mock import create_autospec
 import psutil
 import pytest
 
-from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.options import DecodeOptions
 from asr_api.transcriber import Transcriber
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
@@ -84,9 +84,11 @@ def test_every_request_parameter_is_a_flag(cli: Cli, recordings: Path, monkeypat
     ended = cli.run("transcribe", "recordings/b.wav", *flags, "--format", "json")
     assert (ended.code, json.loads(ended.stdout)["text"]) == (0, "2e 22e"), "translated"
     cli.run("transcribe", "recordings/b.wav")
+    cli.run("transcribe", "recordings/b.wav", "--language", "auto")
     given = DecodeOptions("translate", "de", ("de", "en"), "Hello.", "Ada", (0.8, 1.0), timestamps=False, words=True)
     options = [call.args[2] for call in transcribe.call_args_list]
-    assert options == [TranscribeOptions(given), TranscribeOptions(DecodeOptions(language="fr"))]
+    assert [option.decode for option in options] == [given, DecodeOptions(language="fr"), DecodeOptions()]
+    assert not any(option.vad or option.condition_on_previous_text for option in options)
 
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, recordings: Path) -> None:

@@ -48,10 +48,12 @@ def test_a_path_silence_and_parameters(server: Server) -> None:
         by_path = http.post("/asr", json={"url": str(SAMPLES / LONGEST)})
         silence = http.post("/asr", content=wav_bytes(np.zeros(10 * SAMPLE_RATE_HZ, np.int16)))
         prompted = http.post("/asr?words=true&language=English&prompt=Hello", content=AUDIO)
+        detected = http.post("/asr?language=Auto", content=AUDIO)
         german = http.post("/asr?language=de", content=AUDIO)
     assert words(by_path.json()["text"]) == words(prompted.json()["text"]) == words(TEXTS[LONGEST])
     assert silence.json() == {"text": "", "chunks": []}
-    assert prompted.headers["x-language"] == "en"
+    assert words(detected.json()["text"]) == words(TEXTS[LONGEST])
+    assert prompted.headers["x-language"] == detected.headers["x-language"] == "en"
     assert (german.status_code, german.json()["code"]) == (400, "invalid_parameter")
 
 

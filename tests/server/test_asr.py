@@ -95,9 +95,17 @@ async def test_parameters_are_in_the_query_or_in_the_json(tmp_path: Path) -> Non
         assert (await http.post("/asr", params=query, content=AUDIO)).status_code == 200
         assert (await http.post("/asr", json={"url": "a.wav", **body})).status_code == 200
         assert (await http.post("/asr", params={"task": "translate"}, json={"url": "a.wav"})).status_code == 200
-        assert (await http.post("/asr", content=AUDIO)).status_code == 200
+        for language in ("auto", "Auto", ""):
+            assert (await http.post("/asr", params={"language": language}, content=AUDIO)).status_code == 200
+        assert (await http.post("/asr", json={"url": "a.wav", "language": "AUTO"})).status_code == 200
     german = DecodeOptions(language="de", languages=("de", "en"), temperatures=(0.4, 0.6, 0.8, 1.0), words=True)
-    expected = [DecodeOptions(prompt="Süß & gut"), german, german, DecodeOptions(task="translate"), DecodeOptions()]
+    expected = [
+        DecodeOptions(prompt="Süß & gut"),
+        german,
+        german,
+        DecodeOptions(task="translate"),
+        *[DecodeOptions()] * 4,
+    ]
     assert fake.options == [TranscribeOptions(decode) for decode in expected]
 
 

@@ -40,6 +40,12 @@ def test_flags_take_precedence_over_the_environment(monkeypatch: pytest.MonkeyPa
     assert (settings.log_level, settings.salad_machine_id) == ("warning", "m1")
 
 
+def test_the_default_language_is_a_code_or_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, code in (("German", "de"), ("auto", None), ("Auto", None)):
+        monkeypatch.setenv("DEFAULT_LANGUAGE", value)
+        assert read_settings({}).default_language == code
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name.upper(), "")
@@ -69,7 +75,7 @@ BAD_VALUES = [
     ("BEAM_SIZE", "11", "a whole number from 1 to 10"),
     ("VAD", "maybe", "1 or 0"),
     ("CONDITION_ON_PREVIOUS_TEXT", "often", "1 or 0"),
-    ("DEFAULT_LANGUAGE", "klingon", "a language of Whisper, such as en. By default it is detected."),
+    ("DEFAULT_LANGUAGE", "klingon", "a language of Whisper, such as en, or auto. By default it is detected."),
     ("LOG_LEVEL", "loud", "debug, info, warning or error"),
     ("COMPUTE_TYPE", "int9", "auto, float32, int8 or int8_bfloat16. The default is auto."),
     *(("ALLOWED_MEDIA_DOMAINS", entry, "host names such as example.org or *.example.org") for entry in BAD_HOSTS),

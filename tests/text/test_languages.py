@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from asr_api.errors import InvalidParameter
-from asr_api.text.languages import ALIASES, LANGUAGES, language_code
+from asr_api.text.languages import ALIASES, LANGUAGES, language_code, language_or_auto
 
 
 def test_codes_names_and_aliases() -> None:
@@ -33,3 +33,16 @@ def test_unknown_language_is_named_briefly(text: str) -> None:
         language_code(text)
     assert len(str(caught.value)) < 200
     assert text[:40] in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["auto", "Auto", " AUTO ", "auto-detect", "auto_detect"])
+def test_auto_stands_for_detection(text: str) -> None:
+    assert language_or_auto(text) is None
+    with pytest.raises(InvalidParameter):
+        language_code(text)
+
+
+def test_a_language_is_no_auto() -> None:
+    assert (language_or_auto("German"), language_or_auto("en-US")) == ("de", "en")
+    with pytest.raises(InvalidParameter, match="language is 'automatic', an unknown language"):
+        language_or_auto("automatic")

@@ -20,7 +20,7 @@ from asr_api.engines.checkpoints.resolve import find_folder
 from asr_api.engines.protocol import ComputeType
 from asr_api.errors import InvalidParameter, SettingsError
 from asr_api.settings.declaration import bad_value_error, setting, switch, table_row
-from asr_api.text.languages import language_code
+from asr_api.text.languages import language_or_auto
 
 MODEL_WINDOW_S = 30.0  # of every Whisper model
 MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens before a transcript
@@ -108,8 +108,8 @@ class Settings(BaseSettings):
         "By default, mute audio in which a voice activity model finds no speech; needs the extra `vad`.",
     )
     default_language: str | None = setting(
-        None, "Language of requests that name none, such as `en`.", shown="detected",
-        by_default="By default it is detected", allowed="a language of Whisper, such as en", server_only=True,
+        None, "Language of requests that name none, such as `en`; `auto` is the default.", shown="detected",
+        by_default="By default it is detected", allowed="a language of Whisper, such as en, or auto", server_only=True,
     )  # fmt: skip
     num_threads: int = setting(0, "Threads of the engine on a CPU; 0 chooses by the usable cores.", ge=0, le=1024)
     max_requests: int = setting(
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_language(cls, value: str | None) -> str | None:
         try:
-            return value and language_code(value)
+            return language_or_auto(value) if value else None
         except InvalidParameter:
             raise ValueError from None
 

@@ -1,4 +1,4 @@
-"""The languages of Whisper: codes, English names, other common names, and the code for any of them."""
+"""The languages of Whisper: codes, English names, other common names, the code for any of them, and `auto`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ ALIASES = {
     "farsi": "fa", "filipino": "tl", "jv": "jw", "iw": "he", "nb": "no", "bokmal": "no",
 }  # fmt: skip
 
+AUTO = "auto"  # as clients of other servers ask for detection
+
 _CODES = ALIASES | {name: code for code, name in LANGUAGES.items()} | {code: code for code in LANGUAGES}
 
 
@@ -42,3 +44,9 @@ def language_code(name: str, parameter: str = "language") -> str:
     raise InvalidParameter(
         f"{parameter} is {name.strip()[:40]!r}, an unknown language; use a code such as en, or an English name."
     )
+
+
+def language_or_auto(name: str) -> str | None:
+    """As `language_code`; None for "auto", "Auto" or "auto-detect": the language is to be detected."""
+    is_auto = name.strip().lower().replace("_", "-").partition("-")[0] == AUTO
+    return None if is_auto else language_code(name)
