@@ -130,6 +130,12 @@ async def test_audio_after_a_gap_keeps_its_time() -> None:
         assert (name, result.duration_hint_ms) == (name, pytest.approx(8000, abs=120))
 
 
+async def test_a_gap_beside_a_video_is_no_truncation() -> None:
+    """Its codec is not among ours, which FFmpeg logs as an error."""
+    for result in (await decode_with(GAP, "mp4-video", "mkv-video", "m4a-index-first", video=True)).values():
+        check(result, GAP)
+
+
 async def test_silence_counts_for_the_length_limit() -> None:
     media = {name: encoded(name, 3.0, GAP) for name in encodable("mka", "webm-recorder", "ts")}
     media["delayed"] = encoded("m4a-index-first", 3.0, DELAY)

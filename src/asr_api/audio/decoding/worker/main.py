@@ -30,14 +30,15 @@ class Health:
     """Counts errors that do not stop the decoding; FFmpeg often reports them in its log alone."""
 
     def __init__(self, messages: list[tuple[int, str, str]]) -> None:
-        self.num_errors = 0
+        self.has_bad_headers = False
+        self.num_errors = 0  # behind the headers
         self.has_recovered = False  # good packets came after an error
         self._num_good = PARSER_DELAY_PACKETS + 1  # packets since the latest error
         self._messages = messages  # (level, source, text); the library appends to it
 
     def note_headers(self) -> None:
-        """Call it once after the headers: errors in them, or in pictures, lose no audio."""
-        self.num_errors += self._has_new_error()
+        """Call it once after the headers: errors in them, in pictures or in other tracks, lose no audio."""
+        self.has_bad_headers = self._has_new_error()
 
     def note(self, *, is_packet: bool, has_failed: bool) -> None:
         """Call it once for each packet, and once for the end."""
@@ -47,6 +48,10 @@ class Health:
         else:
             self.has_recovered |= is_packet and self._num_good == PARSER_DELAY_PACKETS
             self._num_good += is_packet
+
+    @property
+    def has_errors(self) -> bool:
+        return self.has_bad_headers or self.num_errors > 0
 
     @property
     def is_bad_at_the_end(self) -> bool:
@@ -95,7 +100,7 @@ def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, 
         is_cut = breaks_off(file, container.format.name)
         is_open = has_open_end(file, container.format.name)
     if num_samples == 0:
-        raise file.decoding_error() if health.num_errors else media.Refused("empty_audio")
+        raise file.decoding_error() if health.has_errors else media.Refused("empty_audio")
     gaps_s = clock.gaps_s if health.num_errors else 0.0  # silence in place of damage is no decoded audio
     is_short = is_certain and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
     is_truncated = not is_open and (health.is_bad_at_the_end or is_short or is_cut)
