@@ -167,7 +167,7 @@ async def test_a_damaged_timestamp_makes_no_file_longer() -> None:
     data[at + 4 : at + 7] = five_minutes_later.to_bytes(3, "big")
     assert (await decode_one(bytes(data))).length_s == pytest.approx(3.0, abs=0.1)
     async with spool_of(bytes(data)) as spool:
-        assert measured_s(MediaFile(spool.fd), DecodeLimits()) == pytest.approx(3.0, abs=0.1)
+        assert measured_s(MediaFile(spool.fd), 0, DecodeLimits()) == pytest.approx(3.0, abs=0.1)
 
 
 async def test_video_may_continue_after_the_audio() -> None:

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from asr_api.audio.decoding import protocol
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker import media
+from asr_api.audio.decoding.worker.audio_tracks import open_track
 from asr_api.audio.decoding.worker.media_clock import Clock
 from asr_api.audio.decoding.worker.resampling import resampled
 from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
@@ -87,12 +88,12 @@ def work(channel: socket.socket) -> None:
 def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
     """Sends the length, then the PCM as it is decoded; returns the payload of protocol.END."""
     with media.open_media(file) as container:
-        stream = media.audio_stream(container, limits)
+        stream = open_track(container, file, limits)
         file_clock = media.timeline(container, stream)
         length_s, clock = media.declared_s(container, stream, file_clock), Clock(file_clock)
         is_certain = media.is_exact(container, stream, file)
         if not 0 < length_s <= limits.max_audio_s:  # nothing is declared, or a length that has to be checked
-            length_s, is_certain = media.measured_s(media.MediaFile(file.fd), limits), False
+            length_s, is_certain = media.measured_s(media.MediaFile(file.fd), stream.index, limits), False
         health.note_headers()
         send(channel, protocol.HEADERS, json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         blocks = resampled(frames(container, stream, health), clock, limits)
