@@ -177,11 +177,16 @@ class Pause:
 
 
 @cache
-def encoded(name: str, length_s: float = 3.0, pause: Pause | None = None, *, video: bool = False) -> bytes:
-    """The signal in one of RECIPES; with video, which has no pause, if the recipe or `video` asks for it."""
+def encoded(
+    name: str, length_s: float = 3.0, pause: Pause | None = None, *, video: bool = False, is_piped: bool = False
+) -> bytes:
+    """The signal in one of RECIPES; with video, which has no pause, if the recipe or `video` asks for it.
+
+    is_piped: lengths in the headers stay as the writer made them up
+    """
     recipe = RECIPES[name]
     need_ffmpeg(recipe.muxer, *encoders_of(recipe, video=video))
-    sink = io.BytesIO() if recipe.is_seekable else _Pipe()
+    sink = io.BytesIO() if recipe.is_seekable and not is_piped else _Pipe()
     with av.open(sink, "w", format=recipe.muxer, options=dict(recipe.options)) as container:
         options = dict(recipe.options) | ({"aac_coder": "fast"} if recipe.encoder == "aac" else {})
         stream = container.add_stream(recipe.encoder, rate=recipe.rate_hz, options=options)

@@ -8,10 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from asr_api.audio.decoding.worker.media import MediaFile
-from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
 from asr_api.pcm import AudioEnd
-from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole, spool_of
+from tests.audio.decoding.decode_media import Decoded, decode_all, decode_whole
 from tests.audio.media_files import encodable, encoded, wav, wav_header
 from tests.audio.media_files import signal as speech
 
@@ -81,27 +79,6 @@ async def test_a_wav_that_breaks_off_between_two_samples_is_truncated() -> None:
     data = encoded("wav-alaw")
     results = await decode_whole({str(cut): data[:-cut] for cut in (2, 4, 20_000, 20_002)})
     assert truncated(results) == set(results)
-
-
-async def test_a_file_written_into_a_pipe_is_whole() -> None:
-    """Its length was not known when the header was written."""
-    piped = {}
-    for name in encodable("wav-alaw", "wav"):
-        data = encoded(name)
-        at = data.index(b"data") + 4
-        for length in (0, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
-            piped[f"{name}, {length:x}"] = data[:at] + length.to_bytes(4, "little") + data[at + 4 :]
-    data = encoded("caf")
-    at = data.index(b"data") + 4
-    piped["caf"] = data[:at] + b"\xff" * 8 + data[at + 8 :]
-    assert truncated(await decode_whole(piped)) == set()
-
-
-async def test_a_wav_without_a_data_chunk_is_neither_truncated_nor_open() -> None:
-    async with spool_of(b"RIFF\0\0\0\0WAVE" + b"junk\xff\xff\0\0" + bytes(1000)) as spool:
-        media = MediaFile(spool.fd)
-        assert not breaks_off(media, "wav")
-        assert not has_open_end(media, "wav")
 
 
 async def test_damaged_frames_in_the_middle_are_skipped_and_reported() -> None:

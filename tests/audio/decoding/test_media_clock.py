@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from asr_api.audio.decoding.protocol import DecodeLimits
-from asr_api.audio.decoding.worker.media import MediaFile, measured_s
+from asr_api.audio.decoding.worker.media import measured_s
 from asr_api.audio.decoding.worker.media_clock import Clock, Timeline
+from asr_api.audio.decoding.worker.media_file import MediaFile
 from tests.audio.decoding.decode_media import Decoded, correlation, decode_all, decode_one, decode_whole, spool_of
 from tests.audio.media_files import Pause, amr, encodable, encoded, need_ffmpeg, reference_pcm
 

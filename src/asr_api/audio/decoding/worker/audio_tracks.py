@@ -15,12 +15,12 @@ from av.stream import Disposition, Stream
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.media import (
     DECODERS,
-    MediaFile,
     Refused,
     audio_stream,
     check_bounds,
     open_media,
 )
+from asr_api.audio.decoding.worker.media_file import MediaFile
 
 MAX_FAILED_PACKETS = 500  # of a track without one that can be decoded; some 10 s of audio
 

@@ -18,9 +18,11 @@ from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker import media
 from asr_api.audio.decoding.worker.audio_tracks import open_track
 from asr_api.audio.decoding.worker.media_clock import Clock
+from asr_api.audio.decoding.worker.media_file import MediaFile
 from asr_api.audio.decoding.worker.resampling import resampled
 from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
-from asr_api.audio.decoding.worker.truncation import breaks_off, has_open_end
+from asr_api.audio.decoding.worker.sound_chunk import SoundEnd
+from asr_api.audio.decoding.worker.truncation import sound_end
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 PARSER_DELAY_PACKETS = 1  # a read error is reported this many packets before the packet that it affects
@@ -77,7 +79,7 @@ def work(channel: socket.socket) -> None:
     confine_resources(limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with av.logging.Capture() as messages:
-            end = decode(media.MediaFile(fds[0]), limits, channel, Health(messages))
+            end = decode(MediaFile(fds[0]), limits, channel, Health(messages))
         send(channel, protocol.END, json.dumps(end).encode())
     except media.Refused as refused:
         send(channel, protocol.ERROR, json.dumps({"reason": refused.reason, "value": refused.value}).encode())
@@ -85,7 +87,7 @@ def work(channel: socket.socket) -> None:
         send(channel, protocol.ERROR, b'{"reason": "memory", "value": 0}')
 
 
-def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
+def decode(file: MediaFile, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
     """Sends the length, then the PCM as it is decoded; returns the payload of protocol.END."""
     with media.open_media(file) as container:
         stream = open_track(container, file, limits)
@@ -93,18 +95,17 @@ def decode(file: media.MediaFile, limits: DecodeLimits, channel: socket.socket, 
         length_s, clock = media.declared_s(container, stream, file_clock), Clock(file_clock)
         is_certain = media.is_exact(container, stream, file)
         if not 0 < length_s <= limits.max_audio_s:  # nothing is declared, or a length that has to be checked
-            length_s, is_certain = media.measured_s(media.MediaFile(file.fd), stream.index, limits), False
+            length_s, is_certain = media.measured_s(MediaFile(file.fd), stream.index, limits), False
         health.note_headers()
         send(channel, protocol.HEADERS, json.dumps({"duration_ms": round(length_s * 1000) or None}).encode())
         blocks = resampled(frames(container, stream, health), clock, limits)
         num_samples = send_pcm(blocks, limits, channel)
-        is_cut = breaks_off(file, container.format.name)
-        is_open = has_open_end(file, container.format.name)
+        end = sound_end(file, container.format.name)
     if num_samples == 0:
-        raise file.decoding_error() if health.has_errors else media.Refused("empty_audio")
+        raise media.decoding_error(file) if health.has_errors else media.Refused("empty_audio")
     gaps_s = clock.gaps_s if health.num_errors else 0.0  # silence in place of damage is no decoded audio
-    is_short = is_certain and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
-    is_truncated = not is_open and (health.is_bad_at_the_end or is_short or is_cut)
+    is_short = is_certain and end is None and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
+    is_truncated = end is SoundEnd.MISSING or (end is not SoundEnd.UNKNOWN and (health.is_bad_at_the_end or is_short))
     return {"is_truncated": is_truncated, "is_damaged": health.has_recovered}
 
 

@@ -17,6 +17,7 @@ from av.packet import Packet
 
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_next_pts
+from asr_api.audio.decoding.worker.media_file import MediaFile
 
 ID3_HEADER_BYTES = 10
 
@@ -49,8 +50,8 @@ EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta
 PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # the length of a stream counts from the start of that stream
 COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each with the duration of a full one
 MAGIC = {
-    0: (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff", b"#!AMR", b"riff",
-        b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
+    0: (b"RIFF", b"RF64", b"BW64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff",
+        b"#!AMR", b"riff", b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
         b"\0\0\1\xba", b"TTA1", b"Creative Voice", b"\x7f\xfe\x80\1", b"\xfe\x7f\1\x80", b"NIST_1A"),
     4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),
 }  # fmt: skip
@@ -64,34 +65,13 @@ class Refused(Exception):
         self.reason, self.value = reason, value
 
 
-class MediaFile:
-    """The descriptor as a file object for PyAV, with a position of its own."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.size_bytes = os.fstat(fd).st_size
-        self.position = 0
-
-    def read(self, num_bytes: int) -> bytes:
-        data = os.pread(self.fd, num_bytes, self.position)
-        self.position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size_bytes}[whence]
-        self.position = max(0, base + offset)
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def decoding_error(self) -> Refused:
-        """For a file that cannot be decoded: it is damaged if it has the magic number of a format, else no audio."""
-        head = os.pread(self.fd, 16, 0)
-        is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
-        is_known |= head[:1] == b"\x47" and os.pread(self.fd, 1, 188) == b"\x47"  # MPEG transport stream
-        is_known |= head[:1] == b"\x56" and head[1:2] >= b"\xe0"  # LOAS
-        return Refused("damaged" if is_known else "unsupported_format")
+def decoding_error(media: MediaFile) -> Refused:
+    """For a file that cannot be decoded: it is damaged if it has the magic number of a format, else no audio."""
+    head = os.pread(media.fd, 16, 0)
+    is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
+    is_known |= head[:1] == b"\x47" and os.pread(media.fd, 1, 188) == b"\x47"  # MPEG transport stream
+    is_known |= head[:1] == b"\x56" and head[1:2] >= b"\xe0"  # LOAS
+    return Refused("damaged" if is_known else "unsupported_format")
 
 
 def open_media(media: MediaFile) -> InputContainer:
@@ -108,7 +88,7 @@ def _open(media: MediaFile, options: dict[str, str]) -> InputContainer:
     try:
         container: InputContainer = av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options, **TAG_OPTIONS)
     except (av.FFmpegError, ValueError) as error:
-        raise media.decoding_error() from error
+        raise decoding_error(media) from error
     return container
 
 

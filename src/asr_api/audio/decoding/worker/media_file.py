@@ -1,0 +1,30 @@
+"""Media file: a descriptor as a file object for FFmpeg, in which headers that FFmpeg misreads are put right."""
+
+from __future__ import annotations
+
+import os
+
+from asr_api.audio.decoding.worker.header_corrections import correct_headers
+
+
+class MediaFile:
+    """The descriptor as a file object for PyAV, with a position of its own."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.size_bytes = os.fstat(fd).st_size
+        self.position = 0
+        self._corrections = correct_headers(fd, self.size_bytes)
+
+    def read(self, num_bytes: int) -> bytes:
+        data = self._corrections.read(self.fd, self.position, num_bytes)
+        self.position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size_bytes}[whence]
+        self.position = max(0, base + offset)
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
