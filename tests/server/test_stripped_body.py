@@ -48,6 +48,14 @@ async def test_what_could_be_decoded_as_noise_is_refused_before(name: str) -> No
     assert not fake.bodies
 
 
+@pytest.mark.parametrize("magic", [b"RIFX", b"RF64", b"BW64"])
+async def test_relatives_of_wav_are_known(magic: bytes) -> None:
+    async with client(fake := FakeService()) as http:
+        reply = await http.post("/asr", content=magic + stripped(encoded("wav", 0.3))[4:])
+    assert reply.json()["error"].startswith(STRIPPED_SENTENCE)
+    assert not fake.bodies
+
+
 async def test_a_silent_stream_without_these_bytes_is_transcribed() -> None:
     """AAC in ADTS, mono, as FFmpeg encodes silence."""
     silence = bytes.fromhex("fff16040017ffc01182007") * 500

@@ -50,7 +50,7 @@ EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta
 PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # the length of a stream counts from the start of that stream
 COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each with the duration of a full one
 MAGIC = {
-    0: (b"RIFF", b"RF64", b"BW64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff",
+    0: (b"RIFF", b"RIFX", b"RF64", b"BW64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff",
         b"#!AMR", b"riff", b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
         b"\0\0\1\xba", b"TTA1", b"Creative Voice", b"\x7f\xfe\x80\1", b"\xfe\x7f\1\x80", b"NIST_1A"),
     4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),

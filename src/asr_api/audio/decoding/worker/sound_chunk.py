@@ -1,4 +1,4 @@
-"""Sound chunk of WAV, RF64, W64, AIFF, AU and CAF: where it is, and whether the length in the header was counted.
+"""Sound chunk of WAV, RIFX, RF64, W64, AIFF, AU and CAF: where it is, and whether the length in the header was counted.
 
 A writer that cannot go back to its header, as into a pipe, writes a length that it made up: 0 (ffmpeg for AIFF, and
 recorders that crashed), all ones (ffmpeg, opusdec, AU), 2^31 less a header, a page or 64 KiB (sox, espeak, arecord,
@@ -110,6 +110,7 @@ class ChunkLayout:
 
 
 RIFF = ChunkLayout(b"data", struct.Struct("<I"))
+RIFX = ChunkLayout(b"data", struct.Struct(">I"))
 AIFF = ChunkLayout(b"SSND", struct.Struct(">I"))
 CAF = ChunkLayout(b"data", struct.Struct(">q"), first_at=8, head_bytes=12, alignment=1, total_at=None)
 W64_SOUND = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"  # names are GUIDs, lengths include them
@@ -123,7 +124,7 @@ W64 = ChunkLayout(
     total_at=16,
     total_begins_at=0,
 )
-LAYOUTS = {b"RIFF": RIFF, b"RF64": RIFF, b"BW64": RIFF, b"riff": W64, b"FORM": AIFF, b"caff": CAF}
+LAYOUTS = {b"RIFF": RIFF, b"RIFX": RIFX, b"RF64": RIFF, b"BW64": RIFF, b"riff": W64, b"FORM": AIFF, b"caff": CAF}
 
 
 def find_sound(fd: int, size_bytes: int) -> SoundFile | None:
