@@ -11,7 +11,7 @@ from typing import TypeVar
 import av
 import pytest
 
-from asr_api.audio.decoding.worker.media import DEMUXERS
+from asr_api.audio.decoding.worker.formats import DEMUXERS
 from asr_api.cli.sources import AUDIO_EXTENSIONS, list_sources
 from asr_api.errors import PathNotFound
 from tests.server.in_process import Cli
@@ -58,7 +58,7 @@ def closed_to(function: Callable[..., T], folder: Path) -> Callable[..., T]:
 
 def test_extensions_of_every_supported_container_are_known() -> None:
     known = {name: av.ContainerFormat(name, "r").extensions or {name} for name in DEMUXERS.split(",")}
-    unnamed = {"amrnb", "amrwb", "mpegts"}  # the library has no extensions for them: amr, and ts, mts, m2ts
+    unnamed = {"amrnb", "amrwb", "ilbc", "mpegts"}  # the library has no extensions for them: amr, lbc and ts, mts, m2ts
     assert {name for name, extensions in known.items() if not extensions & AUDIO_EXTENSIONS} == unnamed
 
 

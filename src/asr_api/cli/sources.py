@@ -14,8 +14,9 @@ from asr_api.errors import PathNotFound, StartupError
 
 STDIN = "-"
 _EXTENSIONS = (
-    "3g2 3gp aac ac3 aif aifc aiff amr asf au avi caf dts eac3 ec3 f4v flac flv latm loas m2ts m4a m4b m4v mka mkv mov "
-    "mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qt snd sph ts tta voc vob w64 wav weba webm wma wmv wv"
+    "3g2 3gp aac ac3 act aif aifc aiff amr asf au avi caf dss dts eac3 ec3 f4v flac flv latm lbc loas m2ts m4a m4b m4v "
+    "mka mkv mov mp2 mp3 mp4 mpeg mpg mts nist oga ogg ogv opus qcp qt ra rm snd sph ts tta voc vob w64 wav weba webm "
+    "wma wmv wv"
 )
 AUDIO_EXTENSIONS = frozenset(_EXTENSIONS.split())
 

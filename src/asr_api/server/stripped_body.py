@@ -19,7 +19,7 @@ STRIPPED = re.compile(rb"[\0\r\n]")
 HEAD_BYTES = 2048
 # How containers and MP3 begin; up to three bytes before `ftyp` may be left of its length.
 BEGINNING = re.compile(
-    rb"RIF[FX]|RF64|BW64|riff|OggS|fLaC|ID3|\x1aE\xdf\xa3|FORM|\.snd|caff|0&\xb2u|FLV|wvpk|TTA1|\xff[\xf2\xf3\xfa\xfb]|.{0,3}ftyp",
+    rb"RIF[FX]|RF64|BW64|riff|\.RMF|OggS|fLaC|ID3|\x1aE\xdf\xa3|FORM|\.snd|caff|0&\xb2u|FLV|wvpk|TTA1|\xff[\xf2\xf3\xfa\xfb]|.{0,3}ftyp",
     re.DOTALL,
 )
 MAX_SHOWN_CHARS = 40

@@ -16,8 +16,9 @@ from tests.audio.media_files import signal as speech
 pytestmark = pytest.mark.anyio
 
 # Cut in half, these lose their index or have not reached their audio yet.
-USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mp3-cover"}
-NOT_DETECTED_AS_CUT = {"ts", "flv", "mpeg", "mp3-bare"}  # made to be cut anywhere, or without a length
+USELESS_WHEN_CUT = {"m4a-index-last", "m4a-alac", "mp4-video", "mov-pcm", "mov-ima", "3gp", "mp3-cover"}
+# Made to be cut anywhere, or without a length.
+NOT_DETECTED_AS_CUT = {"ts", "flv", "flv-nellymoser", "mpeg", "mp3-bare", "rm"}
 
 
 def truncated(results: dict[str, Decoded]) -> set[str]:

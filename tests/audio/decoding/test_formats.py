@@ -11,10 +11,11 @@ from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd
 from tests.audio.decoding.decode_media import correlation, decode_one, decode_whole
 from tests.audio.media_files import amr, encodable, encoded, reference_pcm, wav
 from tests.audio.media_files import signal as speech
+from tests.audio.voice_files import voice_files
 
 pytestmark = pytest.mark.anyio
 
-MIN_CORRELATION = {"amr": 0.5}  # models a voice, which our signal is not
+MIN_CORRELATION = {"amr": 0.5, "3gp": 0.5, "rm": 0.95}  # they model a voice, which our signal is not
 
 
 async def test_every_container_gives_the_reference_pcm() -> None:
@@ -44,6 +45,13 @@ async def test_nist_sphere() -> None:
 
 async def test_amr_without_an_encoder() -> None:
     assert (await decode_one(amr(3.0))).length_s == pytest.approx(3.0)
+
+
+async def test_voice_codecs_without_an_encoder() -> None:
+    files = voice_files()
+    for name, result in (await decode_whole({name: file.data for name, file in files.items()})).items():
+        assert (name, result.end) == (name, AudioEnd())
+        assert (name, result.length_s) == (name, pytest.approx(files[name].length_s, abs=0.1))
 
 
 async def test_tags_that_are_not_utf_8_are_ignored() -> None:

@@ -13,8 +13,8 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.decoding.worker.formats import DECODERS
 from asr_api.audio.decoding.worker.media import (
-    DECODERS,
     Refused,
     audio_stream,
     check_bounds,
@@ -50,7 +50,7 @@ def _rank(stream: AudioStream) -> tuple[bool, int]:
 
 def _refusal(stream: AudioStream, limits: DecodeLimits) -> Refused | None:
     context = stream.codec_context
-    if context is None or context.name not in DECODERS.split(","):
+    if context is None or context.name not in DECODERS:
         return Refused("codec")
     try:
         check_bounds(context.sample_rate, context.channels, limits)

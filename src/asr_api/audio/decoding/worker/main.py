@@ -101,11 +101,13 @@ def decode(file: MediaFile, limits: DecodeLimits, channel: socket.socket, health
         blocks = resampled(frames(container, stream, health), clock, limits)
         num_samples = send_pcm(blocks, limits, channel)
         end = sound_end(file, container.format.name)
+        has_loose_end = container.format.name in media.LOOSE_DEMUXERS
     if num_samples == 0:
         raise media.decoding_error(file) if health.has_errors else media.Refused("empty_audio")
     gaps_s = clock.gaps_s if health.num_errors else 0.0  # silence in place of damage is no decoded audio
     is_short = is_certain and end is None and num_samples / SAMPLE_RATE_HZ - gaps_s < length_s - TRUNCATION_S
-    is_truncated = end is SoundEnd.MISSING or (end is not SoundEnd.UNKNOWN and (health.is_bad_at_the_end or is_short))
+    is_bad = health.is_bad_at_the_end and not has_loose_end
+    is_truncated = end is SoundEnd.MISSING or (end is not SoundEnd.UNKNOWN and (is_bad or is_short))
     return {"is_truncated": is_truncated, "is_damaged": health.has_recovered}
 
 

@@ -1,7 +1,4 @@
-"""Media files: opens one with the formats that are allowed, and finds its clock and length.
-
-FFmpeg gets only the containers and codecs of the lists below, so that it cannot even recognise a playlist or a picture.
-"""
+"""Media files: opens one with the formats that are allowed, and finds its clock and length."""
 
 from __future__ import annotations
 
@@ -16,28 +13,17 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.decoding.worker.formats import DECODERS, DEMUXERS, has_known_magic
 from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_next_pts
 from asr_api.audio.decoding.worker.media_file import MediaFile
 
 ID3_HEADER_BYTES = 10
-
-# Containers by demuxer name. Playlists and manifests are not among them and cannot be reached from those that are.
-DEMUXERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,asf,au,avi,caf,dts,eac3,flac,flv,loas,matroska,webm,mov,mp4,m4a,mp3,mpeg,mpegts,"
-    "nistsphere,ogg,tta,voc,w64,wav,wv"
-)
-# Decoders by name, audio only, so pictures and subtitles are never decoded, not even to probe them.
-DECODERS = ",".join((
-    *("aac", "aac_latm", "ac3", "alac", "amrnb", "amrwb", "dca", "eac3", "flac", "g726", "gsm", "gsm_ms", "libopus"),
-    *("libopencore_amrnb", "libopencore_amrwb", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "nellymoser"),
-    *("opus", "speex", "tta", "vorbis", "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2", "wmavoice"),
-    *(f"adpcm_{name}" for name in ("ct", "ima_qt", "ima_wav", "ms", "sbpro_2", "sbpro_3", "sbpro_4", "swf", "yamaha")),
-    *(f"pcm_{name}" for name in ("alaw", "bluray", "dvd", "mulaw", "s8", "u8", "s8_planar", "s16le_planar")),
-    *(f"pcm_{kind}{bits}{end}" for kind in "su" for bits in (16, 24, 32) for end in ("le", "be")),
-    *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le", "pcm_s64be"),
-))  # fmt: skip
-OPEN_OPTIONS = {"format_whitelist": DEMUXERS, "codec_whitelist": DECODERS, "protocol_whitelist": "none"}
-OPEN_OPTIONS["max_streams"] = "64"
+OPEN_OPTIONS = {
+    "format_whitelist": DEMUXERS,
+    "codec_whitelist": ",".join(DECODERS),
+    "protocol_whitelist": "none",
+    "max_streams": "64",
+}
 # For files whose audio begins too late for the first probe: formats that list no streams, at high bit rates.
 PATIENT_OPTIONS = OPEN_OPTIONS | {"probesize": str(2**26), "analyzeduration": str(600 * av.time_base)}
 BUFFER_BYTES = 2**16
@@ -48,13 +34,8 @@ TAG_OPTIONS: Any = {"metadata_errors": "ignore"} if hasattr(InputContainer, "met
 MATROSKA, MOV = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
 EXACT_DEMUXERS = {"aiff", "au", "caf", "flac", MATROSKA, MOV, "nistsphere", "tta", "w64", "wav"}
 PER_TRACK_DEMUXERS = {MOV, "mpeg", "mpegts"}  # the length of a stream counts from the start of that stream
+LOOSE_DEMUXERS = {"act", "dss"}  # read on until an error, behind the last packet
 COUNTING_DEMUXERS = {"amr", "amrnb", "amrwb"}  # damage makes packets of one byte, each with the duration of a full one
-MAGIC = {
-    0: (b"RIFF", b"RIFX", b"RF64", b"BW64", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3", b"FORM", b".snd", b"caff",
-        b"#!AMR", b"riff", b"0&\xb2u", b"\x0bw", b"FLV", b"wvpk", b"\xff\xfb", b"\xff\xf3", b"\xff\xf1", b"\xff\xf9",
-        b"\0\0\1\xba", b"TTA1", b"Creative Voice", b"\x7f\xfe\x80\1", b"\xfe\x7f\1\x80", b"NIST_1A"),
-    4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),
-}  # fmt: skip
 
 
 class Refused(Exception):
@@ -67,11 +48,7 @@ class Refused(Exception):
 
 def decoding_error(media: MediaFile) -> Refused:
     """For a file that cannot be decoded: it is damaged if it has the magic number of a format, else no audio."""
-    head = os.pread(media.fd, 16, 0)
-    is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
-    is_known |= head[:1] == b"\x47" and os.pread(media.fd, 1, 188) == b"\x47"  # MPEG transport stream
-    is_known |= head[:1] == b"\x56" and head[1:2] >= b"\xe0"  # LOAS
-    return Refused("damaged" if is_known else "unsupported_format")
+    return Refused("damaged" if has_known_magic(media) else "unsupported_format")
 
 
 def open_media(media: MediaFile) -> InputContainer:

@@ -9,12 +9,15 @@ from asr_api.audio.decoding.worker.sound_chunk import SoundEnd, find_sound
 
 TAIL_BYTES = 2**17  # an Ogg page has at most 65,307
 OGG_HEADER_BYTES = 27
+SOUND_CHUNK_FORMATS = {"aiff", "au", "caf", "qcp", "w64", "wav"}  # not ACT, which begins like WAV
 
 
 def sound_end(media: MediaFile, format_name: str) -> SoundEnd | None:
     """Whether the end of the file is missing, for formats in which that can be seen; None for others."""
     if format_name == "ogg":
         return SoundEnd.MISSING if _ogg_breaks_off(media) else None
+    if format_name not in SOUND_CHUNK_FORMATS:
+        return None
     file = find_sound(media.fd, media.size_bytes)
     return None if file is None else file.end(media.size_bytes)
 
