@@ -7,7 +7,9 @@ import struct
 import numpy as np
 import pytest
 
+from asr_api.audio.decoding.worker.media_file import MediaFile
 from asr_api.audio.decoding.worker.sound_chunk import Extent, SoundEnd, find_sound
+from asr_api.audio.decoding.worker.truncation import sound_end
 from asr_api.pcm import AudioEnd
 from tests.audio.decoding.decode_media import correlation, decode_whole, spool_of
 from tests.audio.media_files import encodable, encoded, reference_pcm, wav
@@ -125,3 +127,17 @@ async def test_a_wav_without_a_data_chunk_says_nothing() -> None:
         async with spool_of(data) as spool:
             found = find_sound(spool.fd, len(data))
             assert (None if found is None else found.end(len(data))) is end
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_damaged_headers_are_read_without_an_error(name: str) -> None:
+    encodable(name)
+    head, rng = encoded(name, LENGTH_S)[:2000], np.random.default_rng(8)
+    for _ in range(200):
+        damaged = bytearray(head[: rng.integers(200, len(head))])
+        for at in rng.integers(4, 120, 6):
+            damaged[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF])
+        async with spool_of(bytes(damaged)) as spool:
+            file = MediaFile(spool.fd)
+            assert len(file.read(10**6)) == len(damaged)
+            assert sound_end(file, "wav") in {None, *SoundEnd}
