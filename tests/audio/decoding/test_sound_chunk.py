@@ -113,6 +113,8 @@ async def test_two_lengths_that_contradict_each_other_prove_nothing() -> None:
     size_bytes = len(encoded("wav", LENGTH_S))
     media = {
         "the data chunk counts the header": with_lengths("wav", size_bytes, size_bytes - 8),
+        "both count it": with_lengths("wav", size_bytes, size_bytes),
+        "AU counts it": with_lengths("au", len(encoded("au", LENGTH_S))),
         "the file is whole": with_lengths("wav", 10**7, size_bytes - 8),
         "one is a placeholder": with_lengths("wav", 10**7, 0xFFFFFFFF),
     }

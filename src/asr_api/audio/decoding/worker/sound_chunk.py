@@ -75,6 +75,7 @@ class SoundFile:
             return SoundEnd.PRESENT
         extents = [self.sound, self.total] if self.total is not None and self.total.length_bytes else [self.sound]
         is_missing = all(extent.is_counted and extent.ends_at > size_bytes for extent in extents)
+        is_missing &= self.sound.length_bytes != size_bytes  # some writers count the header, too
         return SoundEnd.MISSING if is_missing else SoundEnd.UNKNOWN
 
 
