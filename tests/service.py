@@ -12,7 +12,6 @@ import psutil
 import pytest
 from anyio import CapacityLimiter
 
-from asr_api.audio.vad import VoiceActivityFilter
 from asr_api.engine_process.ports import EngineListener, EngineState
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.protocol import EngineInfo, WindowJob
@@ -28,6 +27,7 @@ from asr_api.scheduler.scheduler import Scheduler
 from asr_api.transcriber import Transcriber
 from asr_api.transcript import Transcript, WindowTranscript
 from tests.engines.scripted import Script, ScriptedEngine
+from tests.loudness_detector import LoudnessDetector
 
 MODEL = "scripted"
 
@@ -159,9 +159,8 @@ class ServiceHarness:
         self.scheduler = Scheduler(managed, metrics=self.model_metrics, max_requests=max_requests, **clock)
         self.model = ServedModel(MODEL, managed, self.scheduler, self.model_metrics)
         self.pool = ModelPool([self.model])
-        self.vad = VoiceActivityFilter()
         self.limiter = CapacityLimiter(1)
-        self.transcriber = Transcriber(self.pool, self.vad, self.limiter)
+        self.transcriber = Transcriber(self.pool, LoudnessDetector, self.limiter)
         self.open = contextlib.ExitStack()
 
     # -- the scheduler alone -----------------------------------------------------------------------------------

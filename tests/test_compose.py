@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from asr_api import compose
-from asr_api.audio import vad
 from asr_api.audio.sources.policy import LocalPaths
 from asr_api.compose import default_options, engine_options, media_policy, open_service
 from asr_api.engines.checkpoints.resolve import CheckpointFiles
@@ -58,16 +57,14 @@ def test_requests_get_the_defaults_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"vad": "1"}, r"VAD is wanted, and the package that it needs is not installed; run: .*\[vad\]"),
         ({"default_language": "zulu"}, "DEFAULT_LANGUAGE is 'zulu'"),
         ({"default_language": "sw"}, "DEFAULT_LANGUAGE does not fit this model: language is 'sw'"),
     ],
 )
 @pytest.mark.usefixtures("scripted")
 async def test_a_default_that_the_model_cannot_honour_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: dict[str, str], sentence: str
+    tmp_path: Path, flags: dict[str, str], sentence: str
 ) -> None:
-    monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
     with pytest.raises(SettingsError, match=sentence):
         await started(cache_dir=str(tmp_path), **flags)
 

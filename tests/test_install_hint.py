@@ -19,10 +19,10 @@ from tests.test_docs import PAGES
 def test_in_a_checkout_it_installs_the_sources(monkeypatch: pytest.MonkeyPatch, is_in_the_checkout: bool) -> None:
     if is_in_the_checkout:
         monkeypatch.chdir(ROOT)
-    *pip, option, target = shlex.split(install_command("vad"))
+    *pip, option, target = shlex.split(install_command("hf"))
     assert option == "-e"
-    assert target == ("." if is_in_the_checkout else str(ROOT)) + "[vad]"
-    assert (Path(target.removesuffix("[vad]")) / "pyproject.toml").is_file()
+    assert target == ("." if is_in_the_checkout else str(ROOT)) + "[hf]"
+    assert (Path(target.removesuffix("[hf]")) / "pyproject.toml").is_file()
     assert Path(pip[0]).absolute() == Path(sys.executable)
     assert subprocess.run([*pip, "--help"], check=False, capture_output=True).returncode == 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from asr_api.engine_process.ports import EngineState
 from asr_api.errors import ModelNotFound, ServerOverloaded
-from asr_api.longform.windows import WindowLength
+from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import Metrics
 from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.request import RequestScope

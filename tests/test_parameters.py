@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from asr_api.audio import vad
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter
 from asr_api.options import DecodeOptions, TranscribeOptions
@@ -131,12 +130,6 @@ def test_options_beyond_the_capabilities_are_refused(options: dict[str, Any], in
     with pytest.raises(InvalidParameter) as caught:
         check_parameters(decoding(**options), info)
     assert str(caught.value).startswith(sentence)
-
-
-def test_voice_activity_detection_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
-    with pytest.raises(InvalidParameter, match=r"not installed here; leave vad out\."):
-        check_parameters(TranscribeOptions(vad=True), model("en"))
 
 
 def test_every_parameter_is_an_option_with_a_description() -> None:

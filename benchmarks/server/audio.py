@@ -11,14 +11,15 @@ from random import Random
 import numpy as np
 
 from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.piece_cutter import quietest_chunk
 from asr_api.audio.sources.open_reference import open_reference
 from asr_api.audio.sources.policy import MediaPolicy
-from asr_api.audio.window_cutter import find_pause
+from asr_api.audio.vad.speech_activity import CHUNK_SAMPLES
 from asr_api.benchmark.speech import PAUSE_SAMPLES, read_pcm
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, Pcm
 
 BLOCK_SAMPLES = 2**19
-MAX_SHIFT_SAMPLES = SAMPLE_RATE_HZ  # from the random end of a clip to the pause in which it ends
+MAX_SHIFT_SAMPLES = SAMPLE_RATE_HZ  # from the random end of a clip to the quietest point, where it ends
 
 
 async def read_recording(path: Path) -> Pcm:
@@ -40,7 +41,7 @@ def repeat(pcm: Pcm, num_samples: int) -> Pcm:
 def cut_clips(pcm: Pcm, num_clips: int, lengths_s: tuple[float, float], seed: int = 5) -> list[Pcm]:
     """Clips of random lengths in this range, each of which starts where the one before ends.
 
-    A clip ends at the nearest pause, if one is near. Every second clip is as much longer than the mean as the one
+    A clip ends at the quietest point near its random end. Every second clip is as much longer than the mean as the one
     before is shorter, so that few clips have the same mean length as many.
     """
     rng, shortest, longest = Random(seed), *(round(length_s * SAMPLE_RATE_HZ) for length_s in lengths_s)  # noqa: S311
@@ -50,7 +51,11 @@ def cut_clips(pcm: Pcm, num_clips: int, lengths_s: tuple[float, float], seed: in
     for number in range(num_clips):
         length = shortest + longest - length if number % 2 else rng.randint(shortest, longest)
         earliest, latest = max(shortest, length - MAX_SHIFT_SAMPLES), min(longest, length + MAX_SHIFT_SAMPLES)
-        num_samples = find_pause(speech[start : start + longest + MAX_SHIFT_SAMPLES], earliest, latest) or length
+        ahead = speech[start : start + longest + MAX_SHIFT_SAMPLES]
+        unknown = np.zeros(len(ahead) // CHUNK_SAMPLES, np.float32)  # who speaks: the level alone decides
+        num_samples = CHUNK_SAMPLES * quietest_chunk(
+            ahead, unknown, -(-earliest // CHUNK_SAMPLES), latest // CHUNK_SAMPLES
+        )
         clips.append(speech[start : start + num_samples])
         start += num_samples
     return clips

@@ -14,19 +14,18 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter
 
-from asr_api.audio import vad
 from asr_api.audio.decoding.decoder import Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
+from asr_api.audio.vad.silero import SileroVad
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.checkpoints.resolve import BUILTIN, CheckpointFiles, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
 from asr_api.events import TranscriptEvent
-from asr_api.install_hint import install_command
-from asr_api.longform.windows import WindowLength
+from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import Metrics
 from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.options import DecodeOptions, TranscribeOptions
@@ -59,30 +58,20 @@ class Service:
 @contextlib.asynccontextmanager
 async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
     """A service that is ready, ended on the way out. Raises StartupError when there can be none."""
-    check_vad_package(is_wanted=settings.vad)
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_requests))
-    vad_filter = vad.VoiceActivityFilter()
     try:
-        await asyncio.gather(decoder.start(), pool.start())
+        await asyncio.gather(decoder.start(), pool.start(), in_background(SileroVad))
         try:
             check_parameters(default_options(settings), pool.get().info)
         except InvalidParameter as error:
             raise SettingsError(f"DEFAULT_LANGUAGE does not fit this model: {error}") from None
         # One analysis of audio at a time: the allocator would keep the memory of each thread.
-        yield Service(pool, decoder, Transcriber(pool, vad_filter, CapacityLimiter(1)))
+        yield Service(pool, decoder, Transcriber(pool, SileroVad, CapacityLimiter(1)))
     finally:
         await pool.aclose()
         await decoder.aclose()
-        vad_filter.close()
-
-
-def check_vad_package(*, is_wanted: bool) -> None:
-    """Raises SettingsError with the command that installs it; clients of a server cannot use that."""
-    if is_wanted and not vad.is_installed():
-        command = install_command("vad")
-        raise SettingsError(f"VAD is wanted, and the package that it needs is not installed; run: {command}")
 
 
 def _served_model(settings: Settings, checkpoint: CheckpointFiles, metrics: Metrics) -> ServedModel:

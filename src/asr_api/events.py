@@ -11,24 +11,14 @@ from asr_api.transcript import Segment, StageTimes, Transcript, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class PartialSegments:
-    """Segments that the next windows may still change; they replace the partial segments of the event before.
-
-    segments: absolute times, in order, later than every final segment so far; empty when nothing is pending any more
-    """
-
-    segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class FinalSegments:
     """The next segments of the transcript, which no later event changes.
 
     segments: absolute times, in order; may be empty
-    audio_ms: the audio is transcribed up to here; text close to it may come with the next event
-    language: code of the window's language, if known
+    audio_ms: the audio is transcribed up to here
+    language: code of the language of this part, if known
     omitted:  text that the model wrote for audio without speech, absolute times
-    times:    of the window in each stage
+    times:    of its windows in each stage
     """
 
     segments: tuple[Segment, ...]
@@ -52,7 +42,7 @@ class TranscriptEnd:
     end: AudioEnd = AudioEnd()
 
 
-TranscriptEvent = PartialSegments | FinalSegments | TranscriptEnd
+TranscriptEvent = FinalSegments | TranscriptEnd
 
 
 async def fold(events: AsyncGenerator[TranscriptEvent, None]) -> Transcript:

@@ -33,9 +33,12 @@ class Metrics:
         self.requests = self._counter("asr_requests", "Transcriptions, by outcome.", "outcome")
         self.open_requests = self._gauge("asr_open_requests", "Transcriptions in progress.")
         self.windows = self._counter("asr_windows", "Windows that the engine transcribed.")
-        self.silent_windows = self._counter("asr_silent_windows", "Silent windows, which skip the engine.")
+        self.silent_pieces = self._counter("asr_silent_pieces", "Pieces without speech, which skip the engine.")
         self.resumed_windows = self._counter(
-            "asr_resumed_windows", "Continuations of windows that were transcribed only in part."
+            "asr_resumed_windows", "Windows that continue a piece after its first one."
+        )
+        self.retried_windows = self._counter(
+            "asr_retried_windows", "Windows decoded again because speech had no words."
         )
         self.audio_s = self._counter("asr_audio_seconds", "Seconds of audio that the engine transcribed.")
         self.tokens = self._counter("asr_tokens", "Tokens that the engine sampled.")
@@ -86,8 +89,9 @@ class ModelMetrics:
         self.requests = {outcome: metrics.requests.labels(model, outcome) for outcome in OUTCOMES}
         self.open_requests = metrics.open_requests.labels(model)
         self.windows = metrics.windows.labels(model)
-        self.silent_windows = metrics.silent_windows.labels(model)
+        self.silent_pieces = metrics.silent_pieces.labels(model)
         self.resumed_windows = metrics.resumed_windows.labels(model)
+        self.retried_windows = metrics.retried_windows.labels(model)
         self.audio_s = metrics.audio_s.labels(model)
         self.tokens = metrics.tokens.labels(model)
         self.queued_windows = metrics.queued_windows.labels(model)

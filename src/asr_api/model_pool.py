@@ -12,7 +12,7 @@ from typing import Protocol
 from asr_api.engine_process.ports import EnginePort, EngineState
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, ModelNotFound, Unavailable
-from asr_api.longform.windows import WindowLength
+from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import ModelMetrics
 from asr_api.scheduler.scheduler import Scheduler
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from asr_api.transcript import Segment
+
 Task = Literal["transcribe", "translate"]
 
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -23,8 +25,8 @@ class DecodeOptions:
     temperatures:  rising, each in [0, 1]; decoding starts at the first and falls back to the next
     timestamps:    False asks for one segment per window, for models that do better without
     words:         True asks for word timestamps, too
-    previous_text: text of the windows before this one, which takes the place of `prompt`; an engine without prompts
-                   ignores it
+    previous_segments: of the windows before this one, in order, times relative to their windows; they take the place
+                   of `prompt`; an engine without prompts ignores them
     """
 
     task: Task = "transcribe"
@@ -35,16 +37,16 @@ class DecodeOptions:
     temperatures: tuple[float, ...] = TEMPERATURES
     timestamps: bool = True
     words: bool = False
-    previous_text: str = ""
+    previous_segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TranscribeOptions:
     """What a client asks of one transcription.
 
-    decode:                     for every window; its `previous_text` is empty
+    decode:                     for every window; its `previous_segments` are empty
     vad:                        True mutes what a voice activity model takes for no speech, before windows are cut
-    condition_on_previous_text: True gives each window the text of the windows before it
+    condition_on_previous_text: True gives each window the text of the windows before it in its piece
     """
 
     decode: DecodeOptions = DecodeOptions()

@@ -83,11 +83,6 @@ def check_parameters(options: TranscribeOptions, info: EngineInfo) -> None:
         )
     if decode.words and not info.has_word_timestamps:
         raise InvalidParameter(f"words is true, and {model} gives no word timestamps; leave words out.")
-    if options.vad:
-        from asr_api.audio import vad
-
-        if not vad.is_installed():
-            raise InvalidParameter("vad is true, and the package that it needs is not installed here; leave vad out.")
 
 
 def _check_languages(options: TranscribeOptions, info: EngineInfo) -> None:

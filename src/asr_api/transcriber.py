@@ -1,6 +1,6 @@
-"""`Transcriber`: PCM source → windows → engine → window transcripts → transcript events, for one request at a time.
+"""`Transcriber`: PCM source → pieces → windows → engine → transcripts → transcript events, for one request at a time.
 
-This is the main coroutine of the service; what happens to a window between its cut and its transcript is in longform/.
+This is the main coroutine of the service; what happens to a piece between its cut and its transcript is in longform/.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from contextlib import aclosing
 
 from anyio import CapacityLimiter
 
-from asr_api.audio.vad import VoiceActivityFilter
+from asr_api.audio.vad.muted_source import MutedSource
+from asr_api.audio.vad.speech_activity import OpenDetector
 from asr_api.errors import RequestError, Unavailable
 from asr_api.events import TranscriptEvent
 from asr_api.longform.assembly import TranscriptAssembler
+from asr_api.longform.pieces import WindowLength, cut_pieces
 from asr_api.longform.transcription import LongForm
-from asr_api.longform.windows import WindowLength, cut_windows
 from asr_api.metrics import ModelMetrics
 from asr_api.model_pool import ModelPool
 from asr_api.options import TranscribeOptions
@@ -27,10 +28,10 @@ from asr_api.request import RequestScope
 class Transcriber:
     """Transcribes any number of recordings at the same time with the models of a pool."""
 
-    def __init__(self, pool: ModelPool, vad: VoiceActivityFilter, limiter: CapacityLimiter) -> None:
-        """vad: for requests that ask for it; limiter: of threads that analyse audio; all stay the caller's"""
+    def __init__(self, pool: ModelPool, open_detector: OpenDetector, limiter: CapacityLimiter) -> None:
+        """limiter: of threads that analyse audio; pool and limiter stay the caller's"""
         self.pool = pool
-        self._vad = vad
+        self._open_detector = open_detector
         self._limiter = limiter
 
     async def transcribe(
@@ -42,7 +43,7 @@ class Transcriber:
         source: not entered yet; entered and left here. Raises RequestError, Unavailable and ServerFault
         """
         model = self.pool.get(request.model)
-        muted = self._vad.only_speech(source) if options.vad else source
+        muted = MutedSource(source, self._open_detector, self._limiter) if options.vad else source
         with _count_outcome(model.metrics), model.scheduler.open_queue(request) as queue:
             long_form = LongForm(model.scheduler, queue, options, model.metrics, self._limiter)
             async with aclosing(self._transcribe(muted, long_form, model.window_length, options)) as events:
@@ -52,17 +53,16 @@ class Transcriber:
     async def _transcribe(
         self, source: PcmSource, long_form: LongForm, length: WindowLength, options: TranscribeOptions
     ) -> AsyncGenerator[TranscriptEvent, None]:
-        assembler = TranscriptAssembler(options.decode.language, self._limiter)
+        assembler = TranscriptAssembler(options.decode.language)
+        piece_length = length.piece(is_conditioned=options.condition_on_previous_text)
         async with (
             source as pcm,
-            aclosing(cut_windows(pcm, length, self._limiter)) as windows,
-            aclosing(long_form.transcribe(windows, pcm.duration_hint_ms)) as transcribed_windows,
+            aclosing(cut_pieces(pcm, piece_length, self._open_detector, self._limiter)) as pieces,
+            aclosing(long_form.transcribe(pieces, length.window_s, pcm.duration_hint_ms)) as transcribed_pieces,
         ):
-            async for window in transcribed_windows:
-                for event in await assembler.add(window):
-                    yield event
-            for event in assembler.finish(pcm.end):
-                yield event
+            async for piece in transcribed_pieces:
+                yield assembler.add(piece)
+            yield assembler.finish(pcm.end)
 
 
 @contextlib.contextmanager

@@ -118,8 +118,8 @@ class WindowTranscript:
     language:   code that was used or detected; None when the model has no languages
     guesses:    the likeliest languages, best first, when the language was detected; else empty
     num_tokens: sampled tokens, timestamps included
-    resume_ms:  None when the window is finished; else the text is complete up to this time and the rest of the window
-                has to be decoded as well (MAX_NEW_TOKENS was reached); 0 < resume_ms < window
+    resume_ms:  None when the text covers the window; else it is complete up to this time, where the next window has to
+                begin; 0 < resume_ms < window
     omitted:    text that the model wrote for audio without speech; not part of the transcript's text
     times:      of all decodings of the window together; equality ignores them
     """
@@ -139,26 +139,11 @@ class WindowTranscript:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowSpan:
-    """Where a window lies in its recording.
-
-    overlap_before_ms: length that it shares with the window before; 0 at a quiet cut
-    overlap_after_ms:  length that it shares with the window after; 0 at a quiet cut and at the end
-    """
-
-    index: int
-    start_ms: int
-    end_ms: int
-    overlap_before_ms: int = 0
-    overlap_after_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
-    """What a transcription took. num_tokens: sampled, timestamps included; times: of all windows together"""
+    """What a transcription took. num_tokens: sampled, timestamps included; times: of all pieces together"""
 
     audio_ms: int = 0
-    num_windows: int = 0
+    num_pieces: int = 0
     num_tokens: int = 0
     times: StageTimes = StageTimes()
 

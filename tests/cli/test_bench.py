@@ -31,7 +31,7 @@ def test_the_output_is_a_table_and_a_line_of_json(cli: Cli) -> None:
 
 
 def test_notes_name_skipped_measurements_and_missing_text(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "music.wav").write_bytes(wav(1, pause_s=3))
+    (tmp_path / "music.wav").write_bytes(wav(1, word_s=0.06, pause_s=3))
     arguments = ("music.wav", "--quick", "--seconds", "12", "--clients", "1,200")
     ended = cli.run("bench", *arguments, script=Script(step_s=0.2, ignored=(1,)))
     assert ended.code == 0, ended.stderr

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from asr_api import __version__
-from asr_api.audio import vad
 from asr_api.engines.checkpoints.catalogue import KNOWN_MODELS
-from asr_api.install_hint import install_command
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 from tests.engines.scripted import Script
@@ -108,12 +106,3 @@ def test_models_lists_the_short_names(cli: Cli, tmp_path: Path) -> None:
     assert rows["small"].split()[1:3] == ["*", "openai/whisper-small"]
     assert rows["turbo"].split()[1] == "openai/whisper-large-v3-turbo"
     assert {model.name for model in KNOWN_MODELS} <= rows.keys()
-
-
-def test_a_flag_that_needs_an_extra_names_the_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vad, "PACKAGE", "no_such_package_here")
-    sentence = (
-        f"asr-api: VAD is wanted, and the package that it needs is not installed; run: {install_command('vad')}\n"
-    )
-    for command in ("transcribe", "bench"):
-        assert cli.run(command, "a.wav", "--vad").stderr == sentence

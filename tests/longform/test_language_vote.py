@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from asr_api.longform.language_vote import MAX_VOTING_WINDOWS, LanguageVote, is_confident, should_follow
+from asr_api.longform.language_vote import MAX_VOTING_PIECES, LanguageVote, is_confident, should_follow
 from asr_api.transcript import LanguageGuess
 
 
@@ -51,12 +51,12 @@ def test_a_short_recording_is_decided_by_its_windows() -> None:
 
 def test_a_long_silence_does_not_delay_the_vote() -> None:
     vote = LanguageVote()
-    for index in range(MAX_VOTING_WINDOWS):
+    for index in range(MAX_VOTING_PIECES):
         assert not vote.is_closed
         vote.add(index, MUSIC if index == 0 else ())
     assert vote.is_closed
     assert vote.winner == "nn"
-    vote.add(MAX_VOTING_WINDOWS, ENGLISH)
+    vote.add(MAX_VOTING_PIECES, ENGLISH)
     assert vote.winner == "nn", "the decision stays"
 
 

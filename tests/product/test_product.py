@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 import pytest
 
-from asr_api.audio import vad
 from asr_api.benchmark.speech import wav_bytes
 from asr_api.pcm import SAMPLE_RATE_HZ
 from tests.product.samples import SAMPLES, running_server, sample_texts, words
@@ -57,7 +56,6 @@ def test_a_path_silence_and_parameters(server: Server) -> None:
     assert (german.status_code, german.json()["code"]) == (400, "invalid_parameter")
 
 
-@pytest.mark.skipif(not vad.is_installed(), reason="asr-api[vad] is not installed")
 def test_music_is_muted_on_request(server: Server) -> None:
     times_s = np.arange(8 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     chord = sum(np.sin(2 * np.pi * pitch_hz * times_s) for pitch_hz in (220, 277, 330))

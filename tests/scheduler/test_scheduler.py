@@ -256,7 +256,7 @@ async def test_a_refused_window_fails_alone(service: ServiceHarness) -> None:
 
 
 @pytest.mark.parametrize(("num_others", "num_held"), [(0, 8), (7, 2)])
-async def test_a_request_holds_fewer_windows_beside_others(
+async def test_a_request_holds_fewer_pieces_beside_others(
     service: ServiceHarness, num_others: int, num_held: int
 ) -> None:
     queue = service.queue()
@@ -264,14 +264,14 @@ async def test_a_request_holds_fewer_windows_beside_others(
         for _ in range(num_others):
             others.enter_context(service.scheduler.open_queue(RequestScope()))
         for _ in range(num_held):
-            await asyncio.wait_for(service.scheduler.acquire_window(queue), 1)
-        waiting = asyncio.create_task(service.scheduler.acquire_window(queue))
+            await asyncio.wait_for(service.scheduler.acquire_piece(queue), 1)
+        waiting = asyncio.create_task(service.scheduler.acquire_piece(queue))
         await asyncio.sleep(0)
         assert not waiting.done()
         if num_others == 0:
-            service.scheduler.release_window(queue)
+            service.scheduler.release_piece(queue)
     await asyncio.wait_for(waiting, 1)
-    assert queue.num_windows == (8 if num_others == 0 else 3)
+    assert queue.num_pieces == (8 if num_others == 0 else 3)
 
 
 async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) -> None:

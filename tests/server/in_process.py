@@ -12,6 +12,7 @@ from asr_api import compose
 from asr_api.cli.main import main
 from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from tests.engines.scripted import Script
+from tests.loudness_detector import LoudnessDetector
 from tests.server.scripted_server import open_scripted
 
 
@@ -30,6 +31,7 @@ class Cli:
         self._monkeypatch = monkeypatch
         monkeypatch.chdir(folder)
         monkeypatch.setenv("CACHE_DIR", str(folder))
+        monkeypatch.setattr(compose, "SileroVad", LoudnessDetector)
         monkeypatch.setattr(compose, "resolve_checkpoint", lambda *_, **__: CheckpointFiles(folder))
 
     def run(self, *arguments: str, script: Script = Script()) -> Ended:  # noqa: B008  # frozen

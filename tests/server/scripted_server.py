@@ -1,6 +1,7 @@
 """`python -m tests.server.scripted_server SCRIPT ARGUMENT…`: the asr-api command with the scripted engine.
 
-SCRIPT is JSON with the fields of `Script`. Everything else is real: the sockets, the decoder, the engine's process.
+SCRIPT is JSON with the fields of `Script`, and what is loud counts as speech. Everything else is real: the sockets, the
+decoder, the engine's process.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from asr_api.cli.main import main
 from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from asr_api.engines.protocol import EngineOptions
 from tests.engines.scripted import Script, ScriptedEngine
+from tests.loudness_detector import LoudnessDetector
 
 
 def open_scripted(script: Script, _options: EngineOptions) -> ScriptedEngine:
@@ -26,5 +28,6 @@ if __name__ == "__main__":
     from tests.server.scripted_server import open_scripted as by_name
 
     vars(compose)["open_engine"] = partial(by_name, Script(**json.loads(sys.argv[1])))
+    vars(compose)["SileroVad"] = LoudnessDetector
     vars(compose)["resolve_checkpoint"] = lambda *_, **__: CheckpointFiles(Path())
     sys.exit(main(sys.argv[2:]))

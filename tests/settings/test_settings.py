@@ -16,7 +16,7 @@ def test_defaults_are_those_of_the_original_server() -> None:
     settings = read_settings({})
     assert (settings.host, settings.port, settings.model_id) == ("*", 8000, "openai/whisper-large-v3")
     assert (settings.cache_dir, settings.n_slots, settings.max_new_tokens) == (Path("/data"), 16, 128)
-    assert (settings.window_s, settings.stride_s, settings.flash_attention_2) == (30, 5, None)
+    assert (settings.window_s, settings.stride_s, settings.flash_attention_2) == (30, 12, None)
     assert (settings.max_requests, settings.max_media_bytes) == (64, 512 * 2**20)
 
 
@@ -32,7 +32,8 @@ def test_flags_take_precedence_over_the_environment(monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(name, value)
     settings = read_settings({"batch_size": "4"})
-    assert (settings.n_slots, settings.max_requests, settings.window_s, settings.stride_s) == (4, 16, 24, 4)
+    assert (settings.n_slots, settings.max_requests, settings.window_s) == (4, 16, 24)
+    assert settings.stride_s == pytest.approx(0.4 * 24)
     assert settings.flash_attention_2 is False
     hosts = "a.example *.b.example xn--bcher-kva.example *.xn--fa-hia.example xn--x.example 10.0.0.7"
     assert settings.allowed_media_domains == tuple(hosts.split())
@@ -66,7 +67,7 @@ BAD_VALUES = [
     ("PORT", "65536", "a whole number from 0 to 65535"),
     ("MAX_NEW_TOKENS", "445", "a whole number from 1 to 444"),
     *(("CHUNK_LENGTH_S", value, "a number from 1 to 30") for value in ("60", "nan")),
-    ("STRIDE_LENGTH_S", "15", "less than half of CHUNK_LENGTH_S, 15 s. The default is CHUNK_LENGTH_S / 6."),
+    ("STRIDE_LENGTH_S", "15", "less than half of CHUNK_LENGTH_S, 15 s. The default is 0.4 × CHUNK_LENGTH_S."),
     ("STRIDE_LENGTH_S", "-1", "a number above 0"),
     ("MAX_AUDIO_S", "inf", "a number above 0"),
     ("MAX_REQUESTS", "0", "a whole number of at least 1. The default is 4 × BATCH_SIZE."),

@@ -16,7 +16,7 @@ from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.open_source import open_source
 from asr_api.cli.output import print_out
 from asr_api.cli.sources import list_sources
-from asr_api.compose import check_vad_package, default_options
+from asr_api.compose import default_options
 from asr_api.engines.cpu import usable_cores
 from asr_api.errors import InvalidParameter, RequestError
 from asr_api.parameters import RawParameter, read_parameters
@@ -31,7 +31,6 @@ LEGEND = "RTFx: seconds of audio in a second. p50 and p95: time of the file, of 
 async def bench(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
     """Raises StartupError or InvalidParameter."""
     options = read_parameters(parameters, default_options(settings))
-    check_vad_package(is_wanted=options.vad)
     source = list_sources([arguments.recording or str(MINUTE)])[0]
     slots, time_s = ((), QUICK * arguments.seconds) if arguments.quick else (arguments.slots, arguments.seconds)
     benchmark = Benchmark(settings, options, arguments.clients, slots, time_s)

@@ -20,7 +20,7 @@ from asr_api.cli.open_source import open_source
 from asr_api.cli.output import Output
 from asr_api.cli.progress import Progress
 from asr_api.cli.sources import Source, list_sources
-from asr_api.compose import Service, check_vad_package, default_options, open_service
+from asr_api.compose import Service, default_options, open_service
 from asr_api.errors import AsrError, StartupError
 from asr_api.events import FinalSegments, TranscriptEvent, fold
 from asr_api.metrics import Metrics
@@ -36,7 +36,6 @@ MAX_AT_ONCE = 16  # sources in progress or waiting to be written; each has sever
 async def transcribe(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
     """Raises StartupError or InvalidParameter when no source can be transcribed."""
     options = read_parameters(parameters, default_options(settings))
-    check_vad_package(is_wanted=options.vad)
     sources = list_sources(arguments.sources)
     output = Output(arguments.format, arguments.output_dir, names_sources=len(sources) > 1)
     output.check(sources)

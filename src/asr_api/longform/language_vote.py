@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from asr_api.transcript import LanguageGuess
 
 NUM_VOTERS = 3
-MAX_VOTING_WINDOWS = 10  # after so many windows the votes so far decide, so that a long silence delays nothing
+MAX_VOTING_PIECES = 10  # after so many windows the votes so far decide, so that a long silence delays nothing
 
 # A window this confident keeps its language whatever the others speak: an answer in Spanish, for example.
 CONFIDENT_PROBABILITY = 0.8
@@ -49,7 +49,7 @@ class LanguageVote:
     @property
     def is_closed(self) -> bool:
         is_complete = self._num_windows is not None and self._num_counted >= self._num_windows
-        return is_complete or self._num_voters == NUM_VOTERS or self._num_counted >= MAX_VOTING_WINDOWS
+        return is_complete or self._num_voters == NUM_VOTERS or self._num_counted >= MAX_VOTING_PIECES
 
     @property
     def winner(self) -> str | None:

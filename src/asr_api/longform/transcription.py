@@ -1,44 +1,46 @@
-"""`LongForm`: transcribes the windows of one recording, in order, while several of them are in the engine at once.
+"""`LongForm`: transcribes the pieces of one recording, in order, while several of them are in the engine at once.
 
-The windows vote on the language, a window may be given the text of those before it, and a window that was transcribed
-in part is continued.
+The pieces vote on the language; the windows of a piece form a chain (longform/chain.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
-from asr_api.audio.window_cutter import Window, is_silent
-from asr_api.longform.continuation import find_resume_ms, is_exhausted, join, untranscribed
-from asr_api.longform.language_vote import MAX_VOTING_WINDOWS, LanguageVote, is_confident, should_follow
-from asr_api.longform.previous_text import next_previous_text
+from asr_api.audio.piece_cutter import Piece
+from asr_api.longform.chain import Chain, Window
+from asr_api.longform.language_vote import MAX_VOTING_PIECES, LanguageVote, is_confident, should_follow
+from asr_api.longform.segment_times import timed
+from asr_api.longform.speech_evidence import weigh
 from asr_api.metrics import ModelMetrics
 from asr_api.options import DecodeOptions, TranscribeOptions
-from asr_api.pcm import SAMPLES_PER_MS
 from asr_api.scheduler.fair_queue import RequestQueue
 from asr_api.scheduler.scheduler import Scheduler
-from asr_api.transcript import StageTimes, WindowSpan, WindowTranscript
+from asr_api.transcript import StageTimes, WindowTranscript
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class TranscribedWindow:
-    """previous_text: for the next window, if it is conditioned on it; empty when there is none to rely on"""
+class TranscribedPiece:
+    """transcript: times relative to the piece"""
 
-    span: WindowSpan
+    start_ms: int
+    end_ms: int
     transcript: WindowTranscript
-    previous_text: str = ""
 
 
-WindowTask = asyncio.Task[TranscribedWindow]
+PieceTask = asyncio.Task[TranscribedPiece]
 
 
 class LongForm:
-    """The windows of one request."""
+    """The pieces of one request."""
 
     def __init__(
         self,
@@ -58,19 +60,20 @@ class LongForm:
         self._is_vote_closed = asyncio.Event()
 
     async def transcribe(
-        self, windows: AsyncGenerator[Window, None], duration_ms: int | None
-    ) -> AsyncGenerator[TranscribedWindow, None]:
-        """The windows in their order, each transcribed. Closing the generator cancels all of them.
+        self, pieces: AsyncGenerator[Piece, None], window_s: float, duration_ms: int | None
+    ) -> AsyncGenerator[TranscribedPiece, None]:
+        """The pieces in their order, each transcribed. Closing the generator cancels all of them.
 
-        windows: not advanced while the request holds as many windows as it may; closed by the caller
+        pieces: not advanced while the request holds as many pieces as it may; closed by the caller
+        window_s: length of a full window
         duration_ms: of the recording, if known; for the backlog of the queue
         """
-        tasks: asyncio.Queue[WindowTask | None] = asyncio.Queue()
-        feeder = asyncio.create_task(self._feed(windows, duration_ms or 0, tasks))
+        tasks: asyncio.Queue[PieceTask | None] = asyncio.Queue()
+        feeder = asyncio.create_task(self._feed(pieces, round(window_s * 1000), duration_ms or 0, tasks))
         try:
             while task := await tasks.get():
                 yield await task
-            await feeder  # raises what ended the windows
+            await feeder  # raises what ended the pieces
         finally:
             # All are cancelled before the first is awaited: the wait itself may be cancelled.
             leftovers: list[asyncio.Task[object]] = [feeder, *_remaining(tasks)]
@@ -79,75 +82,81 @@ class LongForm:
             await asyncio.gather(*leftovers, return_exceptions=True)
 
     async def _feed(
-        self, windows: AsyncGenerator[Window, None], duration_ms: int, tasks: asyncio.Queue[WindowTask | None]
+        self,
+        pieces: AsyncGenerator[Piece, None],
+        window_ms: int,
+        duration_ms: int,
+        tasks: asyncio.Queue[PieceTask | None],
     ) -> None:
-        previous: WindowTask | None = None
-        num_windows = 0
+        num_pieces = 0
         self._queue.unsubmitted_s = duration_ms / 1000
         started_s = time.monotonic()
         try:
-            async for window in windows:
+            async for piece in pieces:
                 decode_s = time.monotonic() - started_s
                 self._metrics.stage_s["decode"].observe(decode_s)
-                await self._scheduler.acquire_window(self._queue)
-                self._queue.unsubmitted_s = max(0, duration_ms - window.span.end_ms) / 1000
-                previous = asyncio.create_task(self._transcribe_in_turn(window, previous, decode_s))
-                tasks.put_nowait(previous)
-                num_windows += 1
+                await self._scheduler.acquire_piece(self._queue)
+                self._queue.unsubmitted_s = max(0, duration_ms - piece.end_ms) / 1000
+                tasks.put_nowait(asyncio.create_task(self._transcribe(piece, window_ms, decode_s)))
+                num_pieces += 1
                 started_s = time.monotonic()
         finally:
             self._queue.unsubmitted_s = 0.0
-            self._vote.end(num_windows)
+            self._vote.end(num_pieces)
             self._update_vote()
             tasks.put_nowait(None)
 
-    async def _transcribe_in_turn(
-        self, window: Window, previous: WindowTask | None, decode_s: float
-    ) -> TranscribedWindow:
-        permit = _WindowPermit(self._scheduler, self._queue)
-        index = window.span.index
+    async def _transcribe(self, piece: Piece, window_ms: int, decode_s: float) -> TranscribedPiece:
+        permit = _PiecePermit(self._scheduler, self._queue)
+        chain = Chain(piece, window_ms)
         try:
-            previous_text = ""
-            if self._options.condition_on_previous_text and previous is not None:
-                previous_text = (await previous).previous_text
-            options = replace(self._options.decode, previous_text=previous_text)
-            transcript = await self._transcribe(window, options, permit)
+            window = await self._in_thread(chain.next_window)
+            if window is None:
+                self._metrics.silent_pieces.inc()
+            while window is not None:
+                transcript = await self._transcribe_window(piece, window, chain, permit)
+                window = await self._in_thread(_next_window, chain, window, transcript)
         finally:
-            if not self._vote.has(index):  # silent, or failed: other windows must not wait for its vote
-                self._add_vote(index, WindowTranscript(()))
+            if not self._vote.has(piece.index):  # silent, or failed: other pieces must not wait for its vote
+                self._add_vote(piece.index, WindowTranscript(()))
             permit.release()
+        self._metrics.retried_windows.inc(chain.num_retries)
+        transcript = await self._in_thread(timed, piece.activity, chain.result())
         transcript = replace(transcript, times=transcript.times + StageTimes(decode_s=decode_s))
-        return TranscribedWindow(window.span, transcript, next_previous_text(previous_text, transcript, window.span))
+        return TranscribedPiece(piece.start_ms, piece.end_ms, transcript)
 
-    async def _transcribe(self, window: Window, options: DecodeOptions, permit: _WindowPermit) -> WindowTranscript:
-        """The whole window, in as many decodings as it takes; silence takes none."""
-        if is_silent(window.pcm):
-            self._metrics.silent_windows.inc()
-            return WindowTranscript(())
-        transcript = await self._scheduler.submit(self._queue, window.pcm, options)
-        self._add_vote(window.span.index, transcript)
-        if language := await self._voted_language(window.span.index, transcript, permit):
-            options = replace(options, language=language)
-            voted = await self._scheduler.submit(self._queue, window.pcm, options, is_continuation=True)
-            transcript = replace(voted, guesses=transcript.guesses, times=transcript.times + voted.times)
-        return await self._continue(window, transcript, options)
-
-    async def _continue(self, window: Window, transcript: WindowTranscript, options: DecodeOptions) -> WindowTranscript:
-        while (resume_ms := await self._find_resume_ms(window, transcript)) is not None:
+    async def _transcribe_window(
+        self, piece: Piece, window: Window, chain: Chain, permit: _PiecePermit
+    ) -> WindowTranscript:
+        options = self._window_options(window, chain)
+        if not window.is_first:
             self._metrics.resumed_windows.inc()
-            # The rest is too short to identify another language than that of the whole window.
-            options = replace(options, language=transcript.language or options.language)
-            pcm = window.pcm[resume_ms * SAMPLES_PER_MS :]
-            rest = await self._scheduler.submit(self._queue, pcm, options, is_continuation=True)
-            transcript = join(transcript, rest, resume_ms)
-            if is_exhausted(rest):
-                if not rest.segments and not rest.omitted:
-                    transcript = replace(transcript, omitted=(*transcript.omitted, untranscribed(window, resume_ms)))
-                break
-        return replace(transcript, resume_ms=None)
+            return await self._decode(piece, window, options)
+        transcript = await self._decode(piece, window, options)
+        self._add_vote(piece.index, transcript)
+        if language := await self._voted_language(piece.index, transcript, permit):
+            voted = await self._decode(piece, window, replace(options, language=language), is_continuation=True)
+            transcript = replace(voted, guesses=transcript.guesses, times=transcript.times + voted.times)
+        return transcript
 
-    async def _find_resume_ms(self, window: Window, transcript: WindowTranscript) -> int | None:
-        return await to_thread.run_sync(find_resume_ms, window, transcript, limiter=self._limiter)
+    def _window_options(self, window: Window, chain: Chain) -> DecodeOptions:
+        """A window that is retried may have another language than the windows before; all others have the same."""
+        options = self._options.decode
+        if not window.is_first and not window.is_retried:
+            options = replace(options, language=chain.language or options.language)
+        if self._options.condition_on_previous_text and not window.is_retried:
+            options = replace(options, previous_segments=chain.previous)
+        return options
+
+    async def _decode(
+        self, piece: Piece, window: Window, options: DecodeOptions, *, is_continuation: bool = False
+    ) -> WindowTranscript:
+        is_continuation = is_continuation or not window.is_first
+        transcript = await self._scheduler.submit(self._queue, window.pcm, options, is_continuation=is_continuation)
+        return await self._in_thread(weigh, piece.activity, window.start_ms, transcript, options.prompt)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
 
     # -- the language of the recording -------------------------------------------------------------------------
 
@@ -159,24 +168,23 @@ class LongForm:
         if self._vote.is_closed:
             self._is_vote_closed.set()
 
-    async def _voted_language(self, index: int, transcript: WindowTranscript, permit: _WindowPermit) -> str | None:
-        """The language in which a window should be decoded once more, if any.
+    async def _voted_language(self, index: int, transcript: WindowTranscript, permit: _PiecePermit) -> str | None:
+        """The language in which the first window of a piece should be decoded once more, if any.
 
-        A confident window does not wait for the vote. With condition_on_previous_text only earlier windows can vote.
+        A confident window does not wait for the vote.
         """
         if not transcript.segments or is_confident(transcript.guesses):
             return None
-        if not self._options.condition_on_previous_text:
-            if index < MAX_VOTING_WINDOWS:
-                # Otherwise the windows that still have to vote might never be submitted: a deadlock.
-                permit.release()
-            await self._is_vote_closed.wait()
+        if index < MAX_VOTING_PIECES:
+            # Otherwise the pieces that still have to vote might never be submitted: a deadlock.
+            permit.release()
+        await self._is_vote_closed.wait()
         winner = self._vote.winner
         return winner if winner is not None and should_follow(transcript.guesses, winner) else None
 
 
-class _WindowPermit:
-    """What `Scheduler.acquire_window` gave for one window, to be released once."""
+class _PiecePermit:
+    """What `Scheduler.acquire_piece` gave for one piece, to be released once."""
 
     def __init__(self, scheduler: Scheduler, queue: RequestQueue) -> None:
         self._scheduler = scheduler
@@ -186,8 +194,13 @@ class _WindowPermit:
     def release(self) -> None:
         if self._is_held:
             self._is_held = False
-            self._scheduler.release_window(self._queue)
+            self._scheduler.release_piece(self._queue)
 
 
-def _remaining(tasks: asyncio.Queue[WindowTask | None]) -> list[WindowTask]:
+def _next_window(chain: Chain, window: Window, transcript: WindowTranscript) -> Window | None:
+    chain.push(window, transcript)
+    return chain.next_window()
+
+
+def _remaining(tasks: asyncio.Queue[PieceTask | None]) -> list[PieceTask]:
     return [task for _ in range(tasks.qsize()) if (task := tasks.get_nowait()) is not None]

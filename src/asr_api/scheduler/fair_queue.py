@@ -27,7 +27,7 @@ class RequestQueue:
     """The windows of one request.
 
     held:            windows that were submitted and are not finished: waiting, or in the engine
-    num_windows:     windows that were cut and are not transcribed completely
+    num_pieces:      pieces that were cut and are not transcribed completely
     has_capacity:    set when it may have become able to hold one more of them
     virtual_s:       seconds of audio it was served, on a scale that all queues share
     submitted_s:     audio that was submitted so far; continuations count again
@@ -38,7 +38,7 @@ class RequestQueue:
     waiting: deque[QueuedWindow] = field(default_factory=deque)
     held: set[QueuedWindow] = field(default_factory=set)
     num_running: int = 0
-    num_windows: int = 0
+    num_pieces: int = 0
     has_capacity: asyncio.Event = field(default_factory=asyncio.Event)
     virtual_s: float = 0.0
     submitted_s: float = 0.0

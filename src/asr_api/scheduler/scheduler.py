@@ -34,8 +34,8 @@ from asr_api.transcript import StageTimes, WindowTranscript
 
 logger = logging.getLogger(__name__)
 
-MIN_WINDOWS = 2  # that a request may always hold: one in the engine, one behind it
-MAX_AHEAD = 4  # windows cut ahead of the slots; each holds a megabyte
+MIN_PIECES = 2  # that a request may always hold: one in the engine, one behind it
+MAX_AHEAD = 4  # pieces cut ahead of the slots; each holds a megabyte
 MAX_LOSSES = 3  # crashes of the engine with the same window inside
 
 
@@ -126,16 +126,16 @@ class Scheduler:
         finally:
             self._close_queue(queue)
 
-    async def acquire_window(self, queue: RequestQueue) -> None:
-        """Returns when the request may hold one more window; this bounds the memory of long files."""
-        while queue.num_windows >= self.max_windows:
+    async def acquire_piece(self, queue: RequestQueue) -> None:
+        """Returns when the request may hold one more piece; this bounds the memory of long files."""
+        while queue.num_pieces >= self.max_pieces:
             queue.has_capacity.clear()
             await queue.has_capacity.wait()
-        queue.num_windows += 1
+        queue.num_pieces += 1
 
-    def release_window(self, queue: RequestQueue) -> None:
-        """One window less: it is transcribed completely."""
-        queue.num_windows -= 1
+    def release_piece(self, queue: RequestQueue) -> None:
+        """One piece less: it is transcribed completely."""
+        queue.num_pieces -= 1
         queue.has_capacity.set()
 
     def submit(
@@ -144,7 +144,7 @@ class Scheduler:
         """Queues one window. The future raises RequestCrashedWorker, ServerDraining when the engine is lost, or what
         the engine raises for options that it cannot honour.
 
-        is_continuation: of a window that is transcribed in part; it goes before the windows that follow it
+        is_continuation: of a piece that is transcribed in part; it goes before the windows of the pieces behind it
         """
         result: asyncio.Future[WindowTranscript] = asyncio.get_running_loop().create_future()
         if self._stop_reason is not None:
@@ -167,18 +167,18 @@ class Scheduler:
         for window in queue.held:
             window.result.cancel()
         for other in self._queue.queues:
-            other.has_capacity.set()  # the fewer requests, the more windows each may hold
+            other.has_capacity.set()  # the fewer requests, the more pieces each may hold
         if not self._queue.queues:
             self._is_idle.set()
         self.run_once()
 
     @property
-    def max_windows(self) -> int:
-        """Windows that one request may hold: enough for its slots, and some ahead, so that no slot waits for audio."""
+    def max_pieces(self) -> int:
+        """Pieces that one request may hold: enough for its slots, and some ahead, so that no slot waits for audio."""
         n_slots = self._engine.info.n_slots
         num_ahead = min(n_slots, MAX_AHEAD)
         fair = (n_slots + num_ahead) // max(1, len(self._queue.queues))
-        return max(MIN_WINDOWS, min(fair, n_slots - num_reserved_slots(n_slots) + num_ahead))
+        return max(MIN_PIECES, min(fair, n_slots - num_reserved_slots(n_slots) + num_ahead))
 
     @property
     def num_open_requests(self) -> int:

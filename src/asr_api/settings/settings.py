@@ -23,6 +23,9 @@ from asr_api.settings.declaration import bad_value_error, setting, switch, table
 from asr_api.text.languages import language_or_auto
 
 MODEL_WINDOW_S = 30.0  # of every Whisper model
+STRIDE_SHARE = 0.4  # of a window
+Preset = Literal["fast", "best"]
+BEAM_SIZES: dict[Preset, int] = {"fast": 1, "best": 5}
 MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens before a transcript
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
@@ -81,10 +84,10 @@ class Settings(BaseSettings):
         le=MODEL_WINDOW_S,
     )
     stride_length_s: float = setting(
-        lambda before: before["chunk_length_s"] / 6,
-        "Seconds around the end of a window in which the cut may move to a pause; where there is no pause, the windows "
-        "overlap by as much. It must be less than half of `CHUNK_LENGTH_S`.",
-        shown="`CHUNK_LENGTH_S` / 6",
+        lambda before: before["chunk_length_s"] * STRIDE_SHARE,
+        "Seconds before the end of a window in which a recording may be cut; it is cut at the quietest point of them. "
+        "More gives better cuts, less gives fuller windows. It must be less than half of `CHUNK_LENGTH_S`.",
+        shown="0.4 × `CHUNK_LENGTH_S`",
         gt=0,
     )
     flash_attention_2: bool | None = setting(
@@ -97,15 +100,29 @@ class Settings(BaseSettings):
         "fastest one available.",
         allowed=_listed(get_args(ComputeType)),
     )
-    beam_size: int = setting(1, "Hypotheses of beam search; 1 (greedy) is fastest, 5 a bit more accurate.", ge=1, le=10)
-    condition_on_previous_text: bool = switch(
-        False,
-        "Prompt each window with the text before it: names and style stay the same, but so do mistakes. The windows of "
-        "one file are then transcribed one after the other.",
+    preset: Preset = setting(
+        "fast",
+        "`fast` decodes greedily. `best` makes fewer errors, by beam search and by prompting each window with the text "
+        "before it, and takes about three times as long.",
+        allowed=_listed(get_args(Preset)),
+    )
+    beam_size: int = setting(
+        lambda before: BEAM_SIZES[before["preset"]],
+        "Hypotheses of beam search; 1 is greedy.",
+        shown="`1`; `5` with `PRESET=best`",
+        ge=1,
+        le=10,
+    )
+    condition_on_previous_text: bool = setting(
+        lambda before: before["preset"] == "best",
+        "Prompt each window with the text before it, in pieces of up to three windows: names and style stay the same, "
+        "but so do mistakes.",
+        shown="`0`; `1` with `PRESET=best`",
+        allowed="1 or 0",
     )
     vad: bool = switch(
         False,
-        "By default, mute audio in which a voice activity model finds no speech; needs the extra `vad`.",
+        "By default, mute audio in which a voice activity model finds no speech.",
     )
     default_language: str | None = setting(
         None, "Language of requests that name none, such as `en`; `auto` is the default.", shown="detected",
@@ -215,7 +232,7 @@ class Settings(BaseSettings):
         if self.stride_s >= self.chunk_length_s / 2:
             raise ValueError(
                 f"STRIDE_LENGTH_S is '{self.stride_s:g}'; it must be less than half of CHUNK_LENGTH_S, "
-                f"{self.chunk_length_s / 2:g} s. The default is CHUNK_LENGTH_S / 6."
+                f"{self.chunk_length_s / 2:g} s. The default is 0.4 × CHUNK_LENGTH_S."
             )
         return self
 

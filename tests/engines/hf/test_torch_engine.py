@@ -20,7 +20,7 @@ from asr_api.engines.whisper.arrays import Floats
 from asr_api.errors import InvalidParameter
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
-from asr_api.transcript import WindowTranscript
+from asr_api.transcript import Segment, WindowTranscript
 from tests.engines.contract import EngineContract
 from tests.engines.hf.hf_checkpoints import CHECKPOINTS
 from tests.engines.sounds import sound
@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("default")]
 
 PADDED = ("wav2vec2 with a mask", "hubert", "mms", "parakeet", "transducer")
 TEXT_ONLY = ("moonshine", "speech2text")
+EARLIER = (Segment(0, 900, " earlier text", tokens=(5, 6)),)
 SECONDS = (2.0, 1.7, 2.0, 0.9, 1.6, 0.3)
 
 
@@ -157,7 +158,7 @@ def test_info(name: str, folders: dict[str, Path]) -> None:
     assert (info.languages, info.default_language) == ((("en", "de"), "en") if name == "mms" else ((), None))
 
 
-@pytest.mark.parametrize("options", [DecodeOptions(language="fr"), DecodeOptions(previous_text="earlier text")])
+@pytest.mark.parametrize("options", [DecodeOptions(language="fr"), DecodeOptions(previous_segments=EARLIER)])
 def test_options_without_effect(options: DecodeOptions, folders: dict[str, Path]) -> None:
     engine = open_engine(folders["hubert"])
     transcripts = [transcribe(engine, [sound(1, 0)], some)[0] for some in (options, DecodeOptions())]

@@ -121,8 +121,9 @@ def test_mean_logprob_includes_the_end(new: New, config: WhisperConfig, tokenize
         # The text covers all of the audio: nothing to resume.
         ([timestamp(0), WORD, timestamp(2.96), timestamp(2.96), WORD, WORD, WORD], 6, 2960, None),
         ([timestamp(0), WORD, timestamp(9), timestamp(9), WORD, WORD, WORD], 6, 3000, None),
-        # The text ends just at the limit.
-        ([timestamp(0), WORD, timestamp(1.5), timestamp(1.5), WORD, END], 6, 3000, None),
+        # The text ends just at the limit. What has no end belongs to the next window.
+        ([timestamp(0), WORD, timestamp(1.5), timestamp(1.5), WORD, END], 6, 1500, 1500),
+        ([timestamp(0), WORD, WORD, WORD, timestamp(1.5), END], 6, 1500, None),
     ],
 )
 def test_pass_ends_where_the_window_can_be_resumed(

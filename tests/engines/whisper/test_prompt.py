@@ -14,11 +14,21 @@ from asr_api.engines.whisper.prompt import PromptBuilder
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
 from asr_api.options import DecodeOptions
+from asr_api.transcript import Segment
 from tests.engines.whisper_checkpoints import SMALL
 
 START, PREVIOUS = SMALL.special("startoftranscript"), SMALL.special("startofprev")
 MAX_PREVIOUS = SMALL.n_text_ctx // 2 - 1
 EN = DecodeOptions(language="en")
+EARLIER = (
+    Segment(0, 1500, " so it", tokens=(5, 6)),
+    Segment(1500, 2999, " goes", tokens=(7,)),
+    Segment(200, 980, " on", tokens=(8,)),  # of the next window
+)
+
+
+def at(seconds: float) -> int:
+    return SMALL.timestamps.start + round(seconds * 50)
 
 
 @pytest.fixture
@@ -84,22 +94,65 @@ def test_language_of_a_fine_tuned_model(config: WhisperConfig, tokenizer: Tokeni
 
 
 @pytest.mark.parametrize(
-    ("prompt", "previous_text", "hotwords", "parts"),
+    ("prompt", "hotwords", "parts"),
     [
-        ("  so it goes ", "", "Vonnegut", (" Vonnegut", " so it goes")),
-        (" ", "", "Vonnegut", (" Vonnegut",)),
-        (" \n", "", "", ()),
-        ("a style", "so it goes", "Vonnegut", (" Vonnegut", " so it goes")),  # it replaces the prompt
-        ("<|translate|><|0.00|><|endoftext|>", "", "", (" <|translate|><|0.00|><|endoftext|>",)),
+        ("  so it goes ", "Vonnegut", (" Vonnegut", " so it goes")),
+        (" ", "Vonnegut", (" Vonnegut",)),
+        (" \n", "", ()),
+        ("<|translate|><|0.00|><|endoftext|>", "", (" <|translate|><|0.00|><|endoftext|>",)),
     ],
 )
-def test_previous_text_is_before_the_start(
-    prompts: PromptBuilder, tokenizer: Tokenizer, prompt: str, previous_text: str, hotwords: str, parts: tuple[str, ...]
+def test_prompt_is_before_the_start(
+    prompts: PromptBuilder, tokenizer: Tokenizer, prompt: str, hotwords: str, parts: tuple[str, ...]
 ) -> None:
-    options = dataclasses.replace(EN, prompt=prompt, previous_text=previous_text, hotwords=hotwords)
+    options = dataclasses.replace(EN, prompt=prompt, hotwords=hotwords)
     tokens = [token for part in parts for token in tokenizer.encode(part)]
     assert all(token < SMALL.end for token in tokens)
     assert prompts.build(options).head == ((PREVIOUS, *tokens, START) if tokens else (START,))
+
+
+@pytest.mark.parametrize("hotwords", ["", "Vonnegut"])
+def test_previous_segments_replace_the_prompt(prompts: PromptBuilder, tokenizer: Tokenizer, hotwords: str) -> None:
+    """As the model wrote them, in their windows: with timestamps where the window has some."""
+    options = dataclasses.replace(EN, prompt="a style", hotwords=hotwords, previous_segments=EARLIER)
+    first = tuple(tokenizer.encode(f" {hotwords}")) if hotwords else ()
+    head = prompts.build(options).head
+    assert head == (PREVIOUS, *first, at(0), 5, 6, at(1.5), at(1.5), 7, at(2.98), at(0.2), 8, at(0.98), START)
+    plain = dataclasses.replace(options, timestamps=False)
+    assert prompts.build(plain).head == (PREVIOUS, *first, 5, 6, 7, 8, START)
+
+
+def test_previous_segments_without_tokens_are_skipped(prompts: PromptBuilder, tokenizer: Tokenizer) -> None:
+    """A segment of which only a part was kept has none."""
+    cut = Segment(100, 200, " goes")
+    between = dataclasses.replace(EN, previous_segments=(EARLIER[0], cut, *EARLIER[1:], cut))
+    assert prompts.build(between) == prompts.build(dataclasses.replace(EN, previous_segments=EARLIER))
+    alone = dataclasses.replace(EN, previous_segments=(cut,))
+    assert prompts.build(alone).head == (START,)
+    with_prompt = dataclasses.replace(alone, prompt="a style")
+    assert prompts.build(with_prompt).head == (PREVIOUS, *tokenizer.encode(" a style"), START)
+
+
+def test_no_previous_timestamp_is_behind_the_last_one(prompts: PromptBuilder) -> None:
+    late = Segment(29_999, 31_000, " a", tokens=(5,))
+    head = prompts.build(dataclasses.replace(EN, previous_segments=(late,))).head
+    assert head == (PREVIOUS, at(29.98), 5, SMALL.timestamps[-1], START)
+
+
+def test_many_previous_segments_are_cut_at_their_beginning(prompts: PromptBuilder, tokenizer: Tokenizer) -> None:
+    segments = tuple(Segment(20 * index, 20 * index + 20, " a", tokens=(index, index)) for index in range(50))
+    tokens = [token for index in range(50) for token in (at(0.02 * index), index, index, at(0.02 * index + 0.02))]
+    options = dataclasses.replace(EN, previous_segments=segments)
+    assert prompts.build(options).head == (PREVIOUS, *tokens[-MAX_PREVIOUS:], START)
+    hotwords = tokenizer.encode(" so it goes")
+    head = prompts.build(dataclasses.replace(options, hotwords="so it goes")).head
+    assert head == (PREVIOUS, *hotwords, *tokens[len(hotwords) - MAX_PREVIOUS :], START)
+
+
+def test_a_prompt_of_whisper_holds_223_previous_tokens(config: WhisperConfig, tokenizer: Tokenizer) -> None:
+    prompts = PromptBuilder(dataclasses.replace(config, n_text_ctx=448), tokenizer)
+    options = dataclasses.replace(EN, previous_segments=(Segment(0, 20_000, " a", tokens=(5,) * 300),))
+    assert prompts.build(options).head == (PREVIOUS, *(5,) * 222, at(20), START)
 
 
 def test_long_prompt_is_cut_at_its_beginning(prompts: PromptBuilder, tokenizer: Tokenizer) -> None:
@@ -116,7 +169,7 @@ def test_model_without_startofprev(config: WhisperConfig, folders: dict[str, Pat
     tokenizer = Tokenizer(open_checkpoint(folders["multilingual"]).tokenizer)
     tokenizer.start_of_previous = None
     prompts = PromptBuilder(config, tokenizer)
-    assert prompts.build(dataclasses.replace(EN, previous_text="so it goes")).head == (START,)
+    assert prompts.build(dataclasses.replace(EN, previous_segments=EARLIER)).head == (START,)
     with pytest.raises(InvalidParameter, match="startofprev"):
         prompts.build(dataclasses.replace(EN, prompt="so it goes"))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_api.engines.whisper.timestamps import ClosedPart, closed_part, segments_of
+from asr_api.engines.whisper.timestamps import ClosedPart, closed_part, next_window, segments_of
 
 BEGIN = 300  # ids below are bytes, from here on timestamps
 TIMESTAMPS = range(BEGIN, BEGIN + 1501)
@@ -98,3 +98,39 @@ def test_segments_keep_all_text_inside_the_audio(tokens: list[int], audio_ms: in
 )
 def test_closed_part(tokens: list[int], expected: ClosedPart | None) -> None:
     assert closed_part(tokens, TIMESTAMPS) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([], None),
+        (ids(0.0), None),
+        (ids(0.0, "a"), None),  # no pair
+        (ids(0.0, "a", 2.0, "b"), None),
+        (ids(0.0, "a", 2.0), None),  # a single timestamp at the end: nothing follows
+        (ids(0.0, "a", 2.0, 2.0, "b", 4.0), None),
+        (ids(0.0, "a", 2.0, 2.0), ClosedPart(3, 2000)),
+        (ids(0.0, "a", 2.0, 2.5), ClosedPart(3, 2000)),  # at the end of the text, not at the next beginning
+        (ids(0.0, "a", 2.0, 2.0, "b"), ClosedPart(3, 2000)),
+        (ids(0.0, "a", 2.0, 2.5, "b", 4.0, 5.0, "cd"), ClosedPart(6, 4000)),
+        (ids(0.0, "a", 2.0, 2.5, "b", 4.0, "c"), ClosedPart(3, 2000)),
+        (ids(0.0, "a", 30.0, 30.0), ClosedPart(3, 30_000)),
+        ([*ids(0.0), ADDED, *ids(2.0, 2.0), ADDED], ClosedPart(3, 2000)),  # text behind the timestamps is text
+        ([*ids(0.0), ADDED, *ids(2.0, 2.0), ADDED, *ids(3.0)], None),
+        ([*ids(0.0), ADDED, ADDED, *ids(2.0)], None),
+    ],
+)
+def test_next_window(tokens: list[int], expected: ClosedPart | None) -> None:
+    assert next_window(tokens, TIMESTAMPS) == expected
+
+
+@given(st.lists(st.one_of(st.just(65), st.integers(BEGIN, BEGIN + 9)), max_size=12))
+def test_next_window_is_that_of_openai(tokens: list[int]) -> None:
+    """By the variables of whisper/transcribe.py."""
+    is_timestamp = [token >= BEGIN for token in tokens]
+    single_timestamp_ending = is_timestamp[-2:] == [False, True]
+    slices = [index + 1 for index, pair in enumerate(pairwise(is_timestamp)) if all(pair)]
+    if not slices or single_timestamp_ending:
+        assert next_window(tokens, TIMESTAMPS) is None
+    else:
+        assert next_window(tokens, TIMESTAMPS) == ClosedPart(slices[-1], (tokens[slices[-1] - 1] - BEGIN) * 20)

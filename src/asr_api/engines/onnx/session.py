@@ -1,14 +1,11 @@
 """ONNX Runtime sessions on the CPU: a graph with its weights, and calls that copy nothing.
 
-Weights are read from the mapped checkpoint in the page cache; ONNX Runtime keeps a packed copy of the large ones. Its
-telemetry is off.
+Weights are read from the mapped checkpoint in the page cache; ONNX Runtime keeps a packed copy of the large ones.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 
 from asr_api.engines.onnx.graph_builder import Graph
 from asr_api.engines.whisper.arrays import Floats
+from asr_api.onnx_runtime import load_onnx_runtime
 
 Array = Floats | NDArray[np.int64] | NDArray[np.int32] | NDArray[np.int8]
 
@@ -24,7 +22,7 @@ SLOW_FUSION = "BiasGeluFusion"  # slower by half than an addition and a separate
 
 class Session:
     def __init__(self, graph: Graph, num_threads: int) -> None:
-        onnxruntime = _load()
+        onnxruntime = load_onnx_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         # Waiting threads sleep. Spinning gains little on an idle machine, and costs a step's time again and again when
@@ -51,7 +49,7 @@ class Call:
     def __init__(self, session: Any, inputs: Mapping[str, Array], results: Mapping[str, Array]) -> None:
         self._session = session
         self._arrays = (*inputs.values(), *results.values())  # ONNX Runtime keeps no reference to them
-        self._binding, ort_value = session.io_binding(), _load().OrtValue
+        self._binding, ort_value = session.io_binding(), load_onnx_runtime().OrtValue
         for name, array in inputs.items():
             self._binding.bind_cpu_input(name, array)
         for name, array in results.items():
@@ -59,12 +57,3 @@ class Call:
 
     def run(self) -> None:
         self._session.run_with_iobinding(self._binding)
-
-
-def _load() -> Any:  # a module
-    """Without its telemetry, which reports to its maker and keeps an identifier in the home folder.
-
-    ONNX Runtime reads the variable when it is loaded.
-    """
-    os.putenv("ORT_DISABLE_TELEMETRY", "1")
-    return import_module("onnxruntime")

@@ -20,13 +20,9 @@ from asr_api.engines.whisper.logit_filters import LogitFilters, TokenHistory, lo
 from asr_api.engines.whisper.quality import LOOP_CHECK_TOKENS, ends_in_loop
 from asr_api.engines.whisper.sampling import greedy, sample, sample_rngs
 from asr_api.engines.whisper.slot import Slot
-from asr_api.engines.whisper.timestamps import closed_part
+from asr_api.engines.whisper.timestamps import MIN_PROGRESS_MS, MIN_REST_MS, closed_part
 from asr_api.engines.whisper.token_kinds import TokenKinds
 from asr_api.engines.whisper.tokenizer import Tokenizer
-
-# A window is resumed only if the pass made progress, and only if what is left can hold a word.
-MIN_PROGRESS_MS = 1000
-MIN_REST_MS = 100
 
 
 @dataclass(frozen=True, slots=True)

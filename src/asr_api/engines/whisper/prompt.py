@@ -12,7 +12,7 @@ import numpy as np
 
 from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.capabilities import can_translate, supported_languages
-from asr_api.engines.whisper.config import WhisperConfig
+from asr_api.engines.whisper.config import POSITION_MS, WhisperConfig
 from asr_api.engines.whisper.logit_filters import log_sum_exp
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.errors import CheckpointError, InvalidParameter
@@ -114,17 +114,32 @@ class PromptBuilder:
         """<|startofprev|>, hotwords and the end of the previous text, at most half of the decoder's positions.
 
         Hotwords take at most half of that, so neither hotwords nor a long text push the other out. A model without
-        <|startofprev|> ignores the text of the windows before, which no client asked for.
+        <|startofprev|> ignores the segments of the windows before, which no client asked for.
         """
         start_of_previous = self._tokenizer.start_of_previous
         max_tokens = self._config.n_text_ctx // 2 - 1
         if start_of_previous is None and (options.prompt.strip() or options.hotwords.strip()):
             raise InvalidParameter("prompt and hotwords need <|startofprev|>, which this model lacks; leave them out.")
-        text = options.previous_text or options.prompt
-        if start_of_previous is None or not (text.strip() or options.hotwords.strip()):
-            return ()
-        hotwords, previous = (
-            self._tokenizer.encode(f" {part.strip()}") if part.strip() else [] for part in (options.hotwords, text)
+        hotwords, prompt = (
+            self._tokenizer.encode(f" {part.strip()}") if part.strip() else []
+            for part in (options.hotwords, options.prompt)
         )
         hotwords = hotwords[: max_tokens // 2]
+        previous = self._previous_tokens(options) or prompt
+        if start_of_previous is None or not (hotwords or previous):
+            return ()
         return (start_of_previous, *hotwords, *previous[max(0, len(previous) + len(hotwords) - max_tokens) :])
+
+    def _previous_tokens(self, options: DecodeOptions) -> list[int]:
+        """As the model wrote them, with timestamps where the window has some: so it goes on writing them."""
+        tokens: list[int] = []
+        timestamps = self._tokenizer.kinds.timestamps
+        for segment in options.previous_segments:
+            if not segment.tokens:  # only a part of its text was kept
+                continue
+            start, end = (
+                timestamps[min(time_ms // POSITION_MS, len(timestamps) - 1)]
+                for time_ms in (segment.start_ms, segment.end_ms)
+            )
+            tokens += (start, *segment.tokens, end) if options.timestamps else segment.tokens
+        return tokens

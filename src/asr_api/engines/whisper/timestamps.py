@@ -1,4 +1,4 @@
-"""Timestamp tokens: cuts the sampled tokens of a window into timed segments, and finds where a decoding can resume.
+"""Timestamp tokens: cuts the sampled tokens of a window into timed segments, and finds where the next window begins.
 
 A timestamp closes the text before it and opens the text after it; Whisper emits two in a row between segments.
 """
@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from asr_api.engines.whisper.config import POSITION_MS
 from asr_api.transcript import Segment
 
+MIN_PROGRESS_MS = 1000  # a window is not resumed before
+MIN_REST_MS = 100  # a shorter rest of a window holds no word
+
 
 @dataclass(frozen=True, slots=True)
 class ClosedPart:
+    """The first tokens of a window, whose text ends at a timestamp."""
+
     num_tokens: int
     end_ms: int
 
@@ -53,4 +58,20 @@ def closed_part(tokens: Sequence[int], timestamps: range) -> ClosedPart | None:
     for index in range(len(tokens) - 1, 0, -1):
         if tokens[index] in timestamps and tokens[index - 1] not in timestamps:
             return ClosedPart(index + 1, (tokens[index] - timestamps.start) * POSITION_MS)
+    return None
+
+
+def next_window(tokens: Sequence[int], timestamps: range) -> ClosedPart | None:
+    """Where the next window begins, by OpenAI's rule; None where the text covers the window.
+
+    Text behind the last two timestamps in a row has no end in this window: it belongs to the next one, which begins at
+    the first of them, where the text before them ends. A single timestamp at the end says that nothing follows in the
+    window.
+
+    tokens: of text, and timestamps
+    """
+    is_single = len(tokens) > 1 and tokens[-1] in timestamps and tokens[-2] not in timestamps
+    for index in range(len(tokens) - 1, 0, -1):
+        if not is_single and tokens[index] in timestamps and tokens[index - 1] in timestamps:
+            return ClosedPart(index, (tokens[index - 1] - timestamps.start) * POSITION_MS)
     return None

@@ -9,7 +9,7 @@ from asr_api.engines.whisper.arrays import Floats
 from asr_api.engines.whisper.fallback import Candidate, best_failed, best_sample
 from asr_api.engines.whisper.quality import doubted_if_unsure, has_loop, quality_of
 from asr_api.engines.whisper.slot import Slot
-from asr_api.engines.whisper.timestamps import segments_of
+from asr_api.engines.whisper.timestamps import MIN_PROGRESS_MS, MIN_REST_MS, next_window, segments_of
 from asr_api.engines.whisper.tokenizer import Tokenizer
 from asr_api.engines.whisper.word_timestamps import timed_words
 from asr_api.transcript import Segment, WindowTranscript, Word
@@ -24,9 +24,9 @@ class TranscriptBuilder:
         has_next_temperature = slot.has_next_temperature
         best = best_sample([self._assess(slot, candidate) for candidate in candidates])
         if best.passes:
-            return best
+            return self._until_next_window(slot, best)
         slot.failed.append(best)
-        return None if has_next_temperature else best_failed(slot.failed)
+        return None if has_next_temperature else self._until_next_window(slot, best_failed(slot.failed))
 
     def segments(self, slot: Slot, candidate: Candidate) -> tuple[Segment, ...]:
         """The segments of a candidate's final tokens, none of them blank, before silent ones are omitted."""
@@ -72,6 +72,19 @@ class TranscriptBuilder:
             resume_ms=None if is_silent else candidate.resume_ms,
             omitted=omitted,
         )
+
+    def _until_next_window(self, slot: Slot, candidate: Candidate) -> Candidate:
+        """The candidate, of which only the text before the beginning of the next window is kept."""
+        if not slot.has_timestamps or candidate.resume_ms is not None or not candidate.is_whole:
+            return candidate
+        kinds = self._tokenizer.kinds
+        kept = [
+            index for index, token in enumerate(candidate.tokens) if kinds.is_text(token) or token in kinds.timestamps
+        ]
+        part = next_window([candidate.tokens[index] for index in kept], kinds.timestamps)
+        if part is None or not MIN_PROGRESS_MS <= part.end_ms < slot.audio_ms - MIN_REST_MS:
+            return candidate
+        return replace(candidate, num_kept=kept[part.num_tokens], resume_ms=part.end_ms)
 
     def _assess(self, slot: Slot, candidate: Candidate) -> Candidate:
         quality = quality_of(

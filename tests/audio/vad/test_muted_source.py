@@ -1,28 +1,36 @@
-"""Voice activity filter: non-speech is muted in place, and requests share the threads of detectors."""
+"""Muted source: everything but speech is silence in place, and requests share the threads of detectors."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from anyio import CapacityLimiter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio import vad
-from asr_api.audio.vad import CHUNK_SAMPLES, MARGIN_CHUNKS, MIN_PAUSE_CHUNKS, NonSpeechMuter, VoiceActivityFilter
+from asr_api.audio.vad.muted_source import (
+    MARGIN_CHUNKS,
+    MIN_PAUSE_CHUNKS,
+    MIN_SPEECH_CHUNKS,
+    MutedSource,
+    NonSpeechMuter,
+)
+from asr_api.audio.vad.silero import SileroVad
+from asr_api.audio.vad.speech_activity import CHUNK_SAMPLES, Floats, OpenDetector, SpeechDetector
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
 from tests.service import FakeSource
 
 VOICE, MURMUR, NOISE = 1000, 500, 10  # loudness of a chunk → 0.9, 0.4 and 0.1
 
 
-def probability(chunk: bytes) -> float:
-    return {VOICE: 0.9, MURMUR: 0.4}.get(int(np.frombuffer(chunk, np.int16)[0]), 0.1)
+class FirstSampleDetector:
+    def probabilities(self, pcm: Pcm) -> Floats:
+        firsts = pcm.reshape(-1, CHUNK_SAMPLES)[:, 0]
+        return np.array([{VOICE: 0.9, MURMUR: 0.4}.get(int(first), 0.1) for first in firsts], np.float32)
 
 
 def sound(*levels: tuple[int, int]) -> Pcm:
@@ -30,8 +38,8 @@ def sound(*levels: tuple[int, int]) -> Pcm:
     return np.concatenate([np.full(count * CHUNK_SAMPLES, level, np.int16) for level, count in levels])
 
 
-def muted(pcm: Pcm, *cuts: int, detector: vad.Detector = probability) -> Pcm:
-    muter = NonSpeechMuter(detector)
+def muted(pcm: Pcm, *cuts: int, detector: SpeechDetector | None = None) -> Pcm:
+    muter = NonSpeechMuter(detector or FirstSampleDetector())
     blocks = np.split(pcm, sorted(cuts))
     return np.concatenate([*(muter.push(block) for block in blocks), muter.finish()])
 
@@ -44,8 +52,11 @@ def test_all_but_speech_and_a_margin_is_muted_in_place() -> None:
     assert np.array_equal(muted(pcm)[kept], pcm[kept])
     assert len(kept) == kept[-1] + 1 - kept[0]
     assert not muted(sound((NOISE, 90))).any()
-    for count in (1, vad.MIN_SPEECH_CHUNKS - 1):
-        assert not muted(sound((NOISE, 50), (VOICE, count), (NOISE, 50), (VOICE, count))).any()
+
+
+@pytest.mark.parametrize("count", [1, MIN_SPEECH_CHUNKS - 1])
+def test_sounds_too_short_for_speech_are_muted(count: int) -> None:
+    assert not muted(sound((NOISE, 50), (VOICE, count), (NOISE, 50), (VOICE, count))).any()
 
 
 def test_short_pauses_and_fading_speech_are_kept() -> None:
@@ -74,7 +85,7 @@ def test_block_sizes_do_not_move_speech(levels: list[tuple[int, int]], extra: in
 
 
 def test_at_most_two_seconds_are_held() -> None:
-    muter, n_held, most = NonSpeechMuter(probability), 0, 0
+    muter, n_held, most = NonSpeechMuter(FirstSampleDetector()), 0, 0
     for number in range(300):
         block = sound((VOICE if number in {9, 10} else NOISE, 3))
         n_held += len(block) - len(muter.push(block))
@@ -82,13 +93,18 @@ def test_at_most_two_seconds_are_held() -> None:
     assert most <= 2.4 * SAMPLE_RATE_HZ
 
 
-@pytest.mark.skipif(not vad.is_installed(), reason="asr-api[vad] is not installed")
+@pytest.mark.parametrize("length", [0, 1, CHUNK_SAMPLES - 1, 1600])
+def test_short_recordings_keep_their_length(length: int) -> None:
+    pcm = np.full(length, -32768, np.int16)
+    assert len(muted(pcm)) == length
+
+
 def test_the_real_model_mutes_noise_and_tones() -> None:
     times_s = np.arange(4 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     chord = np.sin(2 * np.pi * np.outer([220, 277, 330, 440], times_s)).sum(0) * 3000
     noise = np.random.default_rng(1).normal(size=len(times_s)) * 3000
     for pcm in (chord, noise):
-        assert not muted(pcm.astype(np.int16), detector=vad.open_detector()).any()
+        assert not muted(pcm.astype(np.int16), detector=SileroVad()).any()
 
 
 # -- as a source -------------------------------------------------------------------------------------------------------
@@ -98,64 +114,58 @@ def speech_source() -> FakeSource:
     return FakeSource(sound((VOICE, 30)), block_s=0.3, last_end=AudioEnd(is_truncated=True))
 
 
-@pytest.fixture
-def detectors(monkeypatch: pytest.MonkeyPatch) -> list[vad.Detector]:
-    """The detectors of the next requests; later ones get `probability`."""
-    detectors: list[vad.Detector] = []
-    monkeypatch.setattr(vad, "open_detector", lambda: detectors.pop(0) if detectors else probability)
-    return detectors
-
-
-@pytest.fixture
-def voice_activity(detectors: list[vad.Detector]) -> Iterator[VoiceActivityFilter]:
-    with contextlib.closing(VoiceActivityFilter()) as voice_activity:
-        yield voice_activity
-
-
-async def samples_of(voice_activity: VoiceActivityFilter, source: FakeSource) -> int:
-    async with voice_activity.only_speech(source) as pcm:
+async def samples_of(source: FakeSource, open_detector: OpenDetector, limiter: CapacityLimiter) -> int:
+    async with MutedSource(source, open_detector, limiter) as pcm:
         assert (source.is_open, pcm.duration_hint_ms) == (True, source.duration_hint_ms)
         n_samples = sum([len(block) async for block in pcm])
     assert (source.is_open, pcm.end) == (False, AudioEnd(is_truncated=True))
     return n_samples
 
 
+class SlowDetector:
+    def __init__(self) -> None:
+        self.has_started, self.release = threading.Event(), threading.Event()
+
+    def probabilities(self, pcm: Pcm) -> Floats:
+        self.has_started.set()
+        self.release.wait(10)
+        return np.zeros(len(pcm) // CHUNK_SAMPLES, np.float32)
+
+
 @pytest.mark.anyio
-async def test_a_slow_detector_stops_neither_other_requests_nor_a_cancellation(
-    voice_activity: VoiceActivityFilter, detectors: list[vad.Detector]
-) -> None:
-    has_started, release = threading.Event(), threading.Event()
-
-    def slow(_chunk: bytes) -> float:
-        has_started.set()
-        release.wait(10)
-        return 0.0
-
-    detectors.append(slow)
-    source = speech_source()
-    slow_request = asyncio.create_task(samples_of(voice_activity, source))
+async def test_a_slow_detector_stops_neither_other_requests_nor_a_cancellation() -> None:
+    slow, limiter, source = SlowDetector(), CapacityLimiter(2), speech_source()
+    slow_request = asyncio.create_task(samples_of(source, lambda: slow, limiter))
     try:
-        assert await asyncio.to_thread(has_started.wait, 5)
+        assert await asyncio.to_thread(slow.has_started.wait, 5)
         async with asyncio.timeout(5):
-            assert await samples_of(voice_activity, speech_source()) == 30 * CHUNK_SAMPLES
+            assert await samples_of(speech_source(), FirstSampleDetector, limiter) == 30 * CHUNK_SAMPLES
         assert not slow_request.done()
         slow_request.cancel()
-        await asyncio.wait([slow_request])
-        assert slow_request.cancelled()
-        assert not source.is_open
     finally:
-        release.set()
+        slow.release.set()
+    await asyncio.wait([slow_request])
+    assert slow_request.cancelled()
+    assert not source.is_open
 
 
 @pytest.mark.anyio
-async def test_an_unfinished_request_leaves_no_async_generator(voice_activity: VoiceActivityFilter) -> None:
+async def test_an_unfinished_request_leaves_no_async_generator() -> None:
     left_behind: list[str] = []
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(finalizer=lambda generator: left_behind.append(repr(generator)))
     try:
-        async with voice_activity.only_speech(speech_source()) as pcm:
+        async with MutedSource(speech_source(), FirstSampleDetector, CapacityLimiter(1)) as pcm:
             await anext(aiter(pcm))
         del pcm
     finally:
         sys.set_asyncgen_hooks(*hooks)
     assert [name for name in left_behind if "FakeSource" not in name] == []
+
+
+@pytest.mark.anyio
+async def test_a_source_that_was_left_gives_no_more_audio() -> None:
+    async with MutedSource(speech_source(), FirstSampleDetector, CapacityLimiter(1)) as pcm:
+        await anext(pcm)
+    with pytest.raises(StopAsyncIteration):
+        await anext(pcm)
