@@ -6,7 +6,7 @@ import pytest
 
 from asr_api.audio.vad.speech_activity import SpeechActivity
 from asr_api.longform.speech_evidence import CLEAR_SPEECH, RULES, weigh
-from asr_api.transcript import Quality, Segment, WindowTranscript
+from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
 from tests.speech_activities import PAUSE, SPEECH, activity
 
 (NOISE, NOISE_NO_SPEECH, NOISE_LOGPROB), (WEAK, WEAK_NO_SPEECH, WEAK_LOGPROB) = RULES
@@ -42,6 +42,18 @@ def test_text_without_letters_is_omitted(text: str, of: Quality | None) -> None:
     assert not is_kept(weighed(SPEECH, text, of))
 
 
+@pytest.mark.parametrize(("strongest", "probability", "expected"), [
+    (UNCLEAR, 0.49, ("no_speech",)), (UNCLEAR, 0.51, ()), (CLEAR, 0.2, ()),
+])  # fmt: skip
+def test_text_in_a_language_that_nobody_is_sure_of_is_doubted_where_speech_is_weak(
+    strongest: float, probability: float, expected: tuple[str, ...]
+) -> None:
+    guesses = (LanguageGuess("nn", probability), LanguageGuess("en", 0.1))
+    window = WindowTranscript((Segment(0, 960, " nd", quality=SURE),), "nn", guesses)
+    transcript = weigh(activity((SPEECH, 0.96), (strongest, 0.96)), 960, window, "")
+    assert doubts(transcript.segments) == [expected]
+
+
 @pytest.mark.parametrize("text", [" 5", " Ja.", "はい", "ค่ะ", " ١"])
 def test_short_text_in_speech_is_kept(text: str) -> None:
     transcript = weighed(SPEECH, text, language=None)
@@ -55,8 +67,8 @@ def test_short_text_in_speech_is_kept(text: str) -> None:
         pytest.param(NOISE - 0.01, quality(NOISE_NO_SPEECH - 0.01, NOISE_LOGPROB + 0.01), True, id="noise, very sure"),
         pytest.param(NOISE - 0.01, quality(NOISE_NO_SPEECH + 0.01, -0.01), False, id="noise, the model has a doubt"),
         pytest.param(NOISE - 0.01, quality(0.0, NOISE_LOGPROB - 0.01), False, id="noise, unsure text"),
-        pytest.param(NOISE + 0.01, quality(0.15, -0.7), True, id="weak, sure enough"),
-        pytest.param(NOISE - 0.01, quality(0.15, -0.7), False, id="noise, not sure enough"),
+        pytest.param(NOISE + 0.01, quality(0.12, -0.7), True, id="weak, sure enough"),
+        pytest.param(NOISE - 0.01, quality(0.12, -0.7), False, id="noise, not sure enough"),
         pytest.param(WEAK - 0.01, quality(WEAK_NO_SPEECH + 0.01, -0.1), False, id="weak, the model has a doubt"),
         pytest.param(WEAK - 0.01, quality(0.0, WEAK_LOGPROB - 0.01), False, id="weak, unsure text"),
         pytest.param(WEAK + 0.01, quality(0.9, -3.0), True, id="speech, although the model has doubts"),

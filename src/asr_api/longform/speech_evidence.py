@@ -1,7 +1,7 @@
 """Speech evidence: text for audio in which nobody speaks is omitted, or doubted, by the weight of all that is known.
 
-Witnesses are the speech detector, the model's own no-speech probability and log-probability, the prompt and the script
-of the text. None of them decides alone: a detector is deaf to some speech, and models are sure of some inventions.
+Witnesses are the speech detector, the model's own no-speech probability and log-probability, the prompt, the language
+and the script of the text. None of them decides alone: a detector is deaf to some speech, and models are sure of some inventions.
 docs/measurements.md has the curve of the thresholds.
 """
 
@@ -15,9 +15,10 @@ from asr_api.transcript import Quality, Segment, WindowTranscript
 
 # Below the first number (strongest speech), text is omitted unless its no-speech probability is below the second and
 # its mean log-probability above the third.
-RULES = ((0.03, 0.1, -0.6), (0.3, 0.2, -0.8))
+RULES = ((0.03, 0.1, -0.6), (0.3, 0.15, -0.8))
 CLEAR_SPEECH = 0.6  # of it and above, text is believed whatever it is
 MIN_SEGMENT_MS = 300  # shorter times are wrong: of a word, the audio around them is looked at
+SURE_LANGUAGE = 0.5  # a language that was detected with less is a sign of noise
 MIN_ECHO_CHARS = 8  # letters and digits of a text that repeats the prompt
 
 
@@ -29,6 +30,7 @@ def weigh(activity: SpeechActivity, start_ms: int, transcript: WindowTranscript,
     """
     spoken: list[Segment] = []
     omitted = list(transcript.omitted)
+    is_unsure = bool(transcript.guesses) and transcript.guesses[0].probability < SURE_LANGUAGE
     for segment in transcript.segments:
         missing_ms = max(0, MIN_SEGMENT_MS - segment.end_ms + segment.start_ms)
         strongest = activity.strongest(
@@ -38,7 +40,7 @@ def weigh(activity: SpeechActivity, start_ms: int, transcript: WindowTranscript,
         is_echo = strongest < CLEAR_SPEECH and _is_echo(segment.text, prompt)
         if not any(map(str.isalnum, segment.text)) or is_echo or _is_unfounded(strongest, quality):
             omitted.append(_doubted(segment))
-        elif strongest < CLEAR_SPEECH and is_other_script(segment.text, transcript.language):
+        elif strongest < CLEAR_SPEECH and (is_unsure or is_other_script(segment.text, transcript.language)):
             spoken.append(_doubted(segment))
         else:
             spoken.append(segment)
