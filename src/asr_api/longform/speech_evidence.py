@@ -1,8 +1,8 @@
 """Speech evidence: text for audio in which nobody speaks is omitted, or doubted, by the weight of all that is known.
 
 Witnesses are the speech detector, the model's own no-speech probability and log-probability, the prompt, the language
-and the script of the text. None of them decides alone: a detector is deaf to some speech, and models are sure of some inventions.
-docs/measurements.md has the curve of the thresholds.
+and the script of the text. None of them decides alone: a detector is deaf to some speech, and models are sure of some
+inventions. docs/measurements.md has the curve of the thresholds.
 """
 
 from __future__ import annotations
