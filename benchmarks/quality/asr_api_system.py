@@ -19,6 +19,7 @@ from benchmarks.server.process import started_server
 @dataclass(frozen=True, slots=True)
 class AsrApi:
     compute_type: str
+    preset: str = "fast"
     package: str = "asr-api"
 
     def convert(self, model: Model) -> Path:
@@ -26,7 +27,12 @@ class AsrApi:
 
     @contextmanager
     def opened(self, folder: Path, num_threads: int) -> Iterator[Transcribe]:
-        settings = {"MODEL_ID": str(folder), "COMPUTE_TYPE": self.compute_type, "NUM_THREADS": str(num_threads)}
+        settings = {
+            "MODEL_ID": str(folder),
+            "COMPUTE_TYPE": self.compute_type,
+            "PRESET": self.preset,
+            "NUM_THREADS": str(num_threads),
+        }
         timeout = httpx.Timeout(None)  # long recordings take minutes
         with started_server(settings) as (url, _), httpx.Client(base_url=url, timeout=timeout, trust_env=False) as http:
 

@@ -9,6 +9,7 @@ from benchmarks.quality.transformers_long_form import TransformersLongForm
 
 CATALOGUE: dict[str, System] = {
     "asr-api auto": AsrApi("auto"),
+    "asr-api best": AsrApi("auto", "best"),
     "asr-api float32": AsrApi("float32"),
     "faster-whisper beam 1": FasterWhisper(1, is_batched=False),
     "faster-whisper beam 5": FasterWhisper(5, is_batched=False),

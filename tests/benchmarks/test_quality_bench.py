@@ -79,7 +79,7 @@ def test_a_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
 
 def test_systems_are_chosen_by_the_beginnings_of_their_names() -> None:
     assert chosen_systems("") == tuple(CATALOGUE)
-    assert chosen_systems("asr-api,transformers") == ("asr-api auto", "asr-api float32", "transformers")
+    assert chosen_systems("asr-api,transformers") == ("asr-api auto", "asr-api best", "asr-api float32", "transformers")
     with pytest.raises(Missing, match=r"There is no system 'whisper'; the systems are asr-api auto, "):
         chosen_systems("asr-api,whisper")
 

@@ -49,6 +49,23 @@ def test_a_segment_with_few_tokens_for_its_speech_leaves_words_out(num_tokens: i
     assert found == (LostSpeech(3_200, 12_800) if is_lost else None)
 
 
+@pytest.mark.parametrize(
+    ("duration_ms", "num_chars", "end_ms", "is_lost"),
+    [
+        pytest.param(1_000, 36, 19_200, True, id="more than can be said"),
+        pytest.param(1_000, 34, 19_200, False, id="fast speech"),
+        pytest.param(100, 29, 19_200, False, id="a few words with a wrong time"),
+        pytest.param(900, 40, 900, False, id="at the end of a window, where times are cut off"),
+    ],
+)
+def test_a_text_that_is_too_long_for_its_time_was_not_spoken(
+    duration_ms: int, num_chars: int, end_ms: int, is_lost: bool
+) -> None:
+    said = Segment(0, duration_ms, "x" * num_chars, tokens=tuple(range(10)))
+    rest = segment(duration_ms, end_ms) if end_ms > duration_ms else segment(end_ms, end_ms)
+    assert lost(said, rest, end_ms=end_ms) == (LostSpeech(0, duration_ms) if is_lost else None)
+
+
 def test_few_tokens_are_enough_for_little_speech() -> None:
     assert lost(segment(0, 2_976, num_tokens=1), end_ms=2_976) is None
     long = WindowTranscript((segment(0, 19_200, num_tokens=2),))

@@ -26,7 +26,9 @@ BLOCK_SAMPLES = 256 * CHUNK_SAMPLES  # looked at once; a fixed size, so that the
 POSITION_SAMPLES = 20 * SAMPLES_PER_MS  # the resolution of timestamps: times of a first piece keep it
 CALM_CHUNKS = 16  # half a second
 CUT_WEIGHTS = np.array((1, 3, 3, 1)) / 8  # of the chunks around a cut: it must lie in the pause, not beside it
-SIMILAR_PROBABILITY = 0.05  # mean probabilities of speech that differ by less are equally good
+# Points that differ by less are equally good, and the latest of them makes the fullest piece.
+SIMILAR_PROBABILITY = 0.05  # mean probability of speech
+SIMILAR_DB = 3.0
 NO_PCM: Pcm = np.empty(0, np.int16)
 
 
@@ -154,7 +156,8 @@ def quietest_chunk(pcm: Pcm, probabilities: Floats, earliest: int, latest: int) 
     levels_db = frame_levels_db(pcm[: (latest + CALM_CHUNKS) * CHUNK_SAMPLES], CHUNK_SAMPLES)
     calm_db = _mean_around(levels_db, CALM_CHUNKS)[earliest : latest + 1]
     is_calmest = voiced <= max(SIMILAR_PROBABILITY, float(voiced.min())) + SIMILAR_PROBABILITY
-    calmest = earliest + int(np.where(is_calmest[: len(calm_db)], calm_db, np.inf).argmin())
+    allowed_db = np.where(is_calmest[: len(calm_db)], calm_db, np.inf)
+    calmest = earliest + int(np.flatnonzero(allowed_db <= allowed_db.min() + SIMILAR_DB)[-1])
     first = max(earliest, calmest - CALM_CHUNKS // 2)
     pause_db = _weighted_around(levels_db, CUT_WEIGHTS)[first : min(latest, calmest + CALM_CHUNKS // 2) + 1]
     return first + int(pause_db.argmin())

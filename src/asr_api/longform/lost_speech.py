@@ -1,4 +1,4 @@
-"""Lost speech: a stretch of a window with speech under it, and no words or far too few for it.
+"""Lost speech: a stretch of a window with speech under it, and no words, far too few for it, or more than can be said.
 
 Whisper sometimes leaves out whole sentences: it ends its text early, jumps, or stretches a short segment over them.
 """
@@ -15,6 +15,10 @@ MIN_LOST_SPEECH_MS = 1000  # between segments, or behind the last one
 # and six long ones: segments that lost sentences have 0.2 to 1.0, all others 2.0 and more.
 MIN_TOKENS_PER_S = 1.6
 MIN_RATED_SPEECH_MS = 3000  # of a segment, to tell
+# A longer text for its time was not spoken: of the same recordings no segment has more than 24 characters for a second,
+# and a sentence that a model invents again and again has 60.
+MAX_CHARS_PER_S = 35
+MIN_RATED_CHARS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,20 @@ def find_lost_speech(
         is_sparse = len(segment.tokens) * 1000 < MIN_TOKENS_PER_S * speech_ms
         if segment.tokens and speech_ms >= MIN_RATED_SPEECH_MS and is_sparse:
             return LostSpeech(segment.start_ms, segment.end_ms)
+        if _is_crowded(segment) and end_ms - segment.start_ms >= MIN_LOST_SPEECH_MS:
+            return LostSpeech(segment.start_ms, segment.end_ms)
         spoken_until_ms = max(spoken_until_ms, segment.end_ms)
     if activity.speech_ms(start_ms + spoken_until_ms, start_ms + end_ms) >= MIN_LOST_SPEECH_MS:
         return LostSpeech(spoken_until_ms, end_ms)
     return None
+
+
+def _is_crowded(segment: Segment) -> bool:
+    """Whether its text is too long for its time."""
+    if segment.quality is not None and "no_speech" in segment.quality.doubts:  # it is left out anyway
+        return False
+    num_chars = len(segment.text.strip())
+    return num_chars >= MIN_RATED_CHARS and num_chars * 1000 > MAX_CHARS_PER_S * (segment.end_ms - segment.start_ms)
 
 
 def _covering(transcript: WindowTranscript) -> list[Segment]:
