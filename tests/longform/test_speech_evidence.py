@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asr_api.audio.vad.speech_activity import SpeechActivity
-from asr_api.longform.speech_evidence import CLEAR_SPEECH, RULES, weigh
+from asr_api.longform.speech_evidence import CLEAR_SPEECH, RULES, WEAK_SPEECH, weigh
 from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
 from tests.speech_activities import PAUSE, SPEECH, activity
 
@@ -78,11 +78,16 @@ def test_the_weaker_the_speech_the_surer_the_model_must_be(strongest: float, of:
     assert is_kept(weighed(strongest, " Thanks for watching!", of)) == kept
 
 
-@pytest.mark.parametrize("strongest", [0.0, NOISE, SPEECH])
-def test_text_of_models_that_rate_nothing_is_kept(strongest: float) -> None:
+@pytest.mark.parametrize(("strongest", "expected"), [(0.0, ("no_speech",)), (NOISE, ("no_speech",)), (SPEECH, ())])
+def test_text_of_models_that_rate_nothing_is_kept(strongest: float, expected: tuple[str, ...]) -> None:
     transcript = weighed(strongest, " hello", None)
     assert is_kept(transcript)
-    assert transcript.segments[0].quality is None
+    assert doubts(transcript.segments) == [expected]
+
+
+@pytest.mark.parametrize(("strongest", "expected"), [(WEAK_SPEECH - 0.01, ("no_speech",)), (WEAK_SPEECH + 0.01, ())])
+def test_text_that_is_kept_where_speech_is_weak_has_a_doubt(strongest: float, expected: tuple[str, ...]) -> None:
+    assert doubts(weighed(strongest, " one two three").segments) == [expected]
 
 
 def test_quiet_speech_counts_as_at_a_standard_level() -> None:

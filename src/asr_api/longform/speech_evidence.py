@@ -16,6 +16,7 @@ from asr_api.transcript import Quality, Segment, WindowTranscript
 # Below the first number (strongest speech), text is omitted unless its no-speech probability is below the second and
 # its mean log-probability above the third.
 RULES = ((0.03, 0.1, -0.6), (0.3, 0.15, -0.8))
+WEAK_SPEECH = 0.3  # below it, text that is not omitted has a doubt
 CLEAR_SPEECH = 0.6  # of it and above, text is believed whatever it is
 MIN_SEGMENT_MS = 300  # shorter times are wrong: of a word, the audio around them is looked at
 SURE_LANGUAGE = 0.5  # a language that was detected with less is a sign of noise
@@ -40,10 +41,10 @@ def weigh(activity: SpeechActivity, start_ms: int, transcript: WindowTranscript,
         is_echo = strongest < CLEAR_SPEECH and _is_echo(segment.text, prompt)
         if not any(map(str.isalnum, segment.text)) or is_echo or _is_unfounded(strongest, quality):
             omitted.append(_doubted(segment))
-        elif strongest < CLEAR_SPEECH and (is_unsure or is_other_script(segment.text, transcript.language)):
-            spoken.append(_doubted(segment))
-        else:
-            spoken.append(segment)
+            continue
+        is_foreign = is_unsure or is_other_script(segment.text, transcript.language)
+        is_dubious = strongest < WEAK_SPEECH or (strongest < CLEAR_SPEECH and is_foreign)
+        spoken.append(_doubted(segment) if is_dubious else segment)
     omitted.sort(key=lambda segment: segment.start_ms)
     return replace(transcript, segments=tuple(spoken), omitted=tuple(omitted))
 
