@@ -90,3 +90,12 @@ def test_times_are_in_order_and_inside_the_old_ones(
         inside = [edge for word in segment.words for edge in (word.start_ms, word.end_ms)]
         assert inside == sorted(inside)
         assert not inside or (inside[0], inside[-1]) == (segment.start_ms, segment.end_ms)
+
+
+def test_words_that_were_aligned_with_noise_are_put_where_the_speech_is() -> None:
+    speech = activity((PAUSE, 0.96), (SPEECH, 1.92), (PAUSE, 5.76))
+    words = (Word(5_000, 5_500, " in"), Word(5_500, 6_400, " 1813."))
+    transcript = WindowTranscript((Segment(0, 8_000, " in 1813.", words=words),))
+    (segment,) = timed(speech, transcript).segments
+    assert [word.text for word in segment.words] == [" in", " 1813."]
+    assert 896 <= segment.words[0].start_ms < segment.words[1].start_ms < segment.words[1].end_ms <= 2_944

@@ -27,7 +27,6 @@ MIN_SPEECH = 0.04
 # Models write no timestamp later than a second for their first word, so a long pause before it is left out. It is one
 # only where there is nothing like speech at all, and clear speech behind it.
 MIN_LEAD_MS, KEPT_LEAD_MS = 2000, 500
-CLEAR_SPEECH = 0.5
 MAX_PREVIOUS_TEMPERATURE = 0.5  # text sampled above it may be nonsense, which the next window would continue
 MAX_PREVIOUS_SEGMENTS = 64  # more than a prompt holds
 
@@ -123,12 +122,12 @@ class Chain:
     def _lead_ms(self, end_ms: int) -> int:
         """How much of the beginning of the next window is left out."""
         activity, start_ms = self._piece.activity, self._position_ms
-        bounds = activity.speech_bounds_ms(start_ms, end_ms, CLEAR_SPEECH / 2)
+        bounds = activity.speech_bounds_ms(start_ms, end_ms)
         if bounds is None or bounds[0] - start_ms < MIN_LEAD_MS:
             return 0
         lead_ms = bounds[0] - start_ms - KEPT_LEAD_MS
         is_empty = activity.strongest(start_ms, start_ms + lead_ms) < MIN_SPEECH
-        return lead_ms if is_empty and activity.strongest(start_ms + lead_ms, end_ms) >= CLEAR_SPEECH else 0
+        return lead_ms if is_empty else 0
 
     def _retried_length_ms(self, lost: LostSpeech, window: Window) -> int:
         """Up to where the text begins; where there is none, up to the quietest point of the window's first part."""

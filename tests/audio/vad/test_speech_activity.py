@@ -47,26 +47,25 @@ def test_times_outside_count_as_the_bounds() -> None:
     speech = of_chunks(*[0.8] * 10)
     assert speech.strongest(-5_000, 60_000) == pytest.approx(0.8)
     assert speech.speech_ms(-5_000, 60_000) == 10 * CHUNK_MS
-    assert speech.speech_bounds_ms(-5_000, 60_000, 0.5) == (0, 10 * CHUNK_MS)
+    assert speech.speech_bounds_ms(-5_000, 60_000) == (0, 10 * CHUNK_MS)
     for start_ms, end_ms in [(320, 320), (400, 900), (-900, -300), (-900, 0), (200, 100)]:
         assert speech.strongest(start_ms, end_ms) == 0.0
         assert speech.speech_ms(start_ms, end_ms) == 0
-        assert speech.speech_bounds_ms(start_ms, end_ms, 0.5) is None
+        assert speech.speech_bounds_ms(start_ms, end_ms) is None
 
 
 def test_nothing_has_no_speech() -> None:
     empty = SpeechActivity(np.zeros(0, np.int16), np.zeros(0, np.float32), lambda: ConstantDetector(1.0))
     assert (empty.strongest(0, 100), empty.speech_ms(0, 100)) == (0.0, 0)
-    assert empty.speech_bounds_ms(0, 100, 0.1) is None
+    assert empty.speech_bounds_ms(0, 100) is None
 
 
 def test_bounds_of_speech_are_inside_the_times() -> None:
     speech = activity((PAUSE, 3.2), (SPEECH, 1.6), (PAUSE, 1.6), (SPEECH, 0.32), (PAUSE, 1.6))
-    assert speech.speech_bounds_ms(0, 9_000, 0.5) == (3_200, 6_720)
-    assert speech.speech_bounds_ms(1_000, 4_010, 0.5) == (3_200, 4_010)
-    assert speech.speech_bounds_ms(3_333, 5_000, 0.5) == (3_333, 4_800)
-    assert speech.speech_bounds_ms(0, 3_200, 0.5) is None
-    assert speech.speech_bounds_ms(0, 3_200, PAUSE) == (0, 3_200)
+    assert speech.speech_bounds_ms(0, 9_000) == (3_200, 6_720)
+    assert speech.speech_bounds_ms(1_000, 4_010) == (3_200, 4_010)
+    assert speech.speech_bounds_ms(3_333, 5_000) == (3_333, 4_800)
+    assert speech.speech_bounds_ms(0, 3_200) is None
 
 
 # -- quiet speech --------------------------------------------------------------------------------------------------
@@ -142,6 +141,12 @@ def test_any_times_are_allowed(chunks: list[float], start_ms: int, end_ms: int) 
     some, (start_ms, end_ms) = of_chunks(*chunks), sorted((start_ms, end_ms))
     assert 0 <= some.strongest(start_ms, end_ms) <= 1.0001
     assert 0 <= some.speech_ms(start_ms, end_ms) <= len(chunks) * CHUNK_MS
-    bounds = some.speech_bounds_ms(start_ms, end_ms, 0.5)
+    bounds = some.speech_bounds_ms(start_ms, end_ms)
     if bounds is not None:
         assert max(0, start_ms) <= bounds[0] <= bounds[1] <= min(end_ms, len(chunks) * CHUNK_MS)
+
+
+def test_sounds_that_are_like_speech_for_a_moment_are_no_speech() -> None:
+    music = [0.9, 0.9, *[0.1] * 20] * 10
+    found = of_chunks(*music, 0.4, 0.4, *[0.9] * 30, *[0.1] * 8)
+    assert found.speech_bounds_ms(0, 260 * CHUNK_MS) == (220 * CHUNK_MS, 252 * CHUNK_MS)

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 CHUNK_SAMPLES = 512
 CHUNK_MS = CHUNK_SAMPLES // SAMPLES_PER_MS
 SPEECH_PROBABILITY = 0.5  # of a chunk that counts as speech
+SOUND_PROBABILITY = 0.3  # of a chunk beside speech that belongs to it
 WORD_CHUNKS = 9  # 0.3 s: a short word
 # Detectors are deaf to quiet speech: of a sentence at -50 dB Silero's strongest 0.3 s rose from 0.08 to 0.98 with this
 # level, and of noise no higher than 0.4, of laughter 0.6.
@@ -59,15 +60,28 @@ class SpeechActivity:
         """How much speech there is between two times."""
         return int((self._between(start_ms, end_ms) >= SPEECH_PROBABILITY).sum()) * CHUNK_MS
 
-    def speech_bounds_ms(self, start_ms: int, end_ms: int, probability: float) -> tuple[int, int] | None:
-        """Where the first chunk with this probability between two times begins, and where the last one ends."""
-        is_speech = np.flatnonzero(self._between(start_ms, end_ms) >= probability)
-        if not len(is_speech):
+    def speech_bounds_ms(self, start_ms: int, end_ms: int) -> tuple[int, int] | None:
+        """Where the speech between two times begins and ends; None where there is none.
+
+        Speech is 0.3 s with a mean probability of a half, and what is like speech beside it: music and noise have
+        single chunks that are like speech, and whole words of them are rare.
+        """
+        chunks = self._between(start_ms, end_ms)
+        n_chunks = min(WORD_CHUNKS, len(chunks))
+        if not n_chunks:
             return None
-        first = max(0, start_ms) // CHUNK_MS
-        return max(start_ms, int(first + is_speech[0]) * CHUNK_MS), min(
-            end_ms, int(first + is_speech[-1] + 1) * CHUNK_MS
-        )
+        words = np.flatnonzero(np.convolve(chunks, np.full(n_chunks, 1 / n_chunks), mode="valid") >= SPEECH_PROBABILITY)
+        if not len(words):
+            return None
+        is_unlike = chunks < SOUND_PROBABILITY
+        first, last = int(words[0]), int(words[-1]) + n_chunks - 1
+        first += int(is_unlike[first : last + 1].argmin())
+        last -= int(is_unlike[first : last + 1][::-1].argmin())
+        before, behind = np.flatnonzero(is_unlike[:first]), np.flatnonzero(is_unlike[last + 1 :])
+        first = int(before[-1]) + 1 if len(before) else 0
+        last = last + int(behind[0]) if len(behind) else len(chunks) - 1
+        origin = max(0, start_ms) // CHUNK_MS
+        return max(start_ms, (origin + first) * CHUNK_MS), min(end_ms, (origin + last + 1) * CHUNK_MS)
 
     def _between(self, start_ms: int, end_ms: int) -> Floats:
         return self.probabilities[max(0, start_ms) // CHUNK_MS : -(-max(0, end_ms) // CHUNK_MS)]
