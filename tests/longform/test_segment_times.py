@@ -99,3 +99,11 @@ def test_words_that_were_aligned_with_noise_are_put_where_the_speech_is() -> Non
     (segment,) = timed(speech, transcript).segments
     assert [word.text for word in segment.words] == [" in", " 1813."]
     assert 896 <= segment.words[0].start_ms < segment.words[1].start_ms < segment.words[1].end_ms <= 2_944
+
+
+def test_a_first_word_that_was_aligned_with_noise_begins_with_the_speech() -> None:
+    speech = activity((PAUSE, 3.2), (SPEECH, 3.2))
+    words = (Word(1_000, 1_300, " To"), Word(1_300, 3_900, " the"), Word(3_900, 6_000, " north"))
+    (segment,) = timed(speech, WindowTranscript((Segment(0, 6_000, " To the north", words=words),))).segments
+    assert segment.start_ms == segment.words[0].start_ms == segment.words[1].start_ms == 3_200 - 64
+    assert segment.words[2] == words[2]

@@ -26,9 +26,10 @@ BLOCK_SAMPLES = 256 * CHUNK_SAMPLES  # looked at once; a fixed size, so that the
 POSITION_SAMPLES = 20 * SAMPLES_PER_MS  # the resolution of timestamps: times of a first piece keep it
 CALM_CHUNKS = 16  # half a second
 CUT_WEIGHTS = np.array((1, 3, 3, 1)) / 8  # of the chunks around a cut: it must lie in the pause, not beside it
-# Points that differ by less are equally good, and the latest of them makes the fullest piece.
+# Points that differ by less are equally good, and the latest of them makes the fullest piece. 3 dB would make pieces
+# fuller by 4%, and base lost 28 words more in 4 minutes of French.
 SIMILAR_PROBABILITY = 0.05  # mean probability of speech
-SIMILAR_DB = 3.0
+SIMILAR_DB = 0.1
 NO_PCM: Pcm = np.empty(0, np.int16)
 
 

@@ -27,10 +27,16 @@ def _segment(activity: SpeechActivity, segment: Segment) -> Segment:
     if words and bounds is not None and (words[0].start_ms >= bounds[1] or words[-1].end_ms <= bounds[0]):
         words = _spread(words, *bounds)  # where nobody speaks, the attention to which they are aligned is of no use
     words = tuple(_word(activity, word) for word in words)
+    if words and bounds is not None and bounds[0] - words[0].start_ms >= MIN_PAUSE_MS:
+        words = tuple(_not_before(word, bounds[0] - KEPT_MS) for word in words)
     start_ms, end_ms = _bounds_ms(activity, segment.start_ms, segment.end_ms)
     if words:
         start_ms, end_ms = words[0].start_ms, max(end_ms, words[-1].end_ms)
     return replace(segment, start_ms=start_ms, end_ms=end_ms, words=words)
+
+
+def _not_before(word: Word, start_ms: int) -> Word:
+    return replace(word, start_ms=max(word.start_ms, start_ms), end_ms=max(word.end_ms, start_ms))
 
 
 def _spread(words: tuple[Word, ...], start_ms: int, end_ms: int) -> tuple[Word, ...]:
