@@ -17,8 +17,8 @@ from tests.real.word_errors import total_errors
 pytestmark = pytest.mark.real
 
 EIGHT_BITS = [name for name in COMPUTE_TYPES if name != "float32"]
-MAX_PERCENT = {BASE: 2.0, TINY_EN: 1.0}  # measured: 13 of 833 words, 2 of 347
-MAX_SAMPLES_PERCENT = {BASE: 5.0, TINY_EN: 9.0}  # measured: 5 and 11 of 156 words
+MAX_PERCENT = {BASE: 3.0, TINY_EN: 2.0}  # measured: 20 of 831 words, 5 of 346
+MAX_SAMPLES_PERCENT = {BASE: 10.0, TINY_EN: 9.0}  # measured: 13 of 152 words, 4 of 161
 
 
 def percent_changed(servers: Servers, model_id: str, compute_type: str, recordings: list[Recording]) -> float:
