@@ -12,7 +12,7 @@ from asr_api.transcript import Segment, WindowTranscript
 
 MIN_LOST_SPEECH_MS = 1000  # between segments, or behind the last one
 # A segment with fewer tokens for each second of speech leaves words out. Measured on 80 recordings in ten languages
-# and six long ones: segments that lost sentences have 0.2 to 1.0, all others 2.0 and more.
+# and six long ones: segments that lost sentences have 0.2 to 1.5, all others 1.8 and more.
 MIN_TOKENS_PER_S = 1.6
 MIN_RATED_SPEECH_MS = 3000  # of a segment, to tell
 # A longer text for its time was not spoken: of the same recordings no segment has more than 24 characters for a second,

@@ -1,6 +1,6 @@
 """Silero's voice activity model (MIT, silero-vad 6.2.1) over many chunks at once: (n_chunks,) probabilities of speech.
 
-Its file, unchanged, runs one chunk a call. The weights are read from it into a graph over a sequence of chunks, eight
+Its file, unchanged, runs one chunk a call. The weights are read from it into a graph over a sequence of chunks, five
 times as fast: the convolutions become matrix products, and the Fourier transform is numpy's.
 """
 
