@@ -29,7 +29,7 @@ class LanguageVote:
         self._early: dict[int, Sequence[LanguageGuess]] = {}  # votes of windows whose predecessors have not voted
         self._num_counted = 0
         self._num_voters = 0
-        self._num_windows: int | None = None  # of the recording, once known
+        self._num_pieces: int | None = None  # of the recording, once known
         self._weights: defaultdict[str, float] = defaultdict(float)
 
     def add(self, index: int, guesses: Sequence[LanguageGuess]) -> None:
@@ -38,9 +38,9 @@ class LanguageVote:
         while self._num_counted in self._early:
             self._count(self._early.pop(self._num_counted))
 
-    def end(self, num_windows: int) -> None:
+    def end(self, num_pieces: int) -> None:
         """The recording has only so many windows."""
-        self._num_windows = num_windows
+        self._num_pieces = num_pieces
 
     def has(self, index: int) -> bool:
         """Whether the window has voted."""
@@ -48,7 +48,7 @@ class LanguageVote:
 
     @property
     def is_closed(self) -> bool:
-        is_complete = self._num_windows is not None and self._num_counted >= self._num_windows
+        is_complete = self._num_pieces is not None and self._num_counted >= self._num_pieces
         return is_complete or self._num_voters == NUM_VOTERS or self._num_counted >= MAX_VOTING_PIECES
 
     @property
