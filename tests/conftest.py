@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from asr_api.audio.decoding import fork_server_client
 from tests import process_coverage
+
+# The same examples each time; `--hypothesis-profile=default` searches for others.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 KEPT = {"LANG", "PATH", "TMPDIR", "USER", "VIRTUAL_ENV"}
 

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from asr_api.audio.levels import SILENT_PEAK_TO_PEAK, frame_levels_db
 from asr_api.audio.vad.speech_activity import (
-    CHUNK_MS,
     CHUNK_SAMPLES,
     Floats,
     OpenDetector,
     SpeechActivity,
     speech_probabilities,
 )
-from asr_api.pcm import SAMPLES_PER_MS, Pcm
+from asr_api.pcm import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm
 
 BLOCK_SAMPLES = 256 * CHUNK_SAMPLES  # looked at once; a fixed size, so that the sizes of blocks change nothing
 POSITION_SAMPLES = 20 * SAMPLES_PER_MS  # the resolution of timestamps: times of a first piece keep it
@@ -75,8 +74,8 @@ class PieceCutter:
     def __init__(self, length: PieceLength, open_detector: OpenDetector) -> None:
         if not 0 < length.min_s < length.max_s:
             raise ValueError(f"Pieces of {length.min_s} to {length.max_s} s are not possible.")
-        self._max = max(2, round(length.max_s * 1000) // CHUNK_MS)
-        self._min = min(max(1, round(length.min_s * 1000) // CHUNK_MS), self._max - 1)
+        self._max = max(2, int(length.max_s * SAMPLE_RATE_HZ) // CHUNK_SAMPLES)
+        self._min = min(max(1, int(length.min_s * SAMPLE_RATE_HZ) // CHUNK_SAMPLES), self._max - 1)
         self._open_detector = open_detector
         self._detector = open_detector()
         self._unread: Pcm = NO_PCM  # not looked at yet
