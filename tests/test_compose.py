@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -13,13 +14,18 @@ import pytest
 
 from asr_api import compose
 from asr_api.audio.sources.policy import LocalPaths
-from asr_api.compose import default_options, engine_options, media_policy, open_service
+from asr_api.audio.sources.spool import spool_chunks
+from asr_api.compose import Service, default_options, engine_options, media_policy, open_service
 from asr_api.engines.checkpoints.resolve import CheckpointFiles
 from asr_api.errors import CheckpointError, SettingsError
+from asr_api.events import fold
 from asr_api.metrics import Metrics
-from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
+from asr_api.request import RequestScope
 from asr_api.settings.settings import read_settings
 from tests.engines.scripted import Script
+from tests.loudness_detector import LoudnessDetector
+from tests.server.running import wav
 from tests.server.scripted_server import open_scripted
 from tests.service import metric_value
 
@@ -48,10 +54,10 @@ def test_the_engine_gets_its_settings() -> None:
 
 
 def test_requests_get_the_defaults_of_the_settings() -> None:
-    assert default_options(read_settings({})) == TranscribeOptions()
+    assert default_options(read_settings({})) == RequestOptions()
     settings = read_settings({"default_language": "German", "vad": "1", "condition_on_previous_text": "1"})
-    expected = TranscribeOptions(DecodeOptions(language="de"), vad=True, condition_on_previous_text=True)
-    assert default_options(settings) == expected
+    expected = TranscribeOptions(DecodeOptions(language="de"), vad=VadOptions(), condition_on_previous_text=True)
+    assert default_options(settings) == RequestOptions(expected)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,30 @@ async def test_the_service_starts_and_ends(tmp_path: Path) -> None:
         service.pool.get().check_capacity()
         assert service.pool.get().info.n_slots == 3
         assert metric_value(metrics, "asr_engine_ready", model=settings.model_id) == 1
+        assert service.shared is None
     assert metric_value(metrics, "asr_engine_ready", model=settings.model_id) == 0
+
+
+@pytest.mark.usefixtures("scripted")
+async def test_a_repeat_is_transcribed_once_for_a_server_and_twice_without_sharing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(compose, "SileroVad", LoudnessDetector)
+    settings = read_settings({"cache_dir": str(tmp_path)})
+    for result_cache_s, num_windows in ((0, 3), (600, 1)):
+        async with open_service(settings, metrics := Metrics(), result_cache_s=result_cache_s) as service:
+            texts = [*await asyncio.gather(transcribed(service), transcribed(service))]
+            texts.append(await transcribed(service))
+        assert texts == [" 1 2"] * 3
+        assert metric_value(metrics, "asr_windows_total", model=settings.model_id) == num_windows
+
+
+async def transcribed(service: Service) -> str:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield wav(1, 2)
+
+    async with await spool_chunks(chunks(), 2**20) as spool:
+        return (await fold(service.transcribe(spool, TranscribeOptions(), RequestScope()))).text
 
 
 @pytest.mark.usefixtures("scripted")

@@ -9,8 +9,9 @@ import pytest
 
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter
-from asr_api.options import DecodeOptions, TranscribeOptions
-from asr_api.parameters import MAX_TEXT_CHARS, PARAMETERS, RawParameter, check_parameters, read_parameters
+from asr_api.model_options import check_parameters
+from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
+from asr_api.parameters import MAX_TEXT_CHARS, PARAMETERS, RawParameter, read_parameters
 
 PLAIN = TranscribeOptions()
 
@@ -19,8 +20,12 @@ def decoding(**options: Any) -> TranscribeOptions:
     return TranscribeOptions(DecodeOptions(**options))
 
 
+def read_all(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> RequestOptions:
+    return read_parameters([RawParameter(*pair) for pair in given], RequestOptions(defaults))
+
+
 def read(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> TranscribeOptions:
-    return read_parameters([RawParameter(*pair) for pair in given], defaults)
+    return read_all(*given, defaults=defaults).transcribe
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,7 @@ def read(*given: tuple[str, str], defaults: TranscribeOptions = PLAIN) -> Transc
         ([("temperature", "1")], decoding(temperatures=(1.0,))),
         ([("timestamps", "false"), ("words", "1")], decoding(timestamps=False, words=True)),
         ([("word_timestamps", "True"), ("vad_filter", "0")], decoding(words=True)),
+        ([("vad", "true")], TranscribeOptions(vad=VadOptions())),
         ([("language", ""), ("temperature", "")], PLAIN),
         ([("language", "auto")], PLAIN),
         ([("language", "Auto"), ("languages", "de,en")], decoding(languages=("de", "en"))),
@@ -50,7 +56,7 @@ def test_parameters_are_read(given: list[tuple[str, str]], expected: TranscribeO
 
 
 def test_defaults_hold_unless_the_request_overrides_them() -> None:
-    defaults = replace(decoding(language="fr"), vad=True, condition_on_previous_text=True)
+    defaults = replace(decoding(language="fr"), vad=VadOptions(), condition_on_previous_text=True)
     assert read(defaults=defaults) == defaults
     assert read(("vad", "false"), ("language", "de"), defaults=defaults) == replace(
         decoding(language="de"), condition_on_previous_text=True
@@ -134,5 +140,5 @@ def test_options_beyond_the_capabilities_are_refused(options: dict[str, Any], in
 
 def test_every_parameter_is_an_option_with_a_description() -> None:
     names = {name for parameter in PARAMETERS for name in (parameter.name, *parameter.aliases)}
-    assert len(names) == len(PARAMETERS) + 3
+    assert len(names) == len(PARAMETERS) + 5
     assert all(parameter.description and not parameter.description.endswith(".") for parameter in PARAMETERS)

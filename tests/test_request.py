@@ -55,6 +55,17 @@ async def test_a_deadline_ends_work_and_a_timeout_inside_stays_one() -> None:
             await asyncio.sleep(5)
 
 
+async def test_a_detached_request_is_the_same_without_its_deadline_and_cancellation() -> None:
+    request = RequestScope("id", "10.0.0.7", "a/b", 3, deadline_s=0.0, tenant="a hash")
+    request.cancel(ServerDraining("over"))
+    detached = request.detached()
+    named = (detached.request_id, detached.client, detached.model, detached.priority, detached.tenant)
+    assert named == ("id", "10.0.0.7", "a/b", 3, "a hash")
+    async with detached.running():
+        await asyncio.sleep(0)
+    assert not detached.is_cancelled
+
+
 async def test_work_in_time_is_not_touched() -> None:
     request = RequestScope(deadline_s=time.monotonic() + 5)
     for _ in range(2):

@@ -80,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
     methods = parser.add_subparsers(dest="method", required=True)
     files, load, beside = (methods.add_parser(name) for name in ("files", "load", "beside"))
     for method in (files, load, beside):
-        method.add_argument("--url", help="of a running server; without it one is started and stopped")
+        method.add_argument("--url", help="of a running server with RESULT_CACHE_S=0; without it one is started")
         method.add_argument("--query", action="append", default=[], metavar="NAME=VALUE", help="such as language=en")
     for method, clients, rounds in ((files, 1, 1), (load, 32, 3)):
         method.add_argument("--clients", type=int, default=clients)

@@ -49,7 +49,8 @@ class Offline:
 @asynccontextmanager
 async def open_offline(query: Sequence[str], num_at_once: int) -> AsyncIterator[Offline]:
     settings = read_settings({} if "MODEL_ID" in os.environ else {"model_id": "builtin"})
-    options = read_parameters([RawParameter(*part.split("=", 1)) for part in query], default_options(settings))
+    raw = [RawParameter(*part.split("=", 1)) for part in query]
+    options = read_parameters(raw, default_options(settings)).transcribe
     settings = settings.model_copy(update={"max_requests": 2 * num_at_once})  # so that no clip is refused
     async with open_service(settings, Metrics()) as service:
         yield Offline(service, options, num_at_once)

@@ -19,12 +19,16 @@ MAX_LOG_BYTES = 4000
 
 @contextmanager
 def started_server(settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
-    """Its address and process id; it is stopped at the end, by force if necessary. settings: beside the environment"""
+    """Its address and process id; it is stopped at the end, by force if necessary. It answers no repeat from memory.
+
+    settings: beside the environment
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     defaults = {"MODEL_ID": "builtin", "LOG_LEVEL": "warning"}
-    variables = {**defaults, **os.environ, **(settings or {}), "HOST": "127.0.0.1", "PORT": str(port)}
+    fixed = {"HOST": "127.0.0.1", "PORT": str(port), "RESULT_CACHE_S": "0"}
+    variables = {**defaults, **os.environ, **(settings or {}), **fixed}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "asr_api", "serve"], env=variables, stdout=log, stderr=log, start_new_session=True

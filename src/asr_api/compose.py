@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,13 +28,14 @@ from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
 from asr_api.events import TranscriptEvent
 from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import Metrics
+from asr_api.model_options import check_parameters
 from asr_api.model_pool import ModelPool, ServedModel
-from asr_api.options import DecodeOptions, TranscribeOptions
-from asr_api.parameters import check_parameters
+from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
 from asr_api.request import RequestScope
 from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.folders import find_cache_folder
 from asr_api.settings.settings import Settings
+from asr_api.shared_transcriptions import SharedTranscriptions, TranscriptionKey
 from asr_api.transcriber import Transcriber
 
 logger = logging.getLogger(__name__)
@@ -42,33 +44,52 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the edges use: the models, the decoder of files, and the transcriber."""
+    """What the edges use: the models, the decoder of files, the transcriber. shared: None where repeats run again"""
 
     pool: ModelPool
     decoder: Decoder
     transcriber: Transcriber
+    shared: SharedTranscriptions | None = None
 
     def transcribe(
         self, spool: Spool, options: TranscribeOptions, request: RequestScope
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """The events of one file; the spool stays the caller's. As Transcriber.transcribe."""
-        return self.transcriber.transcribe(self.decoder.decode(spool), options, request)
+        if self.shared is None or spool.digest is None:
+            return self.transcriber.transcribe(self.decoder.decode(spool), options, request)
+        key = TranscriptionKey(spool.digest, options, self.pool.get(request.model).model_id, request.tenant)
+        return self.shared.events(key, partial(self._transcribe_duplicate, spool, options, request.detached()))
+
+    async def _transcribe_duplicate(
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        """With a spool of its own, since the first request may leave while others listen."""
+        async with spool.duplicate() as own_spool:
+            source = self.decoder.decode(own_spool)
+            async with aclosing(self.transcriber.transcribe(source, options, request)) as events:
+                async for event in events:
+                    yield event
 
 
 @contextlib.asynccontextmanager
-async def open_service(settings: Settings, metrics: Metrics) -> AsyncIterator[Service]:
-    """A service that is ready, ended on the way out. Raises StartupError when there can be none."""
+async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: float = 0) -> AsyncIterator[Service]:
+    """A service that is ready, ended on the way out. Raises StartupError when there can be none.
+
+    result_cache_s: of the settings, for a server; 0 shares and keeps nothing
+    """
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_requests))
     try:
         await asyncio.gather(decoder.start(), pool.start(), in_background(SileroVad))
         try:
-            check_parameters(default_options(settings), pool.get().info)
+            check_parameters(default_options(settings).transcribe, pool.get().info)
         except InvalidParameter as error:
             raise SettingsError(f"DEFAULT_LANGUAGE does not fit this model: {error}") from None
         # One analysis of audio at a time: the allocator would keep the memory of each thread.
-        yield Service(pool, decoder, Transcriber(pool, SileroVad, CapacityLimiter(1)))
+        transcriber = Transcriber(pool, SileroVad, CapacityLimiter(1))
+        shared = SharedTranscriptions(metrics, result_cache_s, settings.max_requests) if result_cache_s else None
+        yield Service(pool, decoder, transcriber, shared)
     finally:
         await pool.aclose()
         await decoder.aclose()
@@ -114,12 +135,14 @@ def engine_options(settings: Settings, checkpoint: CheckpointFiles) -> EngineOpt
     )
 
 
-def default_options(settings: Settings) -> TranscribeOptions:
+def default_options(settings: Settings) -> RequestOptions:
     """Of a request without parameters."""
-    return TranscribeOptions(
-        DecodeOptions(language=settings.default_language),
-        vad=settings.vad,
-        condition_on_previous_text=settings.condition_on_previous_text,
+    return RequestOptions(
+        TranscribeOptions(
+            DecodeOptions(language=settings.default_language),
+            vad=VadOptions() if settings.vad else None,
+            condition_on_previous_text=settings.condition_on_previous_text,
+        )
     )
 
 

@@ -10,7 +10,7 @@ the command line to exit codes.
     │   ├── PathNotFound, ModelNotFound, NotFound                                  404
     │   ├── MethodNotAllowed                                                       405
     │   ├── RequestTimeout                                                         408
-    │   ├── BodyTooLarge, MediaTooLarge, AudioTooLong, JsonTooLarge                413
+    │   ├── BodyTooLarge, MediaTooLarge, AudioTooLong, JsonTooLarge, FormTooLarge  413
     │   ├── UnsupportedFormat, UnsupportedContentEncoding                          415
     │   ├── UrlFetchFailed, UrlTooManyRedirects                                    422
     │   └── HeadersTooLarge                                                        431
@@ -18,7 +18,7 @@ the command line to exit codes.
     │   ├── ServerOverloaded                                                       429
     │   └── ModelLoading, EngineRestarting, ServerDraining, SpoolFull, DecoderUnavailable   503
     ├── ServerFault                  a fault of this server or of another one: 5xx
-    │   ├── InternalError, RequestCrashedWorker                                    500
+    │   ├── InternalError, RequestCrashedWorker, DecodeAgain                       500
     │   ├── UrlUpstreamError                                                       502
     │   └── UrlFetchTimeout, DecodeTimeout, DeadlineExceeded                       504
     ├── StartupError                 the process cannot start: one line on stderr, exit code 2
@@ -33,18 +33,22 @@ from typing import ClassVar
 
 
 class AsrError(Exception):
-    """A failure with a stable `code`; `str(error)` is a sentence that is safe to show to a client."""
+    """A failure with a stable `code`; `str(error)` is a sentence that is safe to show to a client.
+
+    parameter: of the request, under the client's name, if the failure is about one
+    """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     is_retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: int | None = None, parameter: str | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.parameter = parameter
 
-    def __reduce__(self) -> tuple[type[AsrError], tuple[str], dict[str, int | None]]:
-        return type(self), (str(self),), {"retry_after_s": self.retry_after_s}
+    def __reduce__(self) -> tuple[type[AsrError], tuple[str], dict[str, object]]:
+        return type(self), (str(self),), vars(self)
 
 
 # -- faults of the request ----------------------------------------------------------------------------------------
@@ -60,6 +64,14 @@ class InvalidRequest(RequestError):
 
 class InvalidJson(RequestError):
     code = "invalid_json"
+
+
+class InvalidForm(RequestError):
+    code = "invalid_form"
+
+
+class MissingFile(RequestError):
+    code = "missing_file"
 
 
 class EmptyBody(RequestError):
@@ -161,6 +173,10 @@ class JsonTooLarge(RequestError):
     code, status = "json_too_large", 413
 
 
+class FormTooLarge(RequestError):
+    code, status = "form_too_large", 413
+
+
 class MediaTooLarge(RequestError):
     code, status = "media_too_large", 413
 
@@ -229,6 +245,12 @@ class InternalError(ServerFault):
 
 class RequestCrashedWorker(ServerFault):
     code = "request_crashed_worker"
+
+
+class DecodeAgain(ServerFault):
+    """The PCM of a growing file is not that of the complete one: decode the complete one, from its beginning."""
+
+    code, is_retryable = "decode_again", True
 
 
 class UrlUpstreamError(ServerFault):

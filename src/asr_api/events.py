@@ -19,6 +19,7 @@ class FinalSegments:
     language: code of the language of this part, if known
     omitted:  text that the model wrote for audio without speech, absolute times
     times:    of its windows in each stage
+    language_probability: [0, 1], as the model detected the language; None when it was not detected
     """
 
     segments: tuple[Segment, ...]
@@ -26,6 +27,7 @@ class FinalSegments:
     language: str | None = None
     omitted: tuple[Segment, ...] = ()
     times: StageTimes = StageTimes()
+    language_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,17 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.requests = self._counter("asr_requests", "Transcriptions, by outcome.", "outcome")
+        self.requests = self._counter(
+            "asr_requests",
+            "Transcriptions, by outcome; one that requests share counts once, a request answered from memory never.",
+            "outcome",
+        )
+        self.joined_requests = self._counter(
+            "asr_joined_requests", "Requests that joined a running transcription of the same content and options."
+        )
+        self.repeated_requests = self._counter(
+            "asr_repeated_requests", "Requests that were answered with a kept result of the same content and options."
+        )
         self.open_requests = self._gauge("asr_open_requests", "Transcriptions in progress.")
         self.windows = self._counter("asr_windows", "Windows that the engine transcribed.")
         self.silent_pieces = self._counter("asr_silent_pieces", "Pieces without speech, which skip the engine.")
@@ -87,6 +97,8 @@ class ModelMetrics:
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self.requests = {outcome: metrics.requests.labels(model, outcome) for outcome in OUTCOMES}
+        self.joined_requests = metrics.joined_requests.labels(model)
+        self.repeated_requests = metrics.repeated_requests.labels(model)
         self.open_requests = metrics.open_requests.labels(model)
         self.windows = metrics.windows.labels(model)
         self.silent_pieces = metrics.silent_pieces.labels(model)

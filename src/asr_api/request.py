@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from asr_api.errors import DeadlineExceeded
 
@@ -20,7 +20,9 @@ class RequestScope:
     client:     address of the peer as the edge sees it; empty for the command line
     model:      id of the model; None is the default one
     priority:   requests with a higher one go first in the queue
+    is_streamed: its client reads the text while it is transcribed
     deadline_s: on the clock of time.monotonic; infinite when there is none
+    tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
     """
 
     request_id: str = ""
@@ -28,6 +30,8 @@ class RequestScope:
     model: str | None = None
     priority: int = 0
     deadline_s: float = math.inf
+    is_streamed: bool = False
+    tenant: str = field(default="", repr=False)
     _reason: BaseException | None = field(default=None, init=False)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
 
@@ -36,6 +40,10 @@ class RequestScope:
         self._reason = self._reason or reason
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
+
+    def detached(self) -> RequestScope:
+        """The same request without its deadline and its cancellation, for work that goes on for others."""
+        return replace(self, deadline_s=math.inf)
 
     @property
     def is_cancelled(self) -> bool:

@@ -43,7 +43,7 @@ class Transcriber:
         source: not entered yet; entered and left here. Raises RequestError, Unavailable and ServerFault
         """
         model = self.pool.get(request.model)
-        muted = MutedSource(source, self._open_detector, self._limiter) if options.vad else source
+        muted = source if options.vad is None else MutedSource(source, options.vad, self._open_detector, self._limiter)
         with _count_outcome(model.metrics), model.scheduler.open_queue(request) as queue:
             long_form = LongForm(model.scheduler, queue, options, model.metrics, self._limiter)
             async with aclosing(self._transcribe(muted, long_form, model.window_length, options)) as events:

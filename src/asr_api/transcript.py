@@ -41,16 +41,17 @@ class Quality:
     """Quality measures of a decoded window, by OpenAI's definitions.
 
     temperature:           of the decoding; above 0 the text was sampled
-    mean_logprob:          sum of log-probabilities incl. end-of-text, divided by (number of tokens + 1)
+    mean_logprob:          sum of log-probabilities incl. end-of-text, divided by (number of tokens + 1); of a model
+                           without an end of text, the mean over its tokens; None when the model gives none
     compression_ratio:     bytes of the text per byte of its zlib compression
-    no_speech_probability: [0, 1], read at the start-of-transcript position
+    no_speech_probability: [0, 1], read at the start-of-transcript position; None when the model gives none
     doubts:                why the text may be wrong; empty when it passed every test
     """
 
     temperature: float = 0.0
-    mean_logprob: float = 0.0
+    mean_logprob: float | None = None
     compression_ratio: float = 0.0
-    no_speech_probability: float = 0.0
+    no_speech_probability: float | None = None
     doubts: tuple[Doubt, ...] = ()
 
 
@@ -65,6 +66,10 @@ class Segment:
     tokens:           ids of its text; empty when the model gives none, or when stitching kept only a part of it
     logprobs:         natural logarithms, one for each of `tokens`
     speaker:          label of the speaker; None when it is not known
+    seek_ms:          beginning of the window in which it was decoded; 0 relative to that, or absolute in a transcript
+    start_token, end_token: timestamp tokens that opened and closed it, one of which may do both; None where there was
+                      none, or where stitching cut its text off
+    token_bytes:      UTF-8 of each of `tokens`, together its text; empty unless it was asked for
     """
 
     start_ms: int
@@ -75,6 +80,10 @@ class Segment:
     tokens: tuple[int, ...] = field(default=(), compare=False)
     logprobs: tuple[float, ...] = field(default=(), compare=False)
     speaker: str | None = field(default=None, compare=False)
+    seek_ms: int = field(default=0, compare=False)
+    start_token: int | None = field(default=None, compare=False)
+    end_token: int | None = field(default=None, compare=False)
+    token_bytes: tuple[bytes, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_ms <= self.end_ms:
@@ -87,6 +96,7 @@ class Segment:
             start_ms=self.start_ms + offset_ms,
             end_ms=self.end_ms + offset_ms,
             words=tuple(word.shifted(offset_ms) for word in self.words),
+            seek_ms=self.seek_ms + offset_ms,
         )
 
 
@@ -136,6 +146,13 @@ class WindowTranscript:
         starts = [segment.start_ms for segment in self.segments]
         if starts != sorted(starts):
             raise ValueError(f"segments start at {starts} ms, out of order; this is a bug")
+
+    @property
+    def language_probability(self) -> float | None:
+        """[0, 1], of `language`; None when it was not detected, 0 when it is none of the likeliest."""
+        if not self.guesses:
+            return None
+        return next((guess.probability for guess in self.guesses if guess.code == self.language), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from tests.server.running import run_command
         (["transcribe", "a.wav", "--port", "1"], "unrecognized arguments: --port 1"),
         (["transcribe", "a.wav", "--words"], "--words asks for times, and --format text has none"),
         (["transcribe", "a.wav", "b.wav", "--format", "srt"], "2 sources do not fit into one srt;"),
+        (["transcribe", "a.wav", "b.wav", "--format", "tsv"], "2 sources do not fit into one tsv;"),
         (["transcribe", "x/a.wav", "y/a.wav", "--output-dir", "out"], "2 sources have the same output, a.wav"),
         (["transcribe", "a.wav", "--output-dir", "/dev/null/x"], "--output-dir is '/dev/null/x'"),
         (["transcribe"], "the following arguments are required"),

@@ -8,6 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from asr_api.cli.output import Output
+from asr_api.cli.sources import Source
+from asr_api.options import SubtitleOptions
+from asr_api.transcript import Segment, Transcript
 from tests.server.in_process import Cli
 from tests.server.running import ROOT, command, run_command, wav
 
@@ -45,7 +51,7 @@ def test_each_source_has_a_file_in_the_output_folder(cli: Cli, tmp_path: Path, r
     assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
     written = sorted(str(path.relative_to(tmp_path / "subtitles/new")) for path in tmp_path.rglob("*.srt"))
     assert written == ["a.srt", "b.mp4.srt", "b.wav.srt", "more/c.srt"]
-    expected = "1\n00:00:00,000 --> 00:00:00,500\n3\n\n"
+    expected = "1\n00:00:00,000 --> 00:00:01,000\n3\n\n"
     assert (tmp_path / "subtitles/new/more/c.srt").read_text() == expected
 
 
@@ -61,6 +67,13 @@ def test_an_output_never_overwrites_a_source(cli: Cli, tmp_path: Path, recording
         assert (ended.code, ended.stderr) == (2, f"asr-api: {sentence}\n")
     assert source.read_bytes() == wav(1)
     assert cli.run("transcribe", "recordings/x.json", "--format", "srt", "--output-dir", "recordings").code == 0
+
+
+def test_cues_have_the_layout_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    spoken = Transcript((Segment(0, 3000, " one two three"),), 3000)
+    output = Output("srt", None, subtitles=SubtitleOptions(max_line_width=7))
+    output.write(Source("a.wav", "a.wav", Path("a")), spoken)
+    assert capsys.readouterr().out == "1\n00:00:00,000 --> 00:00:03,000\none two\nthree\n\n"
 
 
 def test_json_is_one_line_for_each_source(cli: Cli, recordings: Path) -> None:

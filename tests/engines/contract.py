@@ -57,6 +57,22 @@ class EngineContract:
                 assert "".join(word.text for word in words) == segment.text
                 assert segment.start_ms <= words[0].start_ms <= words[-1].end_ms <= segment.end_ms
 
+    def test_tokens_have_their_figures_and_their_bytes_only_if_asked_for(self, engine: Engine) -> None:
+        plain = self.jobs(engine, range(engine.info.n_slots))
+        asked = [dataclasses.replace(job, options=DecodeOptions(token_texts=True)) for job in plain]
+        expected, finished = run_jobs(engine, plain), run_jobs(engine, asked)
+        for job in plain:
+            segments, without = finished[job.job_id].segments, expected[job.job_id].segments
+            assert segments == without
+            assert [segment.tokens for segment in segments] == [segment.tokens for segment in without]
+            assert not any(segment.token_bytes for segment in without)
+            for segment in segments:
+                assert bool(segment.tokens) is engine.info.has_logprobs
+                assert len(segment.tokens) == len(segment.logprobs) == len(segment.token_bytes)
+                assert all(logprob <= 0 for logprob in segment.logprobs)
+                assert not segment.tokens or b"".join(segment.token_bytes).decode(errors="replace") == segment.text
+                assert segment.seek_ms == 0
+
     @pytest.mark.parametrize("is_mixed", [False, True])
     def test_transcript_is_independent_of_other_jobs(self, engine: Engine, is_mixed: bool) -> None:
         jobs = self.jobs(engine, range(engine.info.n_slots + 2))  # the last ones join running ones
@@ -115,4 +131,6 @@ class EngineContract:
 
 
 def logprobs(transcript: WindowTranscript) -> list[float]:
-    return [segment.quality.mean_logprob for segment in transcript.segments if segment.quality is not None]
+    """Of the segments whose model gives them."""
+    qualities = [segment.quality for segment in transcript.segments if segment.quality is not None]
+    return [quality.mean_logprob for quality in qualities if quality.mean_logprob is not None]

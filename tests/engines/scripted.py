@@ -1,8 +1,8 @@
 """An engine without a model: it reads numbers from the amplitude of bursts, and fails when its script says so.
 
 `number_pcm([3, 14])` makes PCM with two bursts; the engine answers " 3 14" with the times of the bursts, so a test
-can tell a lost, doubled or misplaced word. The token of a number is the number. Slots, steps, resumption and options
-are those of a real engine.
+can tell a lost, doubled or misplaced word. The token of a number is the number; timestamp tokens follow them, one for
+each millisecond. Slots, steps, resumption and options are those of a real engine.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from asr_api.transcript import LanguageGuess, Quality, Segment, WindowTranscript
 
 LEVEL = 100  # a number is so many times this amplitude
 MAX_NUMBER = 299
+FIRST_TIMESTAMP = 1000  # token of 0 ms
 MAX_GAP_SAMPLES = 50 * SAMPLES_PER_MS  # shorter pauses are inside a burst
 
 # A window with one sample of this value makes the engine ...
@@ -171,7 +172,8 @@ class ScriptedEngine:
         quality = None
         if segment.tokens[0] in self.script.doubtful:
             quality = Quality(temperature=max(options.temperatures, default=0.0), doubts=("low_confidence",))
-        return replace(segment, text=text, words=words, quality=quality)
+        token_bytes = (text.encode(),) if options.token_texts else ()
+        return replace(segment, text=text, words=words, quality=quality, token_bytes=token_bytes)
 
 
 def number_pcm(numbers: Iterable[int], *, word_s: float = 0.5, pause_s: float = 0.5, mark: int | None = None) -> Pcm:
@@ -207,7 +209,9 @@ def read_numbers(pcm: Pcm) -> list[Segment]:
         # The median, because one marked sample or an encoder's overshoot must not change the number.
         number = round(float(np.median(np.abs(pcm[start:end].astype(np.int32)))) / LEVEL)
         start_ms, end_ms = round(start / SAMPLES_PER_MS), round(end / SAMPLES_PER_MS)
-        segments.append(Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(-number / 1000,)))
+        start_token, end_token = FIRST_TIMESTAMP + start_ms, FIRST_TIMESTAMP + end_ms
+        segment = Segment(start_ms, end_ms, f" {number}", tokens=(number,), logprobs=(-number / 1000,))
+        segments.append(replace(segment, start_token=start_token, end_token=end_token))
     return segments
 
 
@@ -221,6 +225,7 @@ def _joined(segments: Sequence[Segment], audio_ms: int) -> Segment:
         next((segment.quality for segment in segments if segment.quality), None),
         tuple(token for segment in segments for token in segment.tokens),
         tuple(logprob for segment in segments for logprob in segment.logprobs),
+        token_bytes=tuple(piece for segment in segments for piece in segment.token_bytes),
     )
 
 

@@ -50,6 +50,8 @@ def test_options() -> None:
     assert (translated.text, translated.words) == (" 3e", (Word(0, 500, " 3e"),))
     (joined,) = transcribe(pcm, DecodeOptions(timestamps=False)).segments
     assert (joined.start_ms, joined.end_ms, joined.text, joined.tokens) == (0, 2000, " 3 14", (3, 14))
+    (asked,) = transcribe(pcm, DecodeOptions(timestamps=False, token_texts=True)).segments
+    assert (asked.token_bytes, joined.token_bytes) == ((b" 3", b" 14"), ())
     doubtful = transcribe(pcm, DecodeOptions(temperatures=(0.0, 0.4)), Script(doubtful=(14,))).segments[1]
     assert doubtful.quality is not None
     assert doubtful.quality.temperature == 0.4

@@ -94,6 +94,16 @@ class WhisperContract(EngineContract):
         (transcript,) = transcribe(engine, [pcm], dataclasses.replace(AT_ZERO, timestamps=False))
         assert [segment.text for segment in transcript.segments] == [" Hello world. It is half past."]
 
+    def test_segments_with_their_timestamps_are_all_that_was_sampled(self) -> None:
+        with wave.open(str(Path(__file__).parents[2] / "samples/hello.wav")) as file:
+            pcm = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        (transcript,) = transcribe(self.open(BUILTIN_FOLDER), [pcm], dataclasses.replace(AT_ZERO, token_texts=True))
+        parts = [(segment.start_token, *segment.tokens, segment.end_token) for segment in transcript.segments]
+        assert tuple(token for part in parts for token in part) == transcript.tokens
+        assert [b"".join(segment.token_bytes).decode() for segment in transcript.segments] == [
+            text for _, _, text in HELLO
+        ]
+
     def test_unsupported_options_admit_no_job(self, folders: dict[str, Path]) -> None:
         engine = self.open(folders["english"])
         jobs = [WindowJob(0, sound(1, 0), AT_ZERO), WindowJob(1, sound(1, 1), DecodeOptions(task="translate"))]

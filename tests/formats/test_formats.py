@@ -1,77 +1,49 @@
-"""Subtitles and JSON are read back by independent parsers with the same texts and times."""
+"""Every format has the whole text with its times, and JSON has all that is known about it."""
 
 from __future__ import annotations
 
 import json
-from io import StringIO
 
 import pytest
-import webvtt
-from hypothesis import given
-from hypothesis import strategies as st
-from webvtt.models import Timestamp
 
 from asr_api.formats import FORMATS
 from asr_api.formats.json import asr_json
+from asr_api.options import SubtitleOptions
 from asr_api.transcript import Quality, Segment, Transcript, Word
+from tests.formats.transcripts import transcript
 
 STEP_MS = 20
 TIMESTAMPS_MS = [position * STEP_MS for position in range(1501)]
 
 
-def transcript(*segments: Segment) -> Transcript:
-    return Transcript(segments, audio_ms=segments[-1].end_ms if segments else 0)
+def written(name: str, spoken: Transcript) -> str:
+    return FORMATS[name](spoken, SubtitleOptions())
 
 
-def test_every_whisper_timestamp_survives_srt_vtt_and_json() -> None:
+def test_every_whisper_timestamp_survives_json() -> None:
     spoken = transcript(*(Segment(time, time + STEP_MS, f" w{time}") for time in TIMESTAMPS_MS))
-    for name in ("srt", "vtt"):
-        cues = read_back(name, spoken)
-        found = [(milliseconds(cue.start_time), milliseconds(cue.end_time), cue.text) for cue in cues]
-        assert found == [(time, time + STEP_MS, f"w{time}") for time in TIMESTAMPS_MS]
     chunks = json.loads(asr_json(spoken))["chunks"]
     assert [chunk["timestamp"] for chunk in chunks] == [[t / 1000, (t + STEP_MS) / 1000] for t in TIMESTAMPS_MS]
     assert "0000" not in asr_json(transcript(Segment(1001, 1007, "x")))
 
 
-def read_back(name: str, spoken: Transcript) -> list[webvtt.Caption]:
-    return list(webvtt.from_buffer(StringIO(FORMATS[name](spoken)), format=name).captions)
-
-
-def milliseconds(time: Timestamp) -> int:
-    return ((time.hours * 60 + time.minutes) * 60 + time.seconds) * 1000 + time.milliseconds
-
-
-words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(str.strip)
-
-
-@given(st.lists(words, min_size=1, max_size=4), st.integers(0, 400_000_000))
-def test_any_text_stays_inside_its_cue(texts: list[str], start_ms: int) -> None:
-    spoken = transcript(*(Segment(start_ms + n, start_ms + n, f" {text} --> \n\n1\n") for n, text in enumerate(texts)))
-    cues = read_back("srt", spoken)
-    assert [cue.raw_text for cue in cues] == [" ".join(f"{text} --> 1".replace("-->", "→").split()) for text in texts]
-    assert all(milliseconds(cue.end_time) > milliseconds(cue.start_time) for cue in cues)
-    blocks = FORMATS["vtt"](spoken).split("\n\n")
-    assert blocks[0] == "WEBVTT"
-    assert len(blocks) == len(texts) + 2
-    assert all(block.count("-->") == 1 and block.count("<") == 0 for block in blocks[1:-1])
-
-
 def test_silence_is_empty_everywhere() -> None:
     silence = Transcript((), audio_ms=10_000)
     assert json.loads(asr_json(silence)) == {"text": "", "chunks": []}
-    assert [FORMATS[name](silence) for name in ("text", "srt", "vtt")] == ["", "", "WEBVTT\n\n"]
+    bodies = [written(name, silence) for name in ("text", "srt", "vtt", "tsv")]
+    assert bodies == ["", "", "WEBVTT\n\n", "start\tend\ttext\n"]
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_hours_and_text_are_written_whole(name: str) -> None:
     spoken = transcript(Segment(0, 1500, " Hello,"), Segment(360_000_000, 360_000_001, " world & <all>."))
-    body = FORMATS[name](spoken)
+    body = written(name, spoken)
     expected = {
         "text": "Hello, world & <all>.\n",
         "json": '"end": 360000.001, "text": "world & <all>."',
         "srt": "2\n100:00:00,000 --> 100:00:00,001\nworld & <all>.\n",
         "vtt": "100:00:00.000 --> 100:00:00.001\nworld &amp; &lt;all&gt;.\n",
+        "tsv": "0\t1500\tHello,\n360000000\t360000001\tworld & <all>.\n",
     }
     assert expected[name] in body
 
@@ -95,7 +67,7 @@ def test_words_and_quality_are_in_the_json() -> None:
     invented = {"start": 5.0, "end": 6.0, "text": "Thank you.", "reasons": ["no_speech"]}
     whole = {"text": "Hello, world.", "language": "en", "duration": 10.0}
     expected = {**whole, "segments": [segment | {"doubts": doubts}], "omitted": [invented]}
-    assert json.loads(FORMATS["json"](spoken)) == expected
+    assert json.loads(written("json", spoken)) == expected
 
 
 def test_absent_values_have_no_key() -> None:
@@ -103,19 +75,14 @@ def test_absent_values_have_no_key() -> None:
     spoken = transcript(Segment(0, 1500, " Hello.", quality=Quality(mean_logprob=-0.2)))
     chunk = {"timestamp": [0.0, 1.5], "text": " Hello."}
     assert json.loads(asr_json(spoken)) == {"text": " Hello.", "chunks": [chunk]}
-    (segment,) = json.loads(FORMATS["json"](transcript(Segment(0, 1500, " Hello."))))["segments"]
+    (segment,) = json.loads(written("json", transcript(Segment(0, 1500, " Hello."))))["segments"]
     assert segment == {"start": 0.0, "end": 1.5, "text": "Hello."}
+    (segment,) = json.loads(written("json", transcript(Segment(0, 1500, " Hello.", quality=Quality()))))["segments"]
+    assert segment.keys() == {"start", "end", "text", "temperature", "compression_ratio"}
 
 
-@pytest.mark.parametrize("name", ["text", "srt", "vtt"])
-def test_omitted_text_and_words_are_not_in_subtitles(name: str) -> None:
+@pytest.mark.parametrize("name", ["text", "srt", "vtt", "tsv"])
+def test_omitted_text_and_words_are_in_json_only(name: str) -> None:
     plain = Transcript((Segment(0, 1500, " Hello, world."),), 10_000)
     full = Transcript((Segment(0, 1500, " Hello, world.", WORDS, Quality()),), 10_000, omitted=(INVENTED,))
-    assert FORMATS[name](full) == FORMATS[name](plain)
-
-
-@pytest.mark.parametrize("name", ["srt", "vtt"])
-def test_a_cue_lasts_from_its_first_word_to_its_last(name: str) -> None:
-    words = (Word(340, 800, " Hello,"), Word(900, 1220, " world."))
-    (cue,) = read_back(name, transcript(Segment(0, 2_000, " Hello, world.", words)))
-    assert (milliseconds(cue.start_time), milliseconds(cue.end_time), cue.text) == (340, 1220, "Hello, world.")
+    assert written(name, full) == written(name, plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from asr_api.events import FinalSegments, TranscriptEnd
 from asr_api.longform.assembly import TranscriptAssembler
 from asr_api.longform.transcription import TranscribedPiece
 from asr_api.pcm import AudioEnd
-from asr_api.transcript import Segment, StageTimes, Usage, WindowTranscript, Word
+from asr_api.transcript import LanguageGuess, Segment, StageTimes, Usage, WindowTranscript, Word
 
 
 def piece(start_ms: int, end_ms: int, *segments: Segment, language: str | None = "en") -> TranscribedPiece:
@@ -35,6 +36,21 @@ def test_times_are_absolute() -> None:
         (Segment(10_100, 10_200, " la", (Word(10_100, 10_200, " la"),)),),
         StageTimes(1, 2, 3),
     )
+
+
+def test_a_language_that_others_voted_for_has_the_probability_that_the_window_gave_it() -> None:
+    guesses = (LanguageGuess("nn", 0.5), LanguageGuess("en", 0.3))
+    for code, expected in (("nn", 0.5), ("en", 0.3), ("fr", 0.0)):
+        transcript = WindowTranscript((), code, guesses)
+        assert TranscriptAssembler(None).add(TranscribedPiece(0, 9, transcript)).language_probability == expected
+
+
+def test_the_beginning_of_a_window_is_absolute_whatever_the_times_of_its_text() -> None:
+    omitted = Segment(100, 200, " la", seek_ms=4_000)
+    transcript = WindowTranscript((Segment(0, 9_000, " a", seek_ms=0), Segment(7_000, 9_500, " b", seek_ms=4_000)))
+    event = TranscriptAssembler(None).add(TranscribedPiece(10_000, 18_000, replace(transcript, omitted=(omitted,))))
+    assert [(segment.start_ms, segment.seek_ms) for segment in event.segments] == [(10_000, 10_000), (18_000, 14_000)]
+    assert [segment.seek_ms for segment in event.omitted] == [14_000]
 
 
 def test_segments_end_with_their_piece_and_their_words_with_them() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -73,6 +73,26 @@ def test_a_window_begins_where_the_text_before_it_ends() -> None:
     assert [window.is_first for window in done.windows] == [True, False]
     assert not any(window.is_retried for window in done.windows)
     assert done.segments == [(0, 24_000, " some words"), (24_000, 50_000, " some words")]
+
+
+def test_segments_know_the_beginning_of_their_window() -> None:
+    first = WindowTranscript((text(0, 9_000), text(9_000, 24_000)), omitted=(text(200, 300),), resume_ms=24_000)
+    result = run(piece((SPEECH, 50.0)), first).chain.result()
+    assert [segment.seek_ms for segment in result.segments] == [0, 0, 24_000]
+    assert [segment.seek_ms for segment in result.omitted] == [0]
+
+
+@pytest.mark.parametrize("token_bytes", [(), (b" four", b" five", b" six", b" seven")])
+def test_a_segment_that_loses_repeated_words_keeps_its_window_and_is_no_previous_text(
+    token_bytes: tuple[bytes, ...],
+) -> None:
+    """Whether its tokens are known or not."""
+    first = WindowTranscript((text(0, 20_000, " one two three four five"),))
+    cut = replace(text(0, 2_000, " four five six seven"), tokens=(4, 5, 6, 7), token_bytes=token_bytes)
+    chain = run(piece((SPEECH, 22.0)), first, WindowTranscript((cut,))).chain
+    _, kept = chain.result().segments
+    assert (kept.text, kept.seek_ms, kept.tokens) == (" six seven", 20_000, (6, 7) if token_bytes else ())
+    assert [segment.text for segment in chain.previous] == [" one two three four five"]
 
 
 def test_windows_without_a_place_to_resume_follow_each_other() -> None:

@@ -53,13 +53,51 @@ def test_only_the_end_of_a_long_text_is_compared() -> None:
     assert joined(before, " alpha beta gamma") == " alpha beta gamma"
 
 
-def test_a_segment_that_loses_a_part_begins_later_and_has_no_tokens() -> None:
+def test_a_segment_that_loses_a_part_begins_later_and_has_no_tokens_without_their_bytes() -> None:
     kept, whole = without_repetition(" one two", (segment(" one two nine ten"), segment(" six", 1_000, 2_000)))
     assert kept.text == " nine ten"
     assert 400 <= kept.start_ms <= 600
     assert kept.end_ms == 1_000
     assert (kept.tokens, kept.logprobs) == ((), ())
     assert whole.tokens == (1, 2)
+
+
+def tokenized(*pieces: str | bytes) -> Segment:
+    """A segment with a token for each piece."""
+    parts = tuple(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+    tokens, logprobs = tuple(range(len(parts))), tuple(-number / 10 for number in range(len(parts)))
+    text = b"".join(parts).decode(errors="replace")
+    return Segment(
+        0, 1_000, text, (), None, tokens, logprobs, seek_ms=70, start_token=100, end_token=150, token_bytes=parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        ((" one", " two", " nine", " ten"), (2, 3)),
+        ((" o", "ne", " two", ",", " ni", "ne"), (4, 5)),  # words of several tokens, and punctuation
+        ((" one", " two", " ", " nine"), (2, 3)),  # a token of blanks belongs to the word behind it
+        ((" one", " two", " ", "nine", " "), (2, 3, 4)),
+        ((" one", " two", " caf", b"\xc3", b"\xa9"), (2, 3, 4)),  # a letter of two tokens
+        ((" one", " two", " ", b"\xc3", " ten"), (2, 3, 4)),  # broken UTF-8
+        ((b" \xe2", " one", " two", " ten"), (3,)),  # broken UTF-8 before it
+        ((" one", " two nine", " ten"), ()),  # a token across the border
+        ((" one", " two ", "nine"), ()),
+    ],
+)
+def test_the_tokens_of_the_rest_are_kept_where_one_begins_with_it(
+    pieces: tuple[str | bytes, ...], kept: tuple[int, ...]
+) -> None:
+    whole = tokenized(*pieces)
+    before = " �" if isinstance(pieces[0], bytes) else ""
+    (rest,) = without_repetition(f"{before} one two", (whole,))
+    assert rest.tokens == kept
+    assert rest.logprobs == tuple(whole.logprobs[number] for number in kept)
+    assert rest.token_bytes == tuple(whole.token_bytes[number] for number in kept)
+    assert not kept or b"".join(rest.token_bytes).decode(errors="replace") == rest.text
+    assert (rest.start_token, rest.end_token) == (None, 150 if kept else None)
+    assert rest.seek_ms == 70
 
 
 def test_words_keep_their_times() -> None:

@@ -36,6 +36,14 @@ def is_kept(transcript: WindowTranscript) -> bool:
     return bool(transcript.segments)
 
 
+@pytest.mark.parametrize("strongest", [NOISE - 0.01, WEAK - 0.01])
+def test_a_measure_that_the_model_does_not_give_speaks_for_its_text(strongest: float) -> None:
+    for of in (Quality(), Quality(mean_logprob=-0.2), Quality(no_speech_probability=0.01)):
+        assert is_kept(weighed(strongest, " Thank you.", of))
+    for of in (Quality(mean_logprob=-0.9), Quality(no_speech_probability=0.2)):
+        assert not is_kept(weighed(strongest, " Thank you.", of))
+
+
 @pytest.mark.parametrize("text", [" .", "...", " ♪♪", "。", " - ?", " "])
 @pytest.mark.parametrize("of", [SURE, None])
 def test_text_without_letters_is_omitted(text: str, of: Quality | None) -> None:

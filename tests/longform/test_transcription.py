@@ -12,11 +12,11 @@ import pytest
 from asr_api.audio.vad.speech_activity import CHUNK_SAMPLES
 from asr_api.errors import RequestCrashedWorker
 from asr_api.events import FinalSegments
-from asr_api.options import DecodeOptions, TranscribeOptions
+from asr_api.options import DecodeOptions, TranscribeOptions, VadOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.request import RequestScope
 from asr_api.transcript import LanguageGuess, Quality, Segment, Transcript
-from tests.engines.scripted import LanguageRule, Script, number_pcm, read_numbers
+from tests.engines.scripted import FIRST_TIMESTAMP, LanguageRule, Script, number_pcm, read_numbers
 from tests.service import ServiceHarness
 from tests.test_transcriber import text_of
 
@@ -27,9 +27,9 @@ UNSURE = (LanguageGuess("de", 0.6), LanguageGuess("en", 0.3))
 GERMAN = (LanguageGuess("de", 0.95), LanguageGuess("en", 0.03))
 
 
-async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | None = None) -> list[str | None]:
-    """Of each window; no word may be lost on the way."""
-    service = ServiceHarness(script)
+async def final_segments(
+    service: ServiceHarness, pcm: Pcm, options: TranscribeOptions | None = None
+) -> list[FinalSegments]:
     finals: list[FinalSegments] = []
 
     async def collect() -> Transcript:
@@ -37,6 +37,12 @@ async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | No
         return Transcript((), 0)
 
     await service.finish(asyncio.create_task(collect()))
+    return finals
+
+
+async def languages_of(script: Script, pcm: Pcm, options: TranscribeOptions | None = None) -> list[str | None]:
+    """Of each window; no word may be lost on the way."""
+    finals = await final_segments(ServiceHarness(script), pcm, options)
     texts = [segment.text for event in finals for segment in event.segments]
     assert texts == [segment.text for segment in read_numbers(pcm)]
     return [event.language for event in finals]
@@ -51,6 +57,17 @@ async def test_an_unsure_window_is_decoded_again_in_the_language_of_the_others(s
     languages = await languages_of(script, number_pcm(range(1, 151)))
     assert len(languages) >= 5
     assert set(languages) == {"en"}
+
+
+async def test_each_piece_tells_the_probability_of_its_language_if_it_was_detected() -> None:
+    async def probabilities(options: TranscribeOptions) -> list[float | None]:
+        service = ServiceHarness(Script(max_words=10, language_rules=(LanguageRule(1, 1, GERMAN),)))
+        return [
+            event.language_probability for event in await final_segments(service, number_pcm(range(1, 26)), options)
+        ]
+
+    assert await probabilities(TranscribeOptions()) == [0.95]
+    assert await probabilities(TranscribeOptions(DecodeOptions(language="de"))) == [None]
 
 
 async def test_a_confident_window_keeps_its_language_and_most_speech_decides_the_recordings() -> None:
@@ -176,6 +193,27 @@ async def test_a_loud_rest_without_text_is_omitted_with_its_time() -> None:
     assert omitted.quality == Quality(doubts=("no_speech",))
 
 
+async def test_segments_of_a_recording_know_where_their_window_begins() -> None:
+    """The token of a beginning is relative to the window, in milliseconds."""
+    transcript = await ServiceHarness(Script(max_words=10)).run(number_pcm(range(1, 101)))
+    assert transcript.text == text_of(range(1, 101))
+    for number, segment in enumerate(transcript.segments):
+        assert segment.start_token is not None
+        assert segment.seek_ms + segment.start_token - FIRST_TIMESTAMP == 1000 * number
+    windows = [segment.seek_ms for segment in transcript.segments]
+    assert len(set(windows)) >= 10
+    assert windows == sorted(windows)
+
+
+async def test_token_bytes_reach_the_transcript_if_asked_for() -> None:
+    options = TranscribeOptions(DecodeOptions(token_texts=True))
+    for asked, expected in ((options, [(b" 7",), (b" 8",)]), (TranscribeOptions(), [(), ()])):
+        service = ServiceHarness()
+        transcript = await service.finish(service.start(number_pcm([7, 8]), asked))
+        assert [segment.token_bytes for segment in transcript.segments] == expected
+        assert [segment.tokens for segment in transcript.segments] == [(7,), (8,)]
+
+
 async def test_leading_silence_is_cut_off() -> None:
     service = ServiceHarness()
     transcript = await service.run(np.concatenate((np.zeros(9 * SAMPLE_RATE_HZ, np.int16), number_pcm([7]))))
@@ -197,7 +235,7 @@ async def test_voice_activity_detection_mutes_and_keeps_times() -> None:
     jingle, speech = number_pcm([1] * 50) // 4, number_pcm(range(7, 17))
     service = ServiceHarness()
     pcm = np.concatenate((jingle, speech, jingle))
-    request = service.start(pcm, TranscribeOptions(vad=True))
+    request = service.start(pcm, TranscribeOptions(vad=VadOptions()))
     transcript = await service.finish(request)
     assert transcript.audio_ms == len(pcm) * 1000 // SAMPLE_RATE_HZ
     assert transcript.text == text_of(range(7, 17))

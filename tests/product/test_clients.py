@@ -23,11 +23,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def run(server: Server, language: str, recording: str) -> subprocess.CompletedProcess[str]:
+def run(server: Server, language: str, recording: str, address: str = "/asr") -> subprocess.CompletedProcess[str]:
+    """The program that uses this address."""
     program = PROGRAMS[language]
     if shutil.which(program[0]) is None:
         pytest.skip(f"needs {program[0]}")
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    programs = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    (code,) = [code for code in programs if f':8000{address}"' in code]
     for text, replacement in (("localhost:8000", f"127.0.0.1:{server.port}"), ("jfk.flac", recording)):
         assert code.count(text) == 1
         code = code.replace(text, replacement)
@@ -48,3 +50,11 @@ def test_a_client_shows_the_error(server: Server, language: str) -> None:
     ended = run(server, language, "LICENSE")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "The format of the file is not supported" in ended.stderr
+
+
+def test_openais_client_prints_subtitles(server: Server) -> None:
+    pytest.importorskip("openai", reason="needs the extra clients")
+    ended = run(server, "python", "samples/hello.wav", "/v1")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("1\n00:00:00,4")
+    assert "Hello world." in ended.stdout

@@ -33,12 +33,14 @@ SEGMENTS = (Segment(0, 1240, " Hello"), Segment(1240, 2500, " wörld."))
 class FakeService:
     """It is its own pool and its own model.
 
-    refusal: raised by both checks; failure: raised while transcribing; release: transcribing waits for it
+    refusal: raised by both checks; failure: raised while transcribing; late_failure: raised after the events;
+    release: transcribing waits for it
     """
 
     events: tuple[TranscriptEvent, ...] = (FinalSegments(SEGMENTS, audio_ms=2500), TranscriptEnd(2500))
     refusal: AsrError | None = None
     failure: Exception | None = None
+    late_failure: Exception | None = None
     release: asyncio.Event | None = None
     info: EngineInfo = INFO
     bodies: list[bytes] = field(default_factory=list)
@@ -63,6 +65,8 @@ class FakeService:
                 raise self.failure
             for event in self.events:
                 yield event
+            if self.late_failure is not None:
+                raise self.late_failure
         finally:
             self.num_open_requests -= 1
 

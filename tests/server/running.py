@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -35,7 +36,12 @@ def command(script: Mapping[str, object], *arguments: str) -> list[str]:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     path = str(Path(sys.executable).parent)
-    own = {"PATH": path, "HOME": str(folder), "CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+    own = {
+        "PATH": path,
+        "HOME": str(folder),
+        "CACHE_DIR": str(folder),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
+    }
     return {**ENVIRONMENT, **own, **settings}
 
 
@@ -84,12 +90,15 @@ class Server:
 def serving(
     folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
 ) -> Iterator[Server]:
-    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port"""
+    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port
+
+    Every request is transcribed, also the same one again, unless `settings` say otherwise.
+    """
     log = folder / "server.log"
     program = [sys.executable, "-m", "asr_api"] if "MODEL_ID" in settings else command(script or {})
     arguments = [*program, "serve", "--port", "0", "--log-level", "debug"]
     with log.open("wb") as output:
-        variables = environment(folder, **{"HOST": "127.0.0.1", **settings})
+        variables = environment(folder, **{"HOST": "127.0.0.1", "RESULT_CACHE_S": "0", **settings})
         process = subprocess.Popen(arguments, env=variables, stdout=output, stderr=output, cwd=ROOT)
     try:
         server = Server(process, log, int(_wait_for_line(process, log, r"listening on \S+:(\d+)")))

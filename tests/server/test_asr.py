@@ -58,6 +58,17 @@ async def test_the_reply_is_that_of_the_original() -> None:
     assert [(request.request_id, request.client) for request in fake.requests] == [("abc-1", "10.0.0.7")]
 
 
+async def test_each_api_key_is_a_tenant_and_goes_no_further() -> None:
+    key, other = {"authorization": "Bearer sk-1"}, {"authorization": "Bearer sk-2"}
+    async with client(fake := FakeService()) as http:
+        for headers in ({}, key, other, {"x-api-key": "Bearer sk-1"}, {**key, "x-api-key": "sk-3"}, key):
+            assert (await http.post("/asr", content=AUDIO, headers=headers)).status_code == 200
+    tenants = [request.tenant for request in fake.requests]
+    assert (tenants[0], tenants[5], len({*tenants})) == ("", tenants[1], 5)
+    assert {len(tenant) for tenant in tenants[1:]} == {64}
+    assert not any(hidden in repr(fake.requests) for hidden in ("sk-", tenants[1]))
+
+
 @pytest.mark.parametrize(
     "content_type", [None, "audio/wav", "application/x-www-form-urlencoded", "text/plain", "nonsense", "video/mp4; x=y"]
 )
@@ -166,7 +177,7 @@ BAD_REQUESTS = [
     (b'{"url":"/etc/hostname"}', {"host": "[:::::]"}, 403, "local_path_disabled"),
     (b"x" * (2**20 + 1), {}, 413, "body_too_large"),
     (AUDIO, {"content-encoding": "gzip"}, 415, "unsupported_content_encoding"),
-    (AUDIO, {"content-type": "multipart/form-data; boundary=x"}, 415, "unsupported_format"),
+    (AUDIO, {"content-type": "multipart/form-data; boundary=x"}, 400, "invalid_form"),
     *((AUDIO, {"origin": origin}, 403, "origin_not_allowed") for origin in ("http://evil.test", "null", "http://[")),
     (AUDIO, {"host": "a/b"}, 400, "invalid_host"),
 ]

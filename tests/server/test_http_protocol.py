@@ -103,10 +103,26 @@ async def test_a_refused_client_that_never_stops_sending_is_dropped(port: int, m
         await talk(port, head, *[chunk] * 2_000, pause_s=0.001)
 
 
+@pytest.mark.parametrize("limit_s", [0.3, 60.0])
+async def test_a_refused_client_is_read_to_the_end_of_a_known_length(
+    port: int, monkeypatch: pytest.MonkeyPatch, limit_s: float
+) -> None:
+    """Clients such as Python's requests read no reply before they have sent everything."""
+    monkeypatch.setattr(early_reply, "LINGER_S", 0.2)
+    monkeypatch.setattr(early_reply, "MAX_LINGER_S", limit_s)
+    head = POST + b"Content-Encoding: gzip\r\nContent-Length: 655360\r\n\r\n"
+    pieces = [bytes(2**16)] * 10
+    if limit_s < 1:
+        with pytest.raises(ConnectionError):
+            await talk(port, head, *pieces, pause_s=0.1)
+    else:
+        assert (await talk(port, head, *pieces, pause_s=0.1)).startswith(b"HTTP/1.1 415 ")
+
+
 async def test_malformed_data_after_the_reply_is_not_logged(port: int, caplog: pytest.LogCaptureFixture) -> None:
     head = POST + b"Content-Type: multipart/form-data\r\nTransfer-Encoding: chunked\r\n\r\n"
     reply = await talk(port, head + b"3\r\nabc\r\n", b"zz\r\nnonsense\r\n", pause_s=0.2)
-    assert reply.startswith(b"HTTP/1.1 415 ")
+    assert reply.startswith(b"HTTP/1.1 400 ")
     assert reply.count(b"HTTP/1.1") == 1
     assert not any(record.exc_info for record in caplog.records)
 

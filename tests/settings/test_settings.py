@@ -71,7 +71,7 @@ BAD_VALUES = [
     ("STRIDE_LENGTH_S", "-1", "a number above 0"),
     ("MAX_AUDIO_S", "inf", "a number above 0"),
     ("MAX_REQUESTS", "0", "a whole number of at least 1. The default is 4 × BATCH_SIZE."),
-    ("SHUTDOWN_TIMEOUT_S", "-1", "a number of at least 0"),
+    *((name, "-1", "a number of at least 0") for name in ("SHUTDOWN_TIMEOUT_S", "RESULT_CACHE_S")),
     ("FLASH_ATTENTION_2", "maybe", "1 or 0. By default it is used if it is available."),
     ("BEAM_SIZE", "11", "a whole number from 1 to 10"),
     ("VAD", "maybe", "1 or 0"),
@@ -120,4 +120,4 @@ def test_every_setting_has_a_row_with_its_flag_and_default() -> None:
     assert [row.split(" | ")[0] for row in rows] == [f"| `{name.upper()}`" for name in Settings.model_fields]
     assert all(f"`{flag_of(name)}`" in row for name, row in zip(Settings.model_fields, rows, strict=True))
     assert all(row.count(" | ") == 3 and "  " not in row for row in rows)
-    assert "| `--batch-size` | `16` |" in rows[5]
+    assert "| `--batch-size` | `16` |" in rows[6]

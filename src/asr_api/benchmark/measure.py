@@ -23,8 +23,8 @@ from asr_api.compose import Service, open_service
 from asr_api.engines.protocol import EngineInfo
 from asr_api.events import fold
 from asr_api.metrics import Metrics
+from asr_api.model_options import check_parameters
 from asr_api.options import TranscribeOptions
-from asr_api.parameters import check_parameters
 from asr_api.request import RequestScope
 from asr_api.settings.settings import Settings
 

@@ -30,7 +30,7 @@ LEGEND = "RTFx: seconds of audio in a second. p50 and p95: time of the file, of 
 
 async def bench(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
     """Raises StartupError or InvalidParameter."""
-    options = read_parameters(parameters, default_options(settings))
+    options = read_parameters(parameters, default_options(settings)).transcribe
     source = list_sources([arguments.recording or str(MINUTE)])[0]
     slots, time_s = ((), QUICK * arguments.seconds) if arguments.quick else (arguments.slots, arguments.seconds)
     benchmark = Benchmark(settings, options, arguments.clients, slots, time_s)

@@ -13,18 +13,26 @@ from pathlib import Path
 from asr_api.cli.sources import STDIN, Source
 from asr_api.errors import CannotWrite, StartupError
 from asr_api.formats import FORMATS
+from asr_api.options import SubtitleOptions
 from asr_api.transcript import Transcript
 
-SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt"})  # files of these formats cannot be concatenated
+SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt", "tsv"})  # files of these formats cannot be concatenated
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """format: a key of FORMATS; folder: None is stdout; names_sources: write the source before a transcript"""
+    """How and where transcripts are written.
+
+    format:        a key of FORMATS
+    folder:        None is stdout
+    names_sources: write the source before a transcript
+    subtitles:     the layout of cues, for formats that have some
+    """
 
     format: str
     folder: Path | None
     names_sources: bool = False
+    subtitles: SubtitleOptions = SubtitleOptions()
 
     def check(self, sources: Sequence[Source]) -> None:
         """Raises StartupError when the transcripts of all sources cannot be written there."""
@@ -43,7 +51,7 @@ class Output:
 
     def write(self, source: Source, transcript: Transcript) -> None:
         """Raises CannotWrite, or BrokenPipeError."""
-        body = FORMATS[self.format](transcript)
+        body = FORMATS[self.format](transcript, self.subtitles)
         if self.folder is None:
             print_out(self._with_name(source, body) if self.names_sources else body)
             return

@@ -12,7 +12,7 @@ from asr_api import __version__
 from asr_api.cli.exit_codes import BENCH_HELP, TRANSCRIBE_HELP, ExitCode
 from asr_api.formats import FORMATS
 from asr_api.install_hint import install_command
-from asr_api.parameters import PARAMETERS, RawParameter
+from asr_api.parameters import OUTPUT_PARAMETERS, PARAMETERS, Parameter, RawParameter
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 
@@ -37,8 +37,8 @@ def open_parser() -> argparse.ArgumentParser:
     _add_bench_arguments(bench)
     hidden = {parameter.name for parameter in PARAMETERS}  # a parameter takes the flag of the setting with its name
     hidden |= {name for name, field in Settings.model_fields.items() if is_server_only(field)}
-    for command in (transcribe, bench):
-        _add_parameters(command)
+    for command, without in ((transcribe, {"output"}), (bench, OUTPUT_PARAMETERS)):
+        _add_parameters(command, [parameter for parameter in PARAMETERS if parameter.name not in without])
         _add_settings(command, [name for name in Settings.model_fields if name not in hidden])
     models = commands.add_parser("models", help="list the models that need no download", allow_abbrev=False)
     _add_settings(models, ("cache_dir",))
@@ -53,7 +53,8 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, str]:
 
 def given_parameters(arguments: argparse.Namespace) -> tuple[RawParameter, ...]:
     """The parameters of a request that were given; booleans are written as a client writes them."""
-    values = {parameter.name: getattr(arguments, PARAMETER_PREFIX + parameter.name) for parameter in PARAMETERS}
+    given = vars(arguments)
+    values = {parameter.name: given.get(PARAMETER_PREFIX + parameter.name) for parameter in PARAMETERS}
     return tuple(
         RawParameter(name, str(value).lower() if isinstance(value, bool) else str(value))
         for name, value in values.items()
@@ -99,9 +100,9 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} must be a number from {MIN_BENCH_S} to {MAX_BENCH_S}")
 
 
-def _add_parameters(parser: argparse.ArgumentParser) -> None:
-    """A flag for each parameter of a request."""
-    for parameter in PARAMETERS:
+def _add_parameters(parser: argparse.ArgumentParser, parameters: Iterable[Parameter]) -> None:
+    """A flag for each of the parameters of a request."""
+    for parameter in parameters:
         flag, dest = flag_of(parameter.name), PARAMETER_PREFIX + parameter.name
         if parameter.kind == "boolean":
             action = argparse.BooleanOptionalAction

@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -24,8 +24,9 @@ from asr_api.compose import Service, default_options, open_service
 from asr_api.errors import AsrError, StartupError
 from asr_api.events import FinalSegments, TranscriptEvent, fold
 from asr_api.metrics import Metrics
+from asr_api.model_options import options_for
 from asr_api.options import TranscribeOptions
-from asr_api.parameters import RawParameter, check_parameters, read_parameters
+from asr_api.parameters import RawParameter, read_parameters
 from asr_api.request import RequestScope
 from asr_api.settings.settings import Settings
 from asr_api.transcript import Transcript
@@ -35,15 +36,16 @@ MAX_AT_ONCE = 16  # sources in progress or waiting to be written; each has sever
 
 async def transcribe(settings: Settings, arguments: argparse.Namespace, parameters: Sequence[RawParameter]) -> ExitCode:
     """Raises StartupError or InvalidParameter when no source can be transcribed."""
-    options = read_parameters(parameters, default_options(settings))
+    asked = read_parameters(parameters, default_options(settings))
+    asked = replace(asked, output=replace(asked.output, format=arguments.format))
     sources = list_sources(arguments.sources)
-    output = Output(arguments.format, arguments.output_dir, names_sources=len(sources) > 1)
+    output = Output(arguments.format, arguments.output_dir, len(sources) > 1, asked.output.subtitles)
     output.check(sources)
-    if options.decode.words and output.format == "text":
+    if asked.transcribe.decode.words and output.format == "text":
         raise StartupError("--words asks for times, and --format text has none; add --format json, srt or vtt.")
     async with open_service(settings, Metrics()) as service:
         model = service.pool.get()
-        check_parameters(options, model.info)
+        options = options_for(asked, model.info)
         with closing(Progress(len(sources), lambda: model.scheduler.backlog_s)) as progress:
             batch = BatchTranscription(
                 partial(_transcribe_source, service, settings, options, progress), output, progress

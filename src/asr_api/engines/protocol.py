@@ -50,6 +50,7 @@ class EngineInfo:
     can_prompt: bool = True  # prompt, hotwords and previous text have an effect
     can_sample: bool = True  # temperatures above 0 are possible
     has_word_timestamps: bool = True
+    has_logprobs: bool = True  # segments have tokens with their log-probabilities
     compute_type: str = "float32"  # of its products, such as int8
     notes: tuple[str, ...] = ()  # lines to print at start, e.g. about a setting that has no effect here
 

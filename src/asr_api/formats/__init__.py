@@ -1,4 +1,4 @@
-"""Floor 1: transcript formats (text, JSON, SRT, WebVTT), and the table of them for the command line."""
+"""Floor 1: transcript formats (text, JSON, SRT, WebVTT, TSV), and the table of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from asr_api.formats.json import detailed_json
-from asr_api.formats.subtitles import srt, vtt
+from asr_api.formats.subtitles import srt, tsv, vtt
+from asr_api.options import SubtitleOptions
 from asr_api.transcript import Transcript
 
 
@@ -16,6 +17,14 @@ def text(transcript: Transcript) -> str:
     return f"{words}\n" if words else ""
 
 
-Write = Callable[[Transcript], str]
-"""Returns the whole body, which ends in a newline unless it is empty."""
-FORMATS: Mapping[str, Write] = MappingProxyType({"text": text, "json": detailed_json, "srt": srt, "vtt": vtt})
+Write = Callable[[Transcript, SubtitleOptions], str]
+"""Returns the whole body, which ends in a newline unless it is empty. Formats without cues ignore the options."""
+FORMATS: Mapping[str, Write] = MappingProxyType(
+    {
+        "text": lambda transcript, _: text(transcript),
+        "json": lambda transcript, _: detailed_json(transcript),
+        "srt": srt,
+        "vtt": vtt,
+        "tsv": lambda transcript, _: tsv(transcript),
+    }
+)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from asr_api.transcript import Quality, Segment, Transcript, Word
 
 Json = dict[str, object]
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+encode_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def asr_json(transcript: Transcript) -> str:
@@ -22,11 +22,18 @@ def asr_json(transcript: Transcript) -> str:
     A chunk has "words", written as chunks are, if they were asked for, and "doubts" if its text may be wrong.
     "omitted" beside "chunks" is text that the model wrote for audio without speech: chunks with "reasons".
     """
-    parts = [f'"text": {_encode(transcript.text)}', f'"chunks": {_array(map(_chunk, transcript.segments))}']
+    parts = [f'"text": {encode_json(transcript.text)}', f'"chunks": {encode_array(map(_chunk, transcript.segments))}']
     if transcript.omitted:
-        omitted = (_timed(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted)
-        parts.append(f'"omitted": {_array(omitted)}')
+        parts.append(f'"omitted": {encode_array(map(_omitted, transcript.omitted))}')
     return "{" + ", ".join(parts) + "}"
+
+
+def asr_chunk_json(segment: Segment) -> str:
+    return encode_json(_chunk(segment))
+
+
+def asr_omitted_json(segment: Segment) -> str:
+    return encode_json(_omitted(segment))
 
 
 def detailed_json(transcript: Transcript) -> str:
@@ -38,14 +45,14 @@ def detailed_json(transcript: Transcript) -> str:
     speech; "truncated" means that the recording broke off, "damaged" that parts of it could not be decoded.
     """
     parts = [
-        f'"text": {_encode(transcript.text.strip())}',
-        f'"language": {_encode(transcript.language)}',
-        f'"duration": {_encode(seconds(transcript.audio_ms))}',
-        f'"segments": {_array(map(_segment, transcript.segments))}',
+        f'"text": {encode_json(transcript.text.strip())}',
+        f'"language": {encode_json(transcript.language)}',
+        f'"duration": {encode_json(seconds(transcript.audio_ms))}',
+        f'"segments": {encode_array(map(_segment, transcript.segments))}',
     ]
     if transcript.omitted:
         omitted = (_span(segment) | {"reasons": _doubts(segment)} for segment in transcript.omitted)
-        parts.append(f'"omitted": {_array(omitted)}')
+        parts.append(f'"omitted": {encode_array(omitted)}')
     if transcript.end.is_truncated:
         parts.append('"truncated": true')
     if transcript.end.is_damaged:
@@ -53,8 +60,8 @@ def detailed_json(transcript: Transcript) -> str:
     return "{" + ", ".join(parts) + "}\n"
 
 
-def _array(items: Iterable[Json]) -> str:
-    return "[" + ", ".join(map(_encode, items)) + "]"
+def encode_array(items: Iterable[Json]) -> str:
+    return "[" + ", ".join(map(encode_json, items)) + "]"
 
 
 def seconds(time_ms: int) -> float:
@@ -71,6 +78,10 @@ def _chunk(segment: Segment) -> Json:
     return chunk
 
 
+def _omitted(segment: Segment) -> Json:
+    return _timed(segment) | {"reasons": _doubts(segment)}
+
+
 def _timed(text: Segment | Word) -> Json:
     return {"timestamp": [seconds(text.start_ms), seconds(text.end_ms)], "text": text.text}
 
@@ -80,7 +91,7 @@ def _segment(segment: Segment) -> Json:
     if segment.words:
         body["words"] = [_word(word) for word in segment.words]
     if segment.quality:
-        body |= _quality(segment.quality)
+        body |= quality_json(segment.quality)
     if doubts := _doubts(segment):
         body["doubts"] = doubts
     return body
@@ -99,13 +110,15 @@ def _word(word: Word) -> Json:
     }
 
 
-def _quality(quality: Quality) -> Json:
-    return {
-        "temperature": round(quality.temperature, 2),
-        "avg_logprob": round(quality.mean_logprob, 4),
-        "compression_ratio": round(quality.compression_ratio, 3),
-        "no_speech_prob": round(quality.no_speech_probability, 4),
+def quality_json(quality: Quality) -> Json:
+    """The figures that the model gives."""
+    figures = {
+        "temperature": (quality.temperature, 2),
+        "avg_logprob": (quality.mean_logprob, 4),
+        "compression_ratio": (quality.compression_ratio, 3),
+        "no_speech_prob": (quality.no_speech_probability, 4),
     }
+    return {name: round(value, digits) for name, (value, digits) in figures.items() if value is not None}
 
 
 def _doubts(segment: Segment) -> list[str]:

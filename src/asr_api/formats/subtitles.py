@@ -1,37 +1,50 @@
-"""Transcript → subtitles: SRT and WebVTT.
+"""Transcript → subtitles: SRT and WebVTT of cues, and the table of segments (TSV) that Whisper's own program writes.
 
-With word timestamps a cue lasts from the first word to the last, as in Whisper's own tools. Text that would end a cue
-or start markup is escaped: blank lines, arrows, and in WebVTT `&` and `<`.
+Text that would end a cue or start markup is escaped: arrows, and in WebVTT `&` and `<`. No line of a cue is empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
+from asr_api.formats.cues import Cue, cues
+from asr_api.options import SubtitleOptions
 from asr_api.transcript import Segment, Transcript
 
 ARROW = "-->"
 
 
-def srt(transcript: Transcript) -> str:
-    cues = enumerate(_cues(transcript), start=1)
-    return "".join(f"{number}\n{_times(cue, ',')}\n{cue.text.replace(ARROW, '→')}\n\n" for number, cue in cues)
+def srt(transcript: Transcript, options: SubtitleOptions) -> str:
+    return srt_of(cues(transcript, options))
 
 
-def vtt(transcript: Transcript) -> str:
-    return "WEBVTT\n\n" + "".join(f"{_times(cue, '.')}\n{_escape(cue.text)}\n\n" for cue in _cues(transcript))
+def vtt(transcript: Transcript, options: SubtitleOptions) -> str:
+    return vtt_of(cues(transcript, options))
 
 
-def _cues(transcript: Transcript) -> Iterator[Segment]:
-    """Segments on one line, not empty, and at least a millisecond long, as players need them."""
-    for segment in transcript.segments:
-        if text := " ".join(segment.text.split()):
-            timed = segment.words or (segment,)
-            start_ms = timed[0].start_ms
-            yield Segment(start_ms, max(timed[-1].end_ms, start_ms + 1), text)
+def srt_of(found: Iterable[Cue], first_number: int = 1) -> str:
+    numbered = enumerate(found, start=first_number)
+    return "".join(f"{number}\n{_times(cue, ',')}\n{_text(cue).replace(ARROW, '→')}\n\n" for number, cue in numbered)
 
 
-def _times(cue: Segment, mark: str) -> str:
+def vtt_of(found: Iterable[Cue]) -> str:
+    return "WEBVTT\n\n" + "".join(f"{_times(cue, '.')}\n{_escape(_text(cue))}\n\n" for cue in found)
+
+
+def tsv(transcript: Transcript) -> str:
+    """A header and a row for each segment: its times in milliseconds and its text, in which tabs become blanks."""
+    return "start\tend\ttext\n" + "".join(map(_row, transcript.segments))
+
+
+def _row(segment: Segment) -> str:
+    return f"{segment.start_ms}\t{segment.end_ms}\t{' '.join(segment.text.split())}\n"
+
+
+def _text(cue: Cue) -> str:
+    return "\n".join(cue.lines)
+
+
+def _times(cue: Cue, mark: str) -> str:
     return f"{_clock(cue.start_ms, mark)} {ARROW} {_clock(cue.end_ms, mark)}"
 
 

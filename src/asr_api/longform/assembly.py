@@ -35,7 +35,8 @@ class TranscriptAssembler:
         if self._language is not None:
             self._spoken_ms[self._language] += sum(segment.end_ms - segment.start_ms for segment in segments)
         omitted = shifted(transcript.omitted, piece.start_ms)
-        return FinalSegments(segments, piece.end_ms, self._language, omitted, transcript.times)
+        probability = transcript.language_probability
+        return FinalSegments(segments, piece.end_ms, self._language, omitted, transcript.times, probability)
 
     def finish(self, end: AudioEnd) -> TranscriptEnd:
         main_language = max(self._spoken_ms, key=self._spoken_ms.__getitem__, default=None)

@@ -146,15 +146,21 @@ class Chain:
             segments = without_repetition("".join(segment.text for segment in self._segments), segments)
         so_far = self._transcript
         has_language = bool(self._segments) or (so_far.language is not None and not segments)
+        language_from = so_far if has_language else transcript
         self._transcript = replace(
             so_far,
-            language=so_far.language if has_language else transcript.language,
+            language=language_from.language,
+            guesses=language_from.guesses,
             num_tokens=so_far.num_tokens + transcript.num_tokens,
             times=so_far.times + transcript.times,
         )
         self._segments += shifted(segments, window.start_ms)
         self._omitted += shifted(transcript.omitted, window.start_ms)
-        self.previous = next_previous(self.previous, segments)
+        # A part of a segment is no previous text: its tokens are known only if the client asked for their bytes, and
+        # the text of the next window must not depend on that.
+        parts = [segment for segment in segments if segment not in transcript.segments]
+        previous = next_previous(self.previous, segments)
+        self.previous = tuple(segment for segment in previous if segment not in parts)
 
 
 def next_previous(previous: tuple[Segment, ...], segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

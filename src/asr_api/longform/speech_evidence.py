@@ -50,8 +50,10 @@ def weigh(activity: SpeechActivity, start_ms: int, transcript: WindowTranscript,
 
 
 def _is_unfounded(strongest: float, quality: Quality) -> bool:
+    """A measure that the model does not give speaks for the text."""
+    no_speech_probability, mean_logprob = quality.no_speech_probability or 0.0, quality.mean_logprob or 0.0
     return any(
-        strongest < speech and not (quality.no_speech_probability < no_speech and quality.mean_logprob > logprob)
+        strongest < speech and not (no_speech_probability < no_speech and mean_logprob > logprob)
         for speech, no_speech, logprob in RULES
     )
 

@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from asr_api import __version__
 from asr_api.errors import AsrError, InvalidRequest, MethodNotAllowed, NotFound
 from asr_api.metrics import Metrics
+from asr_api.server.dialects.deepgram_replies import DEEPGRAM_STATUSES, deepgram_error_body
+from asr_api.server.dialects.openai_replies import openai_error_body
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
@@ -17,9 +19,16 @@ from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
 from asr_api.server.middleware.request_scope import RequestScopeMiddleware, request_scope
 from asr_api.server.routes.asr import asr_router
+from asr_api.server.routes.deepgram_listen import PATH as DEEPGRAM_PATH
+from asr_api.server.routes.deepgram_listen import deepgram_router
+from asr_api.server.routes.detect_language import asr_webservice_router
 from asr_api.server.routes.docs import docs_routes
 from asr_api.server.routes.health import health_router
+from asr_api.server.routes.openai import PREFIX as OPENAI_PREFIX
+from asr_api.server.routes.openai import openai_router
+from asr_api.server.routes.whisper_cpp_inference import whisper_cpp_router
 from asr_api.server.stripped_body import SEND
+from asr_api.server.transcription_endpoint import TranscriptionEndpoint
 from asr_api.settings.settings import Settings
 
 # By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
@@ -43,10 +52,16 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> F
         redirect_slashes=False,  # a redirect has no body, so a mistyped path would show nothing
         telemetry=NO_TELEMETRY,
     )
-    app.include_router(asr_router(handle, settings))
+    endpoint = TranscriptionEndpoint(handle, settings)
+    app.include_router(asr_router(endpoint))
+    app.include_router(openai_router(endpoint))
+    app.include_router(asr_webservice_router(endpoint))
+    app.include_router(deepgram_router(endpoint))
+    app.include_router(whisper_cpp_router(endpoint))
     app.include_router(health_router(handle, metrics))
     app.router.routes += docs_routes()
-    shapes = ErrorShapes({})
+    by_prefix = {OPENAI_PREFIX: openai_error_body, DEEPGRAM_PATH: deepgram_error_body}
+    shapes = ErrorShapes(by_prefix, {DEEPGRAM_PATH: DEEPGRAM_STATUSES})
     # Each is put around those before it, so the last is the outermost.
     app.add_middleware(LimitsMiddleware, max_body_bytes=settings.max_media_bytes)
     app.add_middleware(ErrorMiddleware, shapes=shapes)

@@ -21,19 +21,30 @@ def asr_error_body(error: AsrError, request_id: str) -> dict[str, object]:
 class ErrorShapes:
     """The body shape of each router, by the beginning of its paths; also for paths and methods that do not exist."""
 
-    def __init__(self, by_prefix: Mapping[str, BodyShape]) -> None:
-        """by_prefix: such as {"/v1": …}; every other path has the shape of `POST /asr`"""
+    def __init__(
+        self, by_prefix: Mapping[str, BodyShape], statuses: Mapping[str, Mapping[int, int]] | None = None
+    ) -> None:
+        """by_prefix: such as {"/v1": …}; every other path has the shape of `POST /asr`
+
+        statuses: by prefix, those that its clients know in place of ours
+        """
         self._by_prefix = sorted(by_prefix.items(), key=lambda item: -len(item[0]))
+        self._statuses = statuses or {}
 
     def response(self, path: str, error: AsrError, request_id: str) -> JSONResponse:
-        shapes = (shape for prefix, shape in self._by_prefix if path == prefix or path.startswith(f"{prefix}/"))
-        return error_response(error, request_id, next(shapes, asr_error_body))
+        found = (item for item in self._by_prefix if path == item[0] or path.startswith(f"{item[0]}/"))
+        prefix, shape = next(found, ("", asr_error_body))
+        response = error_response(error, request_id, shape)
+        response.status_code = self._statuses.get(prefix, {}).get(error.status, error.status)
+        return response
 
 
 def error_response(error: AsrError, request_id: str, shape: BodyShape = asr_error_body) -> JSONResponse:
     headers = {"cache-control": "no-store"}
     if error.is_retryable:
-        headers["retry-after"] = str(max(1, error.retry_after_s or 1))
+        retry_after_s = max(1, error.retry_after_s or 1)
+        headers["retry-after"] = str(retry_after_s)
+        headers["retry-after-ms"] = str(retry_after_s * 1000)  # OpenAI's clients read it first
     else:
         headers["x-should-retry"] = "false"
     if isinstance(error, ServerDraining):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from asr_api.parameters import PARAMETERS
+from asr_api.server.asr_replies import MEDIA_TYPES
+from asr_api.server.dialects.openai_schemas import VerboseReply
+from asr_api.server.heartbeat_replies import EVENT_STREAM
 from asr_api.server.schemas import AsrReply, AsrRequest, ErrorReply, parameter_description, parameter_schema
 
 QUERY_PARAMETERS: list[dict[str, Any]] = [
@@ -16,14 +21,14 @@ QUERY_PARAMETERS: list[dict[str, Any]] = [
     }
     for parameter in PARAMETERS
 ]
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "description": "The bytes of an audio or video file under any content type, or JSON that names one.",
     "content": {
         "application/json": {"schema": AsrRequest.model_json_schema()},
-        "application/octet-stream": _BINARY,
-        "audio/*": _BINARY,
+        "application/octet-stream": BINARY,
+        "audio/*": BINARY,
     },
 }
 _NUMBER_HEADERS = {
@@ -59,24 +64,33 @@ _ERRORS = {
 }
 
 
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+FORM_STATUSES = (400, 403, 404, 408, 413, 415, 429, 500, 503, 504)  # of routes that take no links
+
+
+def error_responses(*statuses: int, model: type[BaseModel] = ErrorReply) -> dict[int | str, dict[str, Any]]:
     """For a route's `responses`."""
     return {
-        status: {"description": _ERRORS[status], "model": ErrorReply}
+        status: {"description": _ERRORS[status], "model": model}
         | ({"headers": _RETRY_AFTER} if status in {429, 503} else {})
         for status in statuses
     }
 
 
+TRANSCRIPT_HEADERS = {
+    name: {"description": text, "schema": {"type": kind}}
+    for kind, headers in (("number", _NUMBER_HEADERS), ("string", _TEXT_HEADERS))
+    for name, text in headers.items()
+}
+STRING = {"type": "string"}
+# One server-sent event, as FastAPI describes them.
+EVENTS = {"itemSchema": {"type": "object", "required": ["data"], "properties": {"event": STRING, "data": STRING}}}
+_TEXTS = {media_type: {"schema": STRING} for media_type in MEDIA_TYPES.values()}
 ASR_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The transcript; silence gives an empty text and no chunks.",
-        "model": AsrReply,
-        "headers": {
-            name: {"description": text, "schema": {"type": kind}}
-            for kind, headers in (("number", _NUMBER_HEADERS), ("string", _TEXT_HEADERS))
-            for name, text in headers.items()
-        },
+        "model": AsrReply | VerboseReply,
+        "content": {**_TEXTS, EVENT_STREAM: EVENTS},
+        "headers": TRANSCRIPT_HEADERS,
     },
     **error_responses(*_ERRORS),
 }

@@ -22,7 +22,6 @@ from asr_api.errors import (
     InvalidUrl,
     JsonTooLarge,
     MissingUrl,
-    UnsupportedFormat,
 )
 from asr_api.parameters import RawParameter
 from asr_api.server.schemas import EXAMPLE_URL, AsrRequest
@@ -42,9 +41,7 @@ class AudioReference:
 
 async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | AudioReference:
     """Reads the whole body; the caller closes the spool."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith("multipart/"):
-        raise UnsupportedFormat(f"Forms, as of curl -F, are not supported; send the bytes of the file alone: {SEND}.")
+    media_type = _media_type(content_type)
     is_json = media_type == "application/json" or media_type.endswith("+json")
     head = bytearray()
     async for chunk in chunks:
@@ -62,6 +59,14 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
     if is_json:
         raise JsonTooLarge(f"The JSON has more than {MAX_JSON_BYTES:,} bytes; send audio with another content type.")
     return await spool_chunks(_chained(bytes(head), chunks), max_bytes)
+
+
+def is_form(content_type: str) -> bool:
+    return _media_type(content_type).startswith("multipart/")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def parse_reference(body: bytes) -> AudioReference:

@@ -27,6 +27,10 @@ class HealthReply(BaseModel):
     version: str = __version__
 
 
+class StatusReply(BaseModel):
+    version: str = f"asr-api {__version__}"
+
+
 class TimedText(BaseModel):
     timestamp: Seconds = Field(examples=[[0.0, 2.64]])
     text: str = Field(examples=[SENTENCE])
@@ -58,8 +62,8 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": parameter.kind}
     if parameter.kind == "array":
         schema["items"] = {"type": "string"}
-    if parameter.kind == "number":
-        schema |= {"minimum": 0, "maximum": 1}
+    if parameter.bounds is not None:
+        schema["minimum"], schema["maximum"] = parameter.bounds
     if parameter.choices:
         schema["enum"] = list(parameter.choices)
     return schema

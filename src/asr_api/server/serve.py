@@ -105,7 +105,7 @@ def _open_server(settings: Settings, handle: ServiceHandle, metrics: Metrics) ->
 async def _serve(settings: Settings, metrics: Metrics, handle: ServiceHandle, signals: _Signals) -> int:
     """From loading the model to the last transcript; the exit code."""
     started_s = time.perf_counter()
-    async with open_service(settings, metrics) as service:
+    async with open_service(settings, metrics, result_cache_s=settings.result_cache_s) as service:
         handle.service = service
         _announce(service.pool.get().info, time.perf_counter() - started_s)
         failing = asyncio.create_task(service.pool.wait_failed())

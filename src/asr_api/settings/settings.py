@@ -29,6 +29,14 @@ BEAM_SIZES: dict[Preset, int] = {"fast": 1, "best": 5}
 MAX_WINDOW_TOKENS = 444  # Whisper's 448 target positions, less the four tokens before a transcript
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
+# Names of OpenAI's models, so that its clients need no other change than an address.
+DEFAULT_ALIASES = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-transcribe",
+)
 MIB = 1024 * 1024
 
 
@@ -58,6 +66,13 @@ class Settings(BaseSettings):
         "openai/whisper-large-v3",
         "Model: a short name such as `base` or `turbo`, a hub id, a local folder, or `builtin` for the small model "
         "inside the package. `asr-api models` lists the short names.",
+    )
+    model_aliases: Annotated[tuple[str, ...], NoDecode] = setting(
+        DEFAULT_ALIASES,
+        "Names that stand for the model in OpenAI's API, separated by commas.",
+        shown=f"`{','.join(DEFAULT_ALIASES)}`",
+        allowed="names separated by commas",
+        server_only=True,
     )
     model_revision: str | None = setting(
         None,
@@ -136,6 +151,13 @@ class Settings(BaseSettings):
         ge=1,
         server_only=True,
     )
+    result_cache_s: float = setting(
+        600,
+        "Seconds for which a transcript stays in memory (64 MiB at most), for repeats of the same request: the same "
+        "content, parameters and API key. With 0 none stays, and repeats do not join a running transcription either.",
+        ge=0,
+        server_only=True,
+    )
     max_upload_mb: int = setting(512, "Largest upload or download, in MiB.", ge=1, le=MIB)
     max_audio_s: float = setting(14_400, "Longest audio, in seconds.", gt=0)
     allowed_local_media_path: str | None = setting(
@@ -195,7 +217,7 @@ class Settings(BaseSettings):
         """An empty variable, as compose files set it, counts as not set, except where empty has a meaning."""
         return {name: value for name, value in values.items() if value != "" or name == "allowed_local_media_path"}
 
-    @field_validator("allowed_media_domains", "allow_private_cidrs", mode="before")
+    @field_validator("allowed_media_domains", "allow_private_cidrs", "model_aliases", mode="before")
     @classmethod
     def _split(cls, value: object, info: ValidationInfo) -> object:
         if not isinstance(value, str):
@@ -203,9 +225,9 @@ class Settings(BaseSettings):
         parts = [part.strip() for part in value.split(",") if part.strip()]
         if not parts:  # commas alone must not allow every host
             raise ValueError
-        if info.field_name == "allowed_media_domains":
-            return parts
-        return [ipaddress.ip_network(part, strict=False) for part in parts]
+        if info.field_name == "allow_private_cidrs":
+            return [ipaddress.ip_network(part, strict=False) for part in parts]
+        return parts
 
     @field_validator("model_id")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -35,7 +36,29 @@ async def test_the_file_has_all_chunks(sizes: list[int], tmp_path: Path) -> None
     async with await spool_chunks(stream(chunks), sum(sizes), directory=tmp_path) as spool:
         assert spool.size_bytes == sum(sizes)
         assert os.pread(spool.fd, sum(sizes) + 1, 0) == b"".join(chunks)
+        assert spool.digest == hashlib.sha256(b"".join(chunks)).digest()
         assert not os.listdir(tmp_path)  # noqa: PTH208
+
+
+async def test_a_duplicate_outlives_the_spool_that_it_is_of() -> None:
+    before = psutil.Process().num_fds()
+    async with await spool_chunks(stream([b"content"]), 7) as spool:
+        duplicate = spool.duplicate()
+    async with duplicate:
+        assert os.pread(duplicate.fd, 8, 0) == b"content"
+        assert (duplicate.size_bytes, duplicate.digest) == (7, spool.digest)
+        assert not os.get_inheritable(duplicate.fd)
+    assert psutil.Process().num_fds() == before
+
+
+async def test_without_a_descriptor_left_there_is_no_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_fd: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with await spool_chunks(stream([b"content"]), 7) as spool:
+        monkeypatch.setattr(os, "dup", fail)
+        with pytest.raises(ServerOverloaded):
+            spool.duplicate()
 
 
 @pytest.mark.parametrize("error", [BodyTooLarge, MediaTooLarge])

@@ -12,18 +12,15 @@ from anyio import CapacityLimiter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_api.audio.vad.muted_source import (
-    MARGIN_CHUNKS,
-    MIN_PAUSE_CHUNKS,
-    MIN_SPEECH_CHUNKS,
-    MutedSource,
-    NonSpeechMuter,
-)
+from asr_api.audio.vad.muted_source import MIN_SPEECH_CHUNKS, MutedSource, NonSpeechMuter
 from asr_api.audio.vad.silero import SileroVad
-from asr_api.audio.vad.speech_activity import CHUNK_SAMPLES, Floats, OpenDetector, SpeechDetector
+from asr_api.audio.vad.speech_activity import CHUNK_MS, CHUNK_SAMPLES, Floats, OpenDetector, SpeechDetector
+from asr_api.options import VadOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, AudioEnd, Pcm
 from tests.service import FakeSource
 
+DEFAULTS = VadOptions()
+MARGIN_CHUNKS, MIN_PAUSE_CHUNKS = 12, 62  # of the defaults
 VOICE, MURMUR, NOISE = 1000, 500, 10  # loudness of a chunk → 0.9, 0.4 and 0.1
 
 
@@ -38,8 +35,8 @@ def sound(*levels: tuple[int, int]) -> Pcm:
     return np.concatenate([np.full(count * CHUNK_SAMPLES, level, np.int16) for level, count in levels])
 
 
-def muted(pcm: Pcm, *cuts: int, detector: SpeechDetector | None = None) -> Pcm:
-    muter = NonSpeechMuter(detector or FirstSampleDetector())
+def muted(pcm: Pcm, *cuts: int, detector: SpeechDetector | None = None, options: VadOptions = DEFAULTS) -> Pcm:
+    muter = NonSpeechMuter(detector or FirstSampleDetector(), options)
     blocks = np.split(pcm, sorted(cuts))
     return np.concatenate([*(muter.push(block) for block in blocks), muter.finish()])
 
@@ -69,6 +66,56 @@ def test_short_pauses_and_fading_speech_are_kept() -> None:
     assert not muted(sound((MURMUR, 100))).any()  # speech begins at a higher probability than it continues
 
 
+@pytest.mark.parametrize(
+    ("threshold", "levels", "is_kept"),
+    [
+        (0.4, [(MURMUR, 30)], True),
+        (0.41, [(MURMUR, 30)], False),
+        (0.89, [(VOICE, 30)], True),
+        (0.91, [(VOICE, 30)], False),
+        (0.55, [(VOICE, 1), (MURMUR, 30)], True),  # speech continues down to 0.15 below the threshold
+        (0.56, [(VOICE, 1), (MURMUR, 30)], False),
+        (0.1, [(NOISE, 30)], True),
+        (0.0, [(NOISE, 30)], True),
+    ],
+)
+def test_the_threshold_says_what_is_speech(threshold: float, levels: list[tuple[int, int]], is_kept: bool) -> None:
+    pcm = sound(*levels)
+    assert np.array_equal(muted(pcm, options=VadOptions(threshold=threshold)), pcm) is is_kept
+
+
+class FaintDetector:
+    """Speech at first, then what hardly any detector takes for it."""
+
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
+
+    def probabilities(self, pcm: Pcm) -> Floats:
+        n_chunks = len(pcm) // CHUNK_SAMPLES
+        return np.array([0.5, *[self._probability] * (n_chunks - 1)], np.float32)
+
+
+@pytest.mark.parametrize(("probability", "is_kept"), [(0.011, True), (0.009, False)])
+def test_speech_never_continues_below_one_percent(probability: float, is_kept: bool) -> None:
+    pcm = sound((VOICE, 30))
+    kept = muted(pcm, detector=FaintDetector(probability), options=VadOptions(threshold=0.1))
+    assert np.array_equal(kept, pcm) is is_kept
+
+
+@pytest.mark.parametrize("padding_chunks", [0, 3, 40])
+@pytest.mark.parametrize("silence_chunks", [0, 10, 100])
+def test_padding_is_kept_and_shorter_pauses_stay(padding_chunks: int, silence_chunks: int) -> None:
+    options = VadOptions(0.5, padding_chunks * CHUNK_MS, silence_chunks * CHUNK_MS)
+    alone = muted(sound((NOISE, 150), (VOICE, 8), (NOISE, 150)), options=options)
+    kept = np.flatnonzero(alone) // CHUNK_SAMPLES
+    assert (kept[0], kept[-1] + 1) == (150 - padding_chunks, 158 + padding_chunks)
+    shortest = max(silence_chunks, 2 * padding_chunks)  # pause that has nothing to mute
+    pause = sound((VOICE, 8), (NOISE, shortest), (VOICE, 8))
+    assert np.array_equal(muted(pause, options=options), pause)
+    longer = muted(sound((VOICE, 8), (NOISE, shortest + 1), (VOICE, 8)), options=options)
+    assert np.count_nonzero(longer) == (16 + 2 * padding_chunks) * CHUNK_SAMPLES
+
+
 @given(
     st.lists(st.tuples(st.sampled_from([VOICE, MURMUR, NOISE]), st.integers(1, 80)), max_size=8),
     st.integers(0, CHUNK_SAMPLES - 1),
@@ -85,7 +132,7 @@ def test_block_sizes_do_not_move_speech(levels: list[tuple[int, int]], extra: in
 
 
 def test_at_most_two_seconds_are_held() -> None:
-    muter, n_held, most = NonSpeechMuter(FirstSampleDetector()), 0, 0
+    muter, n_held, most = NonSpeechMuter(FirstSampleDetector(), DEFAULTS), 0, 0
     for number in range(300):
         block = sound((VOICE if number in {9, 10} else NOISE, 3))
         n_held += len(block) - len(muter.push(block))
@@ -115,7 +162,7 @@ def speech_source() -> FakeSource:
 
 
 async def samples_of(source: FakeSource, open_detector: OpenDetector, limiter: CapacityLimiter) -> int:
-    async with MutedSource(source, open_detector, limiter) as pcm:
+    async with MutedSource(source, DEFAULTS, open_detector, limiter) as pcm:
         assert (source.is_open, pcm.duration_hint_ms) == (True, source.duration_hint_ms)
         n_samples = sum([len(block) async for block in pcm])
     assert (source.is_open, pcm.end) == (False, AudioEnd(is_truncated=True))
@@ -155,7 +202,7 @@ async def test_an_unfinished_request_leaves_no_async_generator() -> None:
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(finalizer=lambda generator: left_behind.append(repr(generator)))
     try:
-        async with MutedSource(speech_source(), FirstSampleDetector, CapacityLimiter(1)) as pcm:
+        async with MutedSource(speech_source(), DEFAULTS, FirstSampleDetector, CapacityLimiter(1)) as pcm:
             await anext(aiter(pcm))
         del pcm
     finally:
@@ -165,7 +212,7 @@ async def test_an_unfinished_request_leaves_no_async_generator() -> None:
 
 @pytest.mark.anyio
 async def test_a_source_that_was_left_gives_no_more_audio() -> None:
-    async with MutedSource(speech_source(), FirstSampleDetector, CapacityLimiter(1)) as pcm:
+    async with MutedSource(speech_source(), DEFAULTS, FirstSampleDetector, CapacityLimiter(1)) as pcm:
         await anext(pcm)
     with pytest.raises(StopAsyncIteration):
         await anext(pcm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_api.engines.hf.segments import MAX_SEGMENT_MS, PAUSE_MS, ModelOutput, TimedToken, timed_segments, whole_segment
-from asr_api.transcript import Quality
+from asr_api.text.compression import compression_ratio
+from asr_api.transcript import Doubt, Quality
 
 
 class Characters:
@@ -79,10 +81,32 @@ def test_no_text_gives_no_segment(text: str) -> None:
     assert whole_segment(ModelOutput(timed(text)), Characters(), 1000) == ()
 
 
-@pytest.mark.parametrize(("is_whole", "quality"), [(True, Quality()), (False, Quality(doubts=("low_confidence",)))])
-def test_segment_of_a_model_without_times(is_whole: bool, quality: Quality) -> None:
-    (segment,) = whole_segment(ModelOutput(timed("hi you"), is_whole), Characters(), 777)
+@pytest.mark.parametrize(("is_whole", "doubts"), [(True, ()), (False, ("low_confidence",))])
+def test_segment_of_a_model_without_times(is_whole: bool, doubts: tuple[Doubt, ...]) -> None:
+    output = ModelOutput([TimedToken(ord(char)) for char in "hi you"], is_whole)
+    (segment,) = whole_segment(output, Characters(), 777)
+    quality = Quality(mean_logprob=None, compression_ratio=compression_ratio("hi you"), doubts=doubts)
     assert (segment.start_ms, segment.end_ms, segment.text, segment.quality) == (0, 777, " hi you", quality)
+
+
+def test_segments_have_the_figures_of_their_window() -> None:
+    """The mean log-probability is that of all tokens; a probability of no speech is not invented."""
+    tokens = [*timed("one. two"), TimedToken(ord("s"), 200, 220, 0.1)]
+    first, second = timed_segments(tokens, Characters(), 9000)
+    assert first.quality == second.quality
+    assert first.quality is not None
+    assert first.quality.mean_logprob == pytest.approx((8 * math.log(0.5) + math.log(0.1)) / 9)
+    assert first.quality.compression_ratio == compression_ratio("one. twos")
+    assert (first.quality.temperature, first.quality.no_speech_probability) == (0.0, None)
+    (without_words,) = timed_segments(timed("abc"), NoMarks(), 1000)
+    assert without_words.quality is not None
+
+
+def test_a_model_without_probabilities_has_no_mean() -> None:
+    (segment,) = timed_segments([TimedToken(ord("a"), 0, 20)], Characters(), 1000, with_words=True)
+    assert segment.quality is not None
+    assert segment.quality.mean_logprob is None
+    assert [word.probability for word in segment.words] == [1.0]
 
 
 @given(st.text(alphabet="ab .\t你吗", max_size=60), st.integers(1, 3000), st.booleans())

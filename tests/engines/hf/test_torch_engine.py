@@ -168,6 +168,22 @@ def test_options_without_effect(options: DecodeOptions, folders: dict[str, Path]
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
+def test_only_figures_that_the_model_gives_are_given(name: str, folders: dict[str, Path]) -> None:
+    engine = open_engine(folders[name])
+    assert not engine.info.has_logprobs
+    (transcript,) = transcribe(engine, [sound(2, 0)])
+    (quality,) = {segment.quality for segment in transcript.segments}
+    assert quality is not None
+    assert (quality.temperature, quality.no_speech_probability) == (0.0, None)
+    assert quality.compression_ratio > 0
+    if name in {*TEXT_ONLY, "transducer"}:
+        assert quality.mean_logprob is None
+    else:
+        assert quality.mean_logprob is not None
+        assert quality.mean_logprob < 0
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_very_short_windows(name: str, folders: dict[str, Path]) -> None:
     windows = [sound(1, 3)[:num_samples] for num_samples in (1, 161, 1599)]
     engine = open_engine(folders[name])

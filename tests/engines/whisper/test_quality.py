@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import pytest
 
-from asr_api.engines.whisper.quality import compression_ratio, doubted_if_unsure, ends_in_loop, quality_of
+from asr_api.engines.whisper.quality import doubted_if_unsure, ends_in_loop, quality_of
+from asr_api.text.compression import compression_ratio
 from asr_api.transcript import Doubt, Quality
-
-
-def test_compression_ratio() -> None:
-    assert compression_ratio("") == 0
-    assert compression_ratio("a") == 1 / 9
-    text = " I think so."
-    assert compression_ratio(30 * text) == 30 * len(text) / len(zlib.compress((30 * text).encode()))
-    assert compression_ratio("é") == 2 / 10
 
 
 @pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 11, 16])

@@ -56,6 +56,28 @@ def test_segments(tokens: list[int], expected: list[tuple[int, int, str]]) -> No
     assert read(tokens) == expected
 
 
+def opened_and_closed(tokens: list[int]) -> list[tuple[int | None, int | None]]:
+    segments = segments_of(tokens, [0.0] * len(tokens), timestamps=TIMESTAMPS, audio_ms=30_000, decode=decode)
+    return [(segment.start_token, segment.end_token) for segment in segments]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        (ids(0.0, "ab", 2.0, 2.5, "c", 4.5), [(timestamp(0), timestamp(2)), (timestamp(2.5), timestamp(4.5))]),
+        (ids(0.0, "a", 2.0, 2.0, "b"), [(timestamp(0), timestamp(2)), (timestamp(2), None)]),  # left open
+        (ids("ab", 1.0), [(None, timestamp(1))]),
+        (ids("ab"), [(None, None)]),
+        (ids(0.0, "a", 1.0, "b", 2.0), [(timestamp(0), timestamp(1)), (timestamp(1), timestamp(2))]),  # a single one
+        (ids(0.0, "  ", 1.0, 1.5, "b", 2.0), [(timestamp(1.5), timestamp(2))]),
+    ],
+)
+def test_segments_know_the_timestamps_that_opened_and_closed_them(
+    tokens: list[int], expected: list[tuple[int | None, int | None]]
+) -> None:
+    assert opened_and_closed(tokens) == expected
+
+
 def test_no_time_is_after_the_audio() -> None:
     segments = read(ids(0.0, "a", 4.0, 4.0, "b", 9.0, 9.5, "c"), audio_ms=5010)
     assert segments == [(0, 4000, "a"), (4000, 5010, "b"), (5010, 5010, "c")]

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr_api.engines.checkpoints.tokenizer_files import read_tokenizer_files
 from asr_api.engines.whisper.token_kinds import TokenKinds
@@ -25,6 +29,13 @@ FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": F
 BYTES = PRINTABLE + [byte for byte in range(256) if byte not in PRINTABLE]  # in the order of byte-level BPE's alphabet
 
 
+@cache
+def small_tokenizer() -> Tokenizer:
+    with TemporaryDirectory() as folder:
+        write_tokenizer_json(Path(folder), SMALL)
+        return Tokenizer(read_tokenizer_files(Path(folder)))
+
+
 def spell(text: str) -> list[int]:
     """One id for each byte: the vocabulary begins with the 256 bytes."""
     return [BYTES.index(byte) for byte in text.encode()]
@@ -39,6 +50,23 @@ def test_decode_broken_utf8_and_special_tokens(tokenizer: Tokenizer) -> None:
     half = spell("€")[:2]
     tokens = [tokenizer.start, tokenizer.kinds.timestamps[7], *spell("a"), *half, tokenizer.end, tokenizer.no_speech]
     assert tokenizer.decode(tokens) == "a�"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_bytes_of_each_token(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.token_bytes(spell(text)) == tuple(bytes([byte]) for byte in text.encode())
+    assert b"".join(tokenizer.token_bytes(tokenizer.encode(text))) == text.encode()
+
+
+def test_each_byte_has_its_token(tokenizer: Tokenizer) -> None:
+    tokens = [BYTES.index(byte) for byte in range(256)]
+    assert b"".join(tokenizer.token_bytes(tokens)) == bytes(range(256))
+
+
+@given(st.lists(st.integers(0, SMALL.n_text_tokens - 1), max_size=30))
+def test_bytes_are_what_decode_reads(tokens: list[int]) -> None:
+    tokenizer = small_tokenizer()
+    assert b"".join(tokenizer.token_bytes(tokens)).decode(errors="replace") == tokenizer.decode(tokens)
 
 
 def test_merged_token(tokenizer: Tokenizer) -> None:
@@ -102,6 +130,7 @@ def test_text_tokens_behind_the_timestamps(tmp_path: Path, is_older: bool) -> No
     assert tokenizer.encode(text) == tokens
     assert tokenizer.decode([*tokens, first + 2, first + 3]) == text
     assert tokenizer.decode([first, SMALL.timestamps[7], first, *spell("é")[:1], first + 1]) == " café café�你好"
+    assert tokenizer.token_bytes([first, *spell("é")[:1], first + 1]) == (" café".encode(), b"\xc3", "你好".encode())
     smaller = Tokenizer(read_tokenizer_files(tmp_path), n_vocab=first + 1)  # the embeddings were not resized
     assert smaller.kinds.added_text == {first}
     assert max(smaller.encode(text)) == first

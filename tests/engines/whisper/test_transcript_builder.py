@@ -100,6 +100,33 @@ def test_the_best_failed_candidate_is_cut_too(builder: TranscriptBuilder, slot: 
     assert [segment.quality.doubts for segment in transcript.segments if segment.quality] == [("low_confidence",)]
 
 
+def test_segments_have_the_timestamps_around_their_tokens(builder: TranscriptBuilder, slot: Slot) -> None:
+    """TASK is neither text nor a timestamp."""
+    tokens = (at(0), A, TASK, B, at(1.4), at(1.6), C, at(2))
+    first, second = transcript_of(builder, slot, candidate_of(*tokens)).segments
+    assert (first.start_token, first.tokens, first.end_token) == (at(0), (A, B), at(1.4))
+    assert (second.start_token, second.tokens, second.end_token) == (at(1.6), (C,), at(2))
+    plain = Slot(replace(slot.job, options=replace(OPTIONS, timestamps=False)), slot.prompt)
+    (whole,) = transcript_of(builder, plain, candidate_of(*tokens)).segments
+    assert (whole.start_token, whole.tokens, whole.end_token) == (None, (A, B, C), None)
+
+
+@pytest.mark.parametrize("no_speech_probability", [0.0, 0.9])
+def test_token_bytes_are_given_if_asked_for(
+    builder: TranscriptBuilder, slot: Slot, no_speech_probability: float
+) -> None:
+    """In omitted text as well."""
+    slot.no_speech_probability = no_speech_probability
+    candidate = replace(candidate_of(at(0), A, B, at(1.4)), sum_logprobs=-20.0)
+    asked = Slot(replace(slot.job, options=replace(OPTIONS, token_texts=True)), slot.prompt)
+    asked.no_speech_probability = no_speech_probability
+    for some, num_bytes in ((slot, 0), (asked, 2)):
+        transcript = transcript_of(builder, some, candidate)
+        (segment,) = (*transcript.segments, *transcript.omitted)
+        assert len(segment.token_bytes) == num_bytes
+        assert b"".join(segment.token_bytes).decode() == segment.text[: len(segment.token_bytes)]
+
+
 def test_only_kept_segments_have_words(builder: TranscriptBuilder, slot: Slot, config: WhisperConfig) -> None:
     candidate = builder.assess_candidates(slot, [candidate_of(at(0), A, at(1.4), at(1.4), B, C)])
     assert candidate is not None

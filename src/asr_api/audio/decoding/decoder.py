@@ -17,12 +17,13 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from asr_api.audio.decoding.fork_server_client import DecoderProcess, ForkServerClient, unavailable
-from asr_api.audio.decoding.protocol import ERROR, PCM, DecodeLimits
+from asr_api.audio.decoding.protocol import ERROR, PCM, WAIT, DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import (
     AsrError,
     AudioTooLong,
     AudioTooShort,
+    DecodeAgain,
     DecoderUnavailable,
     EmptyAudio,
     InvalidAudio,
@@ -43,6 +44,10 @@ class DecodedFile:
     Entering waits for a worker, hands it the file and reads the headers. Leaving always ends the worker.
     Errors on entering: UnsupportedFormat, NoAudioStream, InvalidAudio, EmptyAudio, AudioTooLong, DecodeTimeout,
     DecoderUnavailable. Errors while iterating: these, and AudioTooShort.
+
+    A spool that grows is decoded while it arrives, with the same result as when it is complete, but that
+    `duration_hint_ms` may be None. Entering waits for the headers, which some formats have at their end. More errors:
+    that of a spool that failed, and DecodeAgain.
     """
 
     def __init__(self, spool: Spool, limits: DecodeLimits, open_worker: OpenWorker) -> None:
@@ -54,14 +59,17 @@ class DecodedFile:
         self._resources = contextlib.AsyncExitStack()
         self._worker: DecoderProcess | None = None
         self._num_samples = 0
+        self._has_told_complete = False
         self._is_finished = False
 
     async def __aenter__(self) -> DecodedFile:
+        await self._spool.wait_beyond(0)  # without a worker, which other files may need
         if self._spool.size_bytes == 0:
             raise _error("empty_audio", self._limits)
         async with contextlib.AsyncExitStack() as resources:
             self._worker = await resources.enter_async_context(self._open_worker())
-            self._worker.begin(self._spool.fd, self._limits)
+            self._has_told_complete = self._spool.is_complete
+            self._worker.begin(self._spool.fd, self._limits, is_complete=self._spool.is_complete)
             _, payload = await self._next_frame()
             duration_ms = json.loads(payload)["duration_ms"]
             self.duration_hint_ms = None if duration_ms is None else int(duration_ms)
@@ -92,10 +100,23 @@ class DecodedFile:
         return pcm
 
     async def _next_frame(self) -> tuple[bytes, bytes]:
-        """The next frame; an ERROR is raised. A worker that lags behind real time by `max_stall_s` counts as stuck."""
-        assert self._worker is not None, "enter the source first; this is a bug"  # noqa: S101
-        timeout_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - self._worker.waited_s
-        kind, payload = await self._worker.receive(timeout_s)
+        """The next frame; an ERROR is raised. A worker that lags behind real time by `max_stall_s` counts as stuck.
+
+        The time in which a worker waits for the file does not count.
+        """
+        worker = self._worker
+        assert worker is not None, "enter the source first; this is a bug"  # noqa: S101
+        while True:
+            if self._spool.is_complete and not self._has_told_complete:
+                self._has_told_complete = True
+                worker.tell_complete()
+            timeout_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - worker.waited_s
+            kind, payload = await worker.receive(timeout_s)
+            if kind != WAIT:
+                break
+            await self._spool.wait_beyond(int(json.loads(payload)["beyond_bytes"]))
+            if not self._spool.is_complete:
+                worker.tell_more()
         if kind == ERROR:
             self._is_finished = True
             report = json.loads(payload)
@@ -189,10 +210,13 @@ def _error(reason: str, limits: DecodeLimits, value: float = 0) -> AsrError:
     return ERRORS.get(reason, InvalidAudio)(message.format(limits=limits, value=value))
 
 
-ERRORS = {kind.code: kind for kind in (AudioTooLong, AudioTooShort, EmptyAudio, NoAudioStream, UnsupportedFormat)}
+ERRORS = {
+    kind.code: kind for kind in (AudioTooLong, AudioTooShort, DecodeAgain, EmptyAudio, NoAudioStream, UnsupportedFormat)
+}
 MESSAGES = {
     AudioTooLong.code: "The audio is longer than {limits.max_audio_s:g} s (MAX_AUDIO_S); split it.",
     AudioTooShort.code: "The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.",
+    DecodeAgain.code: "The end of the file changes how its beginning is decoded; decode the complete file.",
     EmptyAudio.code: "The file contains no audio; record it again.",
     NoAudioStream.code: "The file has no audio track; send a file with one.",
     UnsupportedFormat.code: "The format of the file is not supported; send WAV, FLAC, MP3, M4A, Ogg, WebM or similar.",

@@ -14,7 +14,7 @@ from asyncio.subprocess import DEVNULL, Process
 from dataclasses import asdict
 from pathlib import Path
 
-from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, DecodeLimits
+from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, MORE, DecodeLimits
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
 logger = logging.getLogger(__name__)
@@ -49,12 +49,22 @@ class DecoderProcess:
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
         await self.receive(START_TIMEOUT_S)
 
-    def begin(self, fd: int, limits: DecodeLimits) -> None:
+    def begin(self, fd: int, limits: DecodeLimits, *, is_complete: bool) -> None:
         self.waited_s = 0.0  # without the start, which does not depend on the media
+        job = {"limits": asdict(limits), "is_complete": is_complete}
         try:
-            socket.send_fds(self._channel, [json.dumps(asdict(limits)).encode()], [fd])
+            socket.send_fds(self._channel, [json.dumps(job).encode()], [fd])
         except OSError as error:
             raise unavailable() from error
+
+    def tell_more(self) -> None:
+        """Answers protocol.WAIT: the file is larger now."""
+        with contextlib.suppress(OSError):  # it has exited, which `receive` reports
+            self._channel.send(MORE)
+
+    def tell_complete(self) -> None:
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
 
     async def receive(self, timeout_s: float) -> tuple[bytes, bytes]:
         """The next frame: (kind, payload).

@@ -1,12 +1,17 @@
 """Protocol between the server and a decoder worker: `DecodeLimits`, the frames of the reply, and the exit status.
 
-A job is the limits as JSON, with the descriptor of the media beside it. A reply is frames of (kind, length, payload):
+A job is JSON, {"limits", "is_complete"}, with the descriptor of the media beside it. A reply is frames of (kind,
+length, payload):
 
     READY    the worker waits for a job
+    WAIT     the worker waits for the media to grow: {"beyond_bytes"}
     HEADERS  the headers are read: {"duration_ms"}
     PCM      s16le, 16 kHz, mono
     END      the last frame: {"is_truncated", "is_damaged"}
     ERROR    the last frame instead: {"reason", "value"}
+
+The server answers WAIT with MORE when the media is larger. It shuts its side of the channel down when the media is
+complete, at any time.
 """
 
 from __future__ import annotations
@@ -16,7 +21,8 @@ from dataclasses import dataclass
 
 FRAME_HEADER = struct.Struct("<cI")  # kind, bytes of payload
 MAX_FRAME_BYTES = 2**22  # a compromised worker must not fill the server's memory
-READY, HEADERS, PCM, END, ERROR = b"R", b"H", b"P", b"E", b"X"
+READY, WAIT, HEADERS, PCM, END, ERROR = b"R", b"W", b"H", b"P", b"E", b"X"
+MORE = b"M"
 
 MAX_JOB_BYTES = 4096
 EXIT_STATUS = struct.Struct("<i")  # as in subprocess: the exit code, or the negative number of a signal

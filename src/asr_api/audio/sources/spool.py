@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import anyio
 import anyio.to_thread
@@ -25,8 +27,12 @@ NO_DESCRIPTOR_ERRNOS = {errno.EMFILE, errno.ENFILE}
 class Spool:
     """Owns an open file. The caller closes it, by `async with` or `aclose`."""
 
-    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+    is_complete = True  # False while a `GrowingSpool` is filled
+
+    def __init__(self, file: BinaryIO, size_bytes: int, digest: bytes | None = None) -> None:
+        """digest: SHA-256 of the content; None for a file that others may change"""
         self.size_bytes = size_bytes  # when the file was filled or opened
+        self.digest = digest
         self._file = file
         self._closing: asyncio.Task[None] | None = None
 
@@ -34,6 +40,15 @@ class Spool:
     def fd(self) -> int:
         """Readable and seekable; read it with `os.pread`, which does not depend on the file position."""
         return self._file.fileno()
+
+    def duplicate(self) -> Spool:
+        """Another owner of the same file, closed by itself. Raises ServerOverloaded without a descriptor left."""
+        with _temporary_errors():
+            fd = os.dup(self.fd)
+        return Spool(os.fdopen(fd, "rb", buffering=0), self.size_bytes, self.digest)
+
+    async def wait_beyond(self, size_bytes: int) -> None:
+        """Returns when more than `size_bytes` have arrived, or when the spool is complete."""
 
     async def aclose(self) -> None:
         """Closes the file in a thread, after any write that runs there. A cancellation ends only the waiting."""
@@ -43,7 +58,7 @@ class Spool:
         with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
             await asyncio.shield(self._closing)
 
-    async def __aenter__(self) -> Spool:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -61,23 +76,33 @@ async def spool_chunks(
 
     Errors: `too_large` at `max_bytes`, SpoolFull, ServerOverloaded without a descriptor left, and errors of `chunks`.
     """
-    with _temporary_errors():
-        # Buffered on purpose: its lock makes closing wait for a write that a cancelled request left in a thread.
-        file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  # the spool owns it
-    spool, pending = Spool(file, 0), bytearray()
+    file = open_unnamed_file(directory)
+    spool, writer, pending = Spool(file, 0), _Writer(file), bytearray()
     async with contextlib.AsyncExitStack() as on_error:
         on_error.push_async_callback(spool.aclose)
         async for chunk in chunks:
             spool.size_bytes += len(chunk)
-            if spool.size_bytes > max_bytes:
-                raise too_large(TOO_LARGE.format(max_bytes))
+            check_size(spool.size_bytes, max_bytes, too_large)
             pending += chunk
             if len(pending) >= FLUSH_BYTES:
-                await anyio.to_thread.run_sync(_write, file, pending)
+                await anyio.to_thread.run_sync(writer.write, pending)
                 pending = bytearray()
-        await anyio.to_thread.run_sync(_write, file, pending)
+        await anyio.to_thread.run_sync(writer.write, pending)
+        spool.digest = writer.digest()
         on_error.pop_all()
     return spool
+
+
+def check_size(size_bytes: int, max_bytes: int, too_large: type[RequestError]) -> None:
+    if size_bytes > max_bytes:
+        raise too_large(TOO_LARGE.format(max_bytes))
+
+
+def open_unnamed_file(directory: Path | None) -> BinaryIO:
+    """Errors: SpoolFull, ServerOverloaded without a descriptor left."""
+    with _temporary_errors():
+        # Buffered on purpose: its lock makes closing wait for a write that a cancelled request left in a thread.
+        return tempfile.TemporaryFile(dir=directory)
 
 
 @contextlib.contextmanager
@@ -96,6 +121,21 @@ def _temporary_errors() -> Iterator[None]:
 
 
 @_temporary_errors()
-def _write(file: BinaryIO, data: bytearray) -> None:
+def write_to_file(file: BinaryIO, data: bytearray) -> None:
     file.write(data)
     file.flush()
+
+
+class _Writer:
+    """Writes to a file, and computes the digest of what it has written. `write` blocks: call it in a thread."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytearray) -> None:
+        write_to_file(self._file, data)
+        self._hash.update(data)
+
+    def digest(self) -> bytes:
+        return self._hash.digest()

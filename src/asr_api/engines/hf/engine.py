@@ -58,6 +58,7 @@ class HfEngine:
             can_prompt=False,
             can_sample=False,
             has_word_timestamps=loaded.kind is not Kind.ENCODER_DECODER,
+            has_logprobs=False,
             compute_type=str(loaded.model.dtype).removeprefix("torch."),
             notes=(*loaded.notes, *self._notes(options, loaded.model_type)),
         )

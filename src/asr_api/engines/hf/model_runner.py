@@ -157,7 +157,7 @@ class ModelRunner:
         names = ("_get_feat_extract_output_lengths", "_get_subsampling_output_length")
         return next((getattr(self._model, name) for name in names if hasattr(self._model, name)), None)
 
-    def _timed(self, token: int, start: int, end: int, probability: float = 1.0) -> TimedToken:
+    def _timed(self, token: int, start: int, end: int, probability: float | None = None) -> TimedToken:
         per_frame_ms = self._samples_per_frame / SAMPLES_PER_MS
         return TimedToken(token, round(start * per_frame_ms), round(end * per_frame_ms), probability)
 

@@ -6,11 +6,13 @@ as in a vocabulary that does not mark where words begin, the text is one segment
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from asr_api.text.compression import compression_ratio
 from asr_api.text.word_splitting import UNSPACED
 from asr_api.transcript import Quality, Segment, Word
 
@@ -22,7 +24,6 @@ PAUSE_MS = 800
 MAX_SEGMENT_MS = 10_000
 SENTENCE_END = (".", "?", "!", "\u3002", "\uff1f", "\uff01")
 
-INCOMPLETE = Quality(doubts=("low_confidence",))
 WORD_MARKS = ("\u2581", "\u0120")  # of SentencePiece and of byte-level BPE
 
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -35,7 +36,7 @@ class TimedToken:
     token: int
     start_ms: int = 0  # relative to the window; both times are 0 where the model gives none
     end_ms: int = 0
-    probability: float = 1.0  # [0, 1]; 1 where the model gives none
+    probability: float | None = None  # [0, 1]; None where the model gives none
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ class TokenText:
 def whole_segment(output: ModelOutput, vocabulary: Vocabulary, audio_ms: int) -> tuple[Segment, ...]:
     """One segment as long as the window, doubtful where text is missing; empty for an empty text."""
     text = _spaced(vocabulary.text([token.token for token in output.tokens]))
-    quality = Quality() if output.is_whole else INCOMPLETE
+    quality = _quality(output.tokens, text)
+    if not output.is_whole:
+        quality = replace(quality, doubts=("low_confidence",))
     return (Segment(0, audio_ms, text, quality=quality),) if text else ()
 
 
@@ -98,9 +101,9 @@ def timed_segments(
     text = _spaced(vocabulary.text([token.token for token in tokens]))
     if not text:
         return ()
-    words = _words(tokens, vocabulary, text, audio_ms)
+    words, quality = _words(tokens, vocabulary, text, audio_ms), _quality(tokens, text)
     if not words:
-        return (Segment(*_span(tokens, audio_ms), text),)
+        return (Segment(*_span(tokens, audio_ms), text, quality=quality),)
     segments: list[list[Word]] = [[words[0]]]
     for word in words[1:]:
         if is_split and _begins_segment(segments[-1], word):
@@ -108,10 +111,21 @@ def timed_segments(
         segments[-1].append(word)
     return tuple(
         Segment(
-            part[0].start_ms, part[-1].end_ms, "".join(word.text for word in part), tuple(part) if with_words else ()
+            part[0].start_ms,
+            part[-1].end_ms,
+            "".join(word.text for word in part),
+            tuple(part) if with_words else (),
+            quality,
         )
         for part in segments
     )
+
+
+def _quality(tokens: Sequence[TimedToken], text: str) -> Quality:
+    """Of a window's text. These models run at temperature 0 and give no probability of no speech."""
+    logprobs = [math.log(min(1.0, token.probability)) for token in tokens if token.probability is not None]
+    mean_logprob = sum(logprobs) / len(logprobs) if logprobs else None
+    return Quality(mean_logprob=mean_logprob, compression_ratio=compression_ratio(text.strip()))
 
 
 def _words(tokens: Sequence[TimedToken], vocabulary: Vocabulary, text: str, audio_ms: int) -> list[Word]:
@@ -126,7 +140,7 @@ def _words(tokens: Sequence[TimedToken], vocabulary: Vocabulary, text: str, audi
         end = start + len(word)
         if start < 0 or text[position:start].strip():
             return []
-        probability = sum(token.probability for token in group) / len(group)
+        probability = sum(1.0 if token.probability is None else token.probability for token in group) / len(group)
         words.append(Word(*_span(group, audio_ms), text[position:end], min(1.0, probability)))
         position = end
     return words if position == len(text) else []

@@ -24,6 +24,7 @@ def with_capabilities(info: EngineInfo, config: WhisperConfig, tokenizer: Tokeni
         can_prompt=tokenizer.start_of_previous is not None,
         can_sample=True,
         has_word_timestamps=True,
+        has_logprobs=True,
         notes=(*info.notes, *config.notes, *(() if config.is_multilingual else (ENGLISH_ONLY,))),
     )
 

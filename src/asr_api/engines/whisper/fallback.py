@@ -37,6 +37,11 @@ class Candidate:
     quality: Quality = UNASSESSED
 
     @property
+    def mean_logprob(self) -> float:
+        """By OpenAI's definition, which counts the end."""
+        return self.sum_logprobs / (len(self.tokens) + 1)
+
+    @property
     def passes(self) -> bool:
         """False when another temperature may do better. A window without speech is not decoded again."""
         return not self.quality.doubts or "no_speech" in self.quality.doubts
@@ -58,6 +63,6 @@ def best_failed(candidates: Sequence[Candidate]) -> Candidate:
     """The best of all temperatures when none passed: complete, then non-repetitive, then by mean log-probability."""
 
     def rank(candidate: Candidate) -> tuple[bool, bool, float]:
-        return candidate.is_whole, "repetition" not in candidate.quality.doubts, candidate.quality.mean_logprob
+        return candidate.is_whole, "repetition" not in candidate.quality.doubts, candidate.mean_logprob
 
     return max(candidates, key=rank)

@@ -1,11 +1,11 @@
-"""Quality of a decoded window: compression ratio, no-speech decision and doubts by OpenAI's thresholds, and loops."""
+"""Quality of a decoded window: no-speech decision and doubts by OpenAI's thresholds, and loops."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+from asr_api.text.compression import compression_ratio
 from asr_api.transcript import Doubt, Quality
 
 NO_SPEECH_THRESHOLD = 0.6
@@ -20,12 +20,6 @@ LOOP_PERIOD_TOKENS = 16
 LOOP_REPEATS = 4
 LOOP_TOKENS = 32
 LOOP_CHECK_TOKENS = 8  # the check runs each time so many tokens were sampled
-
-
-def compression_ratio(text: str) -> float:
-    """Bytes of the text per byte of its zlib compression; 0 for no text."""
-    encoded = text.encode()
-    return len(encoded) / len(zlib.compress(encoded))
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:
@@ -69,6 +63,6 @@ def quality_of(
 
 def doubted_if_unsure(quality: Quality) -> Quality:
     """With `low_confidence` for text that passed every test, but to which the model itself gives a low probability."""
-    if quality.doubts or quality.mean_logprob >= UNSURE_THRESHOLD:
+    if quality.doubts or quality.mean_logprob is None or quality.mean_logprob >= UNSURE_THRESHOLD:
         return quality
     return replace(quality, doubts=("low_confidence",))

@@ -39,7 +39,7 @@ def segments_of(
     audio_ms:   length of the audio, not of the padded window; no time exceeds it
     """
     segments: list[Segment] = []
-    start_ms, first = 0, 0
+    start_ms, first, start_token = 0, 0, None
     for index, token in enumerate([*tokens, None]):  # the last: the end of the audio
         if token is not None and token not in timestamps:
             continue
@@ -48,8 +48,18 @@ def segments_of(
         if text_tokens:
             start_ms = min(start_ms, timestamp_ms)
             text, text_logprobs = decode(text_tokens), tuple(logprobs[first:index])
-            segments.append(Segment(start_ms, timestamp_ms, text, tokens=text_tokens, logprobs=text_logprobs))
-        start_ms, first = timestamp_ms, index + 1
+            segments.append(
+                Segment(
+                    start_ms,
+                    timestamp_ms,
+                    text,
+                    tokens=text_tokens,
+                    logprobs=text_logprobs,
+                    start_token=start_token,
+                    end_token=token,
+                )
+            )
+        start_ms, first, start_token = timestamp_ms, index + 1, token
     return tuple(segment for segment in segments if segment.text.strip())
 
 

@@ -55,6 +55,7 @@ class Tokenizer:
         self._added_text = {token: added[token].content for token in text_ids if token in added}
         self._plain.add_tokens([added[token] for token in self._added_text])
         self._added_ids = {self._plain.token_to_id(text): token for token, text in self._added_text.items()}
+        self._letter_bytes = _letter_bytes()
         self.transcribe = self._find("transcribe")
         self.translate = self._find("translate")
         self.start_of_previous = self._find("startofprev")
@@ -70,6 +71,22 @@ class Tokenizer:
             self._backend.decode(list(run), skip_special_tokens=False) if text is None else text * len(list(run))
             for text, run in runs
         )
+
+    def token_bytes(self, tokens: Iterable[int]) -> tuple[bytes, ...]:
+        """The UTF-8 of each token, which may be a part of a character; together what `decode` reads.
+
+        tokens: of text
+        """
+        return tuple(map(self._bytes, tokens))
+
+    def _bytes(self, token: int) -> bytes:
+        text = self._added_text.get(token)
+        if text is not None:
+            return text.encode()
+        letters = self._backend.id_to_token(token) or ""
+        if not self._letter_bytes.keys() >= set(letters):  # no piece of UTF-8 but a text, for the library as well
+            return letters.encode()
+        return bytes(map(self._letter_bytes.__getitem__, letters))
 
     def encode(self, text: str) -> list[int]:
         """The tokens of plain text; the spelling of a special token is text, too."""
@@ -87,6 +104,13 @@ class Tokenizer:
     def _find(self, *names: str) -> int | None:
         ids = (self._backend.token_to_id(f"<|{name}|>") for name in names)
         return next((token for token in ids if token is not None), None)
+
+
+def _letter_bytes() -> dict[str, int]:
+    """The letters of byte-level BPE: printable bytes stand for themselves, all others for letters from U+0100 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + index): byte for index, byte in enumerate(others)}
 
 
 def _open_backend(files: TokenizerFiles) -> tuple[Backend, dict[int, AddedToken]]:

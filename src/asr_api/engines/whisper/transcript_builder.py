@@ -55,7 +55,12 @@ class TranscriptBuilder:
         """
         quality = doubted_if_unsure(candidate.quality)
         segments = tuple(
-            replace(segment, words=words[index] if words else (), quality=quality)
+            replace(
+                segment,
+                words=words[index] if words else (),
+                quality=quality,
+                token_bytes=self._tokenizer.token_bytes(segment.tokens) if slot.job.options.token_texts else (),
+            )
             for index, segment in enumerate(self.segments(slot, candidate))
         )
         is_silent = "no_speech" in quality.doubts
@@ -89,7 +94,7 @@ class TranscriptBuilder:
     def _assess(self, slot: Slot, candidate: Candidate) -> Candidate:
         quality = quality_of(
             self._tokenizer.decode(candidate.tokens),
-            mean_logprob=candidate.sum_logprobs / (len(candidate.tokens) + 1),
+            mean_logprob=candidate.mean_logprob,
             no_speech_probability=slot.no_speech_probability,
             temperature=slot.temperature,
             is_loop=has_loop([token for token in candidate.tokens if self._tokenizer.kinds.is_text(token)]),

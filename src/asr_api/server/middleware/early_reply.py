@@ -1,7 +1,8 @@
 """Early reply middleware: closes the connection a moment after a reply that was sent before the body was read.
 
 An error must not wait for an upload. But a client that is still sending would never see the reply if the connection
-closed at once, so the rest of its body is read and dropped for a moment first.
+closed at once, so the rest of its body is read and dropped first: for a moment, or while it keeps coming if its length
+is known. Many clients read no reply before they have sent everything, and take a closed connection for a dead server.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LINGER_S = 2.0
+LINGER_S = 2.0  # also the longest pause of a body whose length is known
+MAX_LINGER_S = 60.0  # for such a body: a film of two hours, 230 MB, at 4 MB/s
 
 
 class EarlyReplyMiddleware:
@@ -32,6 +34,7 @@ class _Body:
         self._send = send
         has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         self._is_read = not has_body
+        self._has_known_length = "content-length" in headers
         self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
 
     async def receive(self) -> Message:
@@ -51,10 +54,10 @@ class _Body:
         await self._send(message)
 
     async def _drop_rest(self) -> None:
-        deadline_s = time.perf_counter() + LINGER_S
+        deadline_s = time.perf_counter() + (MAX_LINGER_S if self._has_known_length else LINGER_S)
         while not self._is_read and (left_s := deadline_s - time.perf_counter()) > 0:
             try:
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(min(left_s, LINGER_S)):
                     await self.receive()
             except TimeoutError:
                 return

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asr_api.errors import BodyTooLarge, HeadersTooLarge, InvalidHost, InvalidRequest
 
 HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+MAX_FORM_BYTES = 2**20  # of a form around a file, whose own size is limited where it is spooled
 MAX_HEADERS, MAX_HEADERS_BYTES = 100, 32 * 1024
 
 
@@ -35,7 +36,7 @@ class LimitsMiddleware:
         await self._app(scope, receive_counted, send)
 
     def _check_size(self, num_bytes: int) -> None:
-        if num_bytes > self._max_body_bytes:
+        if num_bytes > self._max_body_bytes + MAX_FORM_BYTES:
             limit_mb = self._max_body_bytes / 1024**2
             raise BodyTooLarge(f"The body has more than {limit_mb:g} MiB (MAX_UPLOAD_MB); compress or split it.")
 

@@ -20,12 +20,12 @@ from asr_api.audio.decoding.worker.media import (
     check_bounds,
     open_media,
 )
-from asr_api.audio.decoding.worker.media_file import MediaFile
+from asr_api.audio.decoding.worker.media_file import ReadableMedia
 
 MAX_FAILED_PACKETS = 500  # of a track without one that can be decoded; some 10 s of audio
 
 
-def open_track(container: InputContainer, media: MediaFile, limits: DecodeLimits) -> AudioStream:
+def open_track(container: InputContainer, media: ReadableMedia, limits: DecodeLimits) -> AudioStream:
     """The track to decode, with bounds checked; the others are never decoded. Raises Refused where there is none.
 
     The default track is best, then the one with most channels, then the first. A track that cannot be decoded, and one
@@ -59,7 +59,7 @@ def _refusal(stream: AudioStream, limits: DecodeLimits) -> Refused | None:
     return None
 
 
-def _first_with_audio(media: MediaFile, ranked: Sequence[int]) -> int:
+def _first_with_audio(media: ReadableMedia, ranked: Sequence[int]) -> int:
     """The best track of which a packet can be decoded; the best of all if there is none. Tracks are given by index.
 
     It reads the file once more: only up to the first packet of the best track, unless that track is empty or damaged.
@@ -80,9 +80,9 @@ def _first_with_audio(media: MediaFile, ranked: Sequence[int]) -> int:
     return next((index for index in candidates if index in has_audio), ranked[0])
 
 
-def _trials(media: MediaFile, indexes: Sequence[int], settled: Set[int]) -> Generator[tuple[int, bool], None, None]:
+def _trials(media: ReadableMedia, indexes: Sequence[int], settled: Set[int]) -> Generator[tuple[int, bool], None, None]:
     """(index of its track, whether it can be decoded) of each packet, but for tracks that are settled meanwhile."""
-    with open_media(MediaFile(media.fd)) as container, contextlib.suppress(av.FFmpegError, IndexError):
+    with open_media(media.reopened()) as container, contextlib.suppress(av.FFmpegError, IndexError):
         for packet in container.demux(*(audio_stream(container, index) for index in indexes)):
             if packet.stream.index not in settled:
                 yield packet.stream.index, _is_decodable(packet)

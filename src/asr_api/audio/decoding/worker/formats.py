@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from asr_api.audio.decoding.worker.media_file import MediaFile
+from asr_api.audio.decoding.worker.media_file import ReadableMedia
 
 # Containers by demuxer name. Playlists and manifests are not among them and cannot be reached from those that are.
 DEMUXERS = ",".join((
@@ -46,7 +46,7 @@ MAGIC = {
 }  # fmt: skip
 
 
-def has_known_magic(media: MediaFile) -> bool:
+def has_known_magic(media: ReadableMedia) -> bool:
     head = os.pread(media.fd, 16, 0)
     is_known = any(head.startswith(magic, at) for at, magics in MAGIC.items() for magic in magics)
     is_known |= head[:1] == b"\x47" and os.pread(media.fd, 1, 188) == b"\x47"  # MPEG transport stream

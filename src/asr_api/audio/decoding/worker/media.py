@@ -15,9 +15,10 @@ from av.packet import Packet
 from asr_api.audio.decoding.protocol import DecodeLimits
 from asr_api.audio.decoding.worker.formats import DECODERS, DEMUXERS, has_known_magic
 from asr_api.audio.decoding.worker.media_clock import MAX_GAP_S, Clock, Timeline, with_next_pts
-from asr_api.audio.decoding.worker.media_file import MediaFile
+from asr_api.audio.decoding.worker.media_file import MediaFile, ReadableMedia
 
 ID3_HEADER_BYTES = 10
+FIRST_FRAME_BYTES = 2048  # at least the first frame of an MP3
 OPEN_OPTIONS = {
     "format_whitelist": DEMUXERS,
     "codec_whitelist": ",".join(DECODERS),
@@ -46,12 +47,12 @@ class Refused(Exception):
         self.reason, self.value = reason, value
 
 
-def decoding_error(media: MediaFile) -> Refused:
+def decoding_error(media: ReadableMedia) -> Refused:
     """For a file that cannot be decoded: it is damaged if it has the magic number of a format, else no audio."""
     return Refused("damaged" if has_known_magic(media) else "unsupported_format")
 
 
-def open_media(media: MediaFile) -> InputContainer:
+def open_media(media: ReadableMedia) -> InputContainer:
     """Raises Refused. Where the first probe finds no audio, a second one reads more of the file."""
     container = _open(media, OPEN_OPTIONS)
     if any(stream.codec_context is not None and stream.codec_context.sample_rate for stream in container.streams.audio):
@@ -60,8 +61,8 @@ def open_media(media: MediaFile) -> InputContainer:
     return _open(media, PATIENT_OPTIONS)
 
 
-def _open(media: MediaFile, options: dict[str, str]) -> InputContainer:
-    media.seek(0)
+def _open(media: ReadableMedia, options: dict[str, str]) -> InputContainer:
+    media.rewind()
     try:
         container: InputContainer = av.open(media, mode="r", buffer_size=BUFFER_BYTES, options=options, **TAG_OPTIONS)
     except (av.FFmpegError, ValueError) as error:
@@ -146,9 +147,12 @@ def is_exact(container: InputContainer, stream: AudioStream, media: MediaFile) -
 
 def counts_frames(media: MediaFile) -> bool:
     """Whether an MP3 has the number of its frames in a Xing or VBRI header in its first frame."""
-    head = os.pread(media.fd, ID3_HEADER_BYTES, 0)
-    tag_bytes = 0
-    if head.startswith(b"ID3") and len(head) == ID3_HEADER_BYTES:  # sizes in ID3 are written in bytes of 7 bits
-        tag_bytes = ID3_HEADER_BYTES + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-    first_frame = os.pread(media.fd, 2048, tag_bytes)
+    first_frame = os.pread(media.fd, FIRST_FRAME_BYTES, id3_bytes(os.pread(media.fd, ID3_HEADER_BYTES, 0)))
     return any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def id3_bytes(head: bytes) -> int:
+    """The size of the ID3v2 tag at the beginning of a file, of which `head` are the first ID3_HEADER_BYTES."""
+    if not head.startswith(b"ID3") or len(head) < ID3_HEADER_BYTES:
+        return 0
+    return ID3_HEADER_BYTES + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])  # in bytes of 7 bits

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import os
+from typing import Protocol, Self
 
 from asr_api.audio.decoding.worker.header_corrections import correct_headers
+
+
+class ReadableMedia(Protocol):
+    """A file object for FFmpeg, complete or growing. One that cannot seek has no `seek`."""
+
+    fd: int
+
+    def read(self, num_bytes: int) -> bytes: ...
+
+    def rewind(self) -> None: ...
+
+    def reopened(self) -> Self:
+        """The same file with a position of its own."""
 
 
 class MediaFile:
@@ -25,6 +39,12 @@ class MediaFile:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size_bytes}[whence]
         self.position = max(0, base + offset)
         return self.position
+
+    def rewind(self) -> None:
+        self.position = 0
+
+    def reopened(self) -> MediaFile:
+        return MediaFile(self.fd)
 
     def tell(self) -> int:
         return self.position

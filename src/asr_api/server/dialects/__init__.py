@@ -1,0 +1,1 @@
+"""Dialects: parameters, replies and errors of other speech-to-text APIs, each mapped to ours in files of its own."""

@@ -1,0 +1,82 @@
+"""OpenAI's audio API: `POST /v1/audio/transcriptions` and `/v1/audio/translations`, `GET /v1/models`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from asr_api.audio.sources.spool import Spool
+from asr_api.options import Task
+from asr_api.parameters import RawParameter
+from asr_api.server.dialects.openai_replies import OpenAIEvents, openai_writer
+from asr_api.server.dialects.openai_request import FILE_FIELDS, read_openai_request
+from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelList, ModelObject
+from asr_api.server.model_names import ModelNames
+from asr_api.server.openapi_openai import MODEL_RESPONSES, TRANSCRIPTION, TRANSLATION
+from asr_api.server.transcription_endpoint import TranscriptionEndpoint
+
+PREFIX = "/v1"
+ModelId = Annotated[str, Path(examples=[MODEL_EXAMPLE], description="May contain slashes.")]
+
+
+def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
+    router = APIRouter(prefix=PREFIX)
+    names = ModelNames(endpoint.settings.model_id, endpoint.settings.model_aliases)
+    started_s = int(time.time())
+
+    @router.post("/audio/transcriptions", summary="Transcribe audio, as OpenAI's API", **TRANSCRIPTION)
+    async def transcribe(request: Request) -> Response:
+        """Every official client of OpenAI works with the base URL `http://HOST:PORT/v1`.
+
+        ```sh
+        curl -F file=@talk.mp3 -F model=whisper-1 http://localhost:8000/v1/audio/transcriptions
+        curl -F file=@talk.mp3 -F response_format=srt http://localhost:8000/v1/audio/transcriptions
+        curl -N -F file=@talk.mp3 -F stream=true http://localhost:8000/v1/audio/transcriptions
+        ```
+        """
+        return await _answer(endpoint, names, request, "transcribe")
+
+    @router.post("/audio/translations", summary="Translate audio into English, as OpenAI's API", **TRANSLATION)
+    async def translate(request: Request) -> Response:
+        """As transcriptions; the text is in English.
+
+        ```sh
+        curl -F file=@talk.mp3 -F model=whisper-1 http://localhost:8000/v1/audio/translations
+        ```
+        """
+        return await _answer(endpoint, names, request, "translate")
+
+    @router.get("/models", summary="Models, as OpenAI's API")
+    async def list_models() -> ModelList:
+        """The served model, and the names that stand for it."""
+        return ModelList(data=[_model(name, started_s) for name in names.all])
+
+    @router.get("/models/{model_id:path}", summary="One model, as OpenAI's API", responses=MODEL_RESPONSES)
+    async def get_model(model_id: ModelId) -> ModelObject:
+        names.resolve(model_id)
+        return _model(model_id, started_s)
+
+    return router
+
+
+async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: Request, task: Task) -> Response:
+    call = endpoint.admit(request)
+
+    def answer(fields: Sequence[RawParameter], upload: Spool) -> Response:
+        asked = read_openai_request(fields, endpoint.defaults, task)
+        call.scope.model = names.resolve(asked.model)
+        options = asked.transcribe_options(call.info)
+        if asked.is_streamed:
+            events = OpenAIEvents(call.scope.request_id, has_logprobs=asked.has_logprobs)
+            return endpoint.stream(call, upload, options, events)
+        return endpoint.reply(call, upload, options, openai_writer(asked))
+
+    return await endpoint.answer_form(call, FILE_FIELDS, answer)
+
+
+def _model(name: str, started_s: int) -> ModelObject:
+    owner = name.partition("/")[0] if "/" in name else "asr-api"
+    return ModelObject(id=name, created=started_s, owned_by=owner)
