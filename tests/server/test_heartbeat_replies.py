@@ -199,6 +199,22 @@ async def test_a_stream_ends_when_the_client_leaves() -> None:
     assert has_ended.is_set()
 
 
+async def test_a_client_may_leave_when_it_has_the_last_event() -> None:
+    """As OpenAI's, which reads no further than `[DONE]`."""
+
+    async def events() -> AsyncGenerator[str, None]:
+        yield "data: [DONE]\n\n"
+
+    @asynccontextmanager
+    async def left_at_the_end(_receive: Receive) -> AsyncIterator[None]:
+        yield
+        raise ClientDisconnect
+
+    messages = await sent_by(stream(events, guard=left_at_the_end))
+    assert body_of(messages) == b"data: [DONE]\n\n"
+    assert messages[-1] == {"type": "http.response.body"}
+
+
 async def test_a_slow_reader_holds_the_work_back() -> None:
     num_made = 0
 

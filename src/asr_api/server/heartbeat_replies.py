@@ -103,13 +103,17 @@ class EventStreamReply(Response):
         self._error_event = error_event
         self._heartbeat = heartbeat
         self._has_begun = False
+        self._is_complete = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             async with self._guard(receive):
                 await self._send_events(send)
-        except (AsrError, ClientDisconnect) as error:
-            if not self._has_begun or isinstance(error, ClientDisconnect):
+        except ClientDisconnect:
+            if not self._is_complete:  # OpenAI's client leaves as soon as it has the last event
+                raise
+        except AsrError as error:
+            if not self._has_begun:
                 raise
             scope["state"]["error_code"] = error.code
             await self._send(send, self._error_event(error).encode())
@@ -129,6 +133,8 @@ class EventStreamReply(Response):
                     await self._send(send, event)
             await task
         finally:
+            has_ended = task.done() and not task.cancelled() and task.exception() is None
+            self._is_complete = has_ended and unsent.statistics().current_buffer_used == 0
             await _end(task)
 
     async def _next(self, unsent: MemoryObjectReceiveStream[str]) -> bytes | None:

@@ -21,7 +21,7 @@ from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.compose import Service, default_options, media_policy
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, MissingFile
-from asr_api.events import TranscriptEvent, fold
+from asr_api.events import TranscriptEnd, TranscriptEvent, fold
 from asr_api.model_options import check_parameters
 from asr_api.options import RequestOptions, TranscribeOptions
 from asr_api.parameters import RawParameter, read_parameters
@@ -212,13 +212,19 @@ class TranscriptionEndpoint:
     async def _stream(
         self, call: ApiCall, audio: Audio, options: TranscribeOptions, encoder: EventEncoder
     ) -> AsyncGenerator[str, None]:
+        """The last event comes when everything is closed, so that nothing is left to do when the client leaves."""
+        last = ""
         async with (
             self._opened(call, audio) as spool,
             aclosing(call.service.transcribe(spool, options, call.scope)) as events,
         ):
             async for event in events:
-                if encoded := encoder.encode(event):
+                encoded = encoder.encode(event)
+                if isinstance(event, TranscriptEnd):
+                    last = encoded
+                elif encoded:
                     yield encoded
+        yield last
 
     # -- the audio ---------------------------------------------------------------------------------------------
 
