@@ -34,7 +34,10 @@ from asr_api.settings.settings import Settings
 # By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
 NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 ROUTING_ERRORS: dict[int, tuple[type[AsrError], str]] = {
-    404: (NotFound, "There is nothing at this address; send audio to POST /asr, and see /docs for the others."),
+    404: (
+        NotFound,
+        "There is nothing at this address; send audio to POST /asr or /v1/audio/transcriptions, see /docs.",
+    ),
     405: (MethodNotAllowed, "This address takes {allowed} and not {method}; {remedy}."),
 }
 REMEDIES = {"/asr": f"send the bytes of a file by POST: {SEND}"}

@@ -63,7 +63,16 @@ def test_languages_limit_the_detection(given: list[tuple[str, str]]) -> None:
 
 
 def test_empty_fields_count_as_absent() -> None:
-    names = ("model", "language", "prompt", "temperature", "response_format", "stream", "chunking_strategy", "include")
+    names = (
+        "model",
+        "language",
+        "prompt",
+        "temperature",
+        "response_format",
+        "stream",
+        "chunking_strategy",
+        "vad_filter",
+    )
     asked = read(*((name, "") for name in names))
     assert (asked.options, asked.is_streamed, asked.model) == (RequestOptions(), False, "")
 

@@ -81,7 +81,7 @@ def read_openai_request(
     own = [field for field in given if field.name in OPENAI_FIELDS or field.name.startswith(f"{STRATEGY}[")]
     rest = [field for field in given if field not in own and field.name not in IGNORED_FIELDS]
     _check_names(rest)
-    options = read_parameters([item for field in rest for item in _items_of(field)], defaults)
+    options = read_parameters([item for field in rest if field.text for item in _items_of(field)], defaults)
     decode = replace(options.transcribe.decode, task=task)
     vad = _vad(own) or options.transcribe.vad
     options = replace(options, transcribe=replace(options.transcribe, decode=decode, vad=vad))
