@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from deepgram import DeepgramClient
 from deepgram.environment import DeepgramClientEnvironment
@@ -19,7 +20,10 @@ from deepgram.types import ListenV1Response
 from tests.clients.shapes import shape_errors
 from tests.server.running import Server, wav
 
-pytestmark = pytest.mark.clients
+pytestmark = [
+    pytest.mark.clients,
+    pytest.mark.filterwarnings("ignore:websockets:DeprecationWarning"),  # its live client uses an old name
+]
 
 AUDIO = wav(7, 42)
 ALTERNATIVE = "$.results.channels[0].alternatives[0]"
@@ -31,10 +35,11 @@ EXTRAS = {
 
 
 @pytest.fixture(scope="module")
-def client(scripted: Server) -> DeepgramClient:
+def client(scripted: Server) -> Iterator[DeepgramClient]:
     base = f"http://127.0.0.1:{scripted.port}"
     environment = DeepgramClientEnvironment(base=base, production=base, agent=base, agent_rest=base)
-    return DeepgramClient(api_key="any", environment=environment)
+    with httpx.Client(timeout=20) as http:  # the SDK does not close its own
+        yield DeepgramClient(api_key="any", environment=environment, httpx_client=http)
 
 
 @contextmanager
@@ -47,8 +52,10 @@ def served(folder: Path) -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def transcript_of(reply: Any) -> str:
