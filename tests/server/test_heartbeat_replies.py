@@ -117,9 +117,16 @@ async def test_work_ends_when_the_client_leaves() -> None:
             has_ended.set()
         raise AssertionError
 
+    @asynccontextmanager
+    async def guard(receive: Receive) -> AsyncIterator[None]:
+        try:
+            async with soon_gone(receive):
+                yield
+        finally:
+            assert has_ended.is_set()
+
     with pytest.raises(ClientDisconnect):
-        await sent_by(WorkReply(work, soon_gone, SLOW))
-    assert has_ended.is_set()
+        await sent_by(WorkReply(work, guard, SLOW))
 
 
 def stream(events: Any, *, guard: Any = connected, heartbeat: ReplyHeartbeat = QUICK) -> EventStreamReply:

@@ -58,13 +58,13 @@ class WorkReply(Response):
         self._heartbeat = heartbeat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.create_task(self._work())
-        try:
-            async with self._guard(receive):
+        async with self._guard(receive):
+            task = asyncio.create_task(self._work())
+            try:
                 has_begun = await self._wait(task, send)
                 response = await task
-        finally:
-            await _end(task)
+            finally:
+                await _end(task)  # before the guard closes what it works with
         if has_begun:
             await send({"type": "http.response.body", "body": response.body})
         else:
