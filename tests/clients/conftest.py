@@ -30,8 +30,9 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def builtin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("builtin"), MODEL_ID="builtin") as server:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """OpenAI's whisper-base."""
+    with serving(tmp_path_factory.mktemp("base"), MODEL_ID="base") as server:
         yield server
 
 

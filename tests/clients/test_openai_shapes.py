@@ -40,7 +40,7 @@ class ErrorBody(BaseModel):
     error: ErrorObject
 
 
-@pytest.fixture(params=["scripted", "builtin"])
+@pytest.fixture(params=["scripted", "base"])
 def http(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     """Of both engines: a real model fills fields that the scripted one leaves out."""
     server: Server = request.getfixturevalue(request.param)
