@@ -15,11 +15,13 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter
 
-from asr_api.audio.decoding.decoder import Decoder
+from asr_api.audio.decoding.decoder import Confirm, Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.sources.growing_spool import GrowingSpool
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
 from asr_api.audio.vad.silero import SileroVad
+from asr_api.early_transcriptions import EarlyTranscription, EarlyTranscriptions
 from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.checkpoints.resolve import BUILTIN, CheckpointFiles, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
@@ -44,28 +46,72 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the edges use: the models, the decoder of files, the transcriber. shared: None where repeats run again"""
+    """What the edges use: the models, the decoder of files, the transcriber.
+
+    shared: None where repeats run again; early: None where no transcription begins before its upload is complete
+    """
 
     pool: ModelPool
     decoder: Decoder
     transcriber: Transcriber
     shared: SharedTranscriptions | None = None
+    early: EarlyTranscriptions | None = None
 
     def transcribe(
-        self, spool: Spool, options: TranscribeOptions, request: RequestScope
+        self,
+        spool: Spool,
+        options: TranscribeOptions,
+        request: RequestScope,
+        early: EarlyTranscription | None = None,
     ) -> AsyncGenerator[TranscriptEvent, None]:
-        """The events of one file; the spool stays the caller's. As Transcriber.transcribe."""
+        """The events of one file; the spool stays the caller's. As Transcriber.transcribe.
+
+        early: of this spool, which is complete now; it is cancelled if it is not what is asked for
+        """
+        if early is not None and (early.options, early.request.model) != (options, request.model):
+            early.cancel()
+            early = None
         if self.shared is None or spool.digest is None:
-            return self.transcriber.transcribe(self.decoder.decode(spool), options, request)
+            return self._transcribe(spool, options, request, early)
         key = TranscriptionKey(spool.digest, options, self.pool.get(request.model).model_id, request.tenant)
-        return self.shared.events(key, partial(self._transcribe_duplicate, spool, options, request.detached()))
+        if early is not None and key in self.shared:
+            early.cancel()
+            early = None
+        return self.shared.events(key, partial(self._transcribe_duplicate, spool, options, request.detached(), early))
+
+    def begin_early(
+        self, spool: GrowingSpool, options: TranscribeOptions, request: RequestScope
+    ) -> EarlyTranscription | None:
+        """Of a spool that is being filled; the caller closes it, with or after the spool. None without capacity."""
+        model = self.pool.get(request.model)
+        if self.early is None or not self.early.has_capacity(model.scheduler.num_open_requests):
+            return None
+        model.metrics.early_transcriptions.inc()
+        own_request = request.detached()
+        return self.early.begin(options, own_request, partial(self._transcribe_growing, spool, options, own_request))
+
+    def _transcribe(
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        start = partial(self.transcriber.transcribe, self.decoder.decode(spool), options, request)
+        return start() if early is None else early.events(start)
 
     async def _transcribe_duplicate(
-        self, spool: Spool, options: TranscribeOptions, request: RequestScope
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """With a spool of its own, since the first request may leave while others listen."""
+        async with (
+            spool.duplicate() as own_spool,
+            aclosing(self._transcribe(own_spool, options, request, early)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def _transcribe_growing(
+        self, spool: GrowingSpool, options: TranscribeOptions, request: RequestScope, confirm: Confirm
+    ) -> AsyncGenerator[TranscriptEvent, None]:
         async with spool.duplicate() as own_spool:
-            source = self.decoder.decode(own_spool)
+            source = self.decoder.decode(own_spool, confirm)
             async with aclosing(self.transcriber.transcribe(source, options, request)) as events:
                 async for event in events:
                     yield event
@@ -89,7 +135,7 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
         # One analysis of audio at a time: the allocator would keep the memory of each thread.
         transcriber = Transcriber(pool, SileroVad, CapacityLimiter(1))
         shared = SharedTranscriptions(metrics, result_cache_s, settings.max_requests) if result_cache_s else None
-        yield Service(pool, decoder, transcriber, shared)
+        yield Service(pool, decoder, transcriber, shared, EarlyTranscriptions(settings.max_requests))
     finally:
         await pool.aclose()
         await decoder.aclose()

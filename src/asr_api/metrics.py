@@ -41,6 +41,9 @@ class Metrics:
         self.repeated_requests = self._counter(
             "asr_repeated_requests", "Requests that were answered with a kept result of the same content and options."
         )
+        self.early_transcriptions = self._counter(
+            "asr_early_transcriptions", "Transcriptions that began before their upload was complete."
+        )
         self.open_requests = self._gauge("asr_open_requests", "Transcriptions in progress.")
         self.windows = self._counter("asr_windows", "Windows that the engine transcribed.")
         self.silent_pieces = self._counter("asr_silent_pieces", "Pieces without speech, which skip the engine.")
@@ -99,6 +102,7 @@ class ModelMetrics:
         self.requests = {outcome: metrics.requests.labels(model, outcome) for outcome in OUTCOMES}
         self.joined_requests = metrics.joined_requests.labels(model)
         self.repeated_requests = metrics.repeated_requests.labels(model)
+        self.early_transcriptions = metrics.early_transcriptions.labels(model)
         self.open_requests = metrics.open_requests.labels(model)
         self.windows = metrics.windows.labels(model)
         self.silent_pieces = metrics.silent_pieces.labels(model)

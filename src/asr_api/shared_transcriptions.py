@@ -140,6 +140,10 @@ class SharedTranscriptions:
             if not shared.num_listeners and not shared.is_finished:
                 await self._cancel(key, shared)
 
+    def __contains__(self, key: TranscriptionKey) -> bool:
+        """Whether it is running or kept."""
+        return key in self._running or key in self._kept
+
     def _find(self, key: TranscriptionKey) -> SharedTranscription | None:
         running = self._running.get(key)
         if running is not None:

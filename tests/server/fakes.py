@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from asr_api.audio.sources.spool import Spool
 from asr_api.compose import Service
+from asr_api.early_transcriptions import EarlyTranscription
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError
 from asr_api.events import FinalSegments, TranscriptEnd, TranscriptEvent
@@ -51,7 +52,7 @@ class FakeService:
     registry: Metrics = field(default_factory=Metrics)
 
     async def transcribe(
-        self, spool: Spool, options: TranscribeOptions, request: RequestScope
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope, _early: EarlyTranscription | None = None
     ) -> AsyncGenerator[TranscriptEvent, None]:
         self.num_open_requests += 1
         self.started.set()
@@ -69,6 +70,8 @@ class FakeService:
                 raise self.late_failure
         finally:
             self.num_open_requests -= 1
+
+    def begin_early(self, *_: object) -> None: ...
 
     @property
     def pool(self) -> FakeService:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_api.audio.sources.spool import spool_chunks
 from asr_api.errors import BodyTooLarge, FormTooLarge, InvalidForm, RequestError
 from asr_api.parameters import RawParameter
 from asr_api.server import form_parts
@@ -40,7 +41,7 @@ async def read(body: bytes, content_type: str = CONTENT_TYPE, piece_bytes: int =
 
 async def read_chunks(chunks: AsyncIterator[bytes], content_type: str = CONTENT_TYPE) -> Read:
     fields = frozenset({"file", "audio_file"})
-    found = await read_form(content_type, chunks, file_fields=fields, max_bytes=MAX_BYTES)
+    found = await read_form(content_type, chunks, fields, lambda _, content: spool_chunks(content, MAX_BYTES))
     texts = [(each.name, each.text) for each in found.fields]
     assert all(isinstance(each, RawParameter) for each in found.fields)
     if found.upload is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from functools import partial
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_api.audio.sources.spool import spool_chunks
 from asr_api.errors import RequestError
 from asr_api.server.request_body import MAX_JSON_BYTES, AudioReference, parse_reference, read_body
 from tests.server.fakes import pieces_of
@@ -20,7 +22,7 @@ padded = st.tuples(st.sampled_from([b"", b" ", b"{", b"{" * MAX_JSON_BYTES, b"\0
 
 async def read(body: bytes, content_type: str, piece_bytes: int) -> bytes | AudioReference | RequestError:
     try:
-        result = await read_body(content_type, pieces_of(body, piece_bytes), max_bytes=2**20)
+        result = await read_body(content_type, pieces_of(body, piece_bytes), partial(spool_chunks, max_bytes=2**20))
     except RequestError as error:
         return error
     if isinstance(result, AudioReference):

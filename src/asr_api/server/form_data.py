@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 
-from asr_api.audio.sources.spool import Spool, spool_chunks
+from asr_api.audio.sources.spool import Spool
 from asr_api.errors import FormTooLarge, InvalidForm, RequestError
 from asr_api.parameters import RawParameter
 from asr_api.server.form_parts import Part, read_parts, shortened
@@ -20,6 +20,8 @@ ENCODINGS = {"": "utf-8", "utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "utf-8"
 
 
 Convert = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+ReceiveFile = Callable[[Sequence[RawParameter], AsyncIterator[bytes]], Awaitable[Spool]]
+"""Fields before the file, and its content → the file"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,11 @@ def unchanged(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 async def read_form(
-    content_type: str,
-    chunks: AsyncIterator[bytes],
-    *,
-    file_fields: frozenset[str],
-    max_bytes: int,
-    convert: Convert = unchanged,
+    content_type: str, chunks: AsyncIterator[bytes], file_fields: frozenset[str], receive: ReceiveFile
 ) -> Form:
-    """file_fields: names under which the file may stand; max_bytes: of the file; convert: applied to its content
+    """file_fields: names under which the file may stand
 
-    Raises InvalidForm, FormTooLarge and the errors of `spool_chunks`; then nothing stays open.
+    Raises InvalidForm, FormTooLarge and the errors of `receive`; then nothing stays open.
     """
     fields = _Fields(file_fields)
     upload, file_name = None, ""
@@ -56,7 +53,7 @@ async def read_form(
                 continue
             if upload is not None:
                 raise InvalidForm("The form has more than one file; send each in a request of its own.")
-            upload = await spool_chunks(convert(part.content), max_bytes)
+            upload = await receive(fields.found, part.content)
             on_error.push_async_callback(upload.aclose)
             _check_file(part, upload)
             file_name = part.file_name or ""

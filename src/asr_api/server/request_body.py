@@ -7,12 +7,12 @@ with a brace; everything else is audio, which is streamed to disk, never parsed 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from asr_api.audio.sources.spool import Spool, spool_chunks
+from asr_api.audio.sources.spool import Spool
 from asr_api.errors import (
     AsrError,
     EmptyBody,
@@ -39,8 +39,10 @@ class AudioReference:
     parameters: tuple[RawParameter, ...] = ()
 
 
-async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: int) -> Spool | AudioReference:
-    """Reads the whole body; the caller closes the spool."""
+async def read_body(
+    content_type: str, chunks: AsyncIterator[bytes], receive: Callable[[AsyncIterator[bytes]], Awaitable[Spool]]
+) -> Spool | AudioReference:
+    """Reads the whole body; the caller closes the spool. receive: makes it of audio"""
     media_type = _media_type(content_type)
     is_json = media_type == "application/json" or media_type.endswith("+json")
     head = bytearray()
@@ -58,7 +60,7 @@ async def read_body(content_type: str, chunks: AsyncIterator[bytes], max_bytes: 
             return parse_reference(bytes(head))
     if is_json:
         raise JsonTooLarge(f"The JSON has more than {MAX_JSON_BYTES:,} bytes; send audio with another content type.")
-    return await spool_chunks(_chained(bytes(head), chunks), max_bytes)
+    return await receive(_chained(bytes(head), chunks))
 
 
 def is_form(content_type: str) -> bool:

@@ -16,9 +16,11 @@ import anyio.to_thread
 from fastapi import Request, Response
 from starlette.types import Receive
 
+from asr_api.audio.sources.growing_spool import GrowingSpool
 from asr_api.audio.sources.open_reference import open_reference
-from asr_api.audio.sources.spool import Spool, spool_chunks
+from asr_api.audio.sources.spool import Spool
 from asr_api.compose import Service, default_options, media_policy
+from asr_api.early_transcriptions import EarlyTranscription
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, MissingFile
 from asr_api.events import TranscriptEnd, TranscriptEvent, fold
@@ -36,12 +38,18 @@ from asr_api.server.raw_audio import RawFormat, as_wav
 from asr_api.server.request_body import AudioReference, is_form, read_body
 from asr_api.server.stripped_body import explain_stripped_body
 from asr_api.server.transcript_headers import transcript_headers
+from asr_api.server.upload import Upload
 from asr_api.settings.settings import Settings
 from asr_api.transcript import Transcript
 
 Audio = Spool | AudioReference
 AnswerForm = Callable[[Sequence[RawParameter], Spool], Response]
 """Fields and file of a form → the reply, which then owns the file."""
+EarlyOptions = Callable[[Sequence[RawParameter]], TranscribeOptions | None]
+"""Fields before the file → options with which it may be transcribed while it arrives; None if that makes no sense.
+
+An error is one of the request, whatever fields may follow.
+"""
 AnswerEvents = Callable[[AsyncGenerator[TranscriptEvent, None]], Awaitable[Response]]
 """Events → the reply. It need not read all of them: then the transcription ends early."""
 
@@ -103,6 +111,10 @@ class EventEncoder(Protocol):
     def error(self, error: AsrError) -> str: ...
 
 
+def never_early(_fields: Sequence[RawParameter]) -> None:
+    """The `EarlyOptions` of a route whose files are transcribed when they are complete."""
+
+
 class TranscriptionEndpoint:
     def __init__(self, handle: ServiceHandle, settings: Settings) -> None:
         self.settings = settings
@@ -123,33 +135,43 @@ class TranscriptionEndpoint:
         check_parameters(options.transcribe, call.info)
         return options
 
-    async def read_body(self, call: ApiCall) -> Audio:
+    async def read_body(self, call: ApiCall, options: TranscribeOptions) -> Audio:
+        """options: with which audio may be transcribed while it arrives"""
         content_type = call.request.headers.get("content-type", "")
         async with self._receiving(call) as chunks:
-            return await read_body(content_type, chunks, self.settings.max_media_bytes)
+            return await read_body(content_type, chunks, partial(self._receive_audio, call, options))
 
-    async def read_raw_audio(self, call: ApiCall, raw: RawFormat) -> Spool:
-        """As a WAV file, or as the file that the body is."""
+    async def read_raw_audio(self, call: ApiCall, options: TranscribeOptions, raw: RawFormat) -> Spool:
+        """As a WAV file, or as the file that the body is. options: as in `read_body`"""
         async with self._receiving(call) as chunks:
-            return await spool_chunks(as_wav(raw, chunks), self.settings.max_media_bytes)
+            return await self._receive_audio(call, options, as_wav(raw, chunks))
 
-    async def answer_form(self, call: ApiCall, file_fields: Sequence[str], answer: AnswerForm) -> Response:
+    async def answer_form(
+        self, call: ApiCall, file_fields: Sequence[str], answer: AnswerForm, early_options: EarlyOptions = never_early
+    ) -> Response:
         """Reads a form with a file, which may have any of these names. Raises what `answer` raises, and MissingFile."""
-        async with self.received_form(call, file_fields) as form:
+        async with self.received_form(call, file_fields, early_options=early_options) as form:
             return answer(form.fields, form.upload)
 
     @asynccontextmanager
     async def received_form(
-        self, call: ApiCall, file_fields: Sequence[str], convert: Convert = unchanged
+        self,
+        call: ApiCall,
+        file_fields: Sequence[str],
+        convert: Convert = unchanged,
+        early_options: EarlyOptions = never_early,
     ) -> AsyncIterator[UploadedForm]:
-        """Around making a reply, which then owns the file; an error closes it. Raises MissingFile.
+        """Around making a reply, which then owns the file; an error closes it.
 
-        convert: applied to the content of the file
+        convert: applied to the content of the file. Raises MissingFile and what `early_options` raises
         """
-        content_type, max_bytes = call.request.headers.get("content-type", ""), self.settings.max_media_bytes
-        names = frozenset(file_fields)
+
+        async def receive(fields: Sequence[RawParameter], content: AsyncIterator[bytes]) -> Upload:
+            return await self._receive_audio(call, early_options(fields), convert(content))
+
         async with self._receiving(call) as chunks:
-            form = await read_form(content_type, chunks, file_fields=names, max_bytes=max_bytes, convert=convert)
+            content_type = call.request.headers.get("content-type", "")
+            form = await read_form(content_type, chunks, frozenset(file_fields), receive)
         if form.upload is None:
             name = file_fields[0]
             sentence = f"The form has no file; send one as {name}: curl -F {name}=@FILE."
@@ -164,6 +186,18 @@ class TranscriptionEndpoint:
         async with call.scope.running(), self._handle.upload_slot() as slot:
             yield slot.measured(call.request.stream())
 
+    async def _receive_audio(
+        self, call: ApiCall, early_options: TranscribeOptions | None, content: AsyncIterator[bytes]
+    ) -> Upload:
+        def begin(upload: GrowingSpool) -> EarlyTranscription | None:
+            return None if early_options is None else call.service.begin_early(upload, early_options, call.scope)
+
+        async with AsyncExitStack() as on_error:
+            upload = await on_error.enter_async_context(Upload())
+            await upload.receive(content, self.settings.max_media_bytes, begin)
+            on_error.pop_all()
+        return upload
+
     # -- the reply ---------------------------------------------------------------------------------------------
 
     def reply(self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter) -> Response:
@@ -176,7 +210,7 @@ class TranscriptionEndpoint:
     ) -> Response:
         started_s = time.perf_counter()
         async with self._opened(call, audio) as spool:
-            transcript = await fold(call.service.transcribe(spool, options, call.scope))
+            transcript = await fold(_events(call, spool, options))
             digest = spool.digest
         content = await anyio.to_thread.run_sync(writer.body, transcript, digest)  # up to 10 MB for hours with words
         ended_s = time.perf_counter()
@@ -195,7 +229,7 @@ class TranscriptionEndpoint:
         async def work() -> Response:
             async with (
                 self._opened(call, audio) as spool,
-                aclosing(call.service.transcribe(spool, options, call.scope)) as events,
+                aclosing(_events(call, spool, options)) as events,
             ):
                 return await answer(events)
 
@@ -216,7 +250,7 @@ class TranscriptionEndpoint:
         last = ""
         async with (
             self._opened(call, audio) as spool,
-            aclosing(call.service.transcribe(spool, options, call.scope)) as events,
+            aclosing(_events(call, spool, options)) as events,
         ):
             async for event in events:
                 encoded = encoder.encode(event)
@@ -248,3 +282,8 @@ class TranscriptionEndpoint:
         else:
             with explain_stripped_body(audio):
                 yield audio
+
+
+def _events(call: ApiCall, spool: Spool, options: TranscribeOptions) -> AsyncGenerator[TranscriptEvent, None]:
+    early = spool.early if isinstance(spool, Upload) else None
+    return call.service.transcribe(spool, options, call.scope, early)

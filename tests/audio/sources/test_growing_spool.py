@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from asr_api.audio.sources import growing_spool
+from asr_api.audio.sources import spool as spool_module
 from asr_api.audio.sources.growing_spool import open_growing_spool
 from asr_api.audio.sources.spool import FLUSH_BYTES
 from asr_api.errors import AsrError, BodyTooLarge, InternalError, MediaTooLarge, SpoolFull
@@ -50,7 +50,7 @@ async def test_a_reader_sees_each_chunk_before_the_next_arrives() -> None:
 
 async def test_what_arrives_during_a_write_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    monkeypatch.setattr(growing_spool, "write_to_file", lambda _, data: sizes.append(len(data)))
+    monkeypatch.setattr(spool_module, "write_to_file", lambda _, data: sizes.append(len(data)))
     async with open_growing_spool() as spool:
         await spool.fill(stream(bytes(2**16) for _ in range(160)), 2**30)
     assert sum(sizes) == 160 * 2**16
@@ -95,7 +95,7 @@ async def test_a_full_disk_is_an_error_to_the_writer_and_to_readers(monkeypatch:
     def fail(*_: object) -> None:
         raise SpoolFull("The disk is full.")
 
-    monkeypatch.setattr(growing_spool, "write_to_file", fail)
+    monkeypatch.setattr(spool_module, "write_to_file", fail)
     async with open_growing_spool() as spool:
         for reader in (spool.fill(stream(bytes(9) for _ in range(1000)), 2**30), spool.wait_beyond(0)):
             with pytest.raises(AsrError) as caught:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 
 from asr_api.audio.decoding.fork_server_client import DecoderProcess, ForkServerClient, unavailable
-from asr_api.audio.decoding.protocol import ERROR, PCM, WAIT, DecodeLimits
+from asr_api.audio.decoding.protocol import ERROR, PCM, SAME, WAIT, DecodeLimits
 from asr_api.audio.sources.spool import Spool
 from asr_api.errors import (
     AsrError,
@@ -35,6 +35,7 @@ from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioEnd, Pcm
 
 logger = logging.getLogger(__name__)
 
+Confirm = Callable[[], None]
 OpenWorker = Callable[[], contextlib.AbstractAsyncContextManager[DecoderProcess]]
 
 
@@ -47,15 +48,16 @@ class DecodedFile:
 
     A spool that grows is decoded while it arrives, with the same result as when it is complete, but that
     `duration_hint_ms` may be None. Entering waits for the headers, which some formats have at their end. More errors:
-    that of a spool that failed, and DecodeAgain.
+    that of a spool that failed, and DecodeAgain before it has confirmed.
     """
 
-    def __init__(self, spool: Spool, limits: DecodeLimits, open_worker: OpenWorker) -> None:
+    def __init__(self, spool: Spool, limits: DecodeLimits, open_worker: OpenWorker, confirm: Confirm) -> None:
         self.duration_hint_ms: int | None = None
         self.end = AudioEnd()
         self._spool = spool
         self._limits = limits
         self._open_worker = open_worker
+        self._confirm = confirm
         self._resources = contextlib.AsyncExitStack()
         self._worker: DecoderProcess | None = None
         self._num_samples = 0
@@ -112,6 +114,9 @@ class DecodedFile:
                 worker.tell_complete()
             timeout_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - worker.waited_s
             kind, payload = await worker.receive(timeout_s)
+            if kind == SAME:
+                self._confirm()
+                continue
             if kind != WAIT:
                 break
             await self._spool.wait_beyond(int(json.loads(payload)["beyond_bytes"]))
@@ -149,9 +154,12 @@ class Decoder:
         if self._spare is not None:
             await asyncio.shield(self._spare)
 
-    def decode(self, spool: Spool) -> DecodedFile:
-        """The PCM of the file; the caller closes the spool. Entering waits while `max_workers` are at work."""
-        return DecodedFile(spool, self.limits, self._open_worker)
+    def decode(self, spool: Spool, confirm: Confirm = lambda: None) -> DecodedFile:
+        """The PCM of the file; the caller closes the spool. Entering waits while `max_workers` are at work.
+
+        confirm: called once, when the spool is complete and all PCM so far is known to be that of the complete file
+        """
+        return DecodedFile(spool, self.limits, self._open_worker, confirm)
 
     async def aclose(self) -> None:
         self._is_closed = True

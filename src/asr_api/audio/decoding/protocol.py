@@ -7,6 +7,7 @@ length, payload):
     WAIT     the worker waits for the media to grow: {"beyond_bytes"}
     HEADERS  the headers are read: {"duration_ms"}
     PCM      s16le, 16 kHz, mono
+    SAME     the media is complete, and all frames so far are those of the complete media
     END      the last frame: {"is_truncated", "is_damaged"}
     ERROR    the last frame instead: {"reason", "value"}
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 
 FRAME_HEADER = struct.Struct("<cI")  # kind, bytes of payload
 MAX_FRAME_BYTES = 2**22  # a compromised worker must not fill the server's memory
-READY, WAIT, HEADERS, PCM, END, ERROR = b"R", b"W", b"H", b"P", b"E", b"X"
+READY, WAIT, HEADERS, PCM, SAME, END, ERROR = b"R", b"W", b"H", b"P", b"S", b"E", b"X"
 MORE = b"M"
 
 MAX_JOB_BYTES = 4096

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import anyio.to_thread
 
-from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, check_size, open_unnamed_file, write_to_file
+from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, SpoolWriter, check_size, open_unnamed_file
 from asr_api.errors import AsrError, BodyTooLarge, InternalError, RequestError
 
 BROKEN_OFF = "The media broke off while they arrived; send them again."
@@ -23,12 +23,13 @@ def open_growing_spool(directory: Path | None = None) -> GrowingSpool:
 class GrowingSpool(Spool):
     """Filled by one call of `fill`, after which it is complete or has failed.
 
-    size_bytes: how many can be read by now
+    size_bytes: how many can be read by now; digest: None until it is complete
     """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, 0)
         self.is_complete = False
+        self._writer = SpoolWriter(file)
         self._error: AsrError | None = None
         self._has_changed = asyncio.Event()  # replaced at each change
         self._pending = bytearray()  # has arrived and is not written yet
@@ -49,6 +50,7 @@ class GrowingSpool(Spool):
                 check_size(num_bytes, max_bytes, too_large)
                 await self._write(chunk)
             await self._finish_writing()
+            self.digest = self._writer.digest()
             self.is_complete = True
         except BaseException as error:
             self._error = error if isinstance(error, AsrError) else InternalError(BROKEN_OFF)
@@ -64,6 +66,10 @@ class GrowingSpool(Spool):
             if self.size_bytes > size_bytes:
                 break
             await self._has_changed.wait()
+
+    def duplicate(self) -> Spool:
+        """It grows, too, and stays open when this one is closed, which is filled or has failed by then."""
+        return super().duplicate() if self.is_complete else _FollowingSpool(self._duplicate_file(), self)
 
     async def aclose(self) -> None:
         if self._writing is not None:
@@ -83,7 +89,7 @@ class GrowingSpool(Spool):
     async def _write_pending(self) -> None:
         while self._pending:
             data, self._pending = self._pending, bytearray()
-            await anyio.to_thread.run_sync(write_to_file, self._file, data)
+            await anyio.to_thread.run_sync(self._writer.write, data)
             self.size_bytes += len(data)
             self._announce()
 
@@ -96,3 +102,17 @@ class GrowingSpool(Spool):
     def _announce(self) -> None:
         self._has_changed.set()
         self._has_changed = asyncio.Event()
+
+
+class _FollowingSpool(Spool):
+    """A duplicate of a spool that is filled; what has arrived there is known here after `wait_beyond`."""
+
+    is_complete = False
+
+    def __init__(self, file: BinaryIO, filled: GrowingSpool) -> None:
+        super().__init__(file, filled.size_bytes)
+        self._filled = filled
+
+    async def wait_beyond(self, size_bytes: int) -> None:
+        await self._filled.wait_beyond(size_bytes)
+        self.size_bytes, self.is_complete = self._filled.size_bytes, self._filled.is_complete

@@ -43,9 +43,12 @@ class Spool:
 
     def duplicate(self) -> Spool:
         """Another owner of the same file, closed by itself. Raises ServerOverloaded without a descriptor left."""
+        return Spool(self._duplicate_file(), self.size_bytes, self.digest)
+
+    def _duplicate_file(self) -> BinaryIO:
         with _temporary_errors():
             fd = os.dup(self.fd)
-        return Spool(os.fdopen(fd, "rb", buffering=0), self.size_bytes, self.digest)
+        return os.fdopen(fd, "rb", buffering=0)
 
     async def wait_beyond(self, size_bytes: int) -> None:
         """Returns when more than `size_bytes` have arrived, or when the spool is complete."""
@@ -77,7 +80,7 @@ async def spool_chunks(
     Errors: `too_large` at `max_bytes`, SpoolFull, ServerOverloaded without a descriptor left, and errors of `chunks`.
     """
     file = open_unnamed_file(directory)
-    spool, writer, pending = Spool(file, 0), _Writer(file), bytearray()
+    spool, writer, pending = Spool(file, 0), SpoolWriter(file), bytearray()
     async with contextlib.AsyncExitStack() as on_error:
         on_error.push_async_callback(spool.aclose)
         async for chunk in chunks:
@@ -126,7 +129,7 @@ def write_to_file(file: BinaryIO, data: bytearray) -> None:
     file.flush()
 
 
-class _Writer:
+class SpoolWriter:
     """Writes to a file, and computes the digest of what it has written. `write` blocks: call it in a thread."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -6,7 +6,7 @@ server alone for a day. It waits an hour.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import quote
 
 from fastapi import Response
@@ -18,6 +18,7 @@ from asr_api.events import FinalSegments, TranscriptEvent
 from asr_api.formats import FORMATS
 from asr_api.formats.whisper_program import text_lines, whisper_json
 from asr_api.model_options import check_parameters, options_for
+from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.asr_replies import JSON, PLAIN_TEXT
 from asr_api.server.dialects.asr_webservice_request import (
@@ -43,7 +44,12 @@ class DetectedLanguage(BaseModel):
 async def transcribe_form(endpoint: TranscriptionEndpoint, call: ApiCall) -> Response:
     request = read_webservice_request(_query(call), endpoint.defaults)  # before the body: a typo costs no upload
     options = options_for(request.options, call.info)
-    async with endpoint.received_form(call, FILE_FIELDS, request.convert) as form:
+
+    def early_options(fields: Sequence[RawParameter]) -> TranscribeOptions:
+        check_form_fields(fields)
+        return options
+
+    async with endpoint.received_form(call, FILE_FIELDS, request.convert, early_options) as form:
         check_form_fields(form.fields)
         return endpoint.reply(call, form.upload, options, _writer(request, call.info, form.file_name))
 

@@ -28,6 +28,8 @@ STRATEGY = "chunking_strategy"
 SPEAKER_FIELDS = frozenset({"known_speaker_names", "known_speaker_references"})
 # Those of OpenAI that are not ours.
 OPENAI_FIELDS = frozenset({"model", "stream", "include", "timestamp_granularities", STRATEGY, *SPEAKER_FIELDS})
+# What is wrong with one of these may be put right by fields behind it.
+DEPENDENT_FIELDS = frozenset({"stream", "include", "timestamp_granularities", STRATEGY, "languages"})
 IGNORED_FIELDS = frozenset({"user"})  # who asks has no effect on a transcript
 WITHOUT_TIMESTAMPS = "without_timestamps"  # the opposite of our `timestamps` in clients of speaches
 HIDDEN_PARAMETERS = frozenset({"output", "words", "word_timestamps", "task"})  # the API has others for them

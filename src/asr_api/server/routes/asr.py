@@ -36,7 +36,7 @@ def asr_router(endpoint: TranscriptionEndpoint) -> APIRouter:
             return await transcribe_form(endpoint, call)
         raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
         options = endpoint.read_options(call, raw)  # before the body: a typo costs no upload
-        audio = await endpoint.read_body(call)
+        audio = await endpoint.read_body(call, options_for(options, call.info))
         if isinstance(audio, AudioReference):
             options = endpoint.read_options(call, [*raw, *audio.parameters])
         if EVENT_STREAM in request.headers.get("accept", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from asr_api.errors import InvalidParameter
+from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.dialects.deepgram_replies import DeepgramWriter, deepgram_request_id
 from asr_api.server.dialects.deepgram_request import DeepgramRequest, read_deepgram_request
@@ -37,15 +38,17 @@ def deepgram_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
         asked = read_deepgram_request(raw, endpoint.defaults.transcribe)
         options = asked.transcribe_options(call.info)  # before the body: a mistake costs no upload
-        audio = await _read_audio(endpoint, call, asked)
+        audio = await _read_audio(endpoint, call, asked, options)
         return endpoint.reply(call, audio, options, DeepgramWriter(asked, call.info, request_id))
 
     return router
 
 
-async def _read_audio(endpoint: TranscriptionEndpoint, call: ApiCall, asked: DeepgramRequest) -> Audio:
+async def _read_audio(
+    endpoint: TranscriptionEndpoint, call: ApiCall, asked: DeepgramRequest, options: TranscribeOptions
+) -> Audio:
     if asked.raw is None:
-        audio = await endpoint.read_body(call)
+        audio = await endpoint.read_body(call, options)
         if isinstance(audio, AudioReference) and audio.parameters:
             name = audio.parameters[0].name[:40]
             raise InvalidParameter(f"The JSON has {name!r}; put parameters into the query.", parameter=name)
@@ -53,4 +56,4 @@ async def _read_audio(endpoint: TranscriptionEndpoint, call: ApiCall, asked: Dee
     if call.request.headers.get("content-type", "").startswith("application/json"):
         sentence = "encoding is given, and the body is JSON; a link must lead to a file, so leave encoding out."
         raise InvalidParameter(sentence, parameter="encoding")
-    return await endpoint.read_raw_audio(call, asked.raw)
+    return await endpoint.read_raw_audio(call, options, asked.raw)

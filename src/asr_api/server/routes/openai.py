@@ -9,10 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from asr_api.audio.sources.spool import Spool
-from asr_api.options import Task
+from asr_api.errors import InvalidParameter
+from asr_api.options import Task, TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.dialects.openai_replies import OpenAIEvents, openai_writer
-from asr_api.server.dialects.openai_request import FILE_FIELDS, read_openai_request
+from asr_api.server.dialects.openai_request import DEPENDENT_FIELDS, FILE_FIELDS, OpenAIRequest, read_openai_request
 from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelList, ModelObject
 from asr_api.server.model_names import ModelNames
 from asr_api.server.openapi_openai import MODEL_RESPONSES, TRANSCRIPTION, TRANSLATION
@@ -65,16 +66,27 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
 async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: Request, task: Task) -> Response:
     call = endpoint.admit(request)
 
-    def answer(fields: Sequence[RawParameter], upload: Spool) -> Response:
+    def read(fields: Sequence[RawParameter]) -> tuple[OpenAIRequest, TranscribeOptions]:
         asked = read_openai_request(fields, endpoint.defaults, task)
         call.scope.model = names.resolve(asked.model)
-        options = asked.transcribe_options(call.info)
+        return asked, asked.transcribe_options(call.info)
+
+    def early_options(fields: Sequence[RawParameter]) -> TranscribeOptions | None:
+        try:
+            return read(fields)[1]
+        except InvalidParameter as error:
+            if error.parameter in DEPENDENT_FIELDS:
+                return None
+            raise
+
+    def answer(fields: Sequence[RawParameter], upload: Spool) -> Response:
+        asked, options = read(fields)
         if asked.is_streamed:
             events = OpenAIEvents(call.scope.request_id, has_logprobs=asked.has_logprobs)
             return endpoint.stream(call, upload, options, events)
         return endpoint.reply(call, upload, options, openai_writer(asked))
 
-    return await endpoint.answer_form(call, FILE_FIELDS, answer)
+    return await endpoint.answer_form(call, FILE_FIELDS, answer, early_options)
 
 
 def _model(name: str, started_s: int) -> ModelObject:

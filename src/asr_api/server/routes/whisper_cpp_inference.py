@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 
 from asr_api.audio.sources.spool import Spool
+from asr_api.errors import InvalidParameter
+from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.dialects.whisper_cpp_replies import whisper_cpp_writer
-from asr_api.server.dialects.whisper_cpp_request import FILE_FIELDS, read_whisper_cpp_request
+from asr_api.server.dialects.whisper_cpp_request import FILE_FIELDS, WhisperCppRequest, read_whisper_cpp_request
 from asr_api.server.openapi_whisper_cpp import INFERENCE
 from asr_api.server.transcription_endpoint import TranscriptionEndpoint
 
@@ -27,10 +29,20 @@ def whisper_cpp_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         """
         call = endpoint.admit(request)
 
-        def answer(fields: Sequence[RawParameter], upload: Spool) -> Response:
+        def read(fields: Sequence[RawParameter]) -> tuple[WhisperCppRequest, TranscribeOptions]:
             asked = read_whisper_cpp_request(fields, endpoint.defaults.transcribe)
-            return endpoint.reply(call, upload, asked.transcribe_options(call.info), whisper_cpp_writer(asked))
+            return asked, asked.transcribe_options(call.info)
 
-        return await endpoint.answer_form(call, FILE_FIELDS, answer)
+        def early_options(fields: Sequence[RawParameter]) -> TranscribeOptions | None:
+            try:
+                return read(fields)[1]
+            except InvalidParameter:  # fields behind the file may put it right
+                return None
+
+        def answer(fields: Sequence[RawParameter], upload: Spool) -> Response:
+            asked, options = read(fields)
+            return endpoint.reply(call, upload, options, whisper_cpp_writer(asked))
+
+        return await endpoint.answer_form(call, FILE_FIELDS, answer, early_options)
 
     return router

@@ -35,6 +35,10 @@ class Arrival:
     def wait_for_all(self) -> None:
         self.wait_beyond(sys.maxsize)
 
+    def confirm(self) -> None:
+        """Tells the server that everything it got so far is right for the complete file."""
+        send(self._channel, protocol.SAME)
+
 
 class GrowingFile:
     """What has arrived of the descriptor, as a file object for PyAV.

@@ -93,6 +93,7 @@ class GrowingMedia:
         packets = self._complete.packets()
         if not self._has_same_headers(self._complete) or not given.are_first_of(packets):
             raise media.Refused("decode_again")
+        self._job.arrival.confirm()
         self._job.health.skip_messages()
         yield from packets
 
@@ -119,6 +120,7 @@ def open_source(job: DecodeJob) -> PacketSource:
             return growing
         job.arrival.wait_for_all()
         job.health.skip_messages()
+    job.arrival.confirm()
     return CompleteMedia(job)
 
 
