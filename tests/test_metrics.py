@@ -20,8 +20,8 @@ def test_every_series_of_a_model_is_on_the_page_from_the_start() -> None:
         assert samples["asr_requests_total", "a/b", outcome] == 0
     for stage in STAGES:
         assert samples["asr_stage_seconds_count", "a/b", stage] == 0
-    for name in ("asr_shared_batches_total", "asr_joined_requests_total", "asr_repeated_requests_total"):
-        assert samples[name, "a/b"] == 0
+    for name in ("shared_batches", "joined_requests", "repeated_requests", "early_transcriptions"):
+        assert samples[f"asr_{name}_total", "a/b"] == 0
     assert samples["asr_engine_ready", "a/b"] == 0
     assert samples["process_open_fds",] > 0
 

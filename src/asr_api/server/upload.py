@@ -30,10 +30,11 @@ class Upload(GrowingSpool):
         await self.fill(self._watched(content, begin), max_bytes)
 
     async def _watched(self, content: AsyncIterator[bytes], begin: Begin) -> AsyncIterator[bytes]:
-        started_s = time.perf_counter()
+        started_s, num_bytes = time.perf_counter(), 0
         async for chunk in content:
-            is_large = self.early is None and self.size_bytes >= MIN_UPLOAD_BYTES
-            if is_large and time.perf_counter() - started_s >= MIN_UPLOAD_S:
+            num_bytes += len(chunk)
+            is_slow = num_bytes >= MIN_UPLOAD_BYTES and time.perf_counter() - started_s >= MIN_UPLOAD_S
+            if is_slow and self.early is None:
                 self.early = begin(self)
             yield chunk
 

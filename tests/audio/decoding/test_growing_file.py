@@ -173,14 +173,16 @@ async def test_formats_that_are_read_from_the_beginning_give_pcm_before_they_are
     async with decoding() as decoder:
         media = {name: encoded(name, 12.0) for name in encodable(*SEQUENTIAL)}
         for name, data in (media | {"wav into a pipe": encoded("wav", 12.0, is_piped=True)}).items():
-            upload = Upload()
+            upload, confirmed = Upload(), list[str]()
             async with growing(upload) as spool:
                 upload.send(data[: len(data) * 2 // 3])
-                async with asyncio.timeout(10), decoder.decode(spool) as pcm:
+                async with asyncio.timeout(10), decoder.decode(spool, lambda: confirmed.append("once")) as pcm:  # noqa: B023
                     blocks = [await anext(pcm)]
                     assert (name, spool.is_complete, len(blocks[0]) > 16_000) == (name, False, True)
+                    assert confirmed == []
                     upload.send(data[len(data) * 2 // 3 :], None)
                     blocks += [block async for block in pcm]
+            assert confirmed == ["once"]
             assert np.array_equal(np.concatenate(blocks), (await decode(decoder, data)).pcm), name
 
 
@@ -264,7 +266,7 @@ async def test_a_beginning_that_changes_is_never_taken_for_the_pcm_of_the_file()
     data, upload = wav(speech(12.0), 16_000), Upload()
     async with decoding() as decoder, growing(upload) as spool:
         upload.send(data[:-1000])
-        async with decoder.decode(spool) as pcm:
+        async with decoder.decode(spool, pytest.fail) as pcm:
             await anext(pcm)
             os.pwrite(spool.fd, b"other", 2000)
             upload.send(data[-1000:], None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -34,6 +35,7 @@ async def test_a_complete_one_has_all_chunks(sizes: list[int], tmp_path: Path) -
         assert (spool.is_complete, spool.size_bytes) == (True, sum(sizes))
         assert os.pread(spool.fd, sum(sizes) + 1, 0) == b"".join(chunks)
         assert not os.listdir(tmp_path)  # noqa: PTH208
+        assert spool.digest == hashlib.sha256(b"".join(chunks)).digest()
 
 
 async def test_a_reader_sees_each_chunk_before_the_next_arrives() -> None:
@@ -46,6 +48,25 @@ async def test_a_reader_sees_each_chunk_before_the_next_arrives() -> None:
     async with open_growing_spool() as spool:
         await asyncio.wait_for(spool.fill(chunks(), 100), 10)
         await spool.wait_beyond(10**9)
+
+
+async def test_a_duplicate_grows_too_and_stays_open_alone() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"one"
+        await may_end.wait()
+        yield b"two"
+
+    may_end, spool = asyncio.Event(), open_growing_spool()
+    filling = asyncio.create_task(spool.fill(chunks(), 100))
+    async with spool.duplicate() as duplicate:
+        await duplicate.wait_beyond(0)
+        assert (duplicate.size_bytes, duplicate.is_complete) == (3, False)
+        may_end.set()
+        await filling
+        await spool.aclose()
+        await duplicate.wait_beyond(100)
+        assert (duplicate.size_bytes, duplicate.is_complete) == (6, True)
+        assert os.pread(duplicate.fd, 100, 0) == b"onetwo"
 
 
 async def test_what_arrives_during_a_write_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
