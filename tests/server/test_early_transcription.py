@@ -324,7 +324,7 @@ def test_the_text_of_a_slow_upload_is_there_when_it_ends(server: Server) -> None
 
 def test_a_client_that_leaves_in_its_upload_frees_the_slots_at_once(server: Server) -> None:
     process = psutil.Process(server.process.pid)
-    num_fds, num_workers = process.num_fds(), len(process.children(recursive=True))
+    num_fds, num_processes = process.num_fds(), len(process.children(recursive=True))
     with server.connect() as sender:
         sender.sendall(HEAD + AUDIO[: EARLY_BYTES // 2])
         time.sleep(upload.MIN_UPLOAD_S + 0.1)
@@ -333,7 +333,7 @@ def test_a_client_that_leaves_in_its_upload_frees_the_slots_at_once(server: Serv
     server.wait_for_metric("asr_busy_slots", 0, timeout_s=0.5)  # the window alone would take longer
     server.wait_for_metric("asr_open_requests", 0, timeout_s=0.5)
     deadline_s = time.monotonic() + 5
-    while (process.num_fds(), len(process.children(recursive=True))) != (num_fds, num_workers):
+    while process.num_fds() > num_fds or len(process.children(recursive=True)) > num_processes:
         assert time.monotonic() < deadline_s
         time.sleep(0.01)
     assert "Traceback" not in server.log.read_text()
