@@ -52,8 +52,8 @@ def test_a_client_shows_the_error(server: Server, language: str) -> None:
     assert "The format of the file is not supported" in ended.stderr
 
 
+@pytest.mark.clients
 def test_openais_client_prints_subtitles(server: Server) -> None:
-    pytest.importorskip("openai", reason="needs the extra clients")
     ended = run(server, "python", "samples/hello.wav", "/v1")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("1\n00:00:00,4")
