@@ -77,3 +77,19 @@ async def test_a_timeout_of_the_work_is_not_hidden() -> None:
     with pytest.raises(TimeoutError):
         async with UploadSlots(1).slot():
             raise TimeoutError
+
+
+async def test_a_sender_that_falls_silent_is_dropped_however_fast_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_slots, "MAX_SILENCE_S", 0.1)
+    with pytest.raises(RequestTimeout, match="The body stopped for 0.1 s"):
+        await send(UploadSlots(1), 10**8)
+
+
+async def test_when_all_slots_are_taken_a_silent_sender_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_slots, "EVICTION_SILENCE_S", 0.05)
+    slots = UploadSlots(1)
+    sender = asyncio.create_task(send(slots, 10**8))
+    await asyncio.sleep(0.1)
+    async with slots.slot():
+        with pytest.raises(RequestTimeout, match="while all 1 upload slots were taken"):
+            await sender

@@ -1,7 +1,8 @@
 """Upload slots: limit concurrent uploads and slow senders.
 
-An upload may be slow for a while, and must then keep an average rate. When all slots are taken, the slowest sender
-below that rate is dropped for the next upload, so that connections that send next to nothing keep no client out.
+An upload may be slow for a while, must then keep an average rate, and may never be silent for long. When all slots are
+taken, a sender that is silent or below that rate is dropped for the next upload, so that connections that send next to
+nothing keep no client out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ RETRY_S = 2
 MIN_BYTES_PER_S = 16 * 1024
 TOO_SLOW = f"came slower than {MIN_BYTES_PER_S // 1024} KiB/s"
 GRACE_S = 15.0  # of waiting for a body before its rate counts
+MAX_SILENCE_S = 20.0  # however fast the upload was before: a sender may have gone to sleep
 EVICTION_GRACE_S = 2.0  # of an upload before it may be dropped for another
+EVICTION_SILENCE_S = 5.0  # after which a sender may be dropped for another, however fast it was before
 
 
 class UploadSlot:
@@ -28,6 +31,7 @@ class UploadSlot:
         self._started_s: float | None = None
         self._num_bytes = 0
         self._waited_s = 0.0
+        self._waits_since_s: float | None = None  # for the next chunk
 
     async def measured(self, chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
         """The same chunks. Raises RequestTimeout when they arrive too slowly."""
@@ -38,19 +42,24 @@ class UploadSlot:
                 yield chunk
 
     async def _next(self, chunks: AsyncGenerator[bytes, None]) -> bytes | None:
-        started_s = time.perf_counter()
+        started_s = self._waits_since_s = time.perf_counter()
         patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
         try:
-            async with asyncio.timeout(patience_s):  # wait_for of Python 3.11 may swallow a cancellation
+            async with asyncio.timeout(min(patience_s, MAX_SILENCE_S)):  # wait_for of Python 3.11 may swallow a cancellation
                 return await anext(chunks, None)
         except TimeoutError:
-            raise RequestTimeout(f"The body {TOO_SLOW}; use a faster connection, or send a link to the file.") from None
+            is_silent = patience_s > MAX_SILENCE_S
+            problem = f"stopped for {MAX_SILENCE_S:g} s" if is_silent else TOO_SLOW
+            raise RequestTimeout(f"The body {problem}; use a faster connection, or send a link to the file.") from None
         finally:
+            self._waits_since_s = None
             self._waited_s += time.perf_counter() - started_s
 
     @property
     def bytes_per_s(self) -> float:
-        """Infinite while the rate does not count."""
+        """Infinite while the rate does not count, and 0 when the sender is silent."""
+        if self._waits_since_s is not None and time.perf_counter() - self._waits_since_s > EVICTION_SILENCE_S:
+            return 0.0
         elapsed_s = 0.0 if self._started_s is None else time.perf_counter() - self._started_s
         return self._num_bytes / elapsed_s if elapsed_s > EVICTION_GRACE_S else float("inf")
 
