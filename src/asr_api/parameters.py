@@ -49,7 +49,7 @@ def read_parameters(raw: Sequence[RawParameter], defaults: RequestOptions) -> Re
     for given in raw:
         parameter = _BY_NAME.get(given.name)
         if parameter is None:
-            known = ", ".join(parameter.name for parameter in PARAMETERS)
+            known = ", ".join(_BY_NAME)
             sentence = f"Unknown parameter {_quoted(given.name)}. Known parameters: {known}."
             raise InvalidParameter(sentence, parameter=given.name)
         if not given.text and parameter.kind != "boolean":  # a bare `?words` may be meant as true

@@ -138,6 +138,19 @@ async def test_a_bad_parameter_is_refused_before_the_body_is_read() -> None:
     assert not fake.bodies
 
 
+async def test_a_stream_has_one_format() -> None:
+    async with client(fake := FakeService()) as http:
+        headers = {"accept": "text/event-stream"}
+        reply = await http.post("/asr?output=srt", content=AUDIO, headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (400, "invalid_parameter")
+        assert not fake.bodies
+        reply = await http.post("/asr", content=AUDIO, headers=headers)
+    chunk, other, end = reply.text.strip().split("\n\n")
+    assert chunk == 'event: chunk\ndata: {"timestamp": [0.0, 1.24], "text": " Hello"}'
+    assert other == 'event: chunk\ndata: {"timestamp": [1.24, 2.5], "text": " wörld."}'
+    assert end == 'event: done\ndata: {"text": " Hello wörld.", "language": null, "duration": 2.5}'
+
+
 async def test_language_doubts_and_damage_are_in_the_headers() -> None:
     doubtful = replace(SEGMENTS[1], quality=Quality(doubts=("repetition",)))
     final = FinalSegments((SEGMENTS[0], doubtful), 2500, "en", omitted=(Segment(2000, 2500, " Thank you."),))

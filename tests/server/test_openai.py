@@ -152,7 +152,8 @@ async def test_models_are_the_served_one_and_its_names() -> None:
         model = (await http.get("/v1/models/openai%2Fwhisper-base")).json()
         assert (model["object"], model["owned_by"]) == ("model", "openai")
         assert (await http.get("/v1/models/mine")).json()["id"] == "mine"
-        assert (await http.get("/v1/models/other")).json()["error"]["code"] == "model_not_found"
+        for path in ("/v1/models/other", "/v1/models/"):
+            assert (await http.get(path)).json()["error"]["code"] == "model_not_found"
 
 
 async def test_an_unexpected_failure_is_an_error_of_the_server() -> None:

@@ -81,7 +81,7 @@ async def test_a_timeout_of_the_work_is_not_hidden() -> None:
 
 async def test_a_sender_that_falls_silent_is_dropped_however_fast_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_slots, "MAX_SILENCE_S", 0.1)
-    with pytest.raises(RequestTimeout, match="The body stopped for 0.1 s"):
+    with pytest.raises(RequestTimeout, match=r"The body stopped for 0\.1 s"):
         await send(UploadSlots(1), 10**8)
 
 

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from asr_api.parameters import PARAMETERS
 from asr_api.server.asr_replies import PLAIN_TEXT
-from asr_api.server.dialects.openai_request import FORMATS, OUR_FIELDS, ServerVad
+from asr_api.server.dialects.openai_request import FORMATS, OUR_FIELDS, WITHOUT_TIMESTAMPS, ServerVad
 from asr_api.server.dialects.openai_schemas import (
     MODEL_EXAMPLE,
     OpenAIError,
@@ -21,21 +21,25 @@ from asr_api.server.openapi import EVENTS, FORM_STATUSES, STRING, TRANSCRIPT_HEA
 from asr_api.server.schemas import parameter_description, parameter_schema
 
 _OWN_FIELDS: dict[str, Any] = {
-    parameter.name: parameter_schema(parameter) | {"description": parameter_description(parameter)}
+    f"{name}[]" if parameter.kind == "array" else name: parameter_schema(parameter)
+    | {"description": parameter_description(parameter)}
     for parameter in PARAMETERS
-    if parameter.name in OUR_FIELDS
+    for name in (parameter.name, *parameter.aliases)
+    if name in OUR_FIELDS
 }
 _COMMON: dict[str, Any] = {
     "file": {"type": "string", "format": "binary", "description": "Any audio or video file; its name does not matter."},
     "model": STRING | {"example": MODEL_EXAMPLE, "description": "The served model, or a name of MODEL_ALIASES."},
     "response_format": STRING | {"enum": FORMATS, "description": "Default: json."},
+    WITHOUT_TIMESTAMPS: {"type": "boolean", "description": "The opposite of timestamps."},
+    "user": STRING | {"description": "It has no effect."},
     "stream": {"type": "boolean", "description": "Server-sent events, for json and text."},
 }
 _TRANSCRIPTION: dict[str, Any] = {
     "timestamp_granularities[]": {
         "type": "array",
         "items": STRING | {"enum": ["segment", "word"]},
-        "description": "For verbose_json; default: segment.",
+        "description": "word needs verbose_json; default: segment.",
     },
     "include[]": {
         "type": "array",
@@ -62,6 +66,7 @@ def _operation(fields: dict[str, Any], reply: object) -> dict[str, Any]:
     }
 
 
-TRANSCRIPTION = _operation(_COMMON | _TRANSCRIPTION | _OWN_FIELDS, TranscriptionReply | VerboseReply)
-TRANSLATION = _operation(_COMMON | _OWN_FIELDS, TranslationReply | VerboseReply)
-MODEL_RESPONSES = error_responses(404, model=OpenAIError)
+TRANSCRIPTION = _operation(_OWN_FIELDS | _COMMON | _TRANSCRIPTION, TranscriptionReply | VerboseReply)
+TRANSLATION = _operation(_OWN_FIELDS | _COMMON, TranslationReply | VerboseReply)
+# With a range of statuses FastAPI does not add its own 422, which never comes.
+MODEL_RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": error_responses(404, model=OpenAIError)[404]}

@@ -45,7 +45,9 @@ class UploadSlot:
         started_s = self._waits_since_s = time.perf_counter()
         patience_s = max(GRACE_S, self._num_bytes / MIN_BYTES_PER_S) - self._waited_s
         try:
-            async with asyncio.timeout(min(patience_s, MAX_SILENCE_S)):  # wait_for of Python 3.11 may swallow a cancellation
+            async with asyncio.timeout(
+                min(patience_s, MAX_SILENCE_S)
+            ):  # wait_for of Python 3.11 may swallow a cancellation
                 return await anext(chunks, None)
         except TimeoutError:
             is_silent = patience_s > MAX_SILENCE_S

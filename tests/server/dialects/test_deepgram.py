@@ -213,7 +213,11 @@ async def test_a_file_keeps_its_own_header_although_an_encoding_is_given() -> No
 
 @pytest.mark.parametrize(
     ("query", "json", "word"),
-    [(RAW, {"url": "http://example.org/a.wav"}, "encoding"), ("", {"url": "http://a.b/c", "model": "x"}, "model")],
+    [
+        (RAW, {"url": "http://example.org/a.wav"}, "encoding"),
+        ("", {"url": "http://a.b/c", "model": "x"}, "model"),
+        ("", {"url": "/etc/passwd"}, "begins with http"),
+    ],
 )
 async def test_json_holds_a_link_to_a_file_and_nothing_else(query: str, json: dict[str, str], word: str) -> None:
     async with client(FakeService()) as http:

@@ -8,7 +8,7 @@ from asr_api.errors import InvalidParameter
 from asr_api.formats.openai_json import VerboseParts
 from asr_api.options import RequestOptions, VadOptions
 from asr_api.parameters import RawParameter
-from asr_api.server.dialects.openai_request import OpenAIRequest, read_openai_request
+from asr_api.server.dialects.openai_request import OpenAIRequest, check_query, read_openai_request
 from tests.server.fakes import INFO
 
 
@@ -102,6 +102,17 @@ def test_the_chunking_strategy_has_its_numbers(fields: list[tuple[str, str]], ex
 def test_the_timestamps_field_of_speaches_is_understood(text: str, has_timestamps: bool) -> None:
     asked = read(("without_timestamps", text), ("hotwords", "Zürich"), ("vad_filter", "false"))
     assert asked.options.transcribe.decode.timestamps == has_timestamps
+
+
+def test_segments_need_no_other_format() -> None:
+    assert read(("timestamp_granularities[]", "segment")).options == RequestOptions()
+
+
+@pytest.mark.parametrize("name", ["language", "languages[]", "stream", "response_format"])
+def test_a_field_in_the_query_is_refused(name: str) -> None:
+    check_query(["api-version"])
+    with pytest.raises(InvalidParameter, match="is in the query; send it as a field of the form"):
+        check_query([name])
 
 
 def test_subtitles_ask_for_words_and_their_layout() -> None:

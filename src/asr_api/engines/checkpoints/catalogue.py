@@ -30,9 +30,9 @@ class KnownModel:
 
 
 KNOWN_MODELS = (
-    KnownModel("tiny", "openai/whisper-tiny", MULTILINGUAL, 39, 600, 78),
-    KnownModel("tiny.en", "openai/whisper-tiny.en", ENGLISH, 39, 600, 78, 7.2),
-    KnownModel("base", "openai/whisper-base", MULTILINGUAL, 74, 890, 39, 9.2),
+    KnownModel("tiny", "openai/whisper-tiny", MULTILINGUAL, 39, 650, 78),
+    KnownModel("tiny.en", "openai/whisper-tiny.en", ENGLISH, 39, 650, 78, 7.5),
+    KnownModel("base", "openai/whisper-base", MULTILINGUAL, 74, 890, 39, 7.6),
     KnownModel("base.en", "openai/whisper-base.en", ENGLISH, 74, 890, 39),
     KnownModel("small", "openai/whisper-small", MULTILINGUAL, 244, 2150, 12),
     KnownModel("small.en", "openai/whisper-small.en", ENGLISH, 244, 2150, 12),

@@ -32,6 +32,8 @@ from asr_api.server.transcription_endpoint import ApiCall, TranscriptionEndpoint
 from asr_api.text.languages import LANGUAGES
 from asr_api.transcript import Transcript
 
+MAX_NAME_CHARS = 255  # as in most file systems
+
 
 class DetectedLanguage(BaseModel):
     detected_language: str = Field(
@@ -83,7 +85,7 @@ def _writer(request: WebserviceRequest, info: EngineInfo, file_name: str) -> Wri
             return whisper_json(transcript, has_words=options.transcribe.decode.words)
         return FORMATS[options.output.format](transcript, options.output.subtitles)
 
-    name = f"{quote(file_name or FILE_FIELDS[0], safe='')}.{request.extension}"
+    name = f"{quote(file_name[:MAX_NAME_CHARS] or FILE_FIELDS[0], safe='')}.{request.extension}"
     headers = {"asr-engine": info.engine, "content-disposition": f'attachment; filename="{name}"'}
     return Writer(write, f"{PLAIN_TEXT}; charset=utf-8", headers=headers)
 

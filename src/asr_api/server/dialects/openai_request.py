@@ -7,7 +7,7 @@ parameters are allowed, too; a field that is unknown is an error, because OpenAI
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -109,6 +109,13 @@ def _our_timestamps(field: RawParameter) -> RawParameter:
         raise InvalidParameter(sentence, parameter=field.name) from None
 
 
+def check_query(names: Iterable[str]) -> None:
+    """Fields in the query would have no effect. Others, such as Azure's `api-version`, may stand there."""
+    known = {*OPENAI_FIELDS, *OUR_FIELDS, *IGNORED_FIELDS, "response_format"}
+    if misplaced := next((name for name in names if name.removesuffix("[]") in known), None):
+        raise InvalidParameter(f"{misplaced} is in the query; send it as a field of the form.", parameter=misplaced)
+
+
 def _check_names(fields: Sequence[RawParameter]) -> None:
     for field in fields:
         if field.name not in OUR_FIELDS:
@@ -161,8 +168,8 @@ def _parts(fields: Sequence[RawParameter], output: OutputFormat) -> VerboseParts
         return VerboseParts()
     if unknown := [item for item in granularities if item not in GRANULARITIES]:
         raise InvalidParameter(f"{name} contains {unknown[0][:40]!r}; it may contain word and segment.", parameter=name)
-    if output != "verbose_json":
-        sentence = f"{name} is given, and response_format is {output!r}; set response_format to 'verbose_json'."
+    if output != "verbose_json" and "word" in granularities:
+        sentence = f"{name} contains word, and response_format is {output!r}; set response_format to 'verbose_json'."
         raise InvalidParameter(sentence, parameter=name)
     return VerboseParts("segment" in granularities, "word" in granularities)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from asr_api.errors import InvalidParameter
 from asr_api.model_options import options_for
 from asr_api.parameters import RawParameter
 from asr_api.server.asr_replies import AsrEvents, asr_writer
@@ -34,12 +35,18 @@ def asr_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         call = endpoint.admit(request)
         if is_form(request.headers.get("content-type", "")):
             return await transcribe_form(endpoint, call)
+        is_streamed = EVENT_STREAM in request.headers.get("accept", "")
         raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
         options = endpoint.read_options(call, raw)  # before the body: a typo costs no upload
+        if is_streamed and options.output.format != "json":
+            sentence = (
+                f"output is {options.output.format!r}, and Accept asks for a stream of events; leave one of them out."
+            )
+            raise InvalidParameter(sentence, parameter="output")
         audio = await endpoint.read_body(call, options_for(options, call.info))
         if isinstance(audio, AudioReference):
             options = endpoint.read_options(call, [*raw, *audio.parameters])
-        if EVENT_STREAM in request.headers.get("accept", ""):
+        if is_streamed:
             return endpoint.stream(call, audio, options_for(options, call.info), AsrEvents(call.scope.request_id))
         return endpoint.reply(call, audio, options_for(options, call.info), asr_writer(options))
 

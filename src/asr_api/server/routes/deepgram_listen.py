@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from asr_api.errors import InvalidParameter
+from asr_api.errors import InvalidParameter, InvalidUrl
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.dialects.deepgram_replies import DeepgramWriter, deepgram_request_id
@@ -52,6 +52,8 @@ async def _read_audio(
         if isinstance(audio, AudioReference) and audio.parameters:
             name = audio.parameters[0].name[:40]
             raise InvalidParameter(f"The JSON has {name!r}; put parameters into the query.", parameter=name)
+        if isinstance(audio, AudioReference) and not audio.url.lower().startswith(("http://", "https://")):
+            raise InvalidUrl(f"url is {audio.url[:80]!r}; it must be a link that begins with http:// or https://.")
         return audio
     if call.request.headers.get("content-type", "").startswith("application/json"):
         sentence = "encoding is given, and the body is JSON; a link must lead to a file, so leave encoding out."

@@ -9,11 +9,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from asr_api.audio.sources.spool import Spool
-from asr_api.errors import InvalidParameter
+from asr_api.errors import InvalidParameter, ModelNotFound
 from asr_api.options import Task, TranscribeOptions
 from asr_api.parameters import RawParameter
 from asr_api.server.dialects.openai_replies import OpenAIEvents, openai_writer
-from asr_api.server.dialects.openai_request import DEPENDENT_FIELDS, FILE_FIELDS, OpenAIRequest, read_openai_request
+from asr_api.server.dialects.openai_request import (
+    DEPENDENT_FIELDS,
+    FILE_FIELDS,
+    OpenAIRequest,
+    check_query,
+    read_openai_request,
+)
 from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelList, ModelObject
 from asr_api.server.model_names import ModelNames
 from asr_api.server.openapi_openai import MODEL_RESPONSES, TRANSCRIPTION, TRANSLATION
@@ -57,6 +63,9 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
 
     @router.get("/models/{model_id:path}", summary="One model, as OpenAI's API", responses=MODEL_RESPONSES)
     async def get_model(model_id: ModelId) -> ModelObject:
+        """By any of its names."""
+        if not model_id:
+            raise ModelNotFound("The address has no name of a model; GET /v1/models lists them.", parameter="model")
         names.resolve(model_id)
         return _model(model_id, started_s)
 
@@ -65,6 +74,7 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
 
 async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: Request, task: Task) -> Response:
     call = endpoint.admit(request)
+    check_query(request.query_params)
 
     def read(fields: Sequence[RawParameter]) -> tuple[OpenAIRequest, TranscribeOptions]:
         asked = read_openai_request(fields, endpoint.defaults, task)
