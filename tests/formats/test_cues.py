@@ -226,3 +226,8 @@ def test_a_change_of_speaker_starts_a_cue_with_the_name() -> None:
 def test_a_name_that_fills_a_line_stands_above_the_text() -> None:
     name = "The Right Honourable Member for Aberavon"
     assert lines(timed((0, 1500, "Gentlemen!"), speaker=name)) == [(f"{name}:", "Gentlemen!")]
+
+
+def test_no_line_is_left_with_a_word_for_the_sake_of_a_comma() -> None:
+    (cue,) = lines(evenly_timed(" However, due to the slow communication channels,"))
+    assert cue == ("However, due to the slow", "communication channels,")

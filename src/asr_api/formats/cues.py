@@ -18,7 +18,7 @@ MIN_COLUMNS = 8  # a cue with less text looks left over
 LEFT_OVER_COST = BETWEEN_WORDS
 TOO_SHORT_COST = 2 * BETWEEN_WORDS  # of a cue that the next one follows before it can be read
 OPEN_SENTENCE_COST = 2.0  # of a cue with the end of a sentence and the beginning of another one, which it does not end
-LINE_BREAK_SHARE = 0.1  # of the cost of a new cue at that word
+LINE_BREAK_SHARE = 0.05  # of the cost of a new cue at that word
 LINE_COST = 1000.0  # more than all other costs of the lines of a cue: no more lines than needed
 
 Words = Sequence[CueWord]

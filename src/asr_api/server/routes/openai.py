@@ -39,9 +39,9 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         """Every official client of OpenAI works with the base URL `http://HOST:PORT/v1`.
 
         ```sh
-        curl -F file=@talk.mp3 -F model=whisper-1 http://localhost:8000/v1/audio/transcriptions
-        curl -F file=@talk.mp3 -F response_format=srt http://localhost:8000/v1/audio/transcriptions
-        curl -N -F file=@talk.mp3 -F stream=true http://localhost:8000/v1/audio/transcriptions
+        curl -F model=whisper-1 -F file=@talk.mp3 http://localhost:8000/v1/audio/transcriptions
+        curl -F response_format=srt -F file=@talk.mp3 http://localhost:8000/v1/audio/transcriptions
+        curl -N -F stream=true -F file=@talk.mp3 http://localhost:8000/v1/audio/transcriptions
         ```
         """
         return await _answer(endpoint, names, request, "transcribe")
@@ -51,7 +51,7 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         """As transcriptions; the text is in English.
 
         ```sh
-        curl -F file=@talk.mp3 -F model=whisper-1 http://localhost:8000/v1/audio/translations
+        curl -F model=whisper-1 -F file=@talk.mp3 http://localhost:8000/v1/audio/translations
         ```
         """
         return await _answer(endpoint, names, request, "translate")
