@@ -11,7 +11,7 @@ import pytest
 
 from asr_api.audio.vad.speech_activity import CHUNK_SAMPLES
 from asr_api.errors import RequestCrashedWorker
-from asr_api.events import FinalSegments
+from asr_api.events import FinalSegments, fold
 from asr_api.options import DecodeOptions, TranscribeOptions, VadOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
 from asr_api.request import RequestScope
@@ -242,3 +242,36 @@ async def test_voice_activity_detection_mutes_and_keeps_times() -> None:
     assert [segment.start_ms for segment in transcript.segments] == [50_000 + 1000 * n for n in range(10)]
     assert len(service.in_process.jobs) <= 2
     assert not any((np.abs(job.pcm) == 25).any() for job in service.in_process.jobs), "no sample of a jingle is left"
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_the_first_window_of_a_stream_is_transcribed_before_others_come(is_streamed: bool) -> None:
+    service = ServiceHarness(Script(n_slots=4))
+    pcm = number_pcm(range(1, 151))
+    request = asyncio.create_task(fold(service.events(pcm, request=RequestScope(is_streamed=is_streamed))))
+    await service.settle()
+    assert (len(service.in_process.jobs) == 1) is is_streamed
+    transcript = await service.finish(request)
+    assert transcript.text == text_of(range(1, 151))
+
+
+async def test_a_stream_that_begins_with_silence_goes_on() -> None:
+    service = ServiceHarness(Script(n_slots=4))
+    hum = np.full(60 * SAMPLE_RATE_HZ, 20, np.int16)
+    hum[1::2] *= -1
+    pcm = np.concatenate((hum, number_pcm(range(1, 11))))
+    request = asyncio.create_task(fold(service.events(pcm, request=RequestScope(is_streamed=True))))
+    assert (await service.finish(request)).text == text_of(range(1, 11))
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_a_stream_votes_on_its_language_as_others_do(slots: int) -> None:
+    script = Script(n_slots=slots, language_rules=(LanguageRule(1, 1, UNSURE),))
+    service = ServiceHarness(script)
+    request = asyncio.create_task(
+        fold(service.events(number_pcm(range(1, 151)), request=RequestScope(is_streamed=True)))
+    )
+    assert (await service.finish(request)).language == "en"

@@ -58,6 +58,7 @@ class LongForm:
         self._metrics = metrics
         self._vote = LanguageVote()
         self._is_vote_closed = asyncio.Event()
+        self._has_first_window = asyncio.Event()  # the first window of the first piece is transcribed
 
     async def transcribe(
         self, pieces: AsyncGenerator[Piece, None], window_s: float, duration_ms: int | None
@@ -99,6 +100,8 @@ class LongForm:
                 self._queue.unsubmitted_s = max(0, duration_ms - piece.end_ms) / 1000
                 tasks.put_nowait(asyncio.create_task(self._transcribe(piece, window_ms, decode_s)))
                 num_pieces += 1
+                if self._queue.request.is_streamed:  # its first text should not share the processor with the rest
+                    await self._has_first_window.wait()
                 started_s = time.monotonic()
         finally:
             self._queue.unsubmitted_s = 0.0
@@ -117,6 +120,7 @@ class LongForm:
                 transcript = await self._transcribe_window(piece, window, chain, permit)
                 window = await self._in_thread(_next_window, chain, window, transcript)
         finally:
+            self._has_first_window.set()
             if not self._vote.has(piece.index):  # silent, or failed: other pieces must not wait for its vote
                 self._add_vote(piece.index, WindowTranscript(()))
             permit.release()
@@ -133,6 +137,7 @@ class LongForm:
             self._metrics.resumed_windows.inc()
             return await self._decode(piece, window, options)
         transcript = await self._decode(piece, window, options)
+        self._has_first_window.set()
         self._add_vote(piece.index, transcript)
         if language := await self._voted_language(piece.index, transcript, permit):
             voted = await self._decode(piece, window, replace(options, language=language), is_continuation=True)
