@@ -310,7 +310,7 @@ async def test_a_result_leaves_the_memory_when_its_time_is_over() -> None:
             gc.collect()
 
 
-def speech(num_segments: int, *, text: str = " word" * 8) -> FinalSegments:
+def speech(num_segments: int, *, text: str = " word" * 8, has_token_texts: bool = False) -> FinalSegments:
     """Every object apart, as they come from the engine's process."""
     return FinalSegments(
         tuple(
@@ -322,6 +322,7 @@ def speech(num_segments: int, *, text: str = " word" * 8) -> FinalSegments:
                 Quality(n / 7, n / 3, n / 9, n / 11),
                 tuple(range(1000 * n, 1000 * n + 12)),
                 tuple(k / 7 for k in range(12)),
+                token_bytes=tuple(f" {n}{k}".encode() for k in range(12)) if has_token_texts else (),
             )
             for n in range(1000, 1000 + num_segments)
         ),
@@ -342,9 +343,10 @@ async def test_results_take_no_more_than_the_memory_that_they_may() -> None:
     assert [await too_small.answer(), await too_small.answer()] == [1, 2]
 
 
+@pytest.mark.parametrize("has_token_texts", [False, True])
 @pytest.mark.parametrize("text", [" word" * 8, "字" * 30])
-def test_the_estimate_of_the_memory_is_near_to_what_it_takes(text: str) -> None:
-    events = [speech(200, text=text)]
+def test_the_estimate_of_the_memory_is_near_to_what_it_takes(text: str, has_token_texts: bool) -> None:
+    events = [speech(200, text=text, has_token_texts=has_token_texts)]
     key = replace(KEY, options=TranscribeOptions(DecodeOptions(prompt="p" * 5000)))
     real_bytes = memory_of([key, events], set())
     assert real_bytes <= result_size_bytes(key, events) <= 1.5 * real_bytes

@@ -32,6 +32,7 @@ EVENT_BYTES = 512
 SEGMENT_BYTES = 640
 WORD_BYTES = 224
 TOKEN_BYTES = 72  # id and logarithm
+TOKEN_TEXT_BYTES = 48
 CHARACTER_BYTES = 4  # up to two in most scripts, in the segment and again in its words
 
 
@@ -217,4 +218,5 @@ def result_size_bytes(key: TranscriptionKey, events: Iterable[TranscriptEvent]) 
         for segment in (*event.segments, *event.omitted) if isinstance(event, FinalSegments) else ():
             size_bytes += SEGMENT_BYTES + CHARACTER_BYTES * len(segment.text)
             size_bytes += WORD_BYTES * len(segment.words) + TOKEN_BYTES * len(segment.tokens)
+            size_bytes += TOKEN_TEXT_BYTES * len(segment.token_bytes)
     return size_bytes
