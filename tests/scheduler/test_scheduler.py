@@ -125,14 +125,6 @@ async def test_an_endless_stream_of_clips_leaves_a_file_its_share(service: Servi
 
 
 @with_service(n_slots=16)
-async def test_the_first_window_of_a_stream_is_urgent_even_alone(service: ServiceHarness) -> None:
-    with service.scheduler.open_queue(RequestScope(is_streamed=True)) as queue:
-        service.submit(queue, silence(12), num_windows=2)
-    service.submit(service.queue(), silence(12), num_windows=1)
-    assert [job.is_urgent for job in service.in_process.jobs] == [True, False, False]
-
-
-@with_service(n_slots=16)
 async def test_beside_others_a_request_is_urgent_until_30_s_were_submitted(service: ServiceHarness) -> None:
     alone = service.queue()
     service.submit(alone, silence(12), num_windows=1)

@@ -118,10 +118,8 @@ class FairQueue:
         self._suspects = deque(window for window in self._suspects if window.queue is not queue)
 
     def is_urgent(self, queue: RequestQueue) -> bool:
-        """Whether the next window of this request should be transcribed before others: those of other requests, if
-        there are any, or those behind it in the same recording, whose text is streamed."""
-        is_first = not queue.submitted_s
-        return (is_first and queue.request.is_streamed) or (queue.submitted_s < URGENT_UNTIL_S and len(self.queues) > 1)
+        """Whether the next window of this request should be encoded before those of others, if there are any."""
+        return queue.submitted_s < URGENT_UNTIL_S and len(self.queues) > 1
 
     def push(self, window: QueuedWindow, *, is_next: bool) -> None:
         """is_next: it goes before the other windows of its request, because it continues an earlier one"""
