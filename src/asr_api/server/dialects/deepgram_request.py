@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, get_args
+from typing import get_args
 
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter
@@ -16,10 +16,9 @@ from asr_api.formats.deepgram import DeepgramParts
 from asr_api.model_options import check_parameters
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import FALSE, MAX_TEXT_CHARS, TRUE, RawParameter, boolean
+from asr_api.server.dialects.fields import T, field_text, field_texts, invalid_field, number_from
 from asr_api.server.raw_audio import RawEncoding, RawFormat
 from asr_api.text.languages import language_code
-
-T = TypeVar("T", int, float)
 
 MULTILINGUAL = "multi"
 MAX_SAMPLE_RATE_HZ, MAX_CHANNELS = 384_000, 16
@@ -85,14 +84,10 @@ class _Query:
         self._raw = raw
 
     def texts(self, name: str) -> list[str]:
-        """All values; an empty one counts as not given."""
-        return [given.text for given in self._raw if given.name == name and given.text]
+        return field_texts(self._raw, name)
 
     def text(self, name: str) -> str:
-        values = self.texts(name)
-        if len(values) > 1:
-            raise InvalidParameter(f"{name} has more than one value; give it one.", parameter=name)
-        return values[0] if values else ""
+        return field_text(self._raw, name)
 
     def short_texts(self, name: str) -> list[str]:
         values = self.texts(name)
@@ -106,23 +101,11 @@ class _Query:
         try:
             return bool(text) and boolean(text)
         except ValueError:
-            raise _invalid(name, text, "true or false") from None
+            raise invalid_field(name, text, "true or false") from None
 
     def number(self, name: str, kind: Callable[[str], T], limits: tuple[T, T], allowed: str, default: T) -> T:
         text = self.text(name)
-        if not text:
-            return default
-        try:
-            number = kind(text)
-        except ValueError:
-            raise _invalid(name, text, allowed) from None
-        if not limits[0] <= number <= limits[1]:
-            raise _invalid(name, text, allowed)
-        return number
-
-
-def _invalid(name: str, text: str, allowed: str) -> InvalidParameter:
-    return InvalidParameter(f"{name} is {text[:40]!r}; it must be {allowed}.", parameter=name)
+        return number_from(name, text, kind, limits, allowed) if text else default
 
 
 def _options(query: _Query, defaults: TranscribeOptions) -> TranscribeOptions:

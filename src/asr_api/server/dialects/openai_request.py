@@ -19,6 +19,7 @@ from asr_api.formats.openai_json import VerboseParts
 from asr_api.model_options import options_for
 from asr_api.options import OutputFormat, RequestOptions, Task, TranscribeOptions, VadOptions
 from asr_api.parameters import PARAMETERS, RawParameter, boolean, read_parameters
+from asr_api.server.dialects.fields import field_text
 
 FILE_FIELDS = ("file",)
 GRANULARITIES = frozenset({"segment", "word"})
@@ -88,7 +89,7 @@ def read_openai_request(
     vad = _vad(own) or options.transcribe.vad
     options = replace(options, transcribe=replace(options.transcribe, decode=decode, vad=vad))
     request = OpenAIRequest(
-        model=_single(own, "model"),
+        model=field_text(own, "model"),
         options=options,
         parts=_parts(own, options.output.format),
         is_streamed=_is_streamed(own, options.output.format),
@@ -135,13 +136,6 @@ def _items_of(field: RawParameter) -> list[RawParameter]:
     return [RawParameter(field.name, item) for item in _items([field], field.name)]
 
 
-def _single(fields: Sequence[RawParameter], name: str) -> str:
-    values = [field.text for field in fields if field.name == name and field.text]
-    if len(values) > 1:
-        raise InvalidParameter(f"{name} has more than one value; give it one.", parameter=name)
-    return values[0] if values else ""
-
-
 def _items(fields: Sequence[RawParameter], name: str) -> list[str]:
     """All items of an array."""
     items: list[str] = []
@@ -175,7 +169,7 @@ def _parts(fields: Sequence[RawParameter], output: OutputFormat) -> VerboseParts
 
 
 def _is_streamed(fields: Sequence[RawParameter], output: OutputFormat) -> bool:
-    text = _single(fields, "stream")
+    text = field_text(fields, "stream")
     try:
         is_streamed = bool(text) and boolean(text)
     except ValueError:
@@ -198,7 +192,7 @@ def _has_logprobs(fields: Sequence[RawParameter], output: OutputFormat) -> bool:
 
 def _vad(fields: Sequence[RawParameter]) -> VadOptions | None:
     """None for `auto`: recordings are always cut where nobody speaks."""
-    whole = _single(fields, STRATEGY)
+    whole = field_text(fields, STRATEGY)
     prefix = f"{STRATEGY}["
     parts = {field.name[len(prefix) : -1]: field.text for field in fields if field.name.startswith(prefix)}
     if not parts and whole in {"", "auto"}:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from asr_api.errors import InvalidParameter
 from asr_api.parameters import RawParameter
-
-T = TypeVar("T", int, float)
+from asr_api.server.dialects.fields import T, invalid_field, number_from
 
 TRUE, FALSE = frozenset({"true", "1", "yes", "y"}), frozenset({"false", "0", "no", "n"})
 FLOAT_MAX = 3.4e38
@@ -68,13 +66,7 @@ class WhisperCppFields:
         if not text:
             return default
         allowed = f"{'a whole number' if kind is int else 'a number'} from {limits[0]:,} to {limits[1]:,}"
-        try:
-            number = kind(text)
-        except ValueError:
-            raise invalid_field(name, text, allowed) from None
-        if not limits[0] <= number <= limits[1]:
-            raise invalid_field(name, text, allowed)
-        return number
+        return number_from(name, text, kind, limits, allowed)
 
     def check_fixed(self, *, has_vad: bool) -> None:
         """What would change the original's reply, and cannot be done here."""
@@ -95,7 +87,3 @@ class WhisperCppFields:
         if self.number(name, float, (-FLOAT_MAX, FLOAT_MAX), values[0]) not in values:
             sentence = f"{name} is {self.text(name)!r:.40}, and {reason}; leave {name} out, or send {values[0]:g}."
             raise InvalidParameter(sentence, parameter=name)
-
-
-def invalid_field(name: str, text: str, allowed: str) -> InvalidParameter:
-    return InvalidParameter(f"{name} is {text[:40]!r}; it must be {allowed}.", parameter=name)

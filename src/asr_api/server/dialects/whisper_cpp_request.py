@@ -12,7 +12,8 @@ from asr_api.formats.whisper_cpp import WhisperCppParts
 from asr_api.model_options import check_parameters
 from asr_api.options import DecodeOptions, SubtitleOptions, Task, TranscribeOptions, VadOptions
 from asr_api.parameters import MAX_TEXT_CHARS, RawParameter
-from asr_api.server.dialects.whisper_cpp_fields import WhisperCppFields, invalid_field
+from asr_api.server.dialects.fields import invalid_field
+from asr_api.server.dialects.whisper_cpp_fields import WhisperCppFields
 from asr_api.text.languages import language_or_auto
 
 WhisperCppFormat = Literal["json", "text", "srt", "vtt", "verbose_json"]
