@@ -110,7 +110,7 @@ def open_unnamed_file(directory: Path | None) -> BinaryIO:
 
 @contextlib.contextmanager
 def _temporary_errors() -> Iterator[None]:
-    """A full disk and a lack of descriptors become errors of errors.py."""
+    """A full disk and a lack of descriptors become our errors."""
     try:
         yield
     except OSError as error:

@@ -1,0 +1,39 @@
+"""Faults of this server or of another one: 5xx."""
+
+from __future__ import annotations
+
+from asr_api.errors.asr_error import AsrError
+
+
+class ServerFault(AsrError):
+    code, status = "internal_error", 500
+
+
+class InternalError(ServerFault):
+    code = "internal_error"
+
+
+class RequestCrashedWorker(ServerFault):
+    code = "request_crashed_worker"
+
+
+class DecodeAgain(ServerFault):
+    """The PCM of a growing file is not that of the complete one: decode the complete one, from its beginning."""
+
+    code, is_retryable = "decode_again", True
+
+
+class UrlUpstreamError(ServerFault):
+    code, status = "url_upstream_error", 502
+
+
+class UrlFetchTimeout(ServerFault):
+    code, status = "url_fetch_timeout", 504
+
+
+class DecodeTimeout(ServerFault):
+    code, status = "decode_timeout", 504
+
+
+class DeadlineExceeded(ServerFault):
+    code, status = "deadline_exceeded", 504
