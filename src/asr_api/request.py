@@ -17,7 +17,8 @@ class RequestScope:
     """What travels with a request; made at the edge, where it may be cancelled at any time.
 
     request_id: in the log, in the reply and on every job
-    client:     address of the peer as the edge sees it; empty for the command line
+    client:     address of the client, as the peer or a trusted proxy names it; empty for the command line
+    account:    whom the limits of a client count for: `key:NAME` of its API key, or its network; empty is one account
     model:      id of the model; None is the default one
     priority:   requests with a higher one go first in the queue
     is_streamed: its client reads the text while it is transcribed
@@ -27,6 +28,7 @@ class RequestScope:
 
     request_id: str = ""
     client: str = ""
+    account: str = ""
     model: str | None = None
     priority: int = 0
     deadline_s: float = math.inf

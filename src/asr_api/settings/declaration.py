@@ -1,4 +1,4 @@
-"""Declaration of one setting: its pydantic field, its flag, its row in the README, and the error for a bad value."""
+"""Declaration of settings: their base class, a field, its flag, its row in the README, the error for a bad value."""
 
 from __future__ import annotations
 
@@ -6,8 +6,25 @@ from typing import Any
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_SHOWN_CHARS = 80  # of a bad value
+
+
+class DeclaredSettings(BaseSettings):
+    """A group of settings; `settings.Settings` is all of them."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
+
+
+def split(value: object) -> object:
+    """For `BeforeValidator`: the parts of a text with commas; ValueError for commas alone, which must allow nothing."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not parts:
+        raise ValueError
+    return parts
 
 
 def setting(
