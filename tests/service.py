@@ -165,9 +165,10 @@ class ServiceHarness:
 
     # -- the scheduler alone -----------------------------------------------------------------------------------
 
-    def queue(self, priority: int = 0) -> RequestQueue:
+    def queue(self, priority: int = 0, account: str = "") -> RequestQueue:
         """Of a new request, open until the end of the test."""
-        return self.open.enter_context(self.scheduler.open_queue(RequestScope(priority=priority)))
+        request = RequestScope(priority=priority, account=account)
+        return self.open.enter_context(self.scheduler.open_queue(request))
 
     def submit(self, queue: RequestQueue, pcm: Pcm, num_windows: int = 1) -> list[asyncio.Future[WindowTranscript]]:
         return [self.scheduler.submit(queue, pcm, DecodeOptions()) for _ in range(num_windows)]

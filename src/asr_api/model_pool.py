@@ -73,10 +73,10 @@ class ServedModel:
         """Raises ModelLoading, EngineRestarting or ServerDraining."""
         self.scheduler.check_ready()
 
-    def check_capacity(self) -> None:
-        """As check_ready; raises ServerOverloaded, with the time to come back, when MAX_REQUESTS are open."""
+    def check_capacity(self, account: str = "") -> None:
+        """As Scheduler.check_capacity, and counts what it refuses."""
         try:
-            self.scheduler.check_capacity()
+            self.scheduler.check_capacity(account)
         except Unavailable:
             self.metrics.requests["refused"].inc()
             raise

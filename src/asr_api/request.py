@@ -12,15 +12,29 @@ from dataclasses import dataclass, field, replace
 from asr_api.errors import DeadlineExceeded
 
 
+def num_for_newcomers(max_places: int) -> int:
+    """Places beyond a limit, for accounts that hold none: so one account cannot keep all others out."""
+    return max(1, max_places // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """Of one account; None is no limit of its own."""
+
+    max_requests: int | None = None
+    audio_s_per_hour: float | None = None
+
+
 @dataclass(slots=True, eq=False)
 class RequestScope:
     """What travels with a request; made at the edge, where it may be cancelled at any time.
 
     request_id: in the log, in the reply and on every job
     client:     address of the client, as the peer or a trusted proxy names it; empty for the command line
-    account:    whom the limits of a client count for: `key:NAME` of its API key, or its network; empty is one account
     model:      id of the model; None is the default one
     priority:   requests with a higher one go first in the queue
+    account:    whom the request counts for: `key:NAME` of its API key, or the network of the client
+    limits:     of this account
     is_streamed: its client reads the text while it is transcribed
     deadline_s: on the clock of time.monotonic; infinite when there is none
     tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
@@ -28,9 +42,10 @@ class RequestScope:
 
     request_id: str = ""
     client: str = ""
-    account: str = ""
     model: str | None = None
     priority: int = 0
+    account: str = ""
+    limits: AccountLimits = AccountLimits()
     deadline_s: float = math.inf
     is_streamed: bool = False
     tenant: str = field(default="", repr=False)

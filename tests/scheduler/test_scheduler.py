@@ -141,6 +141,27 @@ async def test_shares_are_equal_in_audio_seconds_whatever_the_windows_lengths(se
     assert abs(10 * num_done(of_short) - 30 * num_done(of_long)) <= 4 * 30
 
 
+async def test_accounts_have_equal_shares_however_many_requests_they_open(service: ServiceHarness) -> None:
+    of_many = [service.submit(service.queue(account="many"), silence(30), num_windows=40) for _ in range(8)]
+    of_one = service.submit(service.queue(account="one"), silence(30), num_windows=100)
+    service.step(times=40)
+    assert abs(num_done(of_one) - sum(map(num_done, of_many))) <= 8
+
+
+@with_service(max_requests=8)
+async def test_a_full_server_admits_accounts_that_have_no_open_request(service: ServiceHarness) -> None:
+    for _ in range(8):
+        service.queue(account="many")
+    with pytest.raises(ServerOverloaded):
+        service.scheduler.check_capacity("many")
+    service.queue(account="first")
+    with pytest.raises(ServerOverloaded):
+        service.scheduler.check_capacity("first")
+    service.queue(account="second")
+    with pytest.raises(ServerOverloaded):  # a quarter more, but no further
+        service.scheduler.check_capacity("third")
+
+
 async def test_an_idle_request_gets_no_credit(service: ServiceHarness) -> None:
     idle, busy = service.queue(), service.queue()
     service.submit(busy, silence(30), num_windows=40)

@@ -89,7 +89,8 @@ class FakeService:
         if self.refusal is not None:
             raise self.refusal
 
-    check_capacity = check_ready
+    def check_capacity(self, _account: str = "") -> None:
+        self.check_ready()
 
     def handle(self) -> ServiceHandle:
         return ServiceHandle(cast("Service", self))

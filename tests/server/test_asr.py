@@ -16,6 +16,7 @@ from asr_api.errors import AsrError, InvalidAudio, ModelLoading, ServerDraining,
 from asr_api.events import FinalSegments, TranscriptEnd
 from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import AudioEnd
+from asr_api.request import RequestScope
 from asr_api.server import lifecycle
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.local_client import is_local_client
@@ -285,9 +286,9 @@ async def test_there_are_as_many_upload_slots_as_requests(monkeypatch: pytest.Mo
         handle = ServiceHandle(max_requests=max_requests)
         async with AsyncExitStack() as slots:
             for _ in range(expected):
-                await slots.enter_async_context(handle.upload_slot())
+                await slots.enter_async_context(handle.upload_slot(RequestScope()))
             with pytest.raises(ServerOverloaded, match=f"receiving {expected} recordings"):
-                await slots.enter_async_context(handle.upload_slot())
+                await slots.enter_async_context(handle.upload_slot(RequestScope()))
 
 
 async def test_an_upload_holds_its_slot_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import uvicorn
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
 from tests.server.running import Server, serving, wav
+from tests.server.test_prometheus import free_port
 
 SLOW = {"step_s": 0.1, "steps_per_window": 6}  # 0.6 s a window
 MIB = 2**20
@@ -243,3 +244,18 @@ def test_the_command_ends_when_http_ends(
 def engines() -> list[psutil.Process]:
     """Of this process."""
     return [child for child in psutil.Process().children() if child.name() == "asr-api-engine"]
+
+
+def test_with_keys_a_request_needs_one_on_the_wire_and_metrics_have_their_port(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, wait=True, API_KEYS="alice:alice-0123456789", METRICS_PORT=str(port)) as server:
+        body = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
+        with server.connect() as refused:
+            refused.sendall(body)
+            assert refused.recv(100).startswith(b"HTTP/1.1 401 ")
+        with server.http() as http:
+            assert http.post("/asr", content=wav(7), headers={"x-api-key": "alice-0123456789"}).json()["text"] == " 7"
+            assert http.get("/metrics").status_code == 401
+            assert http.get("/hc").status_code == 200
+            assert "asr_requests_total" in http.get(f"http://127.0.0.1:{port}/metrics").text
+    assert "alice-0123456789" not in server.log.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -19,14 +20,14 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_slots, "EVICTION_GRACE_S", 0.05)
 
 
-async def send(slots: UploadSlots, num_bytes: int) -> None:
+async def send(slots: UploadSlots, num_bytes: int, account: str = "") -> None:
     """Sends this number of bytes at once, and then none."""
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         yield bytes(num_bytes)
         await asyncio.Event().wait()
 
-    async with slots.slot() as slot:
+    async with slots.slot(account) as slot:
         async for _ in slot.measured(chunks()):
             pass
 
@@ -42,7 +43,7 @@ async def test_when_all_slots_are_taken_the_slowest_sender_is_dropped() -> None:
     senders = [asyncio.create_task(send(slots, num_bytes)) for num_bytes in (10**6, 4, 10**6)]
     await asyncio.sleep(0.1)
     async with slots.slot():
-        with pytest.raises(RequestTimeout, match="slower than 16 KiB/s while all 3 upload slots were taken"):
+        with pytest.raises(RequestTimeout, match="while all 3 upload slots were taken: it came slower than 16 KiB/s"):
             await senders[1]
         await expect_refusal(slots, 3)
     assert not senders[0].done()
@@ -93,3 +94,42 @@ async def test_when_all_slots_are_taken_a_silent_sender_is_dropped(monkeypatch: 
     async with slots.slot():
         with pytest.raises(RequestTimeout, match="while all 1 upload slots were taken"):
             await sender
+
+
+async def test_an_account_without_a_slot_gets_one_beyond_the_limit() -> None:
+    async with AsyncExitStack() as taken:
+        slots = UploadSlots(8)
+        for _ in range(8):
+            await taken.enter_async_context(slots.slot("many"))
+        for account in ("first", "second"):
+            await taken.enter_async_context(slots.slot(account))
+        for account in ("many", "first"):
+            with pytest.raises(ServerOverloaded):
+                await taken.enter_async_context(slots.slot(account))
+
+
+async def test_beyond_that_a_new_account_takes_the_place_of_the_one_with_most_slots() -> None:
+    """Within the grace of its uploads, too."""
+    slots = UploadSlots(8)
+    senders = [asyncio.create_task(send(slots, 10**6, "many")) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    refused = [sender for sender in senders if sender.done()]
+    assert [type(sender.exception()) for sender in refused] == [ServerOverloaded, ServerOverloaded]
+    async with slots.slot("first"), slots.slot("second"), slots.slot("third"):
+        await asyncio.sleep(0.01)
+        dropped = [sender for sender in senders if sender.done() and sender not in refused]
+        assert [type(sender.exception()) for sender in dropped] == [RequestTimeout]
+    for sender in senders:
+        sender.cancel()
+    await asyncio.gather(*senders, return_exceptions=True)
+
+
+async def test_accounts_with_a_quarter_of_the_slots_or_less_keep_them() -> None:
+    async with AsyncExitStack() as taken:
+        slots = UploadSlots(8)
+        for number in range(8):
+            await taken.enter_async_context(slots.slot(f"account {number // 2}"))
+        for account in ("first", "second"):
+            await taken.enter_async_context(slots.slot(account))
+        with pytest.raises(ServerOverloaded):
+            await taken.enter_async_context(slots.slot("third"))

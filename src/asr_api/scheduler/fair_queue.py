@@ -29,7 +29,8 @@ class RequestQueue:
     held:            windows that were submitted and are not finished: waiting, or in the engine
     num_pieces:      pieces that were cut and are not transcribed completely
     has_capacity:    set when it may have become able to hold one more of them
-    virtual_s:       seconds of audio it was served, on a scale that all queues share
+    num_siblings:    open requests of its account, itself included
+    virtual_s:       seconds of audio it was served, times `num_siblings`, on a scale that all queues share
     submitted_s:     audio that was submitted so far; continuations count again
     unsubmitted_s:   audio that will be submitted later, as far as it is known
     """
@@ -40,6 +41,7 @@ class RequestQueue:
     num_running: int = 0
     num_pieces: int = 0
     has_capacity: asyncio.Event = field(default_factory=asyncio.Event)
+    num_siblings: int = 1
     virtual_s: float = 0.0
     submitted_s: float = 0.0
     unsubmitted_s: float = 0.0
@@ -47,7 +49,7 @@ class RequestQueue:
     @property
     def next_virtual_s(self) -> float:
         """Its virtual time after its next window."""
-        return self.virtual_s + max(MIN_COST_S, self.waiting[0].audio_s)
+        return self.virtual_s + self.num_siblings * max(MIN_COST_S, self.waiting[0].audio_s)
 
     @property
     def remaining_s(self) -> float:
@@ -87,7 +89,7 @@ class FairQueue:
     """Self-clocked fair queueing (Golestani, 1994): the next window is that of the request with the lowest virtual time
     after it. A new request starts at the virtual time of the request that was served last: a clip goes before the
     queued windows of long files, and a stream of clips delays a file by no more than their share. Requests with a
-    higher priority go first.
+    higher priority go first. Accounts have equal shares, however many requests each of them has open.
 
     One slot in five is reserved for requests with no window in the engine, so that a clip need not wait for a slot. A
     long file fills the other slots, but only a quarter of all while requests have recently overlapped: the slots share
@@ -110,12 +112,19 @@ class FairQueue:
         if self.queues:
             self._num_served = 0
         self.queues.append(queue)
+        self._count_siblings(request.account)
         return queue
 
     def close_queue(self, queue: RequestQueue) -> None:
         self.queues.remove(queue)
+        self._count_siblings(queue.request.account)
         self._retries = deque(window for window in self._retries if window.queue is not queue)
         self._suspects = deque(window for window in self._suspects if window.queue is not queue)
+
+    def _count_siblings(self, account: str) -> None:
+        siblings = [queue for queue in self.queues if queue.request.account == account]
+        for queue in siblings:
+            queue.num_siblings = len(siblings)
 
     def is_urgent(self, queue: RequestQueue) -> bool:
         """Whether the next window of this request should be encoded before those of others, if there are any."""

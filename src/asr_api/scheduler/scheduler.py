@@ -27,7 +27,7 @@ from asr_api.errors import (
 from asr_api.metrics import ModelMetrics
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.request import RequestScope
+from asr_api.request import RequestScope, num_for_newcomers
 from asr_api.scheduler.fair_queue import FairQueue, QueuedWindow, RequestQueue, num_reserved_slots
 from asr_api.scheduler.speed import SpeedMeter, retry_after_s
 from asr_api.transcript import StageTimes, WindowTranscript
@@ -74,10 +74,13 @@ class Scheduler:
         if self._engine.state is EngineState.RESTARTING:
             raise EngineRestarting("The engine is being restarted; try again in a few seconds.", retry_after_s=2)
 
-    def check_capacity(self) -> None:
-        """As check_ready; raises ServerOverloaded, with the time to come back, when MAX_REQUESTS are open."""
+    def check_capacity(self, account: str = "") -> None:
+        """As check_ready; raises ServerOverloaded, with the time to come back, when MAX_REQUESTS are open.
+
+        An account without an open request is admitted beyond them, so that no other one can shut it out.
+        """
         self.check_ready()
-        self._check_num_requests()
+        self._check_num_requests(account)
 
     def _check_engine(self) -> None:
         state = self._engine.state
@@ -86,8 +89,9 @@ class Scheduler:
         if state in {EngineState.UNLOADED, EngineState.LOADING}:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
 
-    def _check_num_requests(self) -> None:
-        if len(self._queue.queues) >= self._max_requests:
+    def _check_num_requests(self, account: str) -> None:
+        is_new = all(queue.request.account != account for queue in self._queue.queues)
+        if len(self._queue.queues) >= self._max_requests + (num_for_newcomers(self._max_requests) if is_new else 0):
             wait_s = retry_after_s(self._queue.queues, self._speed.rtfx)
             raise ServerOverloaded(
                 f"The server has {self._max_requests} open requests, the limit (MAX_REQUESTS); retry in {wait_s} s.",
@@ -117,7 +121,7 @@ class Scheduler:
         client has perhaps sent all of its audio since then.
         """
         self._check_engine()
-        self._check_num_requests()
+        self._check_num_requests(request.account)
         queue = self._queue.open_queue(request)
         self._is_idle.clear()
         self._update_gauges()

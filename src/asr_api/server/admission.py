@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fastapi import Request
 from starlette.datastructures import Headers
 
@@ -9,22 +11,32 @@ from asr_api.compose import Service
 from asr_api.errors import OriginNotAllowed, UnsupportedContentEncoding
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.request_scope import request_scope
+from asr_api.settings.access_settings import ANY_ORIGIN
 
 
-def admit(request: Request, handle: ServiceHandle) -> Service:
-    """Raises OriginNotAllowed, UnsupportedContentEncoding, ModelLoading and what `check_capacity` raises."""
-    check_origin(request.headers)
+def admit(request: Request, handle: ServiceHandle, allowed_origins: Collection[str]) -> Service:
+    """Raises OriginNotAllowed, UnsupportedContentEncoding, ModelLoading, RateLimitExceeded and what `check_capacity`
+    raises.
+    """
+    check_origin(request.headers, allowed_origins)
     service = handle.ready_service()
-    service.pool.get(request_scope(request.scope).model).check_capacity()
+    scope = request_scope(request.scope)
+    service.pool.get(scope.model).check_capacity(scope.account)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")
+    handle.usage.admit(scope)
     return service
 
 
-def check_origin(headers: Headers) -> None:
-    """Browsers name the origin of a page; a foreign page must not use this machine's time or read its files."""
+def check_origin(headers: Headers, allowed: Collection[str]) -> None:
+    """Browsers name the origin of a page; a foreign page must not use this machine's time or read its files.
+
+    allowed: those of CORS_ORIGINS
+    """
     origin = headers.get("origin")
     own = (headers.get("host"), headers.get("x-forwarded-host"))
-    if origin is not None and origin.partition("://")[2] not in own:
+    if origin is None or ANY_ORIGIN in allowed or origin in allowed:
+        return
+    if origin.partition("://")[2] not in own:
         raise OriginNotAllowed("Web pages of another origin may not use this server; send the request from your own.")

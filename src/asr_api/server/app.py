@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from asr_api import __version__
 from asr_api.errors import AsrError, InvalidRequest, MethodNotAllowed, NotFound
@@ -14,6 +16,7 @@ from asr_api.server.dialects.openai_replies import openai_error_body
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
+from asr_api.server.middleware.authentication import AuthenticationMiddleware
 from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
 from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
@@ -26,9 +29,11 @@ from asr_api.server.routes.docs import docs_routes
 from asr_api.server.routes.health import health_router
 from asr_api.server.routes.openai import PREFIX as OPENAI_PREFIX
 from asr_api.server.routes.openai import openai_router
+from asr_api.server.routes.prometheus import metrics_router
 from asr_api.server.routes.whisper_cpp_inference import whisper_cpp_router
 from asr_api.server.stripped_body import SEND
 from asr_api.server.transcription_endpoint import TranscriptionEndpoint
+from asr_api.settings.api_keys import ApiKeys
 from asr_api.settings.settings import Settings
 
 # By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
@@ -44,8 +49,8 @@ REMEDIES = {"/asr": f"send the bytes of a file by POST: {SEND}"}
 OTHER_ROUTING_ERROR = InvalidRequest, "The request is not one that this server can answer; see /docs."
 
 
-def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> FastAPI:
-    """An ASGI app for any server."""
+def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_keys: ApiKeys | None = None) -> FastAPI:
+    """An ASGI app for any server. api_keys: None is no key"""
     app = FastAPI(
         title="asr-api",
         version=__version__,
@@ -61,16 +66,29 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings) -> F
     app.include_router(asr_webservice_router(endpoint))
     app.include_router(deepgram_router(endpoint))
     app.include_router(whisper_cpp_router(endpoint))
-    app.include_router(health_router(handle, metrics))
+    app.include_router(health_router(handle))
+    if settings.metrics_port is None:
+        app.include_router(metrics_router(metrics))
     app.router.routes += docs_routes()
     by_prefix = {OPENAI_PREFIX: openai_error_body, DEEPGRAM_PATH: deepgram_error_body}
     shapes = ErrorShapes(by_prefix, {DEEPGRAM_PATH: DEEPGRAM_STATUSES})
     # Each is put around those before it, so the last is the outermost.
     app.add_middleware(LimitsMiddleware, max_body_bytes=settings.max_media_bytes)
+    app.add_middleware(AuthenticationMiddleware, keys=api_keys or ApiKeys())
     app.add_middleware(ErrorMiddleware, shapes=shapes)
     app.add_middleware(EarlyReplyMiddleware)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["*"],  # valid for requests without credentials, and no others are allowed
+        )
     app.add_middleware(AccessLogMiddleware)
     app.add_middleware(RequestScopeMiddleware, handle=handle)
+    if settings.proxy_trust:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(network) for network in settings.proxy_trust])
 
     async def reply_to_routing_error(request: Request, error: Exception) -> Response:
         """FastAPI's own errors, in the shape of the router that the path belongs to."""

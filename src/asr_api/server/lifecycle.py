@@ -15,6 +15,7 @@ from starlette.types import Receive
 from asr_api.compose import Service
 from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.request import RequestScope
+from asr_api.server.account_usage import AccountUsage
 from asr_api.server.upload_slots import UploadSlot, UploadSlots
 
 RETRY_S = 2
@@ -25,7 +26,9 @@ class ServiceHandle:
     def __init__(self, service: Service | None = None, *, max_requests: int = 0) -> None:
         """service: None until it is ready; max_requests: as many uploads at once, but at least MIN_UPLOAD_SLOTS"""
         self.service = service
+        self.usage = AccountUsage()
         self._upload_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests))
+        self._download_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests))
         self._open: set[RequestScope] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -37,13 +40,14 @@ class ServiceHandle:
         return self.service
 
     @contextlib.asynccontextmanager
-    async def upload_slot(self) -> AsyncIterator[UploadSlot]:
-        """Held while audio arrives, by upload or download. Raises what UploadSlots.slot raises.
+    async def upload_slot(self, request: RequestScope, *, is_download: bool = False) -> AsyncIterator[UploadSlot]:
+        """Held while audio arrives. Raises what UploadSlots.slot raises.
 
-        The limit is not the scheduler's, so that slow senders do not use that up.
+        The limits are not the scheduler's, so that slow senders do not use that up, and links have one of their own.
         """
+        slots = self._download_slots if is_download else self._upload_slots
         try:
-            async with self._upload_slots.slot() as slot:
+            async with slots.slot(request.account) as slot:
                 yield slot
         except ServerOverloaded:
             if self.service is not None:
@@ -59,6 +63,7 @@ class ServiceHandle:
             yield
         finally:
             self._open.discard(request)
+            self.usage.release(request)
             if not self._open:
                 self._is_idle.set()
 

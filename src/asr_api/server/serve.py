@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from asr_api import __version__
 from asr_api.compose import Service, open_service
@@ -27,6 +28,8 @@ from asr_api.server.app import create_app
 from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.listen import EVERYWHERE, open_sockets
+from asr_api.server.routes.prometheus import metrics_server
+from asr_api.settings.api_keys import ApiKeys, read_api_keys
 from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,12 +41,18 @@ FORCED = 1
 
 async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
+    api_keys = read_api_keys(settings)
+    metrics = Metrics()
+    with metrics_server(metrics, settings.host, settings.metrics_port):
+        return await _listen_and_serve(settings, api_keys, metrics)
+
+
+async def _listen_and_serve(settings: Settings, api_keys: ApiKeys, metrics: Metrics) -> int:
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
     handle = ServiceHandle(max_requests=settings.max_requests)
-    metrics = Metrics()
-    server = _open_server(settings, handle, metrics)
-    address = _address(settings.host, sockets)
+    server = _open_server(create_app(handle, metrics, settings, api_keys))
+    address = _address(settings.host, sockets, is_open=not api_keys)
     logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
     answering = asyncio.create_task(server.serve(sockets))
     serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
@@ -84,10 +93,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _open_server(settings: Settings, handle: ServiceHandle, metrics: Metrics) -> _Server:
+def _open_server(app: FastAPI) -> _Server:
     return _Server(
         uvicorn.Config(
-            create_app(handle, metrics, settings),
+            app,
             http=BoundedH11Protocol,
             ws="none",
             lifespan="off",
@@ -148,9 +157,10 @@ def _announce(info: EngineInfo, elapsed_s: float) -> None:
         logger.info("%s", note)
 
 
-def _address(host: str, sockets: list[socket.socket]) -> str:
-    """A link that works on this machine, for the log."""
+def _address(host: str, sockets: list[socket.socket], *, is_open: bool) -> str:
+    """A link that works on this machine, for the log. is_open: nobody needs a key"""
     port = sockets[0].getsockname()[1]
     if host == EVERYWHERE:
-        return f"http://localhost:{port} (every interface; anyone who can reach it may use it)"
+        warning = "; anyone who can reach it may use it, set API_KEYS" if is_open else ""
+        return f"http://localhost:{port} (every interface{warning})"
     return f"http://[{host.strip('[]')}]:{port}" if ":" in host else f"http://{host}:{port}"

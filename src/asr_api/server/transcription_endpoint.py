@@ -125,7 +125,7 @@ class TranscriptionEndpoint:
     def admit(self, request: Request) -> ApiCall:
         """Raises what `admission.admit` raises."""
         arrived_s = time.perf_counter()
-        service = admit(request, self._handle)
+        service = admit(request, self._handle, self.settings.cors_origins)
         scope = request_scope(request.scope)
         return ApiCall(request, service, scope, service.pool.get(scope.model).info, arrived_s)
 
@@ -183,7 +183,7 @@ class TranscriptionEndpoint:
 
     @asynccontextmanager
     async def _receiving(self, call: ApiCall) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with call.scope.running(), self._handle.upload_slot() as slot:
+        async with call.scope.running(), self._handle.upload_slot(call.scope) as slot:
             yield slot.measured(call.request.stream())
 
     async def _receive_audio(
@@ -210,7 +210,7 @@ class TranscriptionEndpoint:
     ) -> Response:
         started_s = time.perf_counter()
         async with self._opened(call, audio) as spool:
-            transcript = await fold(_events(call, spool, options))
+            transcript = await fold(self._events(call, spool, options))
             digest = spool.digest
         content = await anyio.to_thread.run_sync(writer.body, transcript, digest)  # up to 10 MB for hours with words
         ended_s = time.perf_counter()
@@ -229,7 +229,7 @@ class TranscriptionEndpoint:
         async def work() -> Response:
             async with (
                 self._opened(call, audio) as spool,
-                aclosing(_events(call, spool, options)) as events,
+                aclosing(self._events(call, spool, options)) as events,
             ):
                 return await answer(events)
 
@@ -250,7 +250,7 @@ class TranscriptionEndpoint:
         last = ""
         async with (
             self._opened(call, audio) as spool,
-            aclosing(_events(call, spool, options)) as events,
+            aclosing(self._events(call, spool, options)) as events,
         ):
             async for event in events:
                 encoded = encoder.encode(event)
@@ -273,7 +273,7 @@ class TranscriptionEndpoint:
     async def _opened(self, call: ApiCall, audio: Audio) -> AsyncIterator[Spool]:
         if isinstance(audio, AudioReference):
             is_local = is_local_client(call.request.scope)
-            async with self._handle.upload_slot():
+            async with self._handle.upload_slot(call.scope, is_download=True):
                 spool = await open_reference(audio.url, self._policy, is_local_client=is_local)
             async with spool:
                 yield spool
@@ -283,7 +283,14 @@ class TranscriptionEndpoint:
             with explain_stripped_body(audio):
                 yield audio
 
-
-def _events(call: ApiCall, spool: Spool, options: TranscribeOptions) -> AsyncGenerator[TranscriptEvent, None]:
-    early = spool.early if isinstance(spool, Upload) else None
-    return call.service.transcribe(spool, options, call.scope, early)
+    async def _events(
+        self, call: ApiCall, spool: Spool, options: TranscribeOptions
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        """The events of the file, whose audio counts for the account of the request."""
+        early = spool.early if isinstance(spool, Upload) else None
+        audio_ms = 0
+        async with aclosing(call.service.transcribe(spool, options, call.scope, early)) as events:
+            async for event in events:
+                self._handle.usage.charge(call.scope, (event.audio_ms - audio_ms) / 1000)
+                audio_ms = event.audio_ms
+                yield event

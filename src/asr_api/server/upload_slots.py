@@ -2,17 +2,20 @@
 
 An upload may be slow for a while, must then keep an average rate, and may never be silent for long. When all slots are
 taken, a sender that is silent or below that rate is dropped for the next upload, so that connections that send next to
-nothing keep no client out.
+nothing keep no client out. An account without a slot gets one beyond the limit; when these are taken too, it takes the
+place of the account with most slots.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
+from asr_api.request import num_for_newcomers
 
 RETRY_S = 2
 MIN_BYTES_PER_S = 16 * 1024
@@ -26,7 +29,8 @@ EVICTION_SILENCE_S = 5.0  # after which a sender may be dropped for another, how
 class UploadSlot:
     """One upload or download; only an upload's rate is measured, downloads have limits of their own."""
 
-    def __init__(self, limit: asyncio.Timeout) -> None:
+    def __init__(self, limit: asyncio.Timeout, account: str) -> None:
+        self.account = account
         self._limit = limit
         self._started_s: float | None = None
         self._num_bytes = 0
@@ -75,27 +79,39 @@ class UploadSlots:
         self._taken: set[UploadSlot] = set()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[UploadSlot]:
+    async def slot(self, account: str = "") -> AsyncIterator[UploadSlot]:
         """Raises ServerOverloaded if all senders are fast, and RequestTimeout when this one is dropped for another."""
-        self._free_slot()
+        self._free_slot(account)
         try:
             async with asyncio.timeout(None) as limit:
-                self._taken.add(slot := UploadSlot(limit))
+                self._taken.add(slot := UploadSlot(limit, account))
                 yield slot
         except TimeoutError:
             if not limit.expired():
                 raise
-            taken = f"while all {self._max_slots} upload slots were taken"
-            raise RequestTimeout(f"The body {TOO_SLOW} {taken}; send it again over a faster connection.") from None
+            dropped = f"The upload was dropped while all {self._max_slots} upload slots were taken"
+            reason = f"it {TOO_SLOW}, or its client had most of them"
+            raise RequestTimeout(f"{dropped}: {reason}; send it again.") from None
         finally:
             self._taken.discard(slot)
 
-    def _free_slot(self) -> None:
+    def _free_slot(self, account: str) -> None:
         if len(self._taken) < self._max_slots:
             return
         slowest = min(self._taken, key=lambda slot: slot.bytes_per_s)
-        if slowest.bytes_per_s >= MIN_BYTES_PER_S:
+        if slowest.bytes_per_s < MIN_BYTES_PER_S:
+            self._evict(slowest)
+            return
+        num_slots = Counter(slot.account for slot in self._taken)
+        is_new = account not in num_slots
+        if is_new and len(self._taken) < self._max_slots + num_for_newcomers(self._max_slots):
+            return
+        largest, num_largest = num_slots.most_common(1)[0]
+        if not is_new or num_largest <= self._max_slots // 4:
             sentence = f"The server is receiving {self._max_slots} recordings already; try again in a moment."
             raise ServerOverloaded(sentence, retry_after_s=RETRY_S)
-        self._taken.discard(slowest)
-        slowest.evict()
+        self._evict(min((slot for slot in self._taken if slot.account == largest), key=lambda slot: slot.bytes_per_s))
+
+    def _evict(self, slot: UploadSlot) -> None:
+        self._taken.discard(slot)
+        slot.evict()

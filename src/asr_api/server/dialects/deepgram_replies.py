@@ -11,6 +11,8 @@ from asr_api import __version__
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import (
     AsrError,
+    InvalidApiKey,
+    RateLimitExceeded,
     RequestTimeout,
     ServerOverloaded,
     UrlFetchFailed,
@@ -28,12 +30,14 @@ from asr_api.transcript import Transcript
 # Audio that cannot be decoded, or not be fetched, is a bad request there.
 DEEPGRAM_STATUSES = {415: 400, 422: 400}
 ERROR_CODES: tuple[tuple[type[AsrError], str], ...] = (
+    (InvalidApiKey, "INVALID_AUTH"),
     (UrlFetchFailed, "REMOTE_CONTENT_ERROR"),
     (UrlTooManyRedirects, "REMOTE_CONTENT_ERROR"),
     (UrlUpstreamError, "REMOTE_CONTENT_ERROR"),
     (UrlFetchTimeout, "REMOTE_CONTENT_ERROR"),
     (RequestTimeout, "SLOW_UPLOAD"),
     (ServerOverloaded, "TOO_MANY_REQUESTS"),
+    (RateLimitExceeded, "TOO_MANY_REQUESTS"),
 )
 
 

@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_api.request import RequestScope
+from asr_api.server.client_network import client_network
 from asr_api.server.lifecycle import ServiceHandle
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -38,9 +39,11 @@ class RequestScopeMiddleware:
     async def _handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = Headers(scope=scope)
         given_id = given.get("x-request-id", "")
+        client: str = (scope.get("client") or ("",))[0]
         request = RequestScope(
             request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
-            client=(scope.get("client") or ("",))[0],
+            client=client,
+            account=client_network(client),
             tenant=_tenant(given),
         )
         state = scope.setdefault("state", {})

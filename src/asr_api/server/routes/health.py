@@ -1,16 +1,15 @@
-"""`GET /hc`, the health of the engine, and `GET /metrics`, the metrics for Prometheus."""
+"""`GET /hc`, the health of the engine, and `GET /livez`, which answers while the process does."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from asr_api.metrics import Metrics
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.openapi import error_responses
 from asr_api.server.schemas import HealthReply
 
 
-def health_router(handle: ServiceHandle, metrics: Metrics) -> APIRouter:
+def health_router(handle: ServiceHandle) -> APIRouter:
     router = APIRouter()
 
     @router.head("/hc", include_in_schema=False)
@@ -21,9 +20,11 @@ def health_router(handle: ServiceHandle, metrics: Metrics) -> APIRouter:
         response.headers["cache-control"] = "no-store"
         return HealthReply()
 
-    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-    async def render_metrics() -> Response:
-        """Counters, gauges and histograms as text."""
-        return Response(metrics.render(), media_type=metrics.content_type)
+    @router.head("/livez", include_in_schema=False)
+    @router.get("/livez", summary="Liveness")
+    async def check_liveness(response: Response) -> HealthReply:
+        """200 while the process answers, also while the model is loaded or the engine restarts."""
+        response.headers["cache-control"] = "no-store"
+        return HealthReply()
 
     return router

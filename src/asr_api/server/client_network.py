@@ -1,0 +1,18 @@
+"""Client network: whom a client without an API key is counted as: its address, or the /64 of an IPv6 address."""
+
+from __future__ import annotations
+
+import ipaddress
+
+IPV6_PREFIX = 64  # what one customer of a provider has at least
+
+
+def client_network(address: str) -> str:
+    """The text of an address that is not one, as of a Unix socket or in a proxy's header, counts as one network."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, IPV6_PREFIX), strict=False))

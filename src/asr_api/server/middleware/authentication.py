@@ -1,0 +1,45 @@
+"""Authentication middleware: on a server with API keys every request must carry one, before its body is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from asr_api.errors import InvalidApiKey
+from asr_api.server.middleware.request_scope import reply_headers, request_scope
+from asr_api.settings.api_keys import ApiKeys
+
+OPEN_PATHS = frozenset({"/hc", "/livez"})  # for the probes of platforms, which carry no key
+CREDENTIALS = re.compile(r"\s*(?:Bearer|Token)\s+(\S+)\s*", re.IGNORECASE)  # OpenAI's scheme, and Deepgram's
+
+
+class AuthenticationMiddleware:
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+        """keys: with none, every request passes"""
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises InvalidApiKey."""
+        if self._keys and scope["path"] not in OPEN_PATHS:
+            key = self._keys.find(_candidates(Headers(scope=scope)))
+            if key is None:
+                reply_headers(scope)["www-authenticate"] = "Bearer"
+                raise InvalidApiKey(
+                    "The request carries no valid API key; send one as Authorization: Bearer KEY, or as X-Api-Key: KEY."
+                )
+            request = request_scope(scope)
+            request.account = f"key:{key.name}"
+            request.limits = key.limits
+            request.priority = key.priority
+        await self._app(scope, receive, send)
+
+
+def _candidates(headers: Headers) -> Iterator[str]:
+    for value in headers.getlist("authorization"):
+        if credentials := CREDENTIALS.fullmatch(value):
+            yield credentials[1]
+    yield from headers.getlist("x-api-key")

@@ -1,0 +1,117 @@
+"""API keys over HTTP: who passes, what a refusal looks like in each API, and that no route is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import httpx
+import pytest
+from starlette.routing import BaseRoute, Mount, Route
+
+from asr_api.metrics import Metrics
+from asr_api.request import AccountLimits
+from asr_api.server.app import create_app
+from asr_api.server.middleware.authentication import OPEN_PATHS
+from asr_api.settings.api_keys import read_api_keys
+from asr_api.settings.settings import read_settings
+from tests.server.fakes import FakeService
+
+pytestmark = pytest.mark.anyio
+
+KEY = "alice-0123456789"
+
+
+def client(service: FakeService, **flags: str) -> httpx.AsyncClient:
+    settings = read_settings({"api_keys": f"alice:{KEY}", **flags})
+    app = create_app(service.handle(), Metrics(), settings, read_api_keys(settings))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {KEY}"},
+        {"authorization": f"bearer  {KEY}"},
+        {"authorization": f"Token {KEY}"},
+        {"x-api-key": KEY},
+        {"authorization": "Basic abc", "x-api-key": KEY},
+    ],
+)
+async def test_a_key_passes_in_each_of_the_usual_headers(headers: dict[str, str]) -> None:
+    async with client(fake := FakeService()) as http:
+        assert (await http.post("/asr", content=b"audio", headers=headers)).status_code == 200
+    (request,) = fake.requests
+    assert (request.account, request.limits, KEY in repr(request)) == ("key:alice", AccountLimits(), False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": KEY},
+        {"authorization": f"Basic {KEY}"},
+        {"authorization": f"Bearer {KEY} x"},
+        {"authorization": f"Bearer {KEY[:-1]}"},
+        {"x-api-key": f"{KEY}é"},
+        {"cookie": f"key={KEY}"},
+    ],
+)
+async def test_anything_else_is_refused_before_the_body(headers: dict[str, str]) -> None:
+    was_read = False
+
+    async def body() -> object:
+        nonlocal was_read
+        was_read = True
+        yield b"audio"
+
+    values = {name: value.encode("utf-8") for name, value in headers.items()}
+    async with client(FakeService()) as http:
+        reply = await http.post(f"/asr?api_key={KEY}", headers=values | {"expect": b"100-continue"}, content=body())  # type: ignore[arg-type]
+    assert (reply.status_code, reply.json()["code"], was_read) == (401, "invalid_api_key", False)
+    assert reply.headers["www-authenticate"] == "Bearer"
+    assert reply.headers["x-should-retry"] == "false"
+
+
+async def test_each_api_has_its_own_shape_of_the_refusal() -> None:
+    async with client(FakeService()) as http:
+        openai = (await http.post("/v1/audio/transcriptions")).json()["error"]
+        deepgram = (await http.post("/v1/listen")).json()
+    assert (openai["code"], openai["type"]) == ("invalid_api_key", "invalid_request_error")
+    assert deepgram["err_code"] == "INVALID_AUTH"
+
+
+def _all_routes(routes: Sequence[BaseRoute]) -> Iterator[Route | Mount]:
+    for route in routes:
+        if isinstance(route, Route | Mount):
+            yield route
+        else:  # FastAPI keeps an included router as one route
+            yield from _all_routes(route.original_router.routes)  # type: ignore[attr-defined]
+
+
+async def test_every_route_needs_a_key_except_the_probes() -> None:
+    settings = read_settings({"api_keys": KEY})
+    app = create_app(FakeService().handle(), Metrics(), settings, read_api_keys(settings))
+    asked = set()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+        for route in _all_routes(app.routes):
+            path = route.path.replace("{model_id:path}", "base")
+            for method in getattr(route, "methods", None) or {"GET"}:
+                reply = await http.request(method, path)
+                asked.add((method, path))
+                assert (reply.status_code == 401) == (path not in OPEN_PATHS), (method, path)
+    assert len(asked) > 15
+    assert {("GET", "/metrics"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/v1/models")} <= asked
+
+
+async def test_paths_that_do_not_exist_need_a_key_too() -> None:
+    async with client(FakeService()) as http:
+        statuses = [(await http.get(path)).status_code for path in ("/", "/hc/", "//hc", "/hc%2f", "/HC", "/asr/../hc")]
+    assert statuses[:5] == [401] * 5
+    async with client(FakeService()) as http:
+        assert (await http.get("/hc")).status_code == 200
+        assert (await http.get("/livez")).status_code == 200
+
+
+async def test_metrics_are_not_on_the_main_port_when_they_have_their_own() -> None:
+    async with client(FakeService(), metrics_port="9100") as http:
+        assert (await http.get("/metrics", headers={"x-api-key": KEY})).status_code == 404
