@@ -134,7 +134,10 @@ async def test_one_connection_carries_many_requests(port: int) -> None:
     assert reply.count(b"HTTP/1.1 200 OK") == 4
 
 
-async def test_an_upgrade_to_websocket_is_ignored(port: int, caplog: pytest.LogCaptureFixture) -> None:
-    request = b"GET /hc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n"
-    assert (await talk(port, request)).startswith(b"HTTP/1.1 200")
+@pytest.mark.parametrize(("protocol", "status"), [(b"websocket", b"400"), (b"h2c", b"200")])
+async def test_an_upgrade_is_not_logged(
+    port: int, caplog: pytest.LogCaptureFixture, protocol: bytes, status: bytes
+) -> None:
+    head = b"GET /hc HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: "
+    assert (await talk(port, head + protocol + b"\r\n\r\n")).startswith(b"HTTP/1.1 " + status)
     assert "WebSocket" not in caplog.text

@@ -16,10 +16,15 @@ def admit(request: Request, handle: ServiceHandle) -> Service:
     check_origin(request.headers)
     service = handle.ready_service()
     service.pool.get(request_scope(request.scope).model).check_capacity()
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")
+    _check_encoding(request.headers)
     return service
+
+
+def _check_encoding(headers: Headers) -> None:
+    """A header that is sent twice counts as one with both values."""
+    encoding = ", ".join(headers.getlist("content-encoding")).lower()
+    if {token.strip() for token in encoding.split(",")} - {"", "identity"}:
+        raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")
 
 
 def check_origin(headers: Headers) -> None:

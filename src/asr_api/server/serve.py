@@ -1,6 +1,6 @@
 """`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM or SIGINT new requests are refused while open ones finish, and the port stays open until then.
+On the first SIGTERM, SIGINT or SIGHUP new requests are refused while open ones finish, and the port stays open until then.
 A second signal ends the open ones with an error, a third ends the process at once.
 """
 
@@ -68,8 +68,9 @@ class _Signals:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.force = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
         if self.force.is_set():
