@@ -1,7 +1,7 @@
 """`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM, SIGINT or SIGHUP new requests are refused while open ones finish, and the port stays open until then.
-A second signal ends the open ones with an error, a third ends the process at once.
+On the first SIGTERM, SIGINT or SIGHUP new requests are refused while open ones finish, and the port stays open until
+then. A second signal ends the open ones with an error, a third ends the process at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from asr_api import __version__
 from asr_api.compose import Service, open_service
@@ -24,13 +26,17 @@ from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
+from asr_api.server.connection_limit import ConnectionLimit
+from asr_api.server.file_descriptors import ShortageHandler, max_connections, raise_descriptor_limit
 from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.listen import EVERYWHERE, open_sockets
+from asr_api.server.listen import BACKLOG, EVERYWHERE, open_sockets
+from asr_api.server.refused_connection import RefusedConnections
 from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+ACCEPTS_PER_TURN = 64  # asyncio accepts as many connections in one turn as its backlog has
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
 LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
@@ -38,11 +44,13 @@ FORCED = 1
 
 async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
+    asyncio.get_running_loop().set_exception_handler(ShortageHandler())
+    limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests))
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
     handle = ServiceHandle(max_requests=settings.max_requests)
     metrics = Metrics()
-    server = _open_server(settings, handle, metrics)
+    server = _Server(_uvicorn_config(create_app(handle, metrics, settings), limit))
     address = _address(settings.host, sockets)
     logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
     answering = asyncio.create_task(server.serve(sockets))
@@ -84,22 +92,26 @@ class _Server(uvicorn.Server):
         """`_Signals` handles them."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(BACKLOG)  # instead of uvicorn's
 
-def _open_server(settings: Settings, handle: ServiceHandle, metrics: Metrics) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            create_app(handle, metrics, settings),
-            http=BoundedH11Protocol,
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=LAST_REPLIES_S,
-        )
+
+def _uvicorn_config(app: ASGIApp, limit: ConnectionLimit) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(BoundedH11Protocol, limit=limit, refused=RefusedConnections())),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        backlog=ACCEPTS_PER_TURN,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_REPLIES_S,
     )
 
 
