@@ -137,7 +137,7 @@ async def test_a_reply_that_is_read_slowly_is_sent_to_its_end(port: int, monkeyp
     writer.close()
 
 
-async def test_beyond_the_limit_a_connection_gets_503_and_room_when_another_is_idle(
+async def test_beyond_the_limit_a_connection_gets_503_unless_another_is_idle(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One client may hold half of them."""

@@ -43,16 +43,16 @@ class ConnectionLimit:
         """Whether there is room, or another connection has been closed for this one, which then counts as idle."""
         client = client_network(address)
         if self._num_open.get(client, 0) >= self._max_per_client:
-            has_room = self._close_idle(client)
+            is_admitted = self._close_idle(client)
         elif len(self._clients) >= self._max_connections:
-            has_room = self._close_idle(max(self._idle, key=self._num_open.__getitem__, default=client))
+            is_admitted = self._close_idle(max(self._idle, key=self._num_open.__getitem__, default=client))
         else:
-            has_room = True
-        if has_room:
+            is_admitted = True
+        if is_admitted:
             self._clients[connection] = client
             self._num_open[client] += 1
             self._idle[client][connection] = time.monotonic()
-        return has_room
+        return is_admitted
 
     def set_idle(self, connection: Closable, is_idle: bool) -> None:
         """Idle: without a request in progress. Says nothing about a connection that was removed."""
