@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
 from asr_api.server import file_descriptors
 from asr_api.server.file_descriptors import MAX_CONNECTIONS, ShortageHandler, max_connections, raise_descriptor_limit
+from tests.server.running import serving, wav
 
 pytestmark = pytest.mark.anyio
 
@@ -53,3 +55,20 @@ async def test_a_shortage_of_descriptors_is_one_line_and_other_errors_are_shown(
     handler(loop, {"message": "another", "exception": OSError(errno.EIO, "broken")})
     assert "broken" in caplog.text
     assert file_descriptors.logger.name in {record.name for record in caplog.records}
+
+
+def test_no_request_imports_a_module(tmp_path: Path) -> None:
+    """A module that cannot be opened, because descriptors are used up, would be an internal error."""
+    with serving(tmp_path, ALLOW_PRIVATE_CIDRS="127.0.0.2/32", PYTHONPROFILEIMPORTTIME="1") as server:
+        started_bytes = server.log.stat().st_size
+        with server.http() as http:
+            statuses = [
+                http.post("/asr", content=wav(3, 1, 4), params={"words": "true", "vad": "true"}).status_code,
+                http.post("/asr", content=wav(*range(1, 60))).status_code,
+                http.post("/v1/audio/transcriptions", files={"file": wav(1)}, data={"model": "whisper-1"}).status_code,
+                http.post("/asr", json={"url": "http://127.0.0.2:1/a.wav"}).status_code,
+                http.post("/asr", json={"url": "http://ü.invalid/a.wav"}).status_code,
+            ]
+        assert statuses == [200, 200, 200, 502, 422]
+        late = server.log.read_bytes()[started_bytes:].decode()
+    assert [line.rpartition("|")[2].strip() for line in late.splitlines() if line.startswith("import time:")] == []

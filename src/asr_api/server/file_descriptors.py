@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import logging
 import resource
 from typing import Any
@@ -17,6 +18,11 @@ MAX_CONNECTIONS = 8192  # each may hold 64 KiB that it has sent and that nobody 
 # Beside its connection, a request has a spool, two decoders with pipes, or the connections of a link.
 DESCRIPTORS_PER_REQUEST = 8
 MIN_RESERVED = 128  # for the engine, the fork server, the event loop, and connections that are being refused
+# Modules that the server or its libraries would import at the first request that needs them, on the event loop.
+LATE_IMPORTS = (
+    "asr_api.audio.sources.url", "certifi", "encodings.idna", "encodings.punycode", "encodings.utf_8_sig", "httpcore",
+    "importlib.readers", "importlib.resources.readers", "numpy.fft", "numpy.ma",
+)  # fmt: skip
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -28,6 +34,12 @@ def raise_descriptor_limit() -> int:
         return MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return wanted
+
+
+def import_all() -> None:
+    """So that no request fails because a module cannot be opened."""
+    for name in LATE_IMPORTS:
+        importlib.import_module(name)
 
 
 def max_connections(num_descriptors: int, num_requests: int) -> int:

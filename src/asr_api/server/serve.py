@@ -27,7 +27,7 @@ from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
 from asr_api.server.connection_limit import ConnectionLimit
-from asr_api.server.file_descriptors import ShortageHandler, max_connections, raise_descriptor_limit
+from asr_api.server.file_descriptors import ShortageHandler, import_all, max_connections, raise_descriptor_limit
 from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.listen import BACKLOG, EVERYWHERE, open_sockets
@@ -45,6 +45,7 @@ FORCED = 1
 async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
     asyncio.get_running_loop().set_exception_handler(ShortageHandler())
+    import_all()
     limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests))
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
