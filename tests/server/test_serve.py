@@ -121,11 +121,12 @@ def test_health_answers_while_the_engine_works(server: Server) -> None:
     assert statistics.median(latencies_ms) < 20  # without TCP_NODELAY it is 40
 
 
-def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path, stop: signal.Signals) -> None:
     with serving(tmp_path, SLOW) as server, ThreadPoolExecutor(4) as pool, server.http() as http:
         running = [pool.submit(server.transcribe, wav(number)) for number in range(1, 5)]
         server.wait_for_metric("asr_open_requests", 4)
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(stop)
         while (health := http.get("/hc")).status_code == 200:
             time.sleep(0.005)
         assert (health.status_code, health.json()["code"]) == (503, "server_draining")
@@ -134,6 +135,18 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Pat
         assert "retry-after" in refused.headers
         assert [reply.result().json()["text"] for reply in running] == [" 1", " 2", " 3", " 4"]
         assert server.process.wait(5) == 0
+
+
+def test_nohup_keeps_the_server_running_after_a_hangup(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the server, as under nohup
+    try:
+        with serving(tmp_path, wait=False) as server:
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
+            assert server.process.poll() is None
+            assert "stopping" not in server.log.read_text()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_upload_that_has_begun_is_served_after_sigterm(tmp_path: Path) -> None:

@@ -22,11 +22,16 @@ def admit(request: Request, handle: ServiceHandle, allowed_origins: Collection[s
     service = handle.ready_service()
     scope = request_scope(request.scope)
     service.pool.get(scope.model).check_capacity(scope.account)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")
+    _check_encoding(request.headers)
     handle.usage.admit(scope)
     return service
+
+
+def _check_encoding(headers: Headers) -> None:
+    """A header that is sent twice counts as one with both values."""
+    encoding = ", ".join(headers.getlist("content-encoding")).lower()
+    if {token.strip() for token in encoding.split(",")} - {"", "identity"}:
+        raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")
 
 
 def check_origin(headers: Headers, allowed: Collection[str]) -> None:

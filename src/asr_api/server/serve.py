@@ -1,7 +1,7 @@
 """`asr-api serve`: listens at once, loads the model meanwhile, serves, and drains at the end.
 
-On the first SIGTERM or SIGINT new requests are refused while open ones finish, and the port stays open until then.
-A second signal ends the open ones with an error, a third ends the process at once.
+On the first SIGTERM, SIGINT or SIGHUP new requests are refused while open ones finish, and the port stays open until
+then. A second signal ends the open ones with an error, a third ends the process at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from asr_api import __version__
 from asr_api.compose import Service, open_service
@@ -25,15 +26,19 @@ from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InternalError
 from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
+from asr_api.server.connection_limit import ConnectionLimit
+from asr_api.server.file_descriptors import ShortageHandler, import_all, max_connections, raise_descriptor_limit
 from asr_api.server.http_protocol import BoundedH11Protocol
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.listen import EVERYWHERE, open_sockets
+from asr_api.server.listen import BACKLOG, EVERYWHERE, open_sockets
+from asr_api.server.refused_connection import RefusedConnections
 from asr_api.server.routes.prometheus import metrics_server
 from asr_api.settings.api_keys import ApiKeys, read_api_keys
 from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+ACCEPTS_PER_TURN = 64  # asyncio accepts as many connections in one turn as its backlog has
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
 LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
@@ -48,10 +53,13 @@ async def serve(settings: Settings) -> int:
 
 
 async def _listen_and_serve(settings: Settings, api_keys: ApiKeys, metrics: Metrics) -> int:
+    asyncio.get_running_loop().set_exception_handler(ShortageHandler())
+    import_all()
+    limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests))
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
     handle = ServiceHandle(max_requests=settings.max_requests)
-    server = _open_server(create_app(handle, metrics, settings, api_keys))
+    server = _Server(_uvicorn_config(create_app(handle, metrics, settings, api_keys), limit))
     address = _address(settings.host, sockets, is_open=not api_keys)
     logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
     answering = asyncio.create_task(server.serve(sockets))
@@ -77,8 +85,9 @@ class _Signals:
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.force = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+                asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
         if self.force.is_set():
@@ -92,22 +101,26 @@ class _Server(uvicorn.Server):
         """`_Signals` handles them."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(BACKLOG)  # instead of uvicorn's
 
-def _open_server(app: FastAPI) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http=BoundedH11Protocol,
-            ws="none",
-            lifespan="off",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=LAST_REPLIES_S,
-        )
+
+def _uvicorn_config(app: ASGIApp, limit: ConnectionLimit) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", partial(BoundedH11Protocol, limit=limit, refused=RefusedConnections())),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        backlog=ACCEPTS_PER_TURN,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_REPLIES_S,
     )
 
 

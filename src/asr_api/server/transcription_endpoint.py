@@ -17,7 +17,7 @@ from fastapi import Request, Response
 from starlette.types import Receive
 
 from asr_api.audio.sources.growing_spool import GrowingSpool
-from asr_api.audio.sources.open_reference import open_reference
+from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.spool import Spool
 from asr_api.compose import Service, default_options, media_policy
 from asr_api.early_transcriptions import EarlyTranscription
@@ -272,7 +272,7 @@ class TranscriptionEndpoint:
     @asynccontextmanager
     async def _opened(self, call: ApiCall, audio: Audio) -> AsyncIterator[Spool]:
         if isinstance(audio, AudioReference):
-            is_local = is_local_client(call.request.scope)
+            is_local = not names_link(audio.url) and await is_local_client(call.request.scope)
             async with self._handle.upload_slot(call.scope, is_download=True):
                 spool = await open_reference(audio.url, self._policy, is_local_client=is_local)
             async with spool:

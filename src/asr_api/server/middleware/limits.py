@@ -1,4 +1,4 @@
-"""Limits middleware: the only check of the headers and of the body's size."""
+"""Limits middleware: the only check of the HTTP version, of the headers and of the body's size."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from asr_api.errors import BodyTooLarge, HeadersTooLarge, InvalidHost, InvalidRequest
 
 HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
+HTTP_VERSIONS = {"1.0", "1.1"}  # a client of another version would take our reply, or its framing, for something else
 MAX_FORM_BYTES = 2**20  # of a form around a file, whose own size is limited where it is spooled
 MAX_HEADERS, MAX_HEADERS_BYTES = 100, 32 * 1024
 
@@ -22,6 +23,7 @@ class LimitsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises HeadersTooLarge, InvalidHost, InvalidRequest; BodyTooLarge also while the app reads the body."""
         headers = Headers(scope=scope)
+        _check_version(scope["http_version"])
         _check_headers(headers)
         self._check_size(int(headers.get("content-length", "0")))
         num_bytes = 0
@@ -41,6 +43,11 @@ class LimitsMiddleware:
             raise BodyTooLarge(f"The body has more than {limit_mb:g} MiB (MAX_UPLOAD_MB); compress or split it.")
 
 
+def _check_version(version: str) -> None:
+    if version not in HTTP_VERSIONS:
+        raise InvalidRequest(f"The request is HTTP/{version}; send HTTP/1.1, or HTTP/1.0.")
+
+
 def _check_headers(headers: Headers) -> None:
     if sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEADERS_BYTES or len(headers) > MAX_HEADERS:
         raise HeadersTooLarge(f"More than {MAX_HEADERS} headers, or {MAX_HEADERS_BYTES:,} bytes of them; send fewer.")
@@ -50,3 +57,7 @@ def _check_headers(headers: Headers) -> None:
         raise InvalidRequest("Content-Length and Transfer-Encoding exclude each other; send only one.")
     if not headers.get("content-length", "0").isdecimal():
         raise InvalidRequest("Content-Length is not a number; correct it or leave it out.")
+    if "websocket" in headers.get("upgrade", "").lower():
+        raise InvalidRequest(
+            "WebSockets, and with them live audio, are not served; send the recording by POST, see /docs."
+        )
