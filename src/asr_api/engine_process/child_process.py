@@ -25,6 +25,7 @@ import numpy as np
 
 from asr_api.engine_process.messages import Heartbeat, Load, Ready, buffer_samples, shared_memory_bytes
 from asr_api.engines.protocol import Engine
+from asr_api.logs import current_log_format
 from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class ChildProcess:
             for thread in self._threads:
                 _start(thread)
             undo.pop_all()
-        self.send(Load(factory, logging.getLogger().getEffectiveLevel()))
+        self.send(Load(factory, logging.getLogger().getEffectiveLevel(), current_log_format()))
 
     @property
     def age_s(self) -> float:

@@ -34,6 +34,7 @@ from asr_api.engine_process.messages import (
 )
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.errors import AsrError
+from asr_api.logs import configure_logging
 from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class _Worker:
 def _load(pipe: Connection, memory_fd: int) -> _Worker | None:
     """The worker with its engine loaded; None when the engine cannot be loaded, and the parent was told why."""
     load: Load = pipe.recv()
-    logging.basicConfig(level=load.log_level, format="%(asctime)s %(levelname)s engine: %(message)s")
+    configure_logging(load.log_level, load.log_format, "engine")
     try:
         engine = load.factory()
         started_s = time.monotonic()
