@@ -21,7 +21,9 @@ def admit(request: Request, handle: ServiceHandle, allowed_origins: Collection[s
     check_origin(request.headers, allowed_origins)
     service = handle.ready_service()
     scope = request_scope(request.scope)
-    service.pool.get(scope.model).check_capacity(scope.account)
+    model = service.pool.get(scope.model)
+    model.check_capacity(scope.account)
+    scope.record.model = model.info.model_id
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity"}:
         raise UnsupportedContentEncoding(f"Content-Encoding {encoding[:40]!r} is not supported; send the plain file.")

@@ -96,6 +96,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
         error_type, sentence = ROUTING_ERRORS.get(error.status_code, OTHER_ROUTING_ERROR)
         allowed, remedy = (error.headers or {}).get("Allow", ""), REMEDIES.get(request.url.path, "see /docs")
         sentence = sentence.format(allowed=allowed, method=request.method[:20], remedy=remedy)
+        request.scope["state"]["error_code"] = error_type.code
         response = shapes.response(request.url.path, error_type(sentence), request_scope(request.scope).request_id)
         response.headers.update(error.headers or {})
         return response
