@@ -129,8 +129,8 @@ def hostile_requests(server: Server) -> None:
             http.post("/asr", data=form, files={name: (f"{MARKS}{SIGNATURE}.wav", wav(3), f"audio/{SIGNATURE}")})
             http.post("/v1/audio/transcriptions", data=form, files={name: (f"{LONG}.wav", wav(3))})
         names = (b"user-agent", b"x-forwarded-for", b"content-type", b"origin", b"content-encoding", b"traceparent")
-        for name in names:
-            http.post("/asr", content=MARKS.encode() * 1000, headers={name: HEADER})
+        for header in names:
+            http.post("/asr", content=MARKS.encode() * 1000, headers={header: HEADER})
         assert http.post("/asr", content=wav(271, 182)).json()["text"] == " 271 182"
     for request in (b"GET /\x1b[31m HTTP/1.1\r\n\r\n", b"\x1b[31m\n" * 100, b"GET / HTTP/1.1\r\nHost: \x1b\r\n\r\n"):
         with server.connect() as wire:
@@ -150,9 +150,9 @@ def check_objects(lines: list[dict[str, object]]) -> None:
 
 @pytest.fixture(scope="module", params=["text", "json"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    keys = {"API_KEYS": f"alice:{KEY}"}
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, LOG_FORMAT=request.param, ALLOWED_MEDIA_DOMAINS="good.test", **keys) as running:
+    settings = {"LOG_FORMAT": request.param, "ALLOWED_MEDIA_DOMAINS": "good.test", "API_KEYS": f"alice:{KEY}"}
+    with serving(folder, None, wait=True, **settings) as running:
         hostile_requests(running)
         assert running.stop() == 0
         yield running

@@ -44,7 +44,13 @@ BOOT = (
 class ChildProcess:
     """One engine process from start to exit. `ended` is the exit code."""
 
-    def __init__(self, factory: Callable[[], Engine], on_message: Callable[[ChildProcess, object], None]) -> None:
+    def __init__(
+        self,
+        factory: Callable[[], Engine],
+        on_message: Callable[[ChildProcess, object], None],
+        *,
+        is_traced: bool = False,
+    ) -> None:
         """Raises OSError when the machine cannot start a process."""
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -72,7 +78,7 @@ class ChildProcess:
             for thread in self._threads:
                 _start(thread)
             undo.pop_all()
-        self.send(Load(factory, logging.getLogger().getEffectiveLevel(), current_log_format()))
+        self.send(Load(factory, logging.getLogger().getEffectiveLevel(), current_log_format(), is_traced))
 
     @property
     def age_s(self) -> float:

@@ -22,6 +22,7 @@ class Load:
     factory: Callable[[], Engine]
     log_level: int
     log_format: LogFormat
+    is_traced: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,14 @@ class Settings(AccessSettings, LimitSettings, ModelSettings):
     log_format: LogFormatName = setting(
         "text", "`text` for people, or `json` with one object a line for programs.", allowed="text or json"
     )
+    otel: bool = setting(
+        False,
+        "`1` sends traces to a collector by OTLP over HTTP, needs the extra `otel` and heeds OpenTelemetry's own "
+        "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`. With `0` they have no effect.",
+        shown="`0`",
+        allowed="1 or 0",
+        server_only=True,
+    )
 
     # The names that the rest of the package uses, where they differ from the variable's.
 

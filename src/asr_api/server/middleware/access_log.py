@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 QUIET_PATHS = frozenset({"/hc", "/livez", "/metrics"})  # polled every few seconds
 CLIENT_CLOSED_REQUEST = 499
-CLIENT_DISCONNECTED = "client_disconnected"
+CLIENT_DISCONNECTED: Literal["client_disconnected"] = "client_disconnected"
 MAX_PATH_BYTES = 100
 NOT_PLAIN = re.compile(rb"[^A-Za-z0-9/_.-]")
 IN_MESSAGE = frozenset({"message", "request_id", "method", "route", "status", "error_code"})
