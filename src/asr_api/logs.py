@@ -19,6 +19,7 @@ from asr_api.text.printable import printable
 LogFormat = Literal["text", "json"]
 logger = logging.getLogger(__name__)
 
+VERBOSE_LIBRARIES = ("httpx", "httpcore", "huggingface_hub", "urllib3", "uvicorn")
 MAX_CHARS = 2000  # of a message, and of a line of a traceback
 MAX_TRACEBACK_CHARS = 20_000
 QUERY_OF_LINK = re.compile(r"(://[^\s?]*)\?\S*")
@@ -33,6 +34,8 @@ def configure_logging(level: str | int, log_format: LogFormat, process: str = ""
     handler.name = log_format
     handler.setFormatter(_json_formatter(process) if log_format == "json" else TextFormatter(process))
     logging.basicConfig(level=level, handlers=[handler])
+    for library in VERBOSE_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
     if log_format == "json":
         logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 TRACER = "asr-api"
+LAST_SPANS_S = 2.0
 MAX_ATTRIBUTE_CHARS = 256  # some hold what a client wrote
 
 
@@ -34,9 +37,29 @@ def open_tracer_provider() -> TracerProvider:
         raise SettingsError(sentence) from None
     own = Resource({"service.name": "asr-api", "service.version": __version__})
     resource = Resource.create(own.merge(OTELResourceDetector().detect()).attributes)
-    provider = TracerProvider(resource=resource, span_limits=SpanLimits(max_attribute_length=MAX_ATTRIBUTE_CHARS))
+    limits = SpanLimits(max_attribute_length=MAX_ATTRIBUTE_CHARS)
+    provider = TracerProvider(resource=resource, span_limits=limits, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _close_at_exit(provider)
     return provider
+
+
+def _close_at_exit(provider: TracerProvider) -> None:
+    """Sends the last spans, but does not let a collector that is away delay the end for long."""
+    is_ending = threading.Event()
+
+    def close() -> None:
+        is_ending.wait()
+        provider.shutdown()
+
+    thread = threading.Thread(target=close, name="asr-api-last-spans", daemon=True)
+    thread.start()  # now, since none can be started at the end
+
+    def end() -> None:
+        is_ending.set()
+        thread.join(LAST_SPANS_S)
+
+    atexit.register(end)
 
 
 def add_span(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.requests import ClientDisconnect
 
 from asr_api.server import app as app_module
+from asr_api.tracing import LAST_SPANS_S
 from tests.server.fakes import FakeService, client
 from tests.server.running import serving, wav
 
@@ -116,6 +119,16 @@ def collecting() -> Iterator[tuple[int, list[bytes]]]:
 def spans_of(body: bytes) -> list[Span]:
     request = ExportTraceServiceRequest.FromString(body)
     return [span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans]
+
+
+def test_a_collector_that_does_not_answer_delays_no_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = {"OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        with serving(tmp_path, {}, wait=True, **endpoint) as server:
+            assert server.transcribe(wav(3)).status_code == 200
+            started_s = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - started_s < 3 * LAST_SPANS_S  # of the engine process and of the server
 
 
 def test_the_engine_process_joins_the_trace_and_all_is_sent_before_the_end(tmp_path: Path) -> None:

@@ -17,11 +17,10 @@ from asr_api.cli.parser import given_parameters, given_settings, open_parser
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.logs import configure_logging, current_log_format
 from asr_api.settings.folders import check_spool_folder
+from asr_api.settings.propagators import use_w3c_propagators
 from asr_api.settings.settings import Settings, read_settings
 
 logger = logging.getLogger(__name__)
-
-VERBOSE_LIBRARIES = ("httpx", "httpcore", "huggingface_hub", "uvicorn")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     check_spool_folder()
     _configure_logging(settings, is_server=arguments.command == "serve")
     if arguments.command == "serve":
+        use_w3c_propagators()
         from asr_api.server.serve import serve
 
         return asyncio.run(serve(settings))
@@ -64,8 +64,6 @@ def _run(arguments: argparse.Namespace) -> int:
 def _configure_logging(settings: Settings, *, is_server: bool) -> None:
     level = settings.log_level if is_server or "log_level" in settings.model_fields_set else "warning"
     configure_logging(level.upper(), settings.log_format)
-    for library in VERBOSE_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _report(error: AsrError) -> None:
