@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     """`configure_logging` as in a process without pytest's own handlers."""
     root, level = logging.getLogger(), logging.getLogger().level
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
 
     def configure(log_format: LogFormat, process: str = "") -> None:
         monkeypatch.setattr(root, "handlers", [])
@@ -103,6 +105,15 @@ def test_an_error_that_ends_the_process_is_a_record(tmp_path: Path, log_format: 
         assert traceback[-1] == "    ValueError: bug"
 
 
-def test_a_warning_of_a_library_is_a_record_as_json(tmp_path: Path) -> None:
-    ended = run_python(tmp_path, "import warnings; configure_logging('INFO', 'json'); warnings.warn('old\\nway')")
-    assert json.loads(ended.stderr)["logger"] == "py.warnings"
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("import warnings; warnings.warn('old\\nway')", "UserWarning: old"),
+        ("import threading; threading.Thread(target=lambda: 1 / 0).start()", "ZeroDivisionError"),
+        ("class A:\n def __del__(self): 1 / 0\nA()", "ZeroDivisionError"),
+    ],
+)
+def test_what_python_prints_by_itself_is_a_record_as_json(tmp_path: Path, code: str, shown: str) -> None:
+    (line,) = run_python(tmp_path, f"configure_logging('INFO', 'json')\n{code}").stderr.splitlines()
+    fields = json.loads(line)
+    assert shown in fields["message"] + fields.get("traceback", "")

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal
@@ -36,9 +37,10 @@ def configure_logging(level: str | int, log_format: LogFormat, process: str = ""
     logging.basicConfig(level=level, handlers=[handler])
     for library in VERBOSE_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
-    if log_format == "json":
-        logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
+    if log_format == "json":  # also what Python would print on several lines
+        logging.captureWarnings(capture=True)
+        threading.excepthook = sys.unraisablehook = _log_ignored
 
 
 def current_log_format() -> LogFormat:
@@ -97,3 +99,8 @@ def _clean_traceback(text: str) -> str:
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logger.critical("the process ends with an error", exc_info=(kind, error, trace))
+
+
+def _log_ignored(ignored: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
+    error = ignored.exc_value or ignored.exc_type()
+    logger.error("an error ended a thread, or was raised where none can be caught", exc_info=error)

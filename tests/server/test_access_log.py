@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
+from asr_api.benchmark.speech import wav_bytes
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.errors import EngineRestarting, ServerOverloaded
 from asr_api.server.middleware.access_log import AccessLine, logged_route
+from tests.engines.scripted import FAIL, number_pcm
 from tests.server.fakes import FakeService, client
 from tests.server.running import Server, command, run_command, serving, wav
 
@@ -131,6 +133,8 @@ def hostile_requests(server: Server) -> None:
         names = (b"user-agent", b"x-forwarded-for", b"content-type", b"origin", b"content-encoding", b"traceparent")
         for header in names:
             http.post("/asr", content=MARKS.encode() * 1000, headers={header: HEADER})
+        failing = wav_bytes(number_pcm((3,), mark=FAIL))  # twice in a row ends the engine process
+        assert http.post("/asr", content=failing).json()["code"] == "request_crashed_worker"
         assert http.post("/asr", content=wav(271, 182)).json()["text"] == " 271 182"
     for request in (b"GET /\x1b[31m HTTP/1.1\r\n\r\n", b"\x1b[31m\n" * 100, b"GET / HTTP/1.1\r\nHost: \x1b\r\n\r\n"):
         with server.connect() as wire:
@@ -142,6 +146,8 @@ def check_objects(lines: list[dict[str, object]]) -> None:
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     values = [value for line in lines for value in line.values() if isinstance(value, str)]
     assert all(part.isprintable() for value in values for part in value.split("\n"))
+    tracebacks = [(line.get("process"), line["level"]) for line in lines if "traceback" in line]
+    assert {("engine", "ERROR"), ("engine", "CRITICAL")} <= set(tracebacks)
     (transcribed,) = [line for line in lines if line.get("status") == 200]
     assert {"receive_s", "decode_s", "queue_s", "engine_s", "format_s", "total_s"} <= transcribed.keys()
     names = ("route", "outcome", "account", "audio_s")
