@@ -143,7 +143,8 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
 
 def _served_model(settings: Settings, checkpoint: CheckpointFiles, metrics: Metrics) -> ServedModel:
     model_metrics = metrics.for_model(settings.model_id)
-    engine = EngineProcess(partial(open_engine, engine_options(settings, checkpoint)), metrics=model_metrics)
+    factory = partial(open_engine, engine_options(settings, checkpoint))
+    engine = EngineProcess(factory, metrics=model_metrics, is_traced=settings.otel)
     scheduler = Scheduler(engine, metrics=model_metrics, max_requests=settings.max_requests)
     length = WindowLength(settings.window_s, settings.stride_s)
     return ServedModel(settings.model_id, engine, scheduler, model_metrics, length)

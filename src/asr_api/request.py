@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 from asr_api.errors import DeadlineExceeded
+from asr_api.request_record import RequestRecord
 
 
 def num_for_newcomers(max_places: int) -> int:
@@ -38,6 +39,7 @@ class RequestScope:
     is_streamed: its client reads the text while it is transcribed
     deadline_s: on the clock of time.monotonic; infinite when there is none
     tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
+    record:     what is told about it when it ends
     """
 
     request_id: str = ""
@@ -49,6 +51,7 @@ class RequestScope:
     deadline_s: float = math.inf
     is_streamed: bool = False
     tenant: str = field(default="", repr=False)
+    record: RequestRecord = field(default_factory=RequestRecord, repr=False)
     _reason: BaseException | None = field(default=None, init=False)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -77,9 +78,9 @@ async def _nothing_is_left_behind() -> AsyncIterator[None]:
     assert num_open_things() == before
 
 
-def new_engine(factory: Callable[[], Engine], **timeouts_s: float) -> tuple[EngineProcess, Listener]:
+def new_engine(factory: Callable[[], Engine], **options: Any) -> tuple[EngineProcess, Listener]:
     listener = Listener()
-    engine = EngineProcess(factory, metrics=listener.metrics.for_model(MODEL), **timeouts_s)
+    engine = EngineProcess(factory, metrics=listener.metrics.for_model(MODEL), **options)
     engine.report_to(listener)
     return engine, listener
 

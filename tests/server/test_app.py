@@ -146,4 +146,4 @@ async def test_a_reply_that_has_begun_keeps_its_status(
     scope = {"type": "http", "method": "GET", "path": "/a", "raw_path": b"/a", "headers": []}
     with caplog.at_level("INFO"):
         await RequestScopeMiddleware(inner, ServiceHandle())(scope, receive, send)
-    assert f" GET /a {outcome} client_disconnected " in caplog.text
+    assert f" GET /a {outcome} client_disconnected outcome=client_disconnected total_s=" in caplog.text

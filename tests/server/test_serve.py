@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, collector: socket.socket) -
     script = {"n_slots": 2, "step_s": 0.1, "steps_per_window": 5}
     telemetry = {f"OTEL_{kind}_EXPORTER": "otlp" for kind in ("TRACES", "METRICS", "LOGS")}
     telemetry |= {"OTEL_BSP_SCHEDULE_DELAY": "10", "OTEL_METRIC_EXPORT_INTERVAL": "10"}
+    telemetry["OTEL_PROPAGATORS"] = "b3"  # not installed
     telemetry["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{collector.getsockname()[1]}"
     folder = tmp_path_factory.mktemp("server")
     with serving(folder, script, wait=True, MAX_UPLOAD_MB="1", MAX_REQUESTS="3", **telemetry) as running:

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.parser import given_parameters, given_settings, open_parser
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
+from asr_api.logs import configure_logging, current_log_format
 from asr_api.settings.folders import check_spool_folder
+from asr_api.settings.propagators import use_w3c_propagators
 from asr_api.settings.settings import Settings, read_settings
 
-VERBOSE_LIBRARIES = ("httpx", "httpcore", "huggingface_hub", "uvicorn")
+logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `asr-api transcribe … | head`: the reader of stdout has left
         return ExitCode.SOURCE_FAILED
     except AsrError as error:
-        sys.stderr.write(f"asr-api: {error}\n")
+        _report(error)
         return ExitCode.NOT_STARTED if isinstance(error, StartupError) else ExitCode.SOURCE_FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -45,6 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     check_spool_folder()
     _configure_logging(settings, is_server=arguments.command == "serve")
     if arguments.command == "serve":
+        use_w3c_propagators()
         from asr_api.server.serve import serve
 
         return asyncio.run(serve(settings))
@@ -60,9 +63,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _configure_logging(settings: Settings, *, is_server: bool) -> None:
     level = settings.log_level if is_server or "log_level" in settings.model_fields_set else "warning"
-    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    for library in VERBOSE_LIBRARIES:
-        logging.getLogger(library).setLevel(logging.WARNING)
+    configure_logging(level.upper(), settings.log_format)
+
+
+def _report(error: AsrError) -> None:
+    if current_log_format() == "json":
+        logger.critical("%s", error)
+    else:
+        sys.stderr.write(f"asr-api: {error}\n")
 
 
 def _discard_unwritten() -> None:

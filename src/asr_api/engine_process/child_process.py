@@ -25,6 +25,7 @@ import numpy as np
 
 from asr_api.engine_process.messages import Heartbeat, Load, Ready, buffer_samples, shared_memory_bytes
 from asr_api.engines.protocol import Engine
+from asr_api.logs import current_log_format
 from asr_api.pcm import Pcm
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,13 @@ BOOT = (
 class ChildProcess:
     """One engine process from start to exit. `ended` is the exit code."""
 
-    def __init__(self, factory: Callable[[], Engine], on_message: Callable[[ChildProcess, object], None]) -> None:
+    def __init__(
+        self,
+        factory: Callable[[], Engine],
+        on_message: Callable[[ChildProcess, object], None],
+        *,
+        is_traced: bool = False,
+    ) -> None:
         """Raises OSError when the machine cannot start a process."""
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -71,7 +78,7 @@ class ChildProcess:
             for thread in self._threads:
                 _start(thread)
             undo.pop_all()
-        self.send(Load(factory, logging.getLogger().getEffectiveLevel()))
+        self.send(Load(factory, logging.getLogger().getEffectiveLevel(), current_log_format(), is_traced))
 
     @property
     def age_s(self) -> float:

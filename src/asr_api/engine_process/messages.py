@@ -9,6 +9,7 @@ import numpy as np
 
 from asr_api.engines.protocol import Engine, EngineInfo, FinishedJob, WindowJob
 from asr_api.errors import AsrError
+from asr_api.logs import LogFormat
 from asr_api.pcm import SAMPLE_RATE_HZ
 
 # -- to the engine process ---------------------------------------------------------------------------------------
@@ -20,6 +21,8 @@ class Load:
 
     factory: Callable[[], Engine]
     log_level: int
+    log_format: LogFormat
+    is_traced: bool
 
 
 @dataclass(frozen=True, slots=True)

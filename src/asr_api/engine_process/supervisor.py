@@ -43,12 +43,14 @@ class EngineProcess:
         metrics: ModelMetrics,
         heartbeat_timeout_s: float = 60.0,
         load_timeout_s: float = 900.0,
+        is_traced: bool = False,
     ) -> None:
         """factory: picklable; runs in the engine process"""
         self._factory = factory
         self._metrics = metrics
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._load_timeout_s = load_timeout_s
+        self._is_traced = is_traced
         self._listener: EngineListener | None = None
         self._state = EngineState.UNLOADED
         self._info: EngineInfo | None = None
@@ -188,7 +190,7 @@ class EngineProcess:
         """A server that was ready before tries again until the machine can start a process."""
         while True:
             try:
-                return ChildProcess(self._factory, self._on_message)
+                return ChildProcess(self._factory, self._on_message, is_traced=self._is_traced)
             except OSError as error:
                 if self._info is None:
                     raise StartupError("The engine process cannot be started; the machine lacks resources.") from error

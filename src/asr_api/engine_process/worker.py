@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,7 +35,12 @@ from asr_api.engine_process.messages import (
 )
 from asr_api.engines.protocol import Engine, WindowJob
 from asr_api.errors import AsrError
+from asr_api.logs import configure_logging
 from asr_api.pcm import Pcm
+from asr_api.tracing import open_tracer_provider
+
+if TYPE_CHECKING:
+    from asr_api.engine_process.engine_spans import EngineSpans
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +52,25 @@ PR_SET_NAME = 15
 class _Worker:
     """Feeds one engine; `run` returns when the parent sends Stop."""
 
-    def __init__(self, engine: Engine, pipe: Connection, shared_buffers: Pcm) -> None:
+    def __init__(self, engine: Engine, pipe: Connection, shared_buffers: Pcm, spans: EngineSpans | None) -> None:
+        """spans: None where traces are off"""
         self._engine = engine
         self._pipe = pipe
         self._shared_buffers = shared_buffers  # (n_slots, n_window_samples)
         self._waiting: list[WindowJob] = []
         self._running: dict[int, WindowJob] = {}
+        self._spans = spans
         self._is_suspect = False  # the engine raised, and nothing has finished since
 
     def run(self) -> None:
         while self._receive():
             if self._waiting or self._running:
                 self._work()
+            if self._spans is not None:
+                self._spans.end()
             self._pipe.send(Heartbeat())
+        if self._spans is not None:
+            self._spans.end(idle_s=0)
 
     def _receive(self) -> bool:
         """Reads all messages there are, and waits a moment for one when there is nothing to do."""
@@ -77,7 +89,14 @@ class _Worker:
 
     def _cancel(self, job_ids: tuple[int, ...]) -> None:
         self._waiting = [job for job in self._waiting if job.job_id not in job_ids]
-        self._engine.cancel([job_id for job_id in job_ids if self._running.pop(job_id, None)])
+        self._engine.cancel([job_id for job_id in job_ids if self._leave(job_id)])
+
+    def _leave(self, job_id: int) -> WindowJob | None:
+        """Of a job that is no longer in the engine; None if it was not there."""
+        job = self._running.pop(job_id, None)
+        if job is not None and self._spans is not None:
+            self._spans.leave(job)
+        return job
 
     def _work(self) -> None:
         """One admission and one step."""
@@ -101,25 +120,28 @@ class _Worker:
             if finished:
                 self._is_suspect = False
                 for job in finished:
-                    self._running.pop(job.job_id, None)
+                    self._leave(job.job_id)
                 self._pipe.send(JobsFinished(tuple(finished)))
 
     def _admit(self) -> None:
         while self._waiting and self._engine.free_slots:
             job = self._waiting.pop(0)
             self._running[job.job_id] = job
+            if self._spans is not None:
+                self._spans.enter(job)
             try:
                 self._engine.admit([job])
             except AsrError as error:
-                del self._running[job.job_id]
+                self._leave(job.job_id)
                 self._pipe.send(JobRefused(job.job_id, error))
 
 
 def _load(pipe: Connection, memory_fd: int) -> _Worker | None:
     """The worker with its engine loaded; None when the engine cannot be loaded, and the parent was told why."""
     load: Load = pipe.recv()
-    logging.basicConfig(level=load.log_level, format="%(asctime)s %(levelname)s engine: %(message)s")
+    configure_logging(load.log_level, load.log_format, "engine")
     try:
+        spans = _open_spans() if load.is_traced else None
         engine = load.factory()
         started_s = time.monotonic()
         engine.warm_up()
@@ -132,7 +154,13 @@ def _load(pipe: Connection, memory_fd: int) -> _Worker | None:
     os.close(memory_fd)
     shared_buffers = np.frombuffer(memory, np.int16).reshape(info.n_slots, buffer_samples(info))
     pipe.send(Ready(info, time.monotonic() - started_s))
-    return _Worker(engine, pipe, shared_buffers)
+    return _Worker(engine, pipe, shared_buffers, spans)
+
+
+def _open_spans() -> EngineSpans:
+    from asr_api.engine_process.engine_spans import EngineSpans
+
+    return EngineSpans(open_tracer_provider())
 
 
 def _follow_parent(parent_pid: int) -> None:

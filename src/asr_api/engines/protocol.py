@@ -68,6 +68,7 @@ class WindowJob:
     options: DecodeOptions
     is_urgent: bool = False  # its request has just begun; an engine that encodes windows one by one takes it first
     request_id: str = ""  # for the log
+    traceparent: str = ""  # of the request, if it is traced
 
 
 @dataclass(frozen=True, slots=True)

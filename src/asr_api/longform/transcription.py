@@ -94,7 +94,8 @@ class LongForm:
         started_s = time.monotonic()
         try:
             async for piece in pieces:
-                decode_s = time.monotonic() - started_s
+                decode_s = (now_s := time.monotonic()) - started_s
+                self._queue.request.record.add("decode", started_s, now_s)
                 self._metrics.stage_s["decode"].observe(decode_s)
                 await self._scheduler.acquire_piece(self._queue)
                 self._queue.unsubmitted_s = max(0, duration_ms - piece.end_ms) / 1000
@@ -158,6 +159,9 @@ class LongForm:
     ) -> WindowTranscript:
         is_continuation = is_continuation or not window.is_first
         transcript = await self._scheduler.submit(self._queue, window.pcm, options, is_continuation=is_continuation)
+        ended_s, times, record = time.monotonic(), transcript.times, self._queue.request.record
+        record.add("queue", ended_s - times.engine_s - times.queue_s, ended_s - times.engine_s)
+        record.add("engine", ended_s - times.engine_s, ended_s)
         return await self._in_thread(weigh, piece.activity, window.start_ms, transcript, options.prompt)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:

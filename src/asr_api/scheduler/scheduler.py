@@ -154,8 +154,8 @@ class Scheduler:
         if self._stop_reason is not None:
             result.set_exception(ServerDraining(self._stop_reason))
             return result
-        is_urgent = self._queue.is_urgent(queue)
-        job = WindowJob(next(self._job_ids), pcm, options, is_urgent, queue.request.request_id)
+        request, is_urgent = queue.request, self._queue.is_urgent(queue)
+        job = WindowJob(next(self._job_ids), pcm, options, is_urgent, request.request_id, request.record.traceparent)
         queue.submitted_s += len(pcm) / SAMPLE_RATE_HZ
         self._queue.push(QueuedWindow(queue, job, result, queued_s=self._clock()), is_next=is_continuation)
         self.run_once()

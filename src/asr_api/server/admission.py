@@ -21,8 +21,10 @@ def admit(request: Request, handle: ServiceHandle, allowed_origins: Collection[s
     check_origin(request.headers, allowed_origins)
     service = handle.ready_service()
     scope = request_scope(request.scope)
-    service.pool.get(scope.model).check_capacity(scope.account)
+    model = service.pool.get(scope.model)
+    model.check_capacity(scope.account)
     _check_encoding(request.headers)
+    scope.record.model = model.info.model_id
     handle.usage.admit(scope)
     return service
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
-from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -21,6 +20,7 @@ from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
 from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
 from asr_api.server.middleware.request_scope import RequestScopeMiddleware, request_scope
+from asr_api.server.middleware.traces import TraceMiddleware, telemetry_config
 from asr_api.server.routes.asr import asr_router
 from asr_api.server.routes.deepgram_listen import PATH as DEEPGRAM_PATH
 from asr_api.server.routes.deepgram_listen import deepgram_router
@@ -35,9 +35,8 @@ from asr_api.server.stripped_body import SEND
 from asr_api.server.transcription_endpoint import TranscriptionEndpoint
 from asr_api.settings.api_keys import ApiKeys
 from asr_api.settings.settings import Settings
+from asr_api.tracing import open_tracer_provider
 
-# By default FastAPI reports to OpenTelemetry's global providers; this server sends no telemetry.
-NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 ROUTING_ERRORS: dict[int, tuple[type[AsrError], str]] = {
     404: (
         NotFound,
@@ -50,7 +49,8 @@ OTHER_ROUTING_ERROR = InvalidRequest, "The request is not one that this server c
 
 
 def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_keys: ApiKeys | None = None) -> FastAPI:
-    """An ASGI app for any server. api_keys: None is no key"""
+    """An ASGI app for any server. api_keys: None is no key. Raises SettingsError."""
+    tracer_provider = open_tracer_provider() if settings.otel else None
     app = FastAPI(
         title="asr-api",
         version=__version__,
@@ -58,7 +58,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect has no body, so a mistyped path would show nothing
-        telemetry=NO_TELEMETRY,
+        telemetry=telemetry_config(tracer_provider),
     )
     endpoint = TranscriptionEndpoint(handle, settings)
     app.include_router(asr_router(endpoint))
@@ -86,6 +86,8 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
             expose_headers=["*"],  # valid for requests without credentials, and no others are allowed
         )
     app.add_middleware(AccessLogMiddleware)
+    if tracer_provider is not None:
+        app.add_middleware(TraceMiddleware, provider=tracer_provider)
     app.add_middleware(RequestScopeMiddleware, handle=handle)
     if settings.proxy_trust:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(network) for network in settings.proxy_trust])
@@ -96,6 +98,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
         error_type, sentence = ROUTING_ERRORS.get(error.status_code, OTHER_ROUTING_ERROR)
         allowed, remedy = (error.headers or {}).get("Allow", ""), REMEDIES.get(request.url.path, "see /docs")
         sentence = sentence.format(allowed=allowed, method=request.method[:20], remedy=remedy)
+        request.scope["state"]["error_code"] = error_type.code
         response = shapes.response(request.url.path, error_type(sentence), request_scope(request.scope).request_id)
         response.headers.update(error.headers or {})
         return response

@@ -184,7 +184,8 @@ class TranscriptionEndpoint:
     @asynccontextmanager
     async def _receiving(self, call: ApiCall) -> AsyncIterator[AsyncIterator[bytes]]:
         async with call.scope.running(), self._handle.upload_slot(call.scope) as slot:
-            yield slot.measured(call.request.stream())
+            with call.scope.record.timed("receive"):
+                yield slot.measured(call.request.stream())
 
     async def _receive_audio(
         self, call: ApiCall, early_options: TranscribeOptions | None, content: AsyncIterator[bytes]
@@ -212,7 +213,8 @@ class TranscriptionEndpoint:
         async with self._opened(call, audio) as spool:
             transcript = await fold(self._events(call, spool, options))
             digest = spool.digest
-        content = await anyio.to_thread.run_sync(writer.body, transcript, digest)  # up to 10 MB for hours with words
+        with call.scope.record.timed("format"):
+            content = await anyio.to_thread.run_sync(writer.body, transcript, digest)  # up to 10 MB for hours of words
         ended_s = time.perf_counter()
         headers = transcript_headers(transcript, call.info, self.settings, ended_s - started_s) | {
             "server-timing": f"receive;dur={(started_s - call.arrived_s) * 1000:.0f}, "
@@ -274,7 +276,8 @@ class TranscriptionEndpoint:
         if isinstance(audio, AudioReference):
             is_local = not names_link(audio.url) and await is_local_client(call.request.scope)
             async with self._handle.upload_slot(call.scope, is_download=True):
-                spool = await open_reference(audio.url, self._policy, is_local_client=is_local)
+                with call.scope.record.timed("receive"):
+                    spool = await open_reference(audio.url, self._policy, is_local_client=is_local)
             async with spool:
                 yield spool
         elif is_form(call.request.headers.get("content-type", "")):
@@ -288,9 +291,9 @@ class TranscriptionEndpoint:
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """The events of the file, whose audio counts for the account of the request."""
         early = spool.early if isinstance(spool, Upload) else None
-        audio_ms = 0
+        record = call.scope.record
         async with aclosing(call.service.transcribe(spool, options, call.scope, early)) as events:
             async for event in events:
-                self._handle.usage.charge(call.scope, (event.audio_ms - audio_ms) / 1000)
-                audio_ms = event.audio_ms
+                self._handle.usage.charge(call.scope, (event.audio_ms - record.audio_ms) / 1000)
+                record.audio_ms = event.audio_ms
                 yield event

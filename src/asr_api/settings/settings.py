@@ -13,11 +13,13 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from asr_api.errors import SettingsError
+from asr_api.logs import LogFormat
 from asr_api.settings.access_settings import AccessSettings
 from asr_api.settings.declaration import bad_value_error, setting, table_row
 from asr_api.settings.limit_settings import MIB, LimitSettings
 from asr_api.settings.model_settings import ModelSettings
 
+LogFormatName = Annotated[LogFormat, BeforeValidator(str.lower)]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 
@@ -36,6 +38,17 @@ class Settings(AccessSettings, LimitSettings, ModelSettings):
         "", "Returned in the header `X-Salad-Container-Group-ID`; SaladCloud sets it.", shown="empty", server_only=True
     )
     log_level: LogLevel = setting("info", "Level of the log on stderr.", allowed="debug, info, warning or error")
+    log_format: LogFormatName = setting(
+        "text", "`text` for people, or `json` with one object a line for programs.", allowed="text or json"
+    )
+    otel: bool = setting(
+        False,
+        "`1` sends traces to a collector by OTLP over HTTP, needs the extra `otel` and heeds OpenTelemetry's own "
+        "variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`. With `0` they have no effect.",
+        shown="`0`",
+        allowed="1 or 0",
+        server_only=True,
+    )
 
     # The names that the rest of the package uses, where they differ from the variable's.
 

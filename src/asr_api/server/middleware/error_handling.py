@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asr_api.errors import AsrError, InternalError
 from asr_api.server.error_responses import ErrorShapes
+from asr_api.server.middleware.access_log import CLIENT_DISCONNECTED
 from asr_api.server.middleware.request_scope import request_scope
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class ErrorMiddleware:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:  # no reply can reach the client
-            state["error_code"] = "client_disconnected"
+            state["error_code"] = CLIENT_DISCONNECTED
             return
         except AsrError as failure:
             error = failure
