@@ -1,1 +1,1 @@
-"""Middleware of the HTTP app, outermost first: request scope, access log, early reply, errors, limits."""
+"""Middleware of the HTTP app, outermost first: request scope, traces, access log, early reply, errors, keys, limits."""
