@@ -107,8 +107,8 @@ def proxying(name: str, folder: Path, server_port: int) -> Iterator[Proxy]:
     with log.open("wb") as output:
         process = subprocess.Popen([program(name) or "", *line], env=environment, stdout=output, stderr=output)
     try:
-        _wait_for_port(process, port, log)
-        yield Proxy(port, certificate, log)
+        _wait_until_ready(process, proxy := Proxy(port, certificate, log))
+        yield proxy
     finally:
         process.terminate()
         process.wait(15)
@@ -148,14 +148,18 @@ def _make_certificate(folder: Path) -> Path:
     return folder / "asr.pem"
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], proxy: Proxy) -> None:
+    """Traefik listens before it has read its routes and certificates."""
     deadline = time.monotonic() + START_S
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionRefusedError:
+    with proxy.http() as http:
+        while not _is_ready(http):
+            assert process.poll() is None, proxy.log.read_text()
+            assert time.monotonic() < deadline, proxy.log.read_text()
             time.sleep(0.05)
-        else:
-            return
+
+
+def _is_ready(http: httpx.Client) -> bool:
+    try:
+        return http.get("/livez").status_code == 200
+    except httpx.TransportError:
+        return False
