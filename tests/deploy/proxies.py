@@ -1,4 +1,4 @@
-"""Starts real proxies with the files of deploy/proxy, in which only paths and ports are replaced, and clients of them."""
+"""Starts real proxies with the files of deploy/proxy, where only paths and ports are replaced, and their clients."""
 
 from __future__ import annotations
 
