@@ -115,7 +115,7 @@ def proxying(name: str, folder: Path, server_port: int) -> Iterator[Proxy]:
 
 
 def _nginx(folder: Path, port: int, replaced: dict[str, str]) -> list[str]:
-    _copy("nginx.conf", folder, replaced | {"listen 443 ": f"listen {port} "})
+    _copy("nginx.conf", folder, replaced | {"listen 443 ": f"listen {port} ", "[::]:443 ": f"[::]:{port} "})
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "main.conf").write_text(user + NGINX_MAIN.format(folder=folder))
     return ["-p", str(folder), "-c", "main.conf", "-e", "stderr", "-g", "daemon off;"]
