@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 import asr_api
-from asr_api.settings.settings import Settings, settings_table
+from asr_api import errors
+from asr_api.metrics import Metrics
+from asr_api.settings.api_keys import read_api_keys
+from asr_api.settings.settings import Settings, read_settings, settings_table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
 FOLDERS = ("benchmarks", "docs", "src")
+SECURITY, OPERATIONS = ROOT / "SECURITY.md", ROOT / "docs/operations.md"
 VARIABLES_OF_OTHERS = {"HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI", "PYTHON"}
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
@@ -53,6 +57,41 @@ def test_the_changelog_starts_with_this_version() -> None:
     assert newest
     assert newest[1] == asr_api.__version__
     assert f'version = "{asr_api.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_the_tests_of_the_security_policy_exist() -> None:
+    """Each link to a test file is followed by the names of tests in it, or by none."""
+    parts = re.split(r"\]\((tests/[^)]+)\)", SECURITY.read_text(encoding="utf-8"))
+    named = [
+        (file, set(re.findall(r"`(test_\w+)`", text))) for file, text in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+    assert sum(len(tests) for _, tests in named) > 20
+    for file, tests in named:
+        assert tests <= set(re.findall(r"def (test_\w+)", (ROOT / file).read_text(encoding="utf-8"))), file
+
+
+@pytest.mark.parametrize("page", [SECURITY, OPERATIONS], ids=lambda page: page.stem)
+def test_settings_and_metrics_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    known = {name.upper() for name in Settings.model_fields} | {"TMPDIR"}
+    assert set(re.findall(r"`([A-Z][A-Z_]{3,})[=`]", text)) <= known
+    (metrics := Metrics()).for_model("")
+    shown = set(re.findall(r"^(\w+)", metrics.render().decode(), re.MULTILINE))
+    assert set(re.findall(r"\b(?:asr|process)_[a-z_]+", text)) <= shown
+
+
+def test_the_error_codes_of_the_operations_page_exist() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| (`.+?) \|", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    named = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
+    assert len(named) >= 6
+    assert named <= {(error.status, error.code) for error in vars(errors).values() if hasattr(error, "code")}
+
+
+def test_the_key_file_of_the_operations_page_is_read(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.+?)```", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL)
+    digests = (f'"{digit * 64}"' for digit in "ab")
+    (file := tmp_path / "keys.toml").write_text(re.sub('"…"', lambda _: next(digests), example))
+    assert read_api_keys(read_settings({"api_keys_file": str(file)}))
 
 
 if __name__ == "__main__":
