@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from asr_api.errors import SettingsError
-from asr_api.server.listen import open_sockets
+from asr_api.server.listen import UNREAD_BYTES, open_sockets
 
 
 def test_an_ipv4_address_in_the_form_of_ipv6_is_listened_on() -> None:
@@ -40,3 +40,10 @@ def test_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch, code: int,
     with pytest.raises(SettingsError) as caught:
         open_sockets("127.0.0.1", port)
     assert str(caught.value) == sentence
+
+
+def test_the_kernel_holds_little_of_a_reply_that_nobody_reads() -> None:
+    (listening,) = open_sockets("127.0.0.1", 0)
+    with listening, socket.create_connection(listening.getsockname(), timeout=5), listening.accept()[0] as accepted:
+        held_bytes = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    assert held_bytes == 2 * UNREAD_BYTES  # Linux counts its own records as well

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import statistics
@@ -16,6 +17,7 @@ import psutil
 import pytest
 import uvicorn
 
+from asr_api.server.file_descriptors import MAX_DESCRIPTORS
 from tests.engines.scripted import Script
 from tests.server.in_process import Cli
 from tests.server.running import Server, serving, wav
@@ -23,6 +25,7 @@ from tests.server.test_prometheus import free_port
 
 SLOW = {"step_s": 0.1, "steps_per_window": 6}  # 0.6 s a window
 MIB = 2**20
+HEALTH = b"GET /hc HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +186,26 @@ def test_a_request_that_cannot_finish_fails(tmp_path: Path, num_signals: int, ti
             time.sleep(0.05)
         assert (running.result().status_code, running.result().json()["code"]) == (503, "server_draining")
         assert server.process.wait(8) == exit_code
+
+
+def test_without_descriptors_connections_wait_and_the_log_stays_short(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.http() as http:
+        assert http.get("/hc").status_code == 200  # this connection is kept
+        pid = server.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        assert before[0] >= min(before[1], MAX_DESCRIPTORS)  # raised to the hard limit
+        used = {int(path.name) for path in Path(f"/proc/{pid}/fd").iterdir()}
+        first_free = min(set(range(max(used) + 2)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
+        with server.connect() as late:
+            late.sendall(HEALTH)
+            refused = http.post("/asr", content=wav(1))
+            time.sleep(0.2)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            assert late.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert (refused.status_code, refused.json()["code"]) == (429, "server_overloaded")
+    assert server.log.read_text().count("new connections have to wait: Too many open files") == 1
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_the_server_listens_and_can_be_stopped_while_the_model_loads(tmp_path: Path) -> None:

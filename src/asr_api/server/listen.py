@@ -14,6 +14,7 @@ from asr_api.errors import SettingsError
 
 EVERYWHERE = "*"
 BACKLOG = 2048
+UNREAD_BYTES = 128 * 1024  # of a reply that the kernel holds for a slow reader; else it would hold up to 4 MiB
 FIRST_FREE_PORT = 1024  # by default the ports below need root
 MISSING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
@@ -53,6 +54,7 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> list[socke
     """One listening socket, or none where this machine has no such address, or no IPv6 at all."""
     try:
         listening = socket.create_server((address, port), family=family, backlog=BACKLOG)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)  # accepted sockets inherit it
     except OSError as error:
         if error.errno in MISSING:
             return []
