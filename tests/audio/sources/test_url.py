@@ -296,6 +296,21 @@ def test_the_checked_host_is_the_dialled_host(rest: str) -> None:
     assert not set(parsed.host) & set("/\\@#? ")
 
 
+@pytest.mark.parametrize("url", ["http://a" + "\u0315\u0300" * 4000, "http://" + "a" * 301], ids=["marks", "letters"])
+def test_a_long_host_is_refused_before_it_is_normalised(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Putting 8,000 combining marks in order takes 50 ms."""
+    monkeypatch.setattr(url_module, "unicodedata", None)
+    with pytest.raises(InvalidUrl, match="at most 300 characters"):
+        parse_url(url)
+    monkeypatch.undo()
+    assert parse_url(f"http://{'a.' * 120}com/").host == "a." * 120 + "com"
+
+
+async def test_a_redirect_to_a_long_host_is_refused(servers: Servers) -> None:
+    servers.answers["/1"] = redirect(f"http://{'a' * 301}/")
+    assert await servers.fetch("http://good.test:{port}/1") == "url_fetch_failed"
+
+
 @pytest.mark.parametrize(
     ("name", "is_link"),
     [("http://h/", True), ("HTTP:x", True), ("data:,", True), (" ftp://h", True), ("/a:b", False), ("a.wav", False)],

@@ -36,6 +36,7 @@ from asr_api.errors import (
 logger = logging.getLogger(__name__)
 
 MAX_URL_CHARS = 8192  # presigned links reach 2,000
+MAX_AUTHORITY_CHARS = 300  # a host name has at most 253; normalising marks takes quadratic time
 MAX_PORT = 65535
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 UNSAFE_CHARACTERS = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
@@ -115,6 +116,8 @@ def _with_plain_host(url: str) -> str:
     match = AUTHORITY.fullmatch(url)
     if match is None:
         return url
+    if len(match[2]) > MAX_AUTHORITY_CHARS:
+        raise InvalidUrl(f"The url's host and port must have at most {MAX_AUTHORITY_CHARS} characters; correct them.")
     plain = unicodedata.normalize("NFKC", match[2])
     if "@" in plain or any(plain.count(mark) > match[2].count(mark) for mark in "/?#:[]\\% "):
         raise InvalidUrl("The url must name a host in plain letters and no user; send https://host/path.")
