@@ -10,6 +10,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -156,6 +157,29 @@ async def test_a_download_has_a_total_timeout(servers: Servers) -> None:
     servers.answers["/x"] = ANSWERS["slow"][0]
     policy = replace(POLICY, total_timeout_s=0.2, min_rate_bytes_s=0)
     assert await servers.fetch("http://good.test:{port}/x", policy) == "url_fetch_timeout"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 OK\r\n" + b"<pause>X: y\r\n" * 30, b"<pause>HTTP/1.1 100 Continue\r\n\r\n" * 30],
+    ids=["headers", "interim responses"],
+)
+async def test_headers_that_come_line_by_line_have_a_timeout(servers: Servers, answer: bytes) -> None:
+    servers.answers["/x"] = answer
+    policy = replace(POLICY, header_timeout_s=0.3)
+    started_s = time.monotonic()
+    assert await servers.fetch("http://good.test:{port}/x", policy) == "url_fetch_timeout"
+    assert time.monotonic() - started_s < 1.5
+
+
+async def test_the_timeout_of_headers_is_for_all_redirects_and_not_for_the_body(servers: Servers) -> None:
+    servers.answers |= {f"/{hop}": b"<pause>" * 2 + redirect(f"/{hop + 1}") for hop in range(5)}
+    servers.answers |= {"/5": ok(b"")}
+    policy = replace(POLICY, header_timeout_s=0.4)
+    assert await servers.fetch("http://good.test:{port}/0", policy) == "url_fetch_timeout"
+    servers.answers["/x"] = b"HTTP/1.1 200 OK\r\n\r\n" + b"<pause>xy" * 8
+    policy = replace(policy, min_rate_bytes_s=0)
+    assert await servers.fetch("http://good.test:{port}/x", policy) == b"xy" * 8
 
 
 async def test_unknown_and_unreachable_hosts(servers: Servers) -> None:

@@ -14,6 +14,7 @@ import ssl
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import anyio
 import httpx
@@ -60,7 +61,10 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     try:
         with anyio.fail_after(policy.total_timeout_s):
             async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
-                return await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+                with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and a header may take many
+                    response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+                async with aclosing(response):
+                    return await _receive(response, policy)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
@@ -124,15 +128,14 @@ def _with_plain_host(url: str) -> str:
     return f"{match[1]}//{plain}{match[3]}"
 
 
-async def _follow(hop: httpx.URL, transport: _GuardedTransport, policy: MediaPolicy) -> Spool:
+async def _follow(hop: httpx.URL, transport: _GuardedTransport, policy: MediaPolicy) -> httpx.Response:
+    """The response at the end of the redirects, of which only the headers are read."""
     for _ in range(policy.max_redirects + 1):
         response = await transport.get(hop)
-        try:
-            if response.status_code not in REDIRECT_STATUSES:
-                return await _receive(response, policy)
-            hop = _redirected(hop, response.headers.get("Location", ""))
-        finally:
-            await response.aclose()
+        if response.status_code not in REDIRECT_STATUSES:
+            return response
+        await response.aclose()
+        hop = _redirected(hop, response.headers.get("Location", ""))
     raise UrlTooManyRedirects(f"The link redirects more than {policy.max_redirects} times; send the final link.")
 
 
