@@ -23,7 +23,7 @@ async def open_source(source: Source, settings: Settings) -> Spool:
     """The caller closes the spool. Raises what opening a link or a file raises."""
     if source.reference == STDIN:
         return await spool_chunks(read_stdin(), sys.maxsize)
-    policy = replace(media_policy(settings), local_paths=LocalPaths())
+    policy = replace(media_policy(settings), local_paths=LocalPaths(), resolves_internal_names=True)
     if not names_link(source.reference):
         policy = replace(policy, max_media_bytes=sys.maxsize)  # only downloads are bounded
     try:

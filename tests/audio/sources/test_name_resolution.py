@@ -95,7 +95,9 @@ async def test_a_cancelled_request_does_not_cancel_the_lookup_of_another(name_se
 
 
 async def test_hanging_lookups_stop_nothing_else(name_servers: NameServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    def getaddrinfo(host: str | bytes, *_: object, **_options: object) -> list[tuple[object, ...]]:
+    def getaddrinfo(host: str | bytes, *_: object, flags: int = 0, **_options: object) -> list[tuple[object, ...]]:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror
         name = host.decode() if isinstance(host, bytes) else host
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in name_servers.look_up(name)]
 
@@ -104,7 +106,8 @@ async def test_hanging_lookups_stop_nothing_else(name_servers: NameServers, monk
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\naudio")
         writer.close()
 
-    policy = MediaPolicy(allow_private_cidrs=(ip_network("127.0.0.2/32"),), connect_timeout_s=3.0)
+    cidrs = (ip_network("127.0.0.2/32"),)
+    policy = MediaPolicy(allow_private_cidrs=cidrs, resolves_internal_names=True, connect_timeout_s=3.0)
     async with await asyncio.start_server(serve, "127.0.0.2", 0) as server:
         port = server.sockets[0].getsockname()[1]
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

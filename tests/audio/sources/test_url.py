@@ -35,6 +35,7 @@ MEDIA, CANARY = "127.0.0.2", "127.0.0.3"
 BODY = bytes(range(256)) * 500
 POLICY = MediaPolicy(
     allow_private_cidrs=(ip_network("127.0.0.2/32"),),
+    resolves_internal_names=True,
     max_media_bytes=200_000,
     connect_timeout_s=1.0,
     read_timeout_s=0.5,
@@ -241,6 +242,31 @@ async def test_at_most_five_redirects_are_followed(servers: Servers) -> None:
 async def test_blocked_targets_all_get_the_same_answer(servers: Servers, host: str) -> None:
     with pytest.raises(UrlNotAllowed, match=f"^{re.escape(url_module.NOT_ALLOWED)}$"):
         await fetch_url(f"http://{host}:{servers.port}/", POLICY, resolve=servers.resolve)
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        *((host, "url_not_allowed") for host in ("db", "localhost", "db.", "db.internal", "DB.Local", "nas.home.arpa")),
+        ("private.test", "url_not_allowed"), ("unknown.test", "url_fetch_failed"),
+    ],
+)  # fmt: skip
+async def test_a_name_of_an_internal_network_gets_the_same_answer_whether_it_exists_or_not(
+    servers: Servers, host: str, code: str
+) -> None:
+    servers.names = {"db": [[CANARY]], "db.internal": [[CANARY]], "private.test.": [[CANARY]], "unknown.test.": [[]]}
+    policy = replace(POLICY, resolves_internal_names=False)
+    assert await servers.fetch(f"http://{host}/", policy) == code
+    assert list(servers.lookups) == (
+        [] if host.rstrip(".").lower().split(".")[-1] != "test" else [f"{host.rstrip('.')}."]
+    )
+
+
+async def test_an_address_is_not_looked_up(servers: Servers) -> None:
+    for literal in (MEDIA, "127.2", "2130706434", "[::ffff:127.0.0.2]"):
+        await servers.fetch(f"http://{literal}:{{port}}/x")
+    assert not servers.lookups
+    assert len(servers.requests) == 4
 
 
 async def test_a_blocked_address_among_others_blocks_the_link(servers: Servers) -> None:

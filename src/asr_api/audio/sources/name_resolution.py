@@ -70,8 +70,16 @@ class NameResolver:
         return running
 
 
-def look_up(host: str) -> list[str]:
-    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+def literal_addresses(host: str) -> list[str]:
+    """The address that the text is, also in old forms such as 127.1, without a lookup; empty for a name."""
+    try:
+        return look_up(host, socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return []
+
+
+def look_up(host: str, flags: int = 0) -> list[str]:
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in answers))
 
 

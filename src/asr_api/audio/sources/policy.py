@@ -31,6 +31,8 @@ class MediaPolicy:
     allowed_media_domains: tuple[str, ...] = ()
     # Dialled although they are not public; never link-local addresses, nor the metadata services of clouds.
     allow_private_cidrs: tuple[Network, ...] = ()
+    # Internal names are looked up: some may be allowed, or the client may know them all.
+    resolves_internal_names: bool = False
     max_redirects: int = 5
     connect_timeout_s: float = 5.0  # for the name resolution, and again for each connection
     read_timeout_s: float = 10.0

@@ -1,8 +1,13 @@
 """Download of http(s) links into a `Spool`, restricted to the hosts and addresses that the policy allows (SSRF guard).
 
 Every hop is parsed once by the library that dials it, rebuilt, resolved once, checked, and dialled by the checked
-address; only `_GuardedTransport` opens connections. Every blocked address gets the same answer, so that the network of
-the server cannot be mapped. A host that ALLOWED_MEDIA_DOMAINS does not list is refused before it is resolved.
+address; only `_GuardedTransport` opens connections.
+
+The network of the server cannot be mapped: every blocked address gets the same answer. So does, before it is resolved,
+a name that only an internal network can have (`internal_names.py`), whether it exists or not; other names are resolved
+without the search domains of the server. What remains: a name below a public domain that has a private address (403)
+differs from one that does not exist (422), as clients must be told of a misspelt host. A host that
+ALLOWED_MEDIA_DOMAINS does not list is refused before it is resolved.
 """
 
 from __future__ import annotations
@@ -19,7 +24,9 @@ from contextlib import aclosing
 import anyio
 import httpx
 
+from asr_api.audio.sources.internal_names import is_internal
 from asr_api.audio.sources.ip_addresses import is_dialable
+from asr_api.audio.sources.name_resolution import literal_addresses
 from asr_api.audio.sources.name_resolution import resolve as resolve_name
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.spool import TOO_LARGE, Spool, spool_chunks
@@ -60,11 +67,7 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     hop = parse_url(url)
     try:
         with anyio.fail_after(policy.total_timeout_s):
-            async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
-                with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and a header may take many
-                    response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
-                async with aclosing(response):
-                    return await _receive(response, policy)
+            return await _fetch(hop, policy, resolve)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
@@ -72,6 +75,14 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
             reason = getattr(tls_error, "verify_message", "") or tls_error.reason or "unknown reason"
             raise UrlUpstreamError(f"TLS with the link's server failed ({reason}); upload the file.") from error
         raise UrlUpstreamError("The link's server cannot be reached or hung up; try again later.") from error
+
+
+async def _fetch(hop: httpx.URL, policy: MediaPolicy, resolve: Resolver) -> Spool:
+    async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
+        with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and headers may take many
+            response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+        async with aclosing(response):
+            return await _receive(response, policy)
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
@@ -213,7 +224,7 @@ class _GuardedTransport:
             raise UrlNotAllowed("This server does not fetch from the link's host; upload the file.")
         if "%" in host:
             raise UrlNotAllowed(NOT_ALLOWED)
-        addresses = await self._resolve(host, self._policy.connect_timeout_s)
+        addresses = literal_addresses(host) or await self._resolved(host)
         cidrs = self._policy.allow_private_cidrs
         if not all(is_dialable(address, cidrs) for address in addresses):
             logger.info("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
@@ -221,6 +232,15 @@ class _GuardedTransport:
             error.addresses = tuple(addresses)
             raise error
         return addresses
+
+    async def _resolved(self, name: str) -> Sequence[str]:
+        if self._policy.resolves_internal_names:
+            return await self._resolve(name, self._policy.connect_timeout_s)
+        if is_internal(name):
+            logger.info("refused a link to %r, which is a name of an internal network", name)
+            raise UrlNotAllowed(NOT_ALLOWED)
+        # The final dot keeps the resolver from adding the search domains of the server.
+        return await self._resolve(name.rstrip(".") + ".", self._policy.connect_timeout_s)
 
 
 def _is_allowed_host(host: str, domains: tuple[str, ...]) -> bool:
