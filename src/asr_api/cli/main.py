@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from asr_api.cli.exit_codes import ExitCode
+from asr_api.cli.output import print_error
 from asr_api.cli.parser import given_parameters, given_settings, open_parser
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.settings.folders import check_spool_folder
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `asr-api transcribe … | head`: the reader of stdout has left
         return ExitCode.SOURCE_FAILED
     except AsrError as error:
-        sys.stderr.write(f"asr-api: {error}\n")
+        print_error(str(error))
         return ExitCode.NOT_STARTED if isinstance(error, StartupError) else ExitCode.SOURCE_FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
