@@ -90,7 +90,10 @@ def print_error(sentence: str) -> None:
 
 
 def print_out(text: str) -> None:
-    """To stdout; on a terminal without controls, which a model may write, too. Raises CannotWrite, or BrokenPipeError when the reader of stdout has left."""
+    """To stdout; on a terminal without controls, which a model may write, too.
+
+    Raises CannotWrite, or BrokenPipeError when the reader of stdout has left.
+    """
     if sys.stdout is None:
         raise CannotWrite("The output cannot be written: stdout is closed; add --output-dir DIR.")
     try:

@@ -30,6 +30,7 @@ from asr_api.audio.sources.name_resolution import literal_addresses
 from asr_api.audio.sources.name_resolution import resolve as resolve_name
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.spool import TOO_LARGE, Spool, spool_chunks
+from asr_api.audio.sources.spool_budget import SpoolReservation
 from asr_api.errors import (
     InvalidUrl,
     MediaTooLarge,
@@ -58,7 +59,13 @@ REQUEST_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent":
 Resolver = Callable[[str, float], Awaitable[Sequence[str]]]  # host, timeout in seconds → addresses as text
 
 
-async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolve_name) -> Spool:
+async def fetch_url(
+    url: str,
+    policy: MediaPolicy,
+    *,
+    reservation: SpoolReservation | None = None,
+    resolve: Resolver = resolve_name,
+) -> Spool:
     """Downloads into a spool; redirects are followed here, so that each target is checked.
 
     Errors: InvalidUrl, UnsupportedUrlScheme, UrlNotAllowed, UrlTooManyRedirects, UrlFetchFailed (permanent),
@@ -67,7 +74,7 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
     hop = parse_url(url)
     try:
         with anyio.fail_after(policy.total_timeout_s):
-            return await _fetch(hop, policy, resolve)
+            return await _fetch(hop, policy, resolve, reservation)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
@@ -77,12 +84,12 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
         raise UrlUpstreamError("The link's server cannot be reached or hung up; try again later.") from error
 
 
-async def _fetch(hop: httpx.URL, policy: MediaPolicy, resolve: Resolver) -> Spool:
+async def _fetch(hop: httpx.URL, policy: MediaPolicy, resolve: Resolver, reservation: SpoolReservation | None) -> Spool:
     async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
         with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and headers may take many
             response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
         async with aclosing(response):
-            return await _receive(response, policy)
+            return await _receive(response, policy, reservation)
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
@@ -164,7 +171,7 @@ def _redirected(hop: httpx.URL, location: str) -> httpx.URL:
     return target
 
 
-async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
+async def _receive(response: httpx.Response, policy: MediaPolicy, reservation: SpoolReservation | None) -> Spool:
     status = response.status_code
     if status >= 500 or status in {408, 429}:  # temporary
         raise UrlUpstreamError(f"The link's server answered with status {status}; try again later.")
@@ -176,7 +183,9 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
         raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
     chunks = _fast_enough(response.aiter_raw(), policy)
-    return await spool_chunks(chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge)
+    return await spool_chunks(
+        chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge, reservation=reservation
+    )
 
 
 async def _fast_enough(chunks: AsyncIterator[bytes], policy: MediaPolicy) -> AsyncIterator[bytes]:
