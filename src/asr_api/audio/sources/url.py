@@ -20,6 +20,7 @@ import time
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import anyio
 import httpx
@@ -64,7 +65,7 @@ async def fetch_url(
     policy: MediaPolicy,
     *,
     reservation: SpoolReservation | None = None,
-    resolve: Resolver = resolve_name,
+    resolve: Resolver | None = None,
 ) -> Spool:
     """Downloads into a spool; redirects are followed here, so that each target is checked.
 
@@ -72,6 +73,7 @@ async def fetch_url(
     UrlUpstreamError (may be temporary), UrlFetchTimeout, and those of `spool_chunks`.
     """
     hop = parse_url(url)
+    resolve = resolve or partial(resolve_name, account=reservation.account if reservation else "")
     try:
         with anyio.fail_after(policy.total_timeout_s):
             return await _fetch(hop, policy, resolve, reservation)
