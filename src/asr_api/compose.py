@@ -200,6 +200,7 @@ def media_policy(settings: Settings) -> MediaPolicy:
         local_paths=LocalPaths(root=Path(folder) if folder else None, is_enabled=folder != ""),
         allowed_media_domains=settings.allowed_media_domains,
         allow_private_cidrs=settings.allow_private_cidrs,
+        resolves_internal_names=bool(settings.allow_private_cidrs or settings.allowed_media_domains),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -50,3 +51,11 @@ def test_an_address_that_nothing_allows_has_another_remedy(cli: Cli) -> None:
 def test_other_refusals_stay(cli: Cli) -> None:
     ended = cli.run("transcribe", "http://127.0.0.1/a.wav", "--allowed-media-domains", "example.org")
     assert "does not fetch from the link's host" in ended.stderr
+
+
+def test_stdin_is_bounded_as_downloads_are(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/zero").open("rb") as endless:
+        monkeypatch.setattr(sys, "stdin", endless)
+        ended = cli.run("transcribe", "-", "--max-upload-mb", "1")
+    problem = "The media is larger than 1,048,576 bytes (MAX_UPLOAD_MB); compress or split it."
+    assert (ended.code, ended.stderr) == (1, f"asr-api: stdin: {problem}\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from asr_api.cli.output import Output
+from asr_api.cli.output import Output, print_out
 from asr_api.cli.sources import Source
 from asr_api.options import SubtitleOptions
 from asr_api.transcript import Segment, Transcript
@@ -24,6 +24,30 @@ def test_a_file_name_that_is_not_valid_text_is_escaped(tmp_path: Path) -> None:
     ended = run_command(tmp_path, *command({}, "transcribe", str(tmp_path)), PYTHONIOENCODING="utf-8:strict")
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.decode() == f"{tmp_path}/a.wav: 1\n{tmp_path}/caf\\xe9.wav: 1\n"
+
+
+def test_names_cannot_forge_lines_or_command_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for name in ("\x1b[2Ja.wav", "b.wav: forged\nc.wav", "d\u202egpj.wav"):
+        (tmp_path / "many" / name).write_bytes(wav(1))
+    (tmp_path / "many" / "\x1b]0;t\x07e.wav").write_bytes(b"not audio")
+    ended = cli.run("transcribe", "many")
+    names = ["\\x1b[2Ja.wav", "b.wav: forged\\nc.wav", "d\\u202egpj.wav"]
+    assert ended.stdout == "".join(f"many/{name}: 1\n" for name in names)
+    assert ended.stderr.startswith("asr-api: many/\\x1b]0;t\\x07e.wav: ")
+    assert ended.stderr.count("\n") == 1
+    ended = cli.run("transcribe", "\x1b[2J.wav\n", "--output-dir", "/dev/null/\x1b[2J")
+    assert ended.stderr.startswith("asr-api: --output-dir is '/dev/null/\\x1b[2J'")
+
+
+def test_controls_in_a_text_reach_files_but_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_out("a\x1b[2J\tb\n")
+    assert capsys.readouterr().out == "a\x1b[2J\tb\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_out("a\x1b[2J\tb\n")
+    assert capsys.readouterr().out == "a\\x1b[2J\tb\n"
 
 
 def test_a_transcript_outside_the_encoding_of_stdout_fails_alone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from asr_api.benchmark.measure import Benchmark, Measurement, best_slots
 from asr_api.benchmark.speech import MINUTE
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.open_source import open_source
-from asr_api.cli.output import print_out
+from asr_api.cli.output import print_error, print_out
 from asr_api.cli.sources import list_sources
 from asr_api.compose import default_options
 from asr_api.engines.cpu import usable_cores
@@ -40,7 +40,7 @@ async def bench(settings: Settings, arguments: argparse.Namespace, parameters: S
     except InvalidParameter:
         raise
     except RequestError as error:
-        _print(f"asr-api: {source.name}: {error}")
+        print_error(f"{source.name}: {error}")
         return ExitCode.SOURCE_FAILED
     best = best_slots(rows)
     if best is not None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from asr_api.cli.exit_codes import ExitCode
+from asr_api.cli.output import print_error
 from asr_api.cli.parser import given_parameters, given_settings, open_parser
 from asr_api.errors import AsrError, InvalidParameter, SettingsError, StartupError
 from asr_api.logs import configure_logging, current_log_format
@@ -70,7 +71,7 @@ def _report(error: AsrError) -> None:
     if current_log_format() == "json":
         logger.critical("%s", error)
     else:
-        sys.stderr.write(f"asr-api: {error}\n")
+        print_error(str(error))
 
 
 def _discard_unwritten() -> None:

@@ -11,6 +11,7 @@ from asr_api.engines.checkpoints.resolve import list_cached
 from asr_api.errors import SettingsError
 from asr_api.settings.folders import find_cache_folder
 from asr_api.settings.settings import Settings
+from asr_api.text.printable import printable
 
 HERE = "Models that need no download:"
 SHORT_NAMES = "Short names for MODEL_ID; * needs no download:"
@@ -49,6 +50,6 @@ def _row(model: KnownModel, *, is_here: bool) -> tuple[str, ...]:
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    rows = list(rows)
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

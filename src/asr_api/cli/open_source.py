@@ -14,7 +14,7 @@ from asr_api.audio.sources.spool import Spool, spool_chunks
 from asr_api.cli.sources import STDIN, Source
 from asr_api.cli.stdin import read_stdin
 from asr_api.compose import media_policy
-from asr_api.errors import PathNotFound, UrlNotAllowed
+from asr_api.errors import MediaTooLarge, PathNotFound, UrlNotAllowed
 from asr_api.settings.declaration import flag_of
 from asr_api.settings.settings import Settings
 
@@ -22,10 +22,10 @@ from asr_api.settings.settings import Settings
 async def open_source(source: Source, settings: Settings) -> Spool:
     """The caller closes the spool. Raises what opening a link or a file raises."""
     if source.reference == STDIN:
-        return await spool_chunks(read_stdin(), sys.maxsize)
-    policy = replace(media_policy(settings), local_paths=LocalPaths())
+        return await spool_chunks(read_stdin(), settings.max_media_bytes, too_large=MediaTooLarge)
+    policy = replace(media_policy(settings), local_paths=LocalPaths(), resolves_internal_names=True)
     if not names_link(source.reference):
-        policy = replace(policy, max_media_bytes=sys.maxsize)  # only downloads are bounded
+        policy = replace(policy, max_media_bytes=sys.maxsize)  # downloads and stdin are bounded, as they are stored
     try:
         return await open_reference(source.reference, policy, is_local_client=True)
     except UrlNotAllowed as error:

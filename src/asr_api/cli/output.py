@@ -14,6 +14,7 @@ from asr_api.cli.sources import STDIN, Source
 from asr_api.errors import CannotWrite, StartupError
 from asr_api.formats import FORMATS
 from asr_api.options import SubtitleOptions
+from asr_api.text.printable import printable, printable_lines
 from asr_api.transcript import Transcript
 
 SINGLE_TRANSCRIPT_FORMATS = frozenset({"srt", "vtt", "tsv"})  # files of these formats cannot be concatenated
@@ -79,16 +80,24 @@ class Output:
         """The name comes first, as in the output of grep; in JSON it is a key."""
         if self.format == "json":
             return f'{{"source": {json.dumps(source.name)}, {body.removeprefix("{")}'
-        name = os.fsencode(source.name).decode(errors="backslashreplace")  # a file name may not be valid text
+        name = printable(source.name)
         return f"{name}: {body}" if body else f"{name}:\n"
 
 
+def print_error(sentence: str) -> None:
+    """One line on stderr; the sentence may name files and hold text of others."""
+    sys.stderr.write(f"asr-api: {printable(sentence)}\n")
+
+
 def print_out(text: str) -> None:
-    """To stdout. Raises CannotWrite, or BrokenPipeError when the reader of stdout has left."""
+    """To stdout; on a terminal without controls, which a model may write, too.
+
+    Raises CannotWrite, or BrokenPipeError when the reader of stdout has left.
+    """
     if sys.stdout is None:
         raise CannotWrite("The output cannot be written: stdout is closed; add --output-dir DIR.")
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -15,6 +15,7 @@ from asr_api.install_hint import install_command
 from asr_api.parameters import OUTPUT_PARAMETERS, PARAMETERS, Parameter, RawParameter
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
+from asr_api.text.printable import printable
 
 BENCH_ABOUT = "A table on stderr, the figures as a line of JSON on stdout; needs the extra bench: {}"
 MIN_BENCH_S, MAX_BENCH_S = 1, 3600
@@ -64,7 +65,7 @@ def given_parameters(arguments: argparse.Namespace) -> tuple[RawParameter, ...]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitCode.NOT_STARTED, f"{self.prog}: {message}; see {self.prog} --help.\n")
+        self.exit(ExitCode.NOT_STARTED, f"{self.prog}: {printable(message)}; see {self.prog} --help.\n")
 
 
 def _add_transcribe_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing, closing
@@ -17,7 +16,7 @@ from itertools import islice
 
 from asr_api.cli.exit_codes import ExitCode
 from asr_api.cli.open_source import open_source
-from asr_api.cli.output import Output
+from asr_api.cli.output import Output, print_error
 from asr_api.cli.progress import Progress
 from asr_api.cli.sources import Source, list_sources
 from asr_api.compose import Service, default_options, open_service
@@ -122,7 +121,8 @@ class BatchTranscription:
 
     def _print(self, source: Source, sentences: Iterable[str]) -> None:
         with self.progress.paused():
-            sys.stderr.writelines(f"asr-api: {source.name}: {sentence}\n" for sentence in sentences)
+            for sentence in sentences:
+                print_error(f"{source.name}: {sentence}")
 
 
 def _notices(transcript: Transcript, format_name: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from starlette.types import Receive
 from asr_api.audio.sources.growing_spool import GrowingSpool
 from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.spool import Spool
+from asr_api.audio.sources.spool_budget import SpoolBudget
 from asr_api.compose import Service, default_options, media_policy
 from asr_api.early_transcriptions import EarlyTranscription
 from asr_api.engines.protocol import EngineInfo
@@ -121,6 +122,7 @@ class TranscriptionEndpoint:
         self.defaults = default_options(settings)
         self._handle = handle
         self._policy = media_policy(settings)
+        self._spools = SpoolBudget()
 
     def admit(self, request: Request) -> ApiCall:
         """Raises what `admission.admit` raises."""
@@ -194,7 +196,7 @@ class TranscriptionEndpoint:
             return None if early_options is None else call.service.begin_early(upload, early_options, call.scope)
 
         async with AsyncExitStack() as on_error:
-            upload = await on_error.enter_async_context(Upload())
+            upload = await on_error.enter_async_context(Upload(self._spools.reserve(call.scope.account)))
             await upload.receive(content, self.settings.max_media_bytes, begin)
             on_error.pop_all()
         return upload
@@ -276,8 +278,11 @@ class TranscriptionEndpoint:
         if isinstance(audio, AudioReference):
             is_local = not names_link(audio.url) and await is_local_client(call.request.scope)
             async with self._handle.upload_slot(call.scope, is_download=True):
+                reservation = self._spools.reserve(call.scope.account)
                 with call.scope.record.timed("receive"):
-                    spool = await open_reference(audio.url, self._policy, is_local_client=is_local)
+                    spool = await open_reference(
+                        audio.url, self._policy, is_local_client=is_local, reservation=reservation
+                    )
             async with spool:
                 yield spool
         elif is_form(call.request.headers.get("content-type", "")):

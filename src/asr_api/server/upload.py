@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from asr_api.audio.sources.growing_spool import GrowingSpool
 from asr_api.audio.sources.spool import open_unnamed_file
+from asr_api.audio.sources.spool_budget import SpoolReservation
 from asr_api.early_transcriptions import EarlyTranscription
 
 # Of an upload before its transcription may begin: fast ones would gain nothing, and clips next to nothing.
@@ -20,9 +21,9 @@ Begin = Callable[[GrowingSpool], EarlyTranscription | None]
 class Upload(GrowingSpool):
     """early: closed with the spool, unless its events are taken"""
 
-    def __init__(self) -> None:
+    def __init__(self, reservation: SpoolReservation | None = None) -> None:
         """Errors: SpoolFull, ServerOverloaded without a descriptor left."""
-        super().__init__(open_unnamed_file(None))
+        super().__init__(open_unnamed_file(None), reservation)
         self.early: EarlyTranscription | None = None
 
     async def receive(self, content: AsyncIterator[bytes], max_bytes: int, begin: Begin) -> None:

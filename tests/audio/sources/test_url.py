@@ -10,6 +10,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ MEDIA, CANARY = "127.0.0.2", "127.0.0.3"
 BODY = bytes(range(256)) * 500
 POLICY = MediaPolicy(
     allow_private_cidrs=(ip_network("127.0.0.2/32"),),
+    resolves_internal_names=True,
     max_media_bytes=200_000,
     connect_timeout_s=1.0,
     read_timeout_s=0.5,
@@ -158,6 +160,29 @@ async def test_a_download_has_a_total_timeout(servers: Servers) -> None:
     assert await servers.fetch("http://good.test:{port}/x", policy) == "url_fetch_timeout"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 OK\r\n" + b"<pause>X: y\r\n" * 30, b"<pause>HTTP/1.1 100 Continue\r\n\r\n" * 30],
+    ids=["headers", "interim responses"],
+)
+async def test_headers_that_come_line_by_line_have_a_timeout(servers: Servers, answer: bytes) -> None:
+    servers.answers["/x"] = answer
+    policy = replace(POLICY, header_timeout_s=0.3)
+    started_s = time.monotonic()
+    assert await servers.fetch("http://good.test:{port}/x", policy) == "url_fetch_timeout"
+    assert time.monotonic() - started_s < 1.5
+
+
+async def test_the_timeout_of_headers_is_for_all_redirects_and_not_for_the_body(servers: Servers) -> None:
+    servers.answers |= {f"/{hop}": b"<pause>" * 2 + redirect(f"/{hop + 1}") for hop in range(5)}
+    servers.answers |= {"/5": ok(b"")}
+    policy = replace(POLICY, header_timeout_s=0.4)
+    assert await servers.fetch("http://good.test:{port}/0", policy) == "url_fetch_timeout"
+    servers.answers["/x"] = b"HTTP/1.1 200 OK\r\n\r\n" + b"<pause>xy" * 8
+    policy = replace(policy, min_rate_bytes_s=0)
+    assert await servers.fetch("http://good.test:{port}/x", policy) == b"xy" * 8
+
+
 async def test_unknown_and_unreachable_hosts(servers: Servers) -> None:
     assert await servers.fetch("http://nowhere.invalid/x") == "url_fetch_failed"
     assert await servers.fetch("http://xn--0/") == "url_fetch_failed"  # invalid punycode
@@ -217,6 +242,31 @@ async def test_at_most_five_redirects_are_followed(servers: Servers) -> None:
 async def test_blocked_targets_all_get_the_same_answer(servers: Servers, host: str) -> None:
     with pytest.raises(UrlNotAllowed, match=f"^{re.escape(url_module.NOT_ALLOWED)}$"):
         await fetch_url(f"http://{host}:{servers.port}/", POLICY, resolve=servers.resolve)
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        *((host, "url_not_allowed") for host in ("db", "localhost", "db.", "db.internal", "DB.Local", "nas.home.arpa")),
+        ("private.test", "url_not_allowed"), ("unknown.test", "url_fetch_failed"),
+    ],
+)  # fmt: skip
+async def test_a_name_of_an_internal_network_gets_the_same_answer_whether_it_exists_or_not(
+    servers: Servers, host: str, code: str
+) -> None:
+    servers.names = {"db": [[CANARY]], "db.internal": [[CANARY]], "private.test.": [[CANARY]], "unknown.test.": [[]]}
+    policy = replace(POLICY, resolves_internal_names=False)
+    assert await servers.fetch(f"http://{host}/", policy) == code
+    assert list(servers.lookups) == (
+        [] if host.rstrip(".").lower().split(".")[-1] != "test" else [f"{host.rstrip('.')}."]
+    )
+
+
+async def test_an_address_is_not_looked_up(servers: Servers) -> None:
+    for literal in (MEDIA, "127.2", "2130706434", "[::ffff:127.0.0.2]"):
+        await servers.fetch(f"http://{literal}:{{port}}/x")
+    assert not servers.lookups
+    assert len(servers.requests) == 4
 
 
 async def test_a_blocked_address_among_others_blocks_the_link(servers: Servers) -> None:
@@ -294,6 +344,21 @@ def test_the_checked_host_is_the_dialled_host(rest: str) -> None:
     assert parsed.host
     assert not parsed.userinfo
     assert not set(parsed.host) & set("/\\@#? ")
+
+
+@pytest.mark.parametrize("url", ["http://a" + "\u0315\u0300" * 4000, "http://" + "a" * 301], ids=["marks", "letters"])
+def test_a_long_host_is_refused_before_it_is_normalised(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Putting 8,000 combining marks in order takes 50 ms."""
+    monkeypatch.setattr(url_module, "unicodedata", None)
+    with pytest.raises(InvalidUrl, match="at most 300 characters"):
+        parse_url(url)
+    monkeypatch.undo()
+    assert parse_url(f"http://{'a.' * 120}com/").host == "a." * 120 + "com"
+
+
+async def test_a_redirect_to_a_long_host_is_refused(servers: Servers) -> None:
+    servers.answers["/1"] = redirect(f"http://{'a' * 301}/")
+    assert await servers.fetch("http://good.test:{port}/1") == "url_fetch_failed"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, SpoolWriter, check_size, open_unnamed_file
+from asr_api.audio.sources.spool_budget import SpoolReservation
 from asr_api.errors import AsrError, BodyTooLarge, InternalError, RequestError
 
 BROKEN_OFF = "The media broke off while they arrived; send them again."
@@ -26,8 +27,8 @@ class GrowingSpool(Spool):
     size_bytes: how many can be read by now; digest: None until it is complete
     """
 
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, 0)
+    def __init__(self, file: BinaryIO, reservation: SpoolReservation | None = None) -> None:
+        super().__init__(file, 0, None, reservation)
         self.is_complete = False
         self._writer = SpoolWriter(file)
         self._error: AsrError | None = None
@@ -48,6 +49,7 @@ class GrowingSpool(Spool):
             async for chunk in chunks:
                 num_bytes += len(chunk)
                 check_size(num_bytes, max_bytes, too_large)
+                self.reservation.grow(len(chunk))
                 await self._write(chunk)
             await self._finish_writing()
             self.digest = self._writer.digest()
@@ -110,7 +112,7 @@ class _FollowingSpool(Spool):
     is_complete = False
 
     def __init__(self, file: BinaryIO, filled: GrowingSpool) -> None:
-        super().__init__(file, filled.size_bytes)
+        super().__init__(file, filled.size_bytes, None, filled.reservation.shared())
         self._filled = filled
 
     async def wait_beyond(self, size_bytes: int) -> None:

@@ -12,6 +12,7 @@ import anyio.to_thread
 from asr_api.audio.sources.local_path import open_local_path
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.spool import Spool
+from asr_api.audio.sources.spool_budget import SpoolReservation
 from asr_api.errors import InvalidUrl
 
 SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
@@ -22,12 +23,14 @@ def names_link(reference: str) -> bool:
     return SCHEME.match(reference) is not None
 
 
-async def open_reference(reference: str, policy: MediaPolicy, *, is_local_client: bool) -> Spool:
+async def open_reference(
+    reference: str, policy: MediaPolicy, *, is_local_client: bool, reservation: SpoolReservation | None = None
+) -> Spool:
     """Fetches the link or opens the path. is_local_client: the request came from this machine, not through a proxy."""
     if not reference:
         raise InvalidUrl("The url is empty; send an http(s) link.")
     if names_link(reference):
         from asr_api.audio.sources.url import fetch_url  # httpx takes 0.1 s to import, which the CLI need not pay
 
-        return await fetch_url(reference, policy)
+        return await fetch_url(reference, policy, reservation=reservation)
     return await anyio.to_thread.run_sync(lambda: open_local_path(reference, policy, is_local_client=is_local_client))

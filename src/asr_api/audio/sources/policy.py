@@ -31,9 +31,12 @@ class MediaPolicy:
     allowed_media_domains: tuple[str, ...] = ()
     # Dialled although they are not public; never link-local addresses, nor the metadata services of clouds.
     allow_private_cidrs: tuple[Network, ...] = ()
+    # Internal names are looked up: some may be allowed, or the client may know them all.
+    resolves_internal_names: bool = False
     max_redirects: int = 5
     connect_timeout_s: float = 5.0  # for the name resolution, and again for each connection
     read_timeout_s: float = 10.0
+    header_timeout_s: float = 15.0  # from the start to the end of the response headers, redirects included
     total_timeout_s: float = 300.0
     min_rate_bytes_s: int = 16 * 2**10  # a download that stays below this rate for `rate_window_s` is ended
     rate_window_s: float = 15.0

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import BinaryIO, Self
 import anyio
 import anyio.to_thread
 
+from asr_api.audio.sources.spool_budget import RETRY_AFTER_S, SpoolBudget, SpoolReservation
 from asr_api.errors import BodyTooLarge, RequestError, ServerOverloaded, SpoolFull
 
 FLUSH_BYTES = 2**20  # a write of this size takes a thread under 1 ms, and a hand-over to a thread costs 0.1 ms
-RETRY_AFTER_S = 30  # the spools of running requests are freed as they finish
 TOO_LARGE = "The media is larger than {:,} bytes (MAX_UPLOAD_MB); compress or split it."
 DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_DESCRIPTOR_ERRNOS = {errno.EMFILE, errno.ENFILE}
@@ -29,10 +30,20 @@ class Spool:
 
     is_complete = True  # False while a `GrowingSpool` is filled
 
-    def __init__(self, file: BinaryIO, size_bytes: int, digest: bytes | None = None) -> None:
-        """digest: SHA-256 of the content; None for a file that others may change"""
+    def __init__(
+        self,
+        file: BinaryIO,
+        size_bytes: int,
+        digest: bytes | None = None,
+        reservation: SpoolReservation | None = None,
+    ) -> None:
+        """digest: SHA-256 of the content; None for a file that others may change
+
+        reservation: of a budget, for a file that is filled; released here
+        """
         self.size_bytes = size_bytes  # when the file was filled or opened
         self.digest = digest
+        self.reservation = reservation or SpoolBudget(sys.maxsize).reserve()
         self._file = file
         self._closing: asyncio.Task[None] | None = None
 
@@ -43,7 +54,7 @@ class Spool:
 
     def duplicate(self) -> Spool:
         """Another owner of the same file, closed by itself. Raises ServerOverloaded without a descriptor left."""
-        return Spool(self._duplicate_file(), self.size_bytes, self.digest)
+        return Spool(self._duplicate_file(), self.size_bytes, self.digest, self.reservation.shared())
 
     def _duplicate_file(self) -> BinaryIO:
         with _temporary_errors():
@@ -57,6 +68,7 @@ class Spool:
         """Closes the file in a thread, after any write that runs there. A cancellation ends only the waiting."""
         if self._closing is None:
             self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
+            self._closing.add_done_callback(lambda _: self.reservation.release())
         # Closing writes the rest, which fails once more when the disk is full.
         with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
             await asyncio.shield(self._closing)
@@ -74,18 +86,20 @@ async def spool_chunks(
     *,
     directory: Path | None = None,
     too_large: type[RequestError] = BodyTooLarge,
+    reservation: SpoolReservation | None = None,
 ) -> Spool:
     """Writes chunks of any size to an unnamed file, holding about 1 MiB of them at a time; after an error closes it.
 
     Errors: `too_large` at `max_bytes`, SpoolFull, ServerOverloaded without a descriptor left, and errors of `chunks`.
     """
     file = open_unnamed_file(directory)
-    spool, writer, pending = Spool(file, 0), SpoolWriter(file), bytearray()
+    spool, writer, pending = Spool(file, 0, None, reservation), SpoolWriter(file), bytearray()
     async with contextlib.AsyncExitStack() as on_error:
         on_error.push_async_callback(spool.aclose)
         async for chunk in chunks:
             spool.size_bytes += len(chunk)
             check_size(spool.size_bytes, max_bytes, too_large)
+            spool.reservation.grow(len(chunk))
             pending += chunk
             if len(pending) >= FLUSH_BYTES:
                 await anyio.to_thread.run_sync(writer.write, pending)

@@ -1,8 +1,13 @@
 """Download of http(s) links into a `Spool`, restricted to the hosts and addresses that the policy allows (SSRF guard).
 
 Every hop is parsed once by the library that dials it, rebuilt, resolved once, checked, and dialled by the checked
-address; only `_GuardedTransport` opens connections. Every blocked address gets the same answer, so that the network of
-the server cannot be mapped. A host that ALLOWED_MEDIA_DOMAINS does not list is refused before it is resolved.
+address; only `_GuardedTransport` opens connections.
+
+The network of the server cannot be mapped: every blocked address gets the same answer. So does, before it is resolved,
+a name that only an internal network can have (`internal_names.py`), whether it exists or not; other names are resolved
+without the search domains of the server. What remains: a name below a public domain that has a private address (403)
+differs from one that does not exist (422), as clients must be told of a misspelt host. A host that
+ALLOWED_MEDIA_DOMAINS does not list is refused before it is resolved.
 """
 
 from __future__ import annotations
@@ -14,14 +19,19 @@ import ssl
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
 
 import anyio
 import httpx
 
+from asr_api.audio.sources.internal_names import is_internal
 from asr_api.audio.sources.ip_addresses import is_dialable
+from asr_api.audio.sources.name_resolution import literal_addresses
 from asr_api.audio.sources.name_resolution import resolve as resolve_name
 from asr_api.audio.sources.policy import MediaPolicy
 from asr_api.audio.sources.spool import TOO_LARGE, Spool, spool_chunks
+from asr_api.audio.sources.spool_budget import SpoolReservation
 from asr_api.errors import (
     InvalidUrl,
     MediaTooLarge,
@@ -36,6 +46,7 @@ from asr_api.errors import (
 logger = logging.getLogger(__name__)
 
 MAX_URL_CHARS = 8192  # presigned links reach 2,000
+MAX_AUTHORITY_CHARS = 300  # a host name has at most 253; normalising marks takes quadratic time
 MAX_PORT = 65535
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 UNSAFE_CHARACTERS = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
@@ -49,17 +60,23 @@ REQUEST_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent":
 Resolver = Callable[[str, float], Awaitable[Sequence[str]]]  # host, timeout in seconds → addresses as text
 
 
-async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolve_name) -> Spool:
+async def fetch_url(
+    url: str,
+    policy: MediaPolicy,
+    *,
+    reservation: SpoolReservation | None = None,
+    resolve: Resolver | None = None,
+) -> Spool:
     """Downloads into a spool; redirects are followed here, so that each target is checked.
 
     Errors: InvalidUrl, UnsupportedUrlScheme, UrlNotAllowed, UrlTooManyRedirects, UrlFetchFailed (permanent),
     UrlUpstreamError (may be temporary), UrlFetchTimeout, and those of `spool_chunks`.
     """
     hop = parse_url(url)
+    resolve = resolve or partial(resolve_name, account=reservation.account if reservation else "")
     try:
         with anyio.fail_after(policy.total_timeout_s):
-            async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
-                return await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+            return await _fetch(hop, policy, resolve, reservation)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise UrlFetchTimeout("The link's server took too long to answer; upload the file.") from error
     except httpx.TransportError as error:
@@ -67,6 +84,14 @@ async def fetch_url(url: str, policy: MediaPolicy, *, resolve: Resolver = resolv
             reason = getattr(tls_error, "verify_message", "") or tls_error.reason or "unknown reason"
             raise UrlUpstreamError(f"TLS with the link's server failed ({reason}); upload the file.") from error
         raise UrlUpstreamError("The link's server cannot be reached or hung up; try again later.") from error
+
+
+async def _fetch(hop: httpx.URL, policy: MediaPolicy, resolve: Resolver, reservation: SpoolReservation | None) -> Spool:
+    async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
+        with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and headers may take many
+            response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+        async with aclosing(response):
+            return await _receive(response, policy, reservation)
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
@@ -115,21 +140,22 @@ def _with_plain_host(url: str) -> str:
     match = AUTHORITY.fullmatch(url)
     if match is None:
         return url
+    if len(match[2]) > MAX_AUTHORITY_CHARS:
+        raise InvalidUrl(f"The url's host and port must have at most {MAX_AUTHORITY_CHARS} characters; correct them.")
     plain = unicodedata.normalize("NFKC", match[2])
     if "@" in plain or any(plain.count(mark) > match[2].count(mark) for mark in "/?#:[]\\% "):
         raise InvalidUrl("The url must name a host in plain letters and no user; send https://host/path.")
     return f"{match[1]}//{plain}{match[3]}"
 
 
-async def _follow(hop: httpx.URL, transport: _GuardedTransport, policy: MediaPolicy) -> Spool:
+async def _follow(hop: httpx.URL, transport: _GuardedTransport, policy: MediaPolicy) -> httpx.Response:
+    """The response at the end of the redirects, of which only the headers are read."""
     for _ in range(policy.max_redirects + 1):
         response = await transport.get(hop)
-        try:
-            if response.status_code not in REDIRECT_STATUSES:
-                return await _receive(response, policy)
-            hop = _redirected(hop, response.headers.get("Location", ""))
-        finally:
-            await response.aclose()
+        if response.status_code not in REDIRECT_STATUSES:
+            return response
+        await response.aclose()
+        hop = _redirected(hop, response.headers.get("Location", ""))
     raise UrlTooManyRedirects(f"The link redirects more than {policy.max_redirects} times; send the final link.")
 
 
@@ -147,7 +173,7 @@ def _redirected(hop: httpx.URL, location: str) -> httpx.URL:
     return target
 
 
-async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
+async def _receive(response: httpx.Response, policy: MediaPolicy, reservation: SpoolReservation | None) -> Spool:
     status = response.status_code
     if status >= 500 or status in {408, 429}:  # temporary
         raise UrlUpstreamError(f"The link's server answered with status {status}; try again later.")
@@ -159,7 +185,9 @@ async def _receive(response: httpx.Response, policy: MediaPolicy) -> Spool:
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
         raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
     chunks = _fast_enough(response.aiter_raw(), policy)
-    return await spool_chunks(chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge)
+    return await spool_chunks(
+        chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge, reservation=reservation
+    )
 
 
 async def _fast_enough(chunks: AsyncIterator[bytes], policy: MediaPolicy) -> AsyncIterator[bytes]:
@@ -207,7 +235,7 @@ class _GuardedTransport:
             raise UrlNotAllowed("This server does not fetch from the link's host; upload the file.")
         if "%" in host:
             raise UrlNotAllowed(NOT_ALLOWED)
-        addresses = await self._resolve(host, self._policy.connect_timeout_s)
+        addresses = literal_addresses(host) or await self._resolved(host)
         cidrs = self._policy.allow_private_cidrs
         if not all(is_dialable(address, cidrs) for address in addresses):
             logger.info("refused a link to %r, which resolves to %s", host, ", ".join(addresses))
@@ -215,6 +243,15 @@ class _GuardedTransport:
             error.addresses = tuple(addresses)
             raise error
         return addresses
+
+    async def _resolved(self, name: str) -> Sequence[str]:
+        if self._policy.resolves_internal_names:
+            return await self._resolve(name, self._policy.connect_timeout_s)
+        if is_internal(name):
+            logger.info("refused a link to %r, which is a name of an internal network", name)
+            raise UrlNotAllowed(NOT_ALLOWED)
+        # The final dot keeps the resolver from adding the search domains of the server.
+        return await self._resolve(name.rstrip(".") + ".", self._policy.connect_timeout_s)
 
 
 def _is_allowed_host(host: str, domains: tuple[str, ...]) -> bool:

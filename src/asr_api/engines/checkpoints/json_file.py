@@ -38,6 +38,14 @@ def read_json(path: Path) -> dict[str, object]:
 
 def parse_json(data: bytes) -> dict[str, object]:
     """Raises UnreadableJson for anything but one object in standard JSON."""
+    value = parse_json_value(data)
+    if not isinstance(value, dict):
+        raise UnreadableJson("it is not an object")
+    return value
+
+
+def parse_json_value(data: bytes) -> object:
+    """Raises UnreadableJson for anything but one value in standard JSON."""
     try:
         value = json.loads(
             data.decode(),
@@ -56,8 +64,6 @@ def parse_json(data: bytes) -> dict[str, object]:
         raise UnreadableJson("it is nested too deeply") from None
     except ValueError as error:
         raise UnreadableJson(str(error)) from None
-    if not isinstance(value, dict):
-        raise UnreadableJson("it is not an object")
     _check_depth(value)
     return value
 

@@ -119,7 +119,11 @@ def test_a_vocabulary_is_a_whole_tokenizer(source: Path, tmp_path: Path, name: s
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@pytest.mark.parametrize("content", [b"", b"a\nb\n", b"\xff", b"{", b"[1", b"7", b"[" * 100_000])
+HALF_PAIR = b'["a", "a\\ud800", "<|endoftext|>"]'
+LONG = b"a\nb\nab\n" + b"ab" * 10**6 + b"\n<|endoftext|>\n"  # its merges would take hours
+
+
+@pytest.mark.parametrize("content", [b"", b"a\nb\n", b"\xff", b"{", b"[1", b"7", b"[" * 100_000, HALF_PAIR, LONG])
 @pytest.mark.parametrize("name", ["vocabulary.json", "vocabulary.txt"])
 def test_a_vocabulary_of_something_else_is_refused(source: Path, tmp_path: Path, name: str, content: bytes) -> None:
     folder = write_ctranslate2(source, tmp_path)

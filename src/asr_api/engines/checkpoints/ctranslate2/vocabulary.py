@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from asr_api.engines.checkpoints.json_file import parse_json_value
 from asr_api.engines.checkpoints.small_file import read_small_file
 from asr_api.engines.checkpoints.tokenizer_files import MAX_TOKENIZER_BYTES, TokenizerFiles
 from asr_api.errors import CheckpointError
 
+MAX_TOKEN_CHARS = 200  # the longest of OpenAI's has 128; finding the merges of one takes quadratic time
 NAMES = ("vocabulary.json", "vocabulary.txt")
 END = "<|endoftext|>"  # the first special token; those behind it are special, too
 
@@ -25,16 +27,24 @@ def read_vocabulary(folder: Path) -> TokenizerFiles:
     if path is None:
         raise CheckpointError("The checkpoint has no tokenizer.json and no vocabulary; fetch the checkpoint again.")
     try:
-        text = read_small_file(path, MAX_TOKENIZER_BYTES).decode()
-        tokens = json.loads(text) if path.suffix == ".json" else text.removesuffix("\n").split("\n")
-        ids = {str(token): index for index, token in enumerate(tokens)}
+        data = read_small_file(path, MAX_TOKENIZER_BYTES)
+        tokens = parse_json_value(data) if path.suffix == ".json" else data.decode().removesuffix("\n").split("\n")
+        ids = _ids(tokens)
         pieces = list(ids)[: ids[END]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"The checkpoint's {path.name} is not a list of Whisper's tokens; fetch the checkpoint again."
         ) from error
     merges = "\n".join(f"{left} {right}" for left, right in _merges(pieces, ids))
     return TokenizerFiles(vocab_json=json.dumps(ids).encode(), merges_txt=merges.encode())
+
+
+def _ids(tokens: object) -> dict[str, int]:
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise TypeError("not a list of texts")
+    if max(map(len, tokens), default=0) > MAX_TOKEN_CHARS:
+        raise ValueError("a token is too long")
+    return {token: index for index, token in enumerate(tokens)}
 
 
 def _merges(pieces: Sequence[str], ids: dict[str, int]) -> Iterator[tuple[str, str]]:
