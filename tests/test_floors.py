@@ -51,6 +51,7 @@ NEIGHBOURS = {
     ("compose", "settings"),
     ("compose", "model_options"),
     ("early_transcriptions", "shared_transcriptions"),
+    ("errors", "transcript"),
     ("events", "pcm"),
     ("events", "transcript"),
     ("formats", "text"),
@@ -67,7 +68,7 @@ NEIGHBOURS = {
 }
 QUARANTINE = {
     "av": {"audio/decoding/worker"},
-    "cachetools": {"shared_transcriptions"},
+    "cachetools": {"scheduler/crash_record", "shared_transcriptions"},
     "httpcore": {"audio/sources/url"},
     "httpx": {"audio/sources/url"},
     "onnx": {"audio/vad/silero", "engines/onnx"},
