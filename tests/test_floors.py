@@ -61,6 +61,7 @@ NEIGHBOURS = {
     ("model_pool", "scheduler"),
     ("options", "transcript"),
     ("request", "errors"),
+    ("request", "transcript"),
     ("scheduler", "engine_process"),
     ("transcriber", "longform"),
     ("transcriber", "model_pool"),

@@ -8,8 +8,12 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from asr_api.errors import DeadlineExceeded
+
+if TYPE_CHECKING:  # it imports numpy
+    from asr_api.transcript import Segment
 
 
 def num_for_newcomers(max_places: int) -> int:
@@ -38,6 +42,7 @@ class RequestScope:
     is_streamed: its client reads the text while it is transcribed
     arrived_s:  on the clock of time.monotonic
     deadline_s: on the same clock; infinite when there is none
+    segments:   of its transcript so far, for the error of a deadline; empty where they are sent at once
     tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
     """
 
@@ -50,6 +55,7 @@ class RequestScope:
     arrived_s: float = field(default_factory=time.monotonic)
     deadline_s: float = math.inf
     is_streamed: bool = False
+    segments: list[Segment] = field(default_factory=list, repr=False)
     tenant: str = field(default="", repr=False)
     _origin: RequestScope | None = field(default=None, repr=False)
     _reason: BaseException | None = field(default=None, init=False)
@@ -98,8 +104,13 @@ class RequestScope:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise self._reason or DeadlineExceeded(
-                "The request passed its deadline before it was transcribed; send shorter audio, or allow more time."
-            ) from None
+            raise self._reason or self._deadline_exceeded() from None
         finally:
             self._limit = None
+
+    def _deadline_exceeded(self) -> DeadlineExceeded:
+        error = DeadlineExceeded(
+            "The request passed its deadline before it was transcribed; send shorter audio, or allow more time."
+        )
+        error.segments = tuple(self.segments)
+        return error

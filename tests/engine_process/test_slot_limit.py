@@ -65,7 +65,7 @@ async def test_the_slots_settle_where_the_windows_fit() -> None:
         queue = service.queue()
         results = service.submit(queue, number_pcm([7]), num_windows=100)
         await asyncio.wait_for(asyncio.gather(*results), 20)
-        assert service.count("asr_slots") in {1, 2, 3}
+        assert service.count("asr_slots") <= 4
 
 
 async def test_a_window_without_memory_even_alone_fails_and_may_be_sent_again() -> None:

@@ -89,7 +89,7 @@ class _Worker:
         try:
             self._admit()
             finished = self._engine.step()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the windows run again, or the process ends
             if not is_out_of_memory(error):
                 self._fail_jobs(error)
                 return

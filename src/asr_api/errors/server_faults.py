@@ -42,7 +42,7 @@ class DecodeTimeout(ServerFault):
 
 
 class DeadlineExceeded(ServerFault):
-    """segments: of the transcript, which were ready in time"""
+    """segments: of the transcript, that were ready in time; the client of a stream has them already"""
 
     code, status = "deadline_exceeded", 504
     segments: Sequence[Segment] = ()

@@ -12,6 +12,10 @@ SUSPECT_CRASHES = 2  # with the same window: it runs alone from then on, so that
 KILLS_PER_CRASH = 5  # kills from outside say little about a window, but something may kill the engine for its memory
 KEEP_S = 3600.0
 MAX_CONTENTS = 10_000
+CRASHED = (
+    f"The engine crashed {MAX_CRASHES} times while it transcribed this audio, which is not tried again for an hour; "
+    "re-encode the audio, or report it."
+)
 
 
 class CrashRecord:

@@ -10,15 +10,10 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from asr_api.errors import CrashingAudio, RequestCrashedWorker
-from asr_api.scheduler.crash_record import MAX_CRASHES, CrashRecord
+from asr_api.scheduler.crash_record import CRASHED, MAX_CRASHES, CrashRecord
 from asr_api.scheduler.fair_queue import FairQueue, QueuedWindow
 
 logger = logging.getLogger(__name__)
-
-SENTENCE = (
-    f"The engine crashed {MAX_CRASHES} times while it transcribed this audio, which is not tried again for an hour; "
-    "re-encode the audio, or report it."
-)
 
 
 class LostWindows:
@@ -37,8 +32,8 @@ class LostWindows:
             window.queue.num_running -= 1
             window.num_crashes = self._crashes.num_crashes(window.digest)
             if window.num_crashes >= MAX_CRASHES:
-                logger.error("request %s: %s", window.queue.request.request_id or "unknown", SENTENCE)
-                window.fail(RequestCrashedWorker(SENTENCE))
+                logger.error("request %s: %s", window.queue.request.request_id or "unknown", CRASHED)
+                window.fail(RequestCrashedWorker(CRASHED))
         self._queue.push_front([window for window in lost if not window.result.done()])
 
     def pop(self, free_slots: int, num_slots: int, running: Collection[QueuedWindow]) -> QueuedWindow | None:
@@ -48,7 +43,7 @@ class LostWindows:
                 return window
             window.num_crashes = self._crashes.num_crashes(window.digest)
             if window.num_crashes >= MAX_CRASHES:
-                window.fail(CrashingAudio(SENTENCE))
+                window.fail(CrashingAudio(CRASHED))
             elif window.is_suspect and running:
                 self._queue.push_front([window])
             else:
