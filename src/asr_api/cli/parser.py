@@ -37,8 +37,7 @@ def open_parser() -> argparse.ArgumentParser:
     _add_bench_arguments(bench)
     hidden = {parameter.name for parameter in PARAMETERS}  # a parameter takes the flag of the setting with its name
     hidden |= {name for name, field in Settings.model_fields.items() if is_server_only(field)}
-    for command, without in ((transcribe, {"output"}), (bench, OUTPUT_PARAMETERS)):
-        without = {*without, TIMEOUT}
+    for command, without in ((transcribe, {TIMEOUT, "output"}), (bench, {TIMEOUT, *OUTPUT_PARAMETERS})):
         _add_parameters(command, [parameter for parameter in PARAMETERS if parameter.name not in without])
         _add_settings(command, [name for name in Settings.model_fields if name not in hidden])
     models = commands.add_parser("models", help="list the models that need no download", allow_abbrev=False)
