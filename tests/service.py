@@ -56,6 +56,10 @@ class InProcessEngine:
         return self.engine.info
 
     @property
+    def num_slots(self) -> int:
+        return self.script.n_slots
+
+    @property
     def free_slots(self) -> int:
         return self.engine.free_slots if self.state is EngineState.READY else 0
 
@@ -73,9 +77,8 @@ class InProcessEngine:
         self.admissions.append(list(jobs))
 
     def cancel(self, job_ids: Sequence[int]) -> None:
-        self.engine.cancel(job_ids)
-        for job_id in job_ids:
-            self.inside.pop(job_id, None)
+        self.drop(job_ids)
+        self.listener.on_cancelled(job_ids)
 
     def step(self) -> None:
         finished = self.engine.step()
@@ -83,13 +86,19 @@ class InProcessEngine:
             del self.inside[job.job_id]
         self.listener.on_finished(finished)
 
-    def crash(self) -> None:
-        """Stays without an engine until `restart`."""
+    def drop(self, job_ids: Sequence[int]) -> None:
+        """They are no longer inside, and nothing is reported."""
+        self.engine.cancel(job_ids)
+        for job_id in job_ids:
+            self.inside.pop(job_id, None)
+
+    def crash(self, *, is_killed: bool = False) -> None:
+        """Stays without an engine until `restart`. is_killed: from outside"""
         lost = list(self.inside)
         self.inside.clear()
         self.engine = ScriptedEngine(self.script)
         self.state = EngineState.RESTARTING
-        self.listener.on_lost(lost)
+        (self.listener.on_killed if is_killed else self.listener.on_lost)(lost)
 
     def restart(self) -> None:
         self.state = EngineState.READY

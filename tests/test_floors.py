@@ -54,6 +54,7 @@ NEIGHBOURS = {
     ("compose", "settings"),
     ("compose", "model_options"),
     ("early_transcriptions", "shared_transcriptions"),
+    ("errors", "transcript"),
     ("events", "pcm"),
     ("events", "transcript"),
     ("formats", "text"),
@@ -65,6 +66,7 @@ NEIGHBOURS = {
     ("options", "transcript"),
     ("request", "errors"),
     ("request", "request_record"),
+    ("request", "transcript"),
     ("scheduler", "engine_process"),
     ("tracing", "errors"),
     ("tracing", "install_hint"),
@@ -74,7 +76,7 @@ NEIGHBOURS = {
 }
 QUARANTINE = {
     "av": {"audio/decoding/worker"},
-    "cachetools": {"shared_transcriptions"},
+    "cachetools": {"scheduler/crash_record", "shared_transcriptions"},
     "httpcore": {"audio/sources/url"},
     "httpx": {"audio/sources/url"},
     "opentelemetry": {"engine_process/engine_spans", "server/middleware/traces", "tracing"},

@@ -306,7 +306,14 @@ async def test_crashes_and_cancellations_together_lose_no_request() -> None:
         await asyncio.gather(killer(), *(clients() for _ in range(12)))
     print(dict(counts), service.outcomes())
     requests = {name: count for name, count in counts.items() if name != "kills"}
-    allowed = {"Transcript", "RequestCrashedWorker", "EngineRestarting", "InvalidAudio", "CancelledError"}
+    allowed = {
+        "Transcript",
+        "RequestCrashedWorker",
+        "CrashingAudio",
+        "EngineRestarting",
+        "InvalidAudio",
+        "CancelledError",
+    }
     assert {name.split()[1] for name in requests} <= allowed
     assert counts["healthy RequestCrashedWorker"] <= counts["kills"]
     assert counts["healthy Transcript"] > 50

@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +26,7 @@ from asr_api.engine_process.supervisor import EngineProcess
 from asr_api.engines.checkpoints.resolve import BUILTIN, CheckpointFiles, find_folder, resolve_checkpoint
 from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
-from asr_api.errors import CheckpointError, InvalidParameter, SettingsError
+from asr_api.errors import CheckpointError, CrashingAudio, InvalidParameter, RequestCrashedWorker, SettingsError
 from asr_api.events import TranscriptEvent
 from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import Metrics
@@ -34,6 +34,7 @@ from asr_api.model_options import check_parameters
 from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
 from asr_api.request import RequestScope
+from asr_api.scheduler.crash_record import CRASHED, CrashRecord
 from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.folders import find_cache_folder
 from asr_api.settings.settings import Settings
@@ -49,6 +50,7 @@ class Service:
     """What the edges use: the models, the decoder of files, the transcriber.
 
     shared: None where repeats run again; early: None where no transcription begins before its upload is complete
+    crashed_files: with which a transcription ended because they crash the engine
     """
 
     pool: ModelPool
@@ -56,6 +58,7 @@ class Service:
     transcriber: Transcriber
     shared: SharedTranscriptions | None = None
     early: EarlyTranscriptions | None = None
+    crashed_files: CrashRecord = field(default_factory=CrashRecord)
 
     def transcribe(
         self,
@@ -64,10 +67,12 @@ class Service:
         request: RequestScope,
         early: EarlyTranscription | None = None,
     ) -> AsyncGenerator[TranscriptEvent, None]:
-        """The events of one file; the spool stays the caller's. As Transcriber.transcribe.
+        """The events of one file; the spool stays the caller's. As Transcriber.transcribe. Raises CrashingAudio.
 
         early: of this spool, which is complete now; it is cancelled if it is not what is asked for
         """
+        if spool.digest is not None and self.crashed_files.num_crashes(spool.digest):
+            raise CrashingAudio(CRASHED)
         if early is not None and (early.options, early.request.model) != (options, request.model):
             early.cancel()
             early = None
@@ -90,11 +95,19 @@ class Service:
         own_request = request.detached()
         return self.early.begin(options, own_request, partial(self._transcribe_growing, spool, options, own_request))
 
-    def _transcribe(
+    async def _transcribe(
         self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None
     ) -> AsyncGenerator[TranscriptEvent, None]:
+        """Remembers a file that crashes the engine: with other options its windows may be others."""
         start = partial(self.transcriber.transcribe, self.decoder.decode(spool), options, request)
-        return start() if early is None else early.events(start)
+        try:
+            async with aclosing(start() if early is None else early.events(start)) as events:
+                async for event in events:
+                    yield event
+        except (RequestCrashedWorker, CrashingAudio):
+            if spool.digest is not None:
+                self.crashed_files.add(spool.digest)
+            raise
 
     async def _transcribe_duplicate(
         self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None

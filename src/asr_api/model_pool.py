@@ -11,9 +11,10 @@ from typing import Protocol
 
 from asr_api.engine_process.ports import EnginePort, EngineState
 from asr_api.engines.protocol import EngineInfo
-from asr_api.errors import AsrError, ModelNotFound, Unavailable
+from asr_api.errors import AsrError, DeadlineUnreachable, ModelNotFound, Unavailable
 from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import ModelMetrics
+from asr_api.request import RequestScope
 from asr_api.scheduler.scheduler import Scheduler
 
 
@@ -78,6 +79,14 @@ class ServedModel:
         try:
             self.scheduler.check_capacity(account)
         except Unavailable:
+            self.metrics.requests["refused"].inc()
+            raise
+
+    def check_deadline(self, request: RequestScope) -> None:
+        """Raises DeadlineUnreachable, and counts it, if others keep the engine busy until the request's deadline."""
+        try:
+            self.scheduler.check_deadline(request)
+        except DeadlineUnreachable:
             self.metrics.requests["refused"].inc()
             raise
 

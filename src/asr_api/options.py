@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,7 +96,8 @@ class OutputOptions:
 
 @dataclass(frozen=True, slots=True)
 class RequestOptions:
-    """Everything that the parameters of a request say."""
+    """Everything that the parameters of a request say. timeout_s: from its arrival on"""
 
     transcribe: TranscribeOptions = TranscribeOptions()
     output: OutputOptions = OutputOptions()
+    timeout_s: float = math.inf

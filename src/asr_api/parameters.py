@@ -6,6 +6,7 @@ is checked by model_options.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from asr_api.options import TEMPERATURES, OutputFormat, RequestOptions, Task, Va
 from asr_api.text.languages import language_code, language_or_auto
 
 MAX_TEXT_CHARS = 4096  # many times what a model reads
+TIMEOUT, TIMEOUT_ALLOWED = "timeout", "a number of seconds above 0"
 TRUE, FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 
@@ -108,6 +110,14 @@ def _set_temperature(options: RequestOptions, text: str) -> RequestOptions:
     if not 0 <= first <= 1:
         raise ValueError
     return _with_decode(options, temperatures=(first, *(higher for higher in TEMPERATURES if higher > first)))
+
+
+def timeout_s(text: str) -> float:
+    """Raises ValueError."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds
 
 
 def _set_format(options: RequestOptions, text: str) -> RequestOptions:
@@ -221,6 +231,13 @@ PARAMETERS = (
         _BOOLEAN,
         lambda options, text: _with_transcribe(options, vad=VadOptions() if boolean(text) else None),
         aliases=("vad_filter",),
+    ),
+    Parameter(
+        TIMEOUT,
+        "number",
+        "seconds from its arrival after which the request ends with an error; default: the setting REQUEST_TIMEOUT_S",
+        TIMEOUT_ALLOWED,
+        lambda options, text: replace(options, timeout_s=timeout_s(text)),
     ),
     Parameter(
         "output",

@@ -8,9 +8,13 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from asr_api.errors import DeadlineExceeded
 from asr_api.request_record import RequestRecord
+
+if TYPE_CHECKING:  # it imports numpy
+    from asr_api.transcript import Segment
 
 
 def num_for_newcomers(max_places: int) -> int:
@@ -37,7 +41,9 @@ class RequestScope:
     account:    whom the request counts for: `key:NAME` of its API key, or the network of the client
     limits:     of this account
     is_streamed: its client reads the text while it is transcribed
-    deadline_s: on the clock of time.monotonic; infinite when there is none
+    arrived_s:  on the clock of time.monotonic
+    deadline_s: on the same clock; infinite when there is none
+    segments:   of its transcript so far, for the error of a deadline; empty where they are sent at once
     tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
     record:     what is told about it when it ends
     """
@@ -48,10 +54,13 @@ class RequestScope:
     priority: int = 0
     account: str = ""
     limits: AccountLimits = AccountLimits()
+    arrived_s: float = field(default_factory=time.monotonic)
     deadline_s: float = math.inf
     is_streamed: bool = False
+    segments: list[Segment] = field(default_factory=list, repr=False)
     tenant: str = field(default="", repr=False)
     record: RequestRecord = field(default_factory=RequestRecord, repr=False)
+    _origin: RequestScope | None = field(default=None, repr=False)
     _reason: BaseException | None = field(default=None, init=False)
     _limit: asyncio.Timeout | None = field(default=None, init=False)
 
@@ -61,9 +70,25 @@ class RequestScope:
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(0)
 
+    def limit_time(self, timeout_s: float) -> None:
+        """Counted from the arrival of the request; the shortest limit counts, and at once."""
+        self.deadline_s = min(self.deadline_s, self.arrived_s + timeout_s)
+        if self._limit is not None and math.isfinite(self.deadline_s) and not self.is_cancelled:
+            self._limit.reschedule(asyncio.get_running_loop().time() + self.left_s)
+
+    @property
+    def left_s(self) -> float:
+        """Until the deadline; infinite when there is none."""
+        return self.deadline_s - time.monotonic()
+
     def detached(self) -> RequestScope:
         """The same request without its deadline and its cancellation, for work that goes on for others."""
-        return replace(self, deadline_s=math.inf)
+        return replace(self, deadline_s=math.inf, _origin=self)
+
+    @property
+    def listener(self) -> RequestScope:
+        """The request that has the deadline and can be cancelled: itself, or what it was detached from."""
+        return self._origin or self
 
     @property
     def is_cancelled(self) -> bool:
@@ -74,7 +99,7 @@ class RequestScope:
         """Around work in the current task; not nested. Raises the reason of `cancel`, or DeadlineExceeded."""
         loop = asyncio.get_running_loop()
         is_limited = math.isfinite(self.deadline_s) or self.is_cancelled
-        left_s = 0.0 if self.is_cancelled else self.deadline_s - time.monotonic()
+        left_s = 0.0 if self.is_cancelled else self.left_s
         try:
             async with asyncio.timeout_at(loop.time() + left_s if is_limited else None) as limit:
                 self._limit = limit
@@ -82,8 +107,13 @@ class RequestScope:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise self._reason or DeadlineExceeded(
-                "The request passed its deadline before it was transcribed; send shorter audio, or allow more time."
-            ) from None
+            raise self._reason or self._deadline_exceeded() from None
         finally:
             self._limit = None
+
+    def _deadline_exceeded(self) -> DeadlineExceeded:
+        error = DeadlineExceeded(
+            "The request passed its deadline before it was transcribed; send shorter audio, or allow more time."
+        )
+        error.segments = tuple(self.segments)
+        return error

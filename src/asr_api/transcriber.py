@@ -60,6 +60,7 @@ class Transcriber:
             aclosing(cut_pieces(pcm, piece_length, self._open_detector, self._limiter)) as pieces,
             aclosing(long_form.transcribe(pieces, length.window_s, pcm.duration_hint_ms)) as transcribed_pieces,
         ):
+            long_form.check_deadline(pcm.duration_hint_ms)
             async for piece in transcribed_pieces:
                 yield assembler.add(piece)
             yield assembler.finish(pcm.end)

@@ -44,7 +44,9 @@ class Listener:
         self.capacity = asyncio.Event()
         self.failure: AsrError | None = None
         self.metrics = Metrics()
+        self.killed: asyncio.Queue[Sequence[int]] = asyncio.Queue()
         self.on_capacity, self.on_lost = self.capacity.set, self.lost.put_nowait
+        self.on_killed = self.killed.put_nowait
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None:
         for job in finished:
@@ -52,6 +54,9 @@ class Listener:
 
     def on_refused(self, job_id: int, error: AsrError) -> None:
         self.refused.put_nowait((job_id, error))
+
+    def on_cancelled(self, _job_ids: Sequence[int]) -> None:
+        self.capacity.set()
 
     def on_failed(self, error: AsrError) -> None:
         self.failure = error
@@ -61,6 +66,9 @@ class Listener:
 
     async def next_lost(self) -> list[int]:
         return list(await asyncio.wait_for(self.lost.get(), 10))
+
+    async def next_killed(self) -> list[int]:
+        return list(await asyncio.wait_for(self.killed.get(), 10))
 
     async def next_capacity(self) -> None:
         self.capacity.clear()
@@ -157,7 +165,7 @@ async def test_a_killed_engine_reports_its_windows_and_restarts_soon() -> None:
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
             killed_s = time.monotonic()
-            assert await listener.next_lost() == ([1, 2, 3] if num_exits == 1 else [])
+            assert await listener.next_killed() == ([1, 2, 3] if num_exits == 1 else [])
             assert engine.state is EngineState.RESTARTING
             assert engine.free_slots == 0
             await listener.next_capacity()
@@ -165,6 +173,36 @@ async def test_a_killed_engine_reports_its_windows_and_restarts_soon() -> None:
             assert engine.pid != pid
             assert metric_value(listener.metrics, "asr_engine_restarts_total") == num_exits
             assert metric_value(listener.metrics, "asr_engine_ready") == 1
+
+
+async def test_kills_from_outside_while_it_loads_do_not_end_the_server() -> None:
+    async with running(Script(load_s=0.2)) as (engine, listener):
+        for _ in range(6):
+            pid = engine.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await listener.next_killed()
+            for _ in range(200):
+                if engine.pid not in {pid, None}:
+                    break
+                await asyncio.sleep(0.01)
+        await listener.next_capacity()
+        assert engine.state is EngineState.READY
+
+
+@pytest.mark.parametrize("counts", ["oom_kill {}", "nothing of it"])
+async def test_a_kill_by_the_kernel_counts_as_a_crash(
+    counts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text(counts.format(7))
+    monkeypatch.setattr("asr_api.engine_process.exit_cause.KERNEL_COUNTS", vmstat)
+    async with running(Script(step_s=60)) as (engine, listener):
+        engine.admit([job(1)])
+        vmstat.write_text(counts.format(8))
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        assert await listener.next_lost() == [1]
 
 
 async def test_a_machine_without_descriptors_recovers_by_itself(

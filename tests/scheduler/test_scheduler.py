@@ -11,10 +11,8 @@ import pytest
 
 from asr_api.engine_process.ports import EngineState
 from asr_api.errors import (
-    EngineRestarting,
     InvalidParameter,
     ModelLoading,
-    RequestCrashedWorker,
     ServerDraining,
     ServerOverloaded,
     StartupError,
@@ -235,8 +233,8 @@ async def test_idle_time_does_not_count_as_work(service: ServiceHarness, is_refu
             service.scheduler.on_refused(job_id, InvalidParameter("no"))
             assert result.exception()
         else:
-            service.in_process.cancel([job_id])
             result.cancel()
+            service.in_process.cancel([job_id])
     service.clock.now_s += 3600
     service.submit(service.queue(), silence(30), num_windows=10)
     assert service.refused_retry_after_s() == 30  # at the guessed speed of 10
@@ -293,63 +291,6 @@ async def test_a_request_holds_fewer_pieces_beside_others(
             service.scheduler.release_piece(queue)
     await asyncio.wait_for(waiting, 1)
     assert queue.num_pieces == (8 if num_others == 0 else 3)
-
-
-async def test_a_crash_costs_other_windows_only_time(service: ServiceHarness) -> None:
-    results = [service.submit(service.queue(), number_pcm([number]))[0] for number in range(1, 7)]
-    service.in_process.crash()
-    assert service.in_process.free_slots == 0
-    with pytest.raises(EngineRestarting):
-        service.scheduler.check_capacity()
-    results += service.submit(service.queue(), number_pcm([7]))  # was let in before the engine crashed
-    service.in_process.restart()
-    assert len(service.in_process.inside) == 4  # those it lost go first
-    service.step(times=2)
-    assert [words(future) for future in results] == [f" {number}" for number in range(1, 8)]
-
-
-async def test_a_window_that_crashes_the_engine_fails_only_its_request(service: ServiceHarness) -> None:
-    results = [service.submit(service.queue(), number_pcm([number]))[0] for number in (1, 2, 66, 4, 5, 6)]
-    num_crashes = 0
-    for _ in range(20):
-        if any(np.max(job.pcm) == 6600 for job in service.in_process.inside.values()):
-            service.in_process.crash()
-            num_crashes += 1
-            service.in_process.restart()
-        else:
-            service.step()
-    assert num_crashes == 3
-    with pytest.raises(RequestCrashedWorker):
-        results.pop(2).result()
-    assert [words(future) for future in results] == [" 1", " 2", " 4", " 5", " 6"]
-    assert service.in_process.admissions[-1]
-    assert service.scheduler.run_once() == 0
-
-
-async def test_a_suspect_window_runs_alone(service: ServiceHarness) -> None:
-    service.submit(service.queue(), silence(1), num_windows=2)
-    for _ in range(2):
-        service.in_process.crash()
-        service.in_process.restart()
-    service.submit(service.queue(), silence(1), num_windows=5)
-    for num_inside in (1, 1, 4):
-        assert len(service.in_process.inside) == num_inside
-        service.step()
-
-
-async def test_a_suspect_window_waits_until_the_engine_is_empty(service: ServiceHarness) -> None:
-    suspect, other = service.queue(), service.queue()
-    service.submit(suspect, silence(1))
-    for _ in range(2):
-        job_id = min(service.in_process.inside)
-        service.in_process.cancel([job_id])
-        if len(service.in_process.inside) == 0:
-            service.submit(other, silence(1))
-        service.scheduler.on_lost([job_id])  # the engine gave up on this one and works on
-    assert len(service.in_process.inside) == 1
-    service.step()
-    assert [len(job.pcm) for job in service.in_process.inside.values()] == [SAMPLE_RATE_HZ]
-    assert service.scheduler.backlog_s == 1
 
 
 async def test_a_request_closed_during_a_restart_leaves_nothing(service: ServiceHarness) -> None:

@@ -92,6 +92,8 @@ class FakeService:
     def check_capacity(self, _account: str = "") -> None:
         self.check_ready()
 
+    def check_deadline(self, _request: RequestScope) -> None: ...
+
     def handle(self) -> ServiceHandle:
         return ServiceHandle(cast("Service", self))
 

@@ -12,7 +12,7 @@ from asr_api import __version__
 from asr_api.cli.exit_codes import BENCH_HELP, TRANSCRIBE_HELP, ExitCode
 from asr_api.formats import FORMATS
 from asr_api.install_hint import install_command
-from asr_api.parameters import OUTPUT_PARAMETERS, PARAMETERS, Parameter, RawParameter
+from asr_api.parameters import OUTPUT_PARAMETERS, PARAMETERS, TIMEOUT, Parameter, RawParameter
 from asr_api.settings.declaration import flag_of, is_server_only
 from asr_api.settings.settings import Settings
 from asr_api.text.printable import printable
@@ -38,7 +38,7 @@ def open_parser() -> argparse.ArgumentParser:
     _add_bench_arguments(bench)
     hidden = {parameter.name for parameter in PARAMETERS}  # a parameter takes the flag of the setting with its name
     hidden |= {name for name, field in Settings.model_fields.items() if is_server_only(field)}
-    for command, without in ((transcribe, {"output"}), (bench, OUTPUT_PARAMETERS)):
+    for command, without in ((transcribe, {TIMEOUT, "output"}), (bench, {TIMEOUT, *OUTPUT_PARAMETERS})):
         _add_parameters(command, [parameter for parameter in PARAMETERS if parameter.name not in without])
         _add_settings(command, [name for name in Settings.model_fields if name not in hidden])
     models = commands.add_parser("models", help="list the models that need no download", allow_abbrev=False)

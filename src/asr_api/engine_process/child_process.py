@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asr_api.engine_process.exit_cause import is_outside_kill, num_memory_kills
 from asr_api.engine_process.messages import Heartbeat, Load, Ready, buffer_samples, shared_memory_bytes
 from asr_api.engines.protocol import Engine
 from asr_api.logs import current_log_format
@@ -60,6 +61,8 @@ class ChildProcess:
         self.shared_buffers: Pcm = np.empty((0, 0), np.int16)  # (n_slots, n_window_samples)
         self.slow_step_s = 0.0
         self.num_heartbeats = 0
+        self._num_memory_kills = num_memory_kills()
+        self._was_killed_here = False
         with contextlib.ExitStack() as undo:
             self._memory_fd = os.memfd_create("asr-api-shared-buffers")  # has no name that a kill -9 could leave behind
             undo.callback(os.close, self._memory_fd)
@@ -121,7 +124,13 @@ class ChildProcess:
         self._outbox.put(message)
 
     def kill(self) -> None:
+        self._was_killed_here = True
         self.process.kill()
+
+    @property
+    def was_killed_outside(self) -> bool:
+        """After `ended`: by neither this program nor, for want of memory, the kernel."""
+        return not self._was_killed_here and is_outside_kill(self.ended.result(), self._num_memory_kills)
 
     def close(self) -> None:
         """To be called after `ended`."""
@@ -140,7 +149,7 @@ class ChildProcess:
             pass  # the reading thread reports the exit; what was sent is lost with the process
         except Exception:
             logger.exception("A message to the engine process could not be written; this is a bug.")
-            self.process.kill()
+            self.kill()
 
     def _read(self) -> None:
         try:
@@ -150,11 +159,11 @@ class ChildProcess:
             pass  # the child has ended, or is about to
         except Exception:
             logger.exception("A message from the engine process could not be read; this is a bug.")
-            self.process.kill()
+            self.kill()
         try:
             code = self.process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             code = self.process.wait()
         self._call_in_loop(lambda: self._set_ended(code))
 

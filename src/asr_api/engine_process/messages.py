@@ -101,6 +101,25 @@ class JobsFailed:
     job_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """num_slots: that the engine can use now, as far as its memory goes"""
+
+    num_slots: int
+
+
+def job_ids_of(message: object) -> list[int]:
+    """The jobs that are no longer in the engine."""
+    match message:
+        case JobsFinished(jobs):
+            return [job.job_id for job in jobs]
+        case JobRefused(job_id, _):
+            return [job_id]
+        case JobsCancelled(job_ids) | JobsFailed(job_ids):
+            return list(job_ids)
+    return []
+
+
 # -- the shared buffers ------------------------------------------------------------------------------------------
 
 

@@ -23,15 +23,21 @@ class EngineListener(Protocol):
     """What an engine reports; every call comes in the event loop's thread."""
 
     def on_capacity(self) -> None:
-        """Slots became free, or the engine became ready."""
+        """The engine became ready, or its number of slots has changed."""
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None: ...
 
     def on_refused(self, job_id: int, error: AsrError) -> None:
-        """The engine cannot honour the options of this job."""
+        """The engine cannot honour the options of this job, or lacks the memory for it."""
+
+    def on_cancelled(self, job_ids: Sequence[int]) -> None:
+        """These jobs are no longer in the engine."""
 
     def on_lost(self, job_ids: Sequence[int]) -> None:
         """The engine crashed, or raised, while it held these jobs."""
+
+    def on_killed(self, job_ids: Sequence[int]) -> None:
+        """The engine was killed from outside while it held these jobs."""
 
     def on_failed(self, error: AsrError) -> None:
         """The engine cannot be started again."""
@@ -48,11 +54,16 @@ class EnginePort(Protocol):
         """Raises ModelLoading until the engine was ready for the first time."""
 
     @property
+    def num_slots(self) -> int:
+        """Slots that it can use now: fewer than those of `info` after its memory ran out."""
+
+    @property
     def free_slots(self) -> int: ...
 
     def admit(self, jobs: Sequence[WindowJob]) -> None: ...
 
-    def cancel(self, job_ids: Sequence[int]) -> None: ...
+    def cancel(self, job_ids: Sequence[int]) -> None:
+        """`on_cancelled` reports when they are gone, unless they have ended otherwise by then."""
 
     def report_to(self, listener: EngineListener) -> None:
         """Sets the one listener; to be called before the engine is started."""

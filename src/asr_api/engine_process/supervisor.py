@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from asr_api.engine_process.child_process import ChildProcess
+from asr_api.engine_process.exit_cause import exit_text
 from asr_api.engine_process.messages import (
     Admit,
     Cancel,
@@ -19,7 +19,9 @@ from asr_api.engine_process.messages import (
     LoadFailed,
     PcmLocation,
     Ready,
+    SlotsChanged,
     Stop,
+    job_ids_of,
 )
 from asr_api.engine_process.ports import EngineListener, EngineState
 from asr_api.engines.protocol import Engine, EngineInfo, WindowJob
@@ -28,7 +30,7 @@ from asr_api.metrics import ModelMetrics
 
 logger = logging.getLogger(__name__)
 
-MAX_FAILED_LOADS = 3  # exits in a row without having been ready in between
+MAX_FAILED_LOADS = 3  # exits in a row without having been ready in between; kills from outside do not count
 BACK_OFF_S = 0.5  # after the first of them; doubles
 STOP_TIMEOUT_S = 5.0
 
@@ -59,6 +61,7 @@ class EngineProcess:
         self._supervisor: asyncio.Task[None] | None = None
         self._has_started = asyncio.Event()  # ready, failed or closed
         self._has_failed = asyncio.Event()
+        self._num_slots = 0
         self._free_buffers: list[int] = []
         self._buffer_of: dict[int, int] = {}  # by job id, until the child reports that the job is gone
         self._unhandled: list[int] = []  # jobs whose report could not be handled
@@ -111,6 +114,10 @@ class EngineProcess:
         return self._info
 
     @property
+    def num_slots(self) -> int:
+        return self._num_slots
+
+    @property
     def pid(self) -> int | None:
         """Of the engine process, while there is one."""
         return self._child.process.pid if self._child else None
@@ -118,7 +125,7 @@ class EngineProcess:
     @property
     def free_slots(self) -> int:
         """0 unless ready."""
-        return len(self._free_buffers)
+        return max(0, min(len(self._free_buffers), self._num_slots - len(self._buffer_of)))
 
     def report_to(self, listener: EngineListener) -> None:
         if self._listener is not None:
@@ -127,7 +134,7 @@ class EngineProcess:
 
     def admit(self, jobs: Sequence[WindowJob]) -> None:
         """Copies the PCM of at most `free_slots` jobs into shared buffers and sends the jobs to the child."""
-        if self._child is None or len(jobs) > len(self._free_buffers):
+        if self._child is None or len(jobs) > self.free_slots:
             raise ValueError(f"{len(jobs)} jobs for {self.free_slots} free slots; this is a bug")
         locations: list[PcmLocation] = []
         for job in jobs:
@@ -138,7 +145,7 @@ class EngineProcess:
         self._child.send(Admit(without_pcm, tuple(locations)))
 
     def cancel(self, job_ids: Sequence[int]) -> None:
-        """Their slots become free when the child has dropped them, within one step; `on_capacity` reports it."""
+        """Their slots become free when the child has dropped them, within one step."""
         held = tuple(job_id for job_id in job_ids if job_id in self._buffer_of)
         if held and self._child is not None:
             self._child.send(Cancel(held))
@@ -175,13 +182,15 @@ class EngineProcess:
                 return None
             if self._error is not None:
                 return self._error
-            num_failed_loads = 0 if child.is_ready else num_failed_loads + 1
+            is_outside = child.was_killed_outside
+            if not is_outside:
+                num_failed_loads = 0 if child.is_ready else num_failed_loads + 1
             if num_failed_loads == MAX_FAILED_LOADS:
                 return StartupError(
                     f"The engine process ended {num_failed_loads} times in a row while loading the model, the last "
-                    f"time with {_exit_text(code)}; see the log above, the usual cause is too little memory."
+                    f"time with {exit_text(code)}; see the log above, the usual cause is too little memory."
                 )
-            self._handle_exit(code)
+            self._handle_exit(code, is_outside=is_outside)
             if num_failed_loads > 0:
                 await asyncio.sleep(BACK_OFF_S * 2 ** (num_failed_loads - 1))
             self._metrics.engine_restarts.inc()
@@ -200,17 +209,17 @@ class EngineProcess:
     def _is_busy(self) -> bool:
         return bool(self._buffer_of)
 
-    def _handle_exit(self, code: int) -> None:
+    def _handle_exit(self, code: int, *, is_outside: bool) -> None:
         """After an unexpected exit: the jobs in the process are lost, and it will be started again."""
         if self._state is EngineState.READY:
             self._set_state(EngineState.RESTARTING)
         lost = [*self._buffer_of, *(job_id for job_id in self._unhandled if job_id not in self._buffer_of)]
-        logger.error("The engine process ended with %s and %d windows; restarting.", _exit_text(code), len(lost))
+        logger.error("The engine process ended with %s and %d windows; restarting.", exit_text(code), len(lost))
         self._free_buffers.clear()
         self._buffer_of.clear()
         self._unhandled.clear()
         if self._listener is not None:
-            self._listener.on_lost(lost)
+            (self._listener.on_killed if is_outside else self._listener.on_lost)(lost)
 
     # -- messages of the child ---------------------------------------------------------------------------------
 
@@ -225,11 +234,13 @@ class EngineProcess:
                     self._on_ready(child, info)
                 case LoadFailed(error):
                     self._error = error
+                case SlotsChanged(num_slots):
+                    self._set_num_slots(num_slots)
                 case _:
                     self._on_jobs_ended(message)
         except Exception:
             logger.exception("A message of the engine process could not be handled; killing the process.")
-            self._unhandled += _job_ids(message)
+            self._unhandled += job_ids_of(message)
             child.kill()
 
     def _on_jobs_ended(self, message: object) -> None:
@@ -247,7 +258,7 @@ class EngineProcess:
             case JobsCancelled(job_ids):
                 self._release(job_ids)
                 if listener is not None:
-                    listener.on_capacity()
+                    listener.on_cancelled(job_ids)
             case JobsFailed(job_ids):
                 self._release(job_ids)
                 if listener is not None:
@@ -259,6 +270,10 @@ class EngineProcess:
         self._metrics.engine_load_s.set(child.age_s)
         self._set_state(EngineState.READY)
         self._has_started.set()
+        self._set_num_slots(info.n_slots)
+
+    def _set_num_slots(self, num_slots: int) -> None:
+        self._num_slots = num_slots
         if self._listener is not None:
             self._listener.on_capacity()
 
@@ -277,18 +292,3 @@ class EngineProcess:
     def _set_state(self, state: EngineState) -> None:
         self._state = state
         self._metrics.engine_ready.set(state is EngineState.READY)
-
-
-def _job_ids(message: object) -> list[int]:
-    match message:
-        case JobsFinished(jobs):
-            return [job.job_id for job in jobs]
-        case JobRefused(job_id, _):
-            return [job_id]
-        case JobsCancelled(job_ids) | JobsFailed(job_ids):
-            return list(job_ids)
-    return []
-
-
-def _exit_text(code: int) -> str:
-    return f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit code {code}"

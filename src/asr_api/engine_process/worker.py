@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -29,12 +30,14 @@ from asr_api.engine_process.messages import (
     Load,
     LoadFailed,
     Ready,
+    SlotsChanged,
     Stop,
     buffer_samples,
     shared_memory_bytes,
 )
-from asr_api.engines.protocol import Engine, WindowJob
-from asr_api.errors import AsrError
+from asr_api.engine_process.slot_limit import SlotLimit, is_out_of_memory
+from asr_api.engines.protocol import Engine, FinishedJob, WindowJob
+from asr_api.errors import AsrError, OutOfMemory
 from asr_api.logs import configure_logging
 from asr_api.pcm import Pcm
 from asr_api.tracing import open_tracer_provider
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 IDLE_HEARTBEAT_S = 1.0
+OUT_OF_MEMORY_RETRY_S = 10
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 
@@ -60,6 +64,7 @@ class _Worker:
         self._waiting: list[WindowJob] = []
         self._running: dict[int, WindowJob] = {}
         self._spans = spans
+        self._limit = SlotLimit(engine.info.n_slots)
         self._is_suspect = False  # the engine raised, and nothing has finished since
 
     def run(self) -> None:
@@ -103,28 +108,56 @@ class _Worker:
         try:
             self._admit()
             finished = self._engine.step()
-        except Exception:
-            # The first time a window may be the cause; twice in a row the engine itself may be broken: end the process.
-            if self._is_suspect:
-                raise
-            self._is_suspect = True
-            jobs = [*self._running.values(), *self._waiting]
-            requests = ", ".join(sorted({job.request_id for job in jobs if job.request_id})) or "unknown"
-            logger.exception(
-                "The engine raised with %d windows of these requests: %s; they will run again.", len(jobs), requests
-            )
-            job_ids = tuple(job.job_id for job in jobs)
-            self._cancel(job_ids)
-            self._pipe.send(JobsFailed(job_ids))
+        except Exception as error:  # noqa: BLE001  # the windows run again, or the process ends
+            if not is_out_of_memory(error):
+                self._fail_jobs(error)
+                return
+            logger.warning("The engine ran out of memory with %d windows: %s", len(self._running), error)
         else:
-            if finished:
-                self._is_suspect = False
-                for job in finished:
-                    self._leave(job.job_id)
-                self._pipe.send(JobsFinished(tuple(finished)))
+            self._finish(finished)
+            return
+        self._use_fewer_slots()  # not in the except block, whose traceback holds the memory of the step
+
+    def _fail_jobs(self, error: Exception) -> None:
+        """The first time a window may be the cause; twice in a row the engine itself may be broken: end the process."""
+        if self._is_suspect:
+            raise error
+        self._is_suspect = True
+        jobs = [*self._running.values(), *self._waiting]
+        requests = ", ".join(sorted({job.request_id for job in jobs if job.request_id})) or "unknown"
+        logger.exception(
+            "The engine raised with %d windows of these requests: %s; they will run again.", len(jobs), requests
+        )
+        job_ids = tuple(job.job_id for job in jobs)
+        self._cancel(job_ids)
+        self._pipe.send(JobsFailed(job_ids))
+
+    def _finish(self, finished: Sequence[FinishedJob]) -> None:
+        if not finished:
+            return
+        self._is_suspect = False
+        for job in finished:
+            self._leave(job.job_id)
+        self._pipe.send(JobsFinished(tuple(finished)))
+        if self._limit.note_finished(len(finished)):
+            self._pipe.send(SlotsChanged(self._limit.num_slots))
+
+    def _use_fewer_slots(self) -> None:
+        """The windows run again, fewer at once; a window for which there is no memory even alone fails."""
+        jobs = [*self._running.values()]
+        self._cancel(tuple(self._running))
+        if self._limit.num_slots > 1:
+            self._waiting[:0] = jobs
+        else:
+            sentence = "The server has too little memory for this recording at the moment; retry later."
+            for job in jobs:
+                error = OutOfMemory(sentence, retry_after_s=OUT_OF_MEMORY_RETRY_S)
+                self._pipe.send(JobRefused(job.job_id, error))
+        self._limit.lower(len(jobs))
+        self._pipe.send(SlotsChanged(self._limit.num_slots))
 
     def _admit(self) -> None:
-        while self._waiting and self._engine.free_slots:
+        while self._waiting and self._engine.free_slots and len(self._running) < self._limit.num_slots:
             job = self._waiting.pop(0)
             self._running[job.job_id] = job
             if self._spans is not None:

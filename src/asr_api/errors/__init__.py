@@ -13,11 +13,12 @@ the command line to exit codes.
     │   ├── RequestTimeout                                                         408
     │   ├── BodyTooLarge, MediaTooLarge, AudioTooLong, JsonTooLarge, FormTooLarge  413
     │   ├── UnsupportedFormat, UnsupportedContentEncoding                          415
-    │   ├── UrlFetchFailed, UrlTooManyRedirects                                    422
+    │   ├── UrlFetchFailed, UrlTooManyRedirects, CrashingAudio                     422
     │   └── HeadersTooLarge                                                        431
     ├── Unavailable                  not now: 429 or 503, with the time to come back
     │   ├── ServerOverloaded, RateLimitExceeded                                    429
-    │   └── ModelLoading, EngineRestarting, ServerDraining, SpoolFull, DecoderUnavailable   503
+    │   └── ModelLoading, EngineRestarting, ServerDraining, SpoolFull, DecoderUnavailable,
+    │       DeadlineUnreachable, OutOfMemory                                       503
     ├── ServerFault                  a fault of this server or of another one: 5xx
     │   ├── InternalError, RequestCrashedWorker, DecodeAgain                       500
     │   ├── UrlUpstreamError                                                       502
@@ -43,6 +44,7 @@ from asr_api.errors.request_errors import (
     AudioTooLong,
     AudioTooShort,
     BodyTooLarge,
+    CrashingAudio,
     EmptyAudio,
     EmptyBody,
     FormTooLarge,
@@ -89,9 +91,11 @@ from asr_api.errors.server_faults import (
     UrlUpstreamError,
 )
 from asr_api.errors.unavailable import (
+    DeadlineUnreachable,
     DecoderUnavailable,
     EngineRestarting,
     ModelLoading,
+    OutOfMemory,
     RateLimitExceeded,
     ServerDraining,
     ServerOverloaded,
@@ -106,7 +110,9 @@ __all__ = [
     "BodyTooLarge",
     "CannotWrite",
     "CheckpointError",
+    "CrashingAudio",
     "DeadlineExceeded",
+    "DeadlineUnreachable",
     "DecodeAgain",
     "DecodeTimeout",
     "DecoderUnavailable",
@@ -136,6 +142,7 @@ __all__ = [
     "NoAudioStream",
     "NotFound",
     "OriginNotAllowed",
+    "OutOfMemory",
     "PathNotAllowed",
     "PathNotFile",
     "PathNotFound",

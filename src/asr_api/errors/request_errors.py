@@ -154,3 +154,9 @@ class UrlFetchFailed(RequestError):
 
 class UrlTooManyRedirects(RequestError):
     code, status = "url_too_many_redirects", 422
+
+
+class CrashingAudio(RequestError):
+    """Content that has crashed the engine before, and is not tried again."""
+
+    code, status = "request_crashed_worker", 422

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from asr_api.errors.asr_error import AsrError
+
+if TYPE_CHECKING:  # it imports numpy
+    from asr_api.transcript import Segment
 
 
 class ServerFault(AsrError):
@@ -36,4 +42,7 @@ class DecodeTimeout(ServerFault):
 
 
 class DeadlineExceeded(ServerFault):
+    """segments: of the transcript, that were ready in time; the client of a stream has them already"""
+
     code, status = "deadline_exceeded", 504
+    segments: Sequence[Segment] = ()

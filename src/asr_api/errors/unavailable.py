@@ -37,3 +37,13 @@ class SpoolFull(Unavailable):
 
 class DecoderUnavailable(Unavailable):
     code = "decoder_unavailable"
+
+
+class DeadlineUnreachable(Unavailable):
+    """The server is too busy to finish the request before its deadline."""
+
+    code = "deadline_unreachable"
+
+
+class OutOfMemory(Unavailable):
+    code = "out_of_memory"

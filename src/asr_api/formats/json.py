@@ -8,7 +8,7 @@ of a second, and with it the event loop.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from asr_api.transcript import Quality, Segment, Transcript, Word
 
@@ -34,6 +34,11 @@ def asr_chunk_json(segment: Segment) -> str:
 
 def asr_omitted_json(segment: Segment) -> str:
     return encode_json(_omitted(segment))
+
+
+def partial_json(segments: Sequence[Segment]) -> Json:
+    """Of a transcript that broke off, in the shape of `asr_json`."""
+    return {"text": "".join(segment.text for segment in segments), "chunks": [*map(_chunk, segments)]}
 
 
 def detailed_json(transcript: Transcript) -> str:

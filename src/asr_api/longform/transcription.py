@@ -14,6 +14,7 @@ from typing import TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from asr_api.audio.piece_cutter import Piece
+from asr_api.errors import DeadlineUnreachable
 from asr_api.longform.chain import Chain, Window
 from asr_api.longform.language_vote import MAX_VOTING_PIECES, LanguageVote, is_confident, should_follow
 from asr_api.longform.segment_times import timed
@@ -81,6 +82,17 @@ class LongForm:
             for leftover in leftovers:
                 leftover.cancel()
             await asyncio.gather(*leftovers, return_exceptions=True)
+
+    def check_deadline(self, duration_ms: int | None) -> None:
+        """Cancels the request if a recording of this length cannot be transcribed before its deadline.
+
+        Other listeners of the same transcription have deadlines of their own.
+        """
+        request = self._queue.request.listener
+        try:
+            self._scheduler.check_deadline(request, (duration_ms or 0) / 1000)
+        except DeadlineUnreachable as error:
+            request.cancel(error)
 
     async def _feed(
         self,

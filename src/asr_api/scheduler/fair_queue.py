@@ -6,20 +6,22 @@ Self-clocked fair queueing; plain bookkeeping without engine, clock or metrics.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from asr_api.engines.protocol import WindowJob
 from asr_api.pcm import SAMPLE_RATE_HZ
 from asr_api.request import RequestScope
+from asr_api.scheduler.crash_record import KILLS_PER_CRASH, SUSPECT_CRASHES
 from asr_api.transcript import WindowTranscript
 
 URGENT_UNTIL_S = 30.0  # of a request's audio: a clip is urgent, a long file only at its beginning
 MIN_COST_S = 1.0  # a window costs the encoder something however short it is
 MIN_QUEUE_SLOTS = 4  # with fewer at once, an engine gets markedly slower
 RECENT_ARRIVAL_WINDOWS = 64  # while so few were served since requests last overlapped, slots are kept for newcomers
-SUSPECT_LOSSES = 2  # a window that was in the engine at so many crashes runs alone
 
 
 @dataclass(slots=True, eq=False)
@@ -56,16 +58,21 @@ class RequestQueue:
         return self.unsubmitted_s + sum(window.audio_s for window in self.held)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class QueuedWindow:
-    """One window on its way through the engine. num_losses: crashes of the engine while it held this window"""
+    """One window on its way through the engine.
+
+    num_crashes: of the engine while it held this content, as far as they count
+    num_kills:   of the engine, from outside, while it held this window
+    """
 
     queue: RequestQueue
     job: WindowJob
     result: asyncio.Future[WindowTranscript]
     queued_s: float
     admitted_s: float = 0.0
-    num_losses: int = 0
+    num_crashes: int = 0
+    num_kills: int = 0
 
     @property
     def audio_s(self) -> float:
@@ -73,7 +80,16 @@ class QueuedWindow:
 
     @property
     def is_suspect(self) -> bool:
-        return self.num_losses >= SUSPECT_LOSSES
+        return self.num_crashes >= SUSPECT_CRASHES
+
+    @cached_property
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.job.pcm.data).digest()
+
+    def count_kill(self) -> bool:
+        """Whether the kills now weigh as much as one more crash."""
+        self.num_kills += 1
+        return self.num_kills % KILLS_PER_CRASH == 0
 
     def leave_engine(self) -> None:
         """For good; a window that was lost in a crash is pushed again instead."""
@@ -81,6 +97,7 @@ class QueuedWindow:
         self.queue.held.discard(self)
 
     def fail(self, error: Exception) -> None:
+        self.queue.held.discard(self)
         if not self.result.done():
             self.result.set_exception(error)
 
@@ -142,9 +159,7 @@ class FairQueue:
         queue.held.add(window)
 
     def push_front(self, windows: Sequence[QueuedWindow]) -> None:
-        """Windows lost in a crash run again before all others; the suspects among them run alone."""
-        for window in windows:
-            window.queue.num_running -= 1
+        """Windows that were taken already run before all others; the suspects among them run alone."""
         self._suspects.extend(window for window in windows if window.is_suspect)
         self._retries.extendleft(window for window in reversed(windows) if not window.is_suspect)
 
@@ -153,7 +168,7 @@ class FairQueue:
         if free_slots <= 0 or any(window.is_suspect for window in running):
             return None
         if self._suspects:
-            return self._suspects.popleft() if free_slots == n_slots else None
+            return None if running else self._suspects.popleft()
         if self._retries:
             return self._retries.popleft()
         has_recent_arrival = self._num_served < RECENT_ARRIVAL_WINDOWS

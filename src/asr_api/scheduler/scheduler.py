@@ -16,27 +16,21 @@ from dataclasses import replace
 
 from asr_api.engine_process.ports import EnginePort, EngineState
 from asr_api.engines.protocol import FinishedJob, WindowJob
-from asr_api.errors import (
-    AsrError,
-    EngineRestarting,
-    ModelLoading,
-    RequestCrashedWorker,
-    ServerDraining,
-    ServerOverloaded,
-)
+from asr_api.errors import AsrError, EngineRestarting, ModelLoading, ServerDraining
 from asr_api.metrics import ModelMetrics
 from asr_api.options import DecodeOptions
 from asr_api.pcm import SAMPLE_RATE_HZ, Pcm
-from asr_api.request import RequestScope, num_for_newcomers
+from asr_api.request import RequestScope
 from asr_api.scheduler.fair_queue import FairQueue, QueuedWindow, RequestQueue, num_reserved_slots
-from asr_api.scheduler.speed import SpeedMeter, retry_after_s
+from asr_api.scheduler.lost_windows import LostWindows
+from asr_api.scheduler.request_limit import RequestLimit
+from asr_api.scheduler.speed import SpeedMeter
 from asr_api.transcript import StageTimes, WindowTranscript
 
 logger = logging.getLogger(__name__)
 
 MIN_PIECES = 2  # that a request may always hold: one in the engine, one behind it
 MAX_AHEAD = 4  # pieces cut ahead of the slots; each holds a megabyte
-MAX_LOSSES = 3  # crashes of the engine with the same window inside
 
 
 class Scheduler:
@@ -52,10 +46,11 @@ class Scheduler:
     ) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._max_requests = max_requests
         self._clock = clock
         self._speed = SpeedMeter(clock)
         self._queue = FairQueue()
+        self._limit = RequestLimit(self._queue.queues, self._speed, max_requests)
+        self._lost = LostWindows(self._queue, clock)
         self._running: dict[int, QueuedWindow] = {}  # by job id, in order of admission
         self._job_ids = itertools.count()
         self._stop_reason: str | None = None  # why no window can be transcribed any more
@@ -80,7 +75,11 @@ class Scheduler:
         An account without an open request is admitted beyond them, so that no other one can shut it out.
         """
         self.check_ready()
-        self._check_num_requests(account)
+        self._limit.check_num_requests(account)
+
+    def check_deadline(self, request: RequestScope, audio_s: float = 0.0) -> None:
+        """Raises DeadlineUnreachable if its audio, so many seconds, cannot be done beside the other requests."""
+        self._limit.check_deadline(request, self._engine.info.window_s, audio_s)
 
     def _check_engine(self) -> None:
         state = self._engine.state
@@ -88,15 +87,6 @@ class Scheduler:
             raise _draining()
         if state in {EngineState.UNLOADED, EngineState.LOADING}:
             raise ModelLoading("The model is still being loaded; try again in a few seconds.", retry_after_s=2)
-
-    def _check_num_requests(self, account: str) -> None:
-        is_new = all(queue.request.account != account for queue in self._queue.queues)
-        if len(self._queue.queues) >= self._max_requests + (num_for_newcomers(self._max_requests) if is_new else 0):
-            wait_s = retry_after_s(self._queue.queues, self._speed.rtfx)
-            raise ServerOverloaded(
-                f"The server has {self._max_requests} open requests, the limit (MAX_REQUESTS); retry in {wait_s} s.",
-                retry_after_s=wait_s,
-            )
 
     def refuse_new(self) -> None:
         """From now on; a request that was admitted before may still open a queue."""
@@ -121,7 +111,7 @@ class Scheduler:
         client has perhaps sent all of its audio since then.
         """
         self._check_engine()
-        self._check_num_requests(request.account)
+        self._limit.check_num_requests(request.account)
         queue = self._queue.open_queue(request)
         self._is_idle.clear()
         self._update_gauges()
@@ -145,8 +135,8 @@ class Scheduler:
     def submit(
         self, queue: RequestQueue, pcm: Pcm, options: DecodeOptions, *, is_continuation: bool = False
     ) -> asyncio.Future[WindowTranscript]:
-        """Queues one window. The future raises RequestCrashedWorker, ServerDraining when the engine is lost, or what
-        the engine raises for options that it cannot honour.
+        """Queues one window. The future raises RequestCrashedWorker, CrashingAudio for what crashed the engine before,
+        ServerDraining when the engine is lost, or what the engine raises for options that it cannot honour.
 
         is_continuation: of a piece that is transcribed in part; it goes before the windows of the pieces behind it
         """
@@ -163,13 +153,10 @@ class Scheduler:
 
     def _close_queue(self, queue: RequestQueue) -> None:
         self._queue.close_queue(queue)
-        job_ids = [job_id for job_id, window in self._running.items() if window.queue is queue]
-        for job_id in job_ids:
-            del self._running[job_id]
-        self._speed.note(is_busy=bool(self._running))
-        self._engine.cancel(job_ids)
+        self._engine.cancel([job_id for job_id, window in self._running.items() if window.queue is queue])
         for window in queue.held:
             window.result.cancel()
+        queue.held.clear()
         for other in self._queue.queues:
             other.has_capacity.set()  # the fewer requests, the more pieces each may hold
         if not self._queue.queues:
@@ -198,7 +185,8 @@ class Scheduler:
     def run_once(self) -> int:
         """Gives the engine's free slots to the next windows; returns how many."""
         batch: list[QueuedWindow] = []
-        while window := self._next(self._engine.free_slots - len(batch)):
+        engine, running = self._engine, self._running.values()
+        while window := self._lost.pop(engine.free_slots - len(batch), engine.num_slots, running):
             batch.append(window)
             self._running[window.job.job_id] = window
             window.queue.num_running += 1
@@ -206,11 +194,6 @@ class Scheduler:
             self._admit(batch)
         self._update_gauges()
         return len(batch)
-
-    def _next(self, free_slots: int) -> QueuedWindow | None:
-        if free_slots <= 0:  # also while the engine is not ready and has no info
-            return None
-        return self._queue.pop(free_slots, self._engine.info.n_slots, self._running.values())
 
     def _admit(self, batch: Sequence[QueuedWindow]) -> None:
         now_s = self._clock()
@@ -232,16 +215,17 @@ class Scheduler:
     # -- reports of the engine ---------------------------------------------------------------------------------
 
     def on_capacity(self) -> None:
-        self._metrics.slots.set(self._engine.info.n_slots)
+        self._metrics.slots.set(self._engine.num_slots)
         self.run_once()
 
     def on_finished(self, finished: Sequence[FinishedJob]) -> None:
         now_s = self._clock()
         for job in finished:
             window = self._running.pop(job.job_id, None)
-            if window is None:  # its request was closed in the meantime
+            if window is None or window not in window.queue.held:  # its request was closed in the meantime
                 continue
             window.leave_engine()
+            self._lost.clear(window)
             engine_s = now_s - window.admitted_s
             if not window.result.done():
                 times = StageTimes(queue_s=window.admitted_s - window.queued_s, engine_s=engine_s)
@@ -254,7 +238,7 @@ class Scheduler:
         self.run_once()
 
     def on_refused(self, job_id: int, error: AsrError) -> None:
-        """The engine cannot honour the options of this window."""
+        """The engine cannot honour the options of this window, or lacks the memory for it."""
         window = self._running.pop(job_id, None)
         if window is not None:
             window.leave_engine()
@@ -262,17 +246,22 @@ class Scheduler:
         self._speed.note(is_busy=bool(self._running))
         self.run_once()
 
+    def on_cancelled(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._running.pop(job_id, None)
+        self._speed.note(is_busy=bool(self._running))
+        self.run_once()
+
     def on_lost(self, job_ids: Sequence[int]) -> None:
-        """Requeues lost windows first. A window that was lost twice runs alone, to find the one that crashes the
-        engine.
-        """
+        self._requeue(job_ids, is_killed=False)
+
+    def on_killed(self, job_ids: Sequence[int]) -> None:
+        self._requeue(job_ids, is_killed=True)
+
+    def _requeue(self, job_ids: Sequence[int], *, is_killed: bool) -> None:
         lost = [window for job_id in job_ids if (window := self._running.pop(job_id, None))]
         self._speed.note(is_busy=bool(self._running))
-        for window in lost:
-            window.num_losses += 1
-            if window.num_losses >= MAX_LOSSES:
-                self._give_up(window)
-        self._queue.push_front([window for window in lost if window.num_losses < MAX_LOSSES])
+        self._lost.requeue(lost, is_killed=is_killed)
         self.run_once()
 
     def on_failed(self, error: AsrError) -> None:
@@ -283,17 +272,8 @@ class Scheduler:
     def _fail_all(self, reason: str) -> None:
         self._stop_reason = reason
         for queue in self._queue.queues:
-            for window in queue.held:
+            for window in [*queue.held]:
                 window.fail(ServerDraining(reason))
-
-    def _give_up(self, window: QueuedWindow) -> None:
-        window.leave_engine()
-        message = (
-            f"The engine crashed {window.num_losses} times while it transcribed this audio, and it will not be tried "
-            "again; re-encode the audio, or report it."
-        )
-        logger.error("request %s: %s", window.queue.request.request_id or "unknown", message)
-        window.fail(RequestCrashedWorker(message))
 
 
 def _draining() -> ServerDraining:

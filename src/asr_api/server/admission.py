@@ -11,18 +11,22 @@ from asr_api.compose import Service
 from asr_api.errors import OriginNotAllowed, UnsupportedContentEncoding
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.request_scope import request_scope
+from asr_api.server.request_timeout import limit_time
 from asr_api.settings.access_settings import ANY_ORIGIN
+from asr_api.settings.settings import Settings
 
 
-def admit(request: Request, handle: ServiceHandle, allowed_origins: Collection[str]) -> Service:
-    """Raises OriginNotAllowed, UnsupportedContentEncoding, ModelLoading, RateLimitExceeded and what `check_capacity`
-    raises.
+def admit(request: Request, handle: ServiceHandle, settings: Settings) -> Service:
+    """Raises OriginNotAllowed, UnsupportedContentEncoding, InvalidParameter, ModelLoading, RateLimitExceeded and what
+    `check_capacity` and `check_deadline` raise.
     """
-    check_origin(request.headers, allowed_origins)
+    check_origin(request.headers, settings.cors_origins)
     service = handle.ready_service()
     scope = request_scope(request.scope)
+    limit_time(request, scope, settings.request_timeout_s)
     model = service.pool.get(scope.model)
     model.check_capacity(scope.account)
+    model.check_deadline(scope)
     _check_encoding(request.headers)
     scope.record.model = model.info.model_id
     handle.usage.admit(scope)

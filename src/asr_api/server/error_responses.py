@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from starlette.responses import JSONResponse
 
-from asr_api.errors import AsrError, ServerDraining
+from asr_api.errors import AsrError, DeadlineExceeded, ServerDraining
+from asr_api.formats.json import Json, partial_json
 from asr_api.server.schemas import ErrorReply
 
 BodyShape = Callable[[AsrError, str], dict[str, object]]
@@ -14,8 +15,14 @@ BodyShape = Callable[[AsrError, str], dict[str, object]]
 
 
 def asr_error_body(error: AsrError, request_id: str) -> dict[str, object]:
-    """`{"error": sentence, "code", "request_id"}`"""
-    return ErrorReply(error=str(error), code=error.code, request_id=request_id).model_dump()
+    """`{"error": sentence, "code", "request_id"}`, and `partial_transcript`"""
+    body = ErrorReply(error=str(error), code=error.code, request_id=request_id).model_dump(exclude_none=True)
+    return body | partial_transcript(error)
+
+
+def partial_transcript(error: AsrError) -> Json:
+    """`{"partial": {"text", "chunks"}}`: what was transcribed before the deadline; empty for other errors."""
+    return {"partial": partial_json(error.segments)} if isinstance(error, DeadlineExceeded) else {}
 
 
 class ErrorShapes:

@@ -41,6 +41,13 @@ class ReplyHeartbeat:
 JSON_HEARTBEAT = ReplyHeartbeat(patience_s=50.0, interval_s=20.0, content=b" ")
 EVENT_HEARTBEAT = ReplyHeartbeat(patience_s=2.0, interval_s=15.0, content=b": heartbeat\n\n")
 
+MAX_SILENT_S = 280.0  # below the 300 s of Node's fetch
+
+
+def is_near(left_s: float) -> bool:
+    """Whether a deadline should be waited for without heartbeats, so that its error has its own status."""
+    return left_s < MAX_SILENT_S
+
 
 class WorkReply(Response):
     """The response that `work` returns; the connection is closed if the work fails after the first heartbeat.

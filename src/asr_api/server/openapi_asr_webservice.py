@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
+from asr_api.parameters import TIMEOUT
 from asr_api.server.asr_replies import MEDIA_TYPES, PLAIN_TEXT
 from asr_api.server.dialects.asr_webservice import DetectedLanguage
 from asr_api.server.heartbeat_replies import EVENT_STREAM
@@ -73,6 +74,6 @@ DETECTION: dict[str, Any] = {
     "responses": error_responses(*FORM_STATUSES),
     "openapi_extra": {
         "requestBody": {"required": True, "content": FORM_CONTENT},
-        "parameters": [ENCODE, *(each for each in QUERY_PARAMETERS if each["name"] == "languages")],
+        "parameters": [ENCODE, *(each for each in QUERY_PARAMETERS if each["name"] in {"languages", TIMEOUT})],
     },
 }

@@ -16,10 +16,16 @@ SENTENCE = " Four score and seven years ago."
 EXAMPLE_URL = "https://example.org/speech.mp3"
 
 
+class PartialReply(BaseModel):
+    text: str
+    chunks: list[dict[str, Any]] = Field(description="As in the reply.")
+
+
 class ErrorReply(BaseModel):
     error: str = Field(description="One sentence: the problem, the value, the limit, the remedy.")
     code: str = Field(description="Stable; programs may rely on it.", examples=["empty_body"])
     request_id: str = Field(description="Also in the header x-request-id and in the server's log.")
+    partial: PartialReply | None = Field(default=None, description="What was transcribed before the deadline.")
 
 
 class HealthReply(BaseModel):

@@ -24,14 +24,14 @@ from asr_api.compose import Service, default_options, media_policy
 from asr_api.early_transcriptions import EarlyTranscription
 from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import AsrError, MissingFile
-from asr_api.events import TranscriptEnd, TranscriptEvent, fold
+from asr_api.events import FinalSegments, TranscriptEnd, TranscriptEvent, fold
 from asr_api.model_options import check_parameters
 from asr_api.options import RequestOptions, TranscribeOptions
 from asr_api.parameters import RawParameter, read_parameters
 from asr_api.request import RequestScope
 from asr_api.server.admission import admit
 from asr_api.server.form_data import Convert, read_form, unchanged
-from asr_api.server.heartbeat_replies import EventStreamReply, ReplyHeartbeat, WorkReply
+from asr_api.server.heartbeat_replies import EventStreamReply, ReplyHeartbeat, WorkReply, is_near
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.local_client import is_local_client
 from asr_api.server.middleware.request_scope import request_scope
@@ -127,7 +127,7 @@ class TranscriptionEndpoint:
     def admit(self, request: Request) -> ApiCall:
         """Raises what `admission.admit` raises."""
         arrived_s = time.perf_counter()
-        service = admit(request, self._handle, self.settings.cors_origins)
+        service = admit(request, self._handle, self.settings)
         scope = request_scope(request.scope)
         return ApiCall(request, service, scope, service.pool.get(scope.model).info, arrived_s)
 
@@ -135,6 +135,7 @@ class TranscriptionEndpoint:
         """Raises InvalidParameter, also for what the model cannot do."""
         options = read_parameters(raw, self.defaults)
         check_parameters(options.transcribe, call.info)
+        call.scope.limit_time(options.timeout_s)
         return options
 
     async def read_body(self, call: ApiCall, options: TranscribeOptions) -> Audio:
@@ -206,7 +207,8 @@ class TranscriptionEndpoint:
     def reply(self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter) -> Response:
         """Transcribes when it is sent."""
         work = partial(self._transcribe, call, audio, options, writer)
-        return WorkReply(work, partial(self._while_connected, call, audio), writer.heartbeat)
+        heartbeat = None if is_near(call.scope.left_s) else writer.heartbeat
+        return WorkReply(work, partial(self._while_connected, call, audio), heartbeat)
 
     async def _transcribe(
         self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter
@@ -301,4 +303,6 @@ class TranscriptionEndpoint:
             async for event in events:
                 self._handle.usage.charge(call.scope, (event.audio_ms - record.audio_ms) / 1000)
                 record.audio_ms = event.audio_ms
+                if isinstance(event, FinalSegments) and not call.scope.is_streamed:
+                    call.scope.segments += event.segments
                 yield event

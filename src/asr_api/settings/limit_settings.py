@@ -15,6 +15,13 @@ class LimitSettings(DeclaredSettings):
         ge=1,
         server_only=True,
     )
+    request_timeout_s: float = setting(
+        0,
+        "Longest time of a request in seconds, its upload included, and the timeout of requests that have none. With 0 "
+        "there is no limit.",
+        ge=0,
+        server_only=True,
+    )
     result_cache_s: float = setting(
         600,
         "Seconds for which a transcript stays in memory (64 MiB at most), for repeats of the same request: the same "

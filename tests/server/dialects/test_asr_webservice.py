@@ -184,7 +184,7 @@ async def test_the_schema_describes_forms_and_replies() -> None:
     async with client(FakeService()) as http:
         paths = (await http.get("/openapi.json")).json()["paths"]
     detection, transcription = paths["/detect-language"]["post"], paths["/asr"]["post"]
-    assert [parameter["name"] for parameter in detection["parameters"]] == ["encode", "languages"]
+    assert [parameter["name"] for parameter in detection["parameters"]] == ["encode", "languages", "timeout"]
     for operation in (detection, transcription):
         assert "audio_file" in operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
         assert {"200", "400", "413", "429", "503"} <= set(operation["responses"])

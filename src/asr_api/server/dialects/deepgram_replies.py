@@ -24,6 +24,7 @@ from asr_api.formats.deepgram import DeepgramMetadata, deepgram_json
 from asr_api.server.asr_replies import JSON
 from asr_api.server.dialects.deepgram_request import DeepgramRequest
 from asr_api.server.dialects.deepgram_schemas import DeepgramError
+from asr_api.server.error_responses import partial_transcript
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT, ReplyHeartbeat
 from asr_api.transcript import Transcript
 
@@ -83,4 +84,4 @@ def deepgram_error_body(error: AsrError, request_id: str) -> dict[str, object]:
     phrase = HTTPStatus(DEEPGRAM_STATUSES.get(error.status, error.status)).phrase
     code = next((code for kind, code in ERROR_CODES if isinstance(error, kind)), phrase)
     body = DeepgramError(err_code=code, err_msg=str(error), request_id=deepgram_request_id(request_id))
-    return body.model_dump()
+    return body.model_dump() | partial_transcript(error)

@@ -16,6 +16,7 @@ from asr_api.formats.openai_json import (
 from asr_api.formats.text_deltas import TextDeltas
 from asr_api.server.asr_replies import JSON, sse, text_writer
 from asr_api.server.dialects.openai_request import OpenAIRequest
+from asr_api.server.error_responses import partial_transcript
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
 from asr_api.server.transcription_endpoint import Writer
 from asr_api.transcript import Segment, Transcript
@@ -78,4 +79,5 @@ def openai_error_body(error: AsrError, request_id: str) -> dict[str, object]:  #
         kind = "rate_limit_error"
     else:
         kind = "invalid_request_error" if error.status < 500 else "server_error"
-    return {"error": {"message": str(error), "type": kind, "param": error.parameter, "code": error.code}}
+    body: Json = {"message": str(error), "type": kind, "param": error.parameter, "code": error.code}
+    return {"error": body | partial_transcript(error)}

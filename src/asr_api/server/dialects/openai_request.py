@@ -18,7 +18,7 @@ from asr_api.errors import InvalidParameter
 from asr_api.formats.openai_json import VerboseParts
 from asr_api.model_options import options_for
 from asr_api.options import OutputFormat, RequestOptions, Task, TranscribeOptions, VadOptions
-from asr_api.parameters import PARAMETERS, RawParameter, boolean, read_parameters
+from asr_api.parameters import PARAMETERS, TIMEOUT, RawParameter, boolean, read_parameters
 from asr_api.server.dialects.fields import field_text
 
 FILE_FIELDS = ("file",)
@@ -111,8 +111,10 @@ def _our_timestamps(field: RawParameter) -> RawParameter:
 
 
 def check_query(names: Iterable[str]) -> None:
-    """Fields in the query would have no effect. Others, such as Azure's `api-version`, may stand there."""
-    known = {*OPENAI_FIELDS, *OUR_FIELDS, *IGNORED_FIELDS, "response_format"}
+    """Fields in the query would have no effect, except for `timeout`. Others, such as Azure's `api-version`, may stand
+    there.
+    """
+    known = {*OPENAI_FIELDS, *OUR_FIELDS, *IGNORED_FIELDS, "response_format"} - {TIMEOUT}
     if misplaced := next((name for name in names if name.removesuffix("[]") in known), None):
         raise InvalidParameter(f"{misplaced} is in the query; send it as a field of the form.", parameter=misplaced)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -11,7 +12,7 @@ from asr_api.errors import InvalidParameter
 from asr_api.formats.whisper_cpp import WhisperCppParts
 from asr_api.model_options import check_parameters
 from asr_api.options import DecodeOptions, SubtitleOptions, Task, TranscribeOptions, VadOptions
-from asr_api.parameters import MAX_TEXT_CHARS, RawParameter
+from asr_api.parameters import MAX_TEXT_CHARS, TIMEOUT, TIMEOUT_ALLOWED, RawParameter, timeout_s
 from asr_api.server.dialects.fields import invalid_field
 from asr_api.server.dialects.whisper_cpp_fields import WhisperCppFields
 from asr_api.text.languages import language_or_auto
@@ -35,6 +36,7 @@ class WhisperCppRequest:
     format: WhisperCppFormat
     parts: WhisperCppParts
     needs_words: bool | None
+    timeout_s: float = math.inf
 
     @property
     def task(self) -> Task:
@@ -67,7 +69,8 @@ def read_whisper_cpp_request(raw: Sequence[RawParameter], defaults: TranscribeOp
         first_number=1 + fields.number("offset_n", int, (-1, MAX_NUMBER), 0),
     )
     needs_words = fields.flag("token_timestamps") if has_times else False
-    return WhisperCppRequest(replace(defaults, decode=decode, vad=vad), output, parts, needs_words)
+    transcribe = replace(defaults, decode=decode, vad=vad)
+    return WhisperCppRequest(transcribe, output, parts, needs_words, _timeout_s(fields))
 
 
 def _format(fields: WhisperCppFields) -> WhisperCppFormat:
@@ -89,6 +92,14 @@ def _decode_options(fields: WhisperCppFields, decode: DecodeOptions) -> DecodeOp
         prompt=prompt,
         temperatures=_temperatures(fields),
     )
+
+
+def _timeout_s(fields: WhisperCppFields) -> float:
+    text = fields.text(TIMEOUT)
+    try:
+        return timeout_s(text) if text else math.inf
+    except ValueError:
+        raise invalid_field(TIMEOUT, text or "", TIMEOUT_ALLOWED) from None
 
 
 def _language(fields: WhisperCppFields, default: str | None) -> str | None:

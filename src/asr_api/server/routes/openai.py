@@ -79,6 +79,7 @@ async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: R
     def read(fields: Sequence[RawParameter]) -> tuple[OpenAIRequest, TranscribeOptions]:
         asked = read_openai_request(fields, endpoint.defaults, task)
         call.scope.model = names.resolve(asked.model)
+        call.scope.limit_time(asked.options.timeout_s)
         return asked, asked.transcribe_options(call.info)
 
     def early_options(fields: Sequence[RawParameter]) -> TranscribeOptions | None:

@@ -31,6 +31,7 @@ def whisper_cpp_router(endpoint: TranscriptionEndpoint) -> APIRouter:
 
         def read(fields: Sequence[RawParameter]) -> tuple[WhisperCppRequest, TranscribeOptions]:
             asked = read_whisper_cpp_request(fields, endpoint.defaults.transcribe)
+            call.scope.limit_time(asked.timeout_s)
             return asked, asked.transcribe_options(call.info)
 
         def early_options(fields: Sequence[RawParameter]) -> TranscribeOptions | None:
