@@ -9,7 +9,7 @@ from asr_api.formats.json import Json, asr_chunk_json, asr_json, asr_omitted_jso
 from asr_api.formats.openai_json import VerboseParts, verbose_json
 from asr_api.options import OutputFormat, RequestOptions
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
-from asr_api.server.transcription_endpoint import Writer
+from asr_api.server.transcript_writer import Writer
 
 PLAIN_TEXT = "text/plain"
 MEDIA_TYPES: dict[OutputFormat, str] = {

@@ -6,123 +6,41 @@ A route reads its own parameters, names a way to write the transcript, and leave
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from functools import partial
-from typing import Protocol
 
 import anyio.to_thread
 from fastapi import Request, Response
 from starlette.types import Receive
 
-from asr_api.audio.sources.growing_spool import GrowingSpool
-from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.spool import Spool
-from asr_api.audio.sources.spool_budget import SpoolBudget
-from asr_api.compose import Service, default_options, media_policy
-from asr_api.early_transcriptions import EarlyTranscription
-from asr_api.engines.protocol import EngineInfo
-from asr_api.errors import AsrError, MissingFile
+from asr_api.compose import default_options
 from asr_api.events import FinalSegments, TranscriptEnd, TranscriptEvent, fold
 from asr_api.model_options import check_parameters
 from asr_api.options import RequestOptions, TranscribeOptions
 from asr_api.parameters import RawParameter, read_parameters
-from asr_api.request import RequestScope
 from asr_api.server.admission import admit
-from asr_api.server.form_data import Convert, read_form, unchanged
-from asr_api.server.heartbeat_replies import EventStreamReply, ReplyHeartbeat, WorkReply, is_near
+from asr_api.server.api_call import ApiCall
+from asr_api.server.audio_reception import Audio, AudioReception
+from asr_api.server.heartbeat_replies import EventStreamReply, WorkReply, is_near
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.local_client import is_local_client
 from asr_api.server.middleware.request_scope import request_scope
-from asr_api.server.raw_audio import RawFormat, as_wav
-from asr_api.server.request_body import AudioReference, is_form, read_body
-from asr_api.server.stripped_body import explain_stripped_body
 from asr_api.server.transcript_headers import transcript_headers
+from asr_api.server.transcript_writer import EventEncoder, TranscriptWriter
 from asr_api.server.upload import Upload
 from asr_api.settings.settings import Settings
-from asr_api.transcript import Transcript
 
-Audio = Spool | AudioReference
-AnswerForm = Callable[[Sequence[RawParameter], Spool], Response]
-"""Fields and file of a form → the reply, which then owns the file."""
-EarlyOptions = Callable[[Sequence[RawParameter]], TranscribeOptions | None]
-"""Fields before the file → options with which it may be transcribed while it arrives; None if that makes no sense.
-
-An error is one of the request, whatever fields may follow.
-"""
 AnswerEvents = Callable[[AsyncGenerator[TranscriptEvent, None]], Awaitable[Response]]
 """Events → the reply. It need not read all of them: then the transcription ends early."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApiCall:
-    """A request that was admitted. arrived_s: on the clock of time.perf_counter"""
-
-    request: Request
-    service: Service
-    scope: RequestScope
-    info: EngineInfo
-    arrived_s: float
-
-
-class TranscriptWriter(Protocol):
-    """How a transcript becomes a reply. heartbeat: sent while it takes long; None where the format allows none"""
-
-    @property
-    def media_type(self) -> str: ...
-
-    @property
-    def heartbeat(self) -> ReplyHeartbeat | None: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Beside those of every transcript."""
-
-    def body(self, transcript: Transcript, digest: bytes | None) -> str:
-        """digest: that of the spool. Runs in a thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """A `TranscriptWriter` that needs nothing but the transcript."""
-
-    write: Callable[[Transcript], str]
-    media_type: str
-    heartbeat: ReplyHeartbeat | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def body(self, transcript: Transcript, _digest: bytes | None) -> str:
-        return self.write(transcript)
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedForm:
-    fields: Sequence[RawParameter]
-    upload: Spool
-    file_name: str
-
-
-class EventEncoder(Protocol):
-    """Transcript events as server-sent events, for one reply."""
-
-    def encode(self, event: TranscriptEvent) -> str:
-        """Any number of whole server-sent events."""
-
-    def error(self, error: AsrError) -> str: ...
-
-
-def never_early(_fields: Sequence[RawParameter]) -> None:
-    """The `EarlyOptions` of a route whose files are transcribed when they are complete."""
 
 
 class TranscriptionEndpoint:
     def __init__(self, handle: ServiceHandle, settings: Settings) -> None:
         self.settings = settings
         self.defaults = default_options(settings)
+        self.reception = AudioReception(handle, settings)
         self._handle = handle
-        self._policy = media_policy(settings)
-        self._spools = SpoolBudget()
 
     def admit(self, request: Request) -> ApiCall:
         """Raises what `admission.admit` raises."""
@@ -138,70 +56,6 @@ class TranscriptionEndpoint:
         call.scope.limit_time(options.timeout_s)
         return options
 
-    async def read_body(self, call: ApiCall, options: TranscribeOptions) -> Audio:
-        """options: with which audio may be transcribed while it arrives"""
-        content_type = call.request.headers.get("content-type", "")
-        async with self._receiving(call) as chunks:
-            return await read_body(content_type, chunks, partial(self._receive_audio, call, options))
-
-    async def read_raw_audio(self, call: ApiCall, options: TranscribeOptions, raw: RawFormat) -> Spool:
-        """As a WAV file, or as the file that the body is. options: as in `read_body`"""
-        async with self._receiving(call) as chunks:
-            return await self._receive_audio(call, options, as_wav(raw, chunks))
-
-    async def answer_form(
-        self, call: ApiCall, file_fields: Sequence[str], answer: AnswerForm, early_options: EarlyOptions = never_early
-    ) -> Response:
-        """Reads a form with a file, which may have any of these names. Raises what `answer` raises, and MissingFile."""
-        async with self.received_form(call, file_fields, early_options=early_options) as form:
-            return answer(form.fields, form.upload)
-
-    @asynccontextmanager
-    async def received_form(
-        self,
-        call: ApiCall,
-        file_fields: Sequence[str],
-        convert: Convert = unchanged,
-        early_options: EarlyOptions = never_early,
-    ) -> AsyncIterator[UploadedForm]:
-        """Around making a reply, which then owns the file; an error closes it.
-
-        convert: applied to the content of the file. Raises MissingFile and what `early_options` raises
-        """
-
-        async def receive(fields: Sequence[RawParameter], content: AsyncIterator[bytes]) -> Upload:
-            return await self._receive_audio(call, early_options(fields), convert(content))
-
-        async with self._receiving(call) as chunks:
-            content_type = call.request.headers.get("content-type", "")
-            form = await read_form(content_type, chunks, frozenset(file_fields), receive)
-        if form.upload is None:
-            name = file_fields[0]
-            sentence = f"The form has no file; send one as {name}: curl -F {name}=@FILE."
-            raise MissingFile(sentence, parameter=name)
-        async with AsyncExitStack() as on_error:
-            await on_error.enter_async_context(form.upload)
-            yield UploadedForm(form.fields, form.upload, form.file_name)
-            on_error.pop_all()
-
-    @asynccontextmanager
-    async def _receiving(self, call: ApiCall) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with call.scope.running(), self._handle.upload_slot(call.scope) as slot:
-            with call.scope.record.timed("receive"):
-                yield slot.measured(call.request.stream())
-
-    async def _receive_audio(
-        self, call: ApiCall, early_options: TranscribeOptions | None, content: AsyncIterator[bytes]
-    ) -> Upload:
-        def begin(upload: GrowingSpool) -> EarlyTranscription | None:
-            return None if early_options is None else call.service.begin_early(upload, early_options, call.scope)
-
-        async with AsyncExitStack() as on_error:
-            upload = await on_error.enter_async_context(Upload(self._spools.reserve(call.scope.account)))
-            await upload.receive(content, self.settings.max_media_bytes, begin)
-            on_error.pop_all()
-        return upload
-
     # -- the reply ---------------------------------------------------------------------------------------------
 
     def reply(self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter) -> Response:
@@ -214,7 +68,7 @@ class TranscriptionEndpoint:
         self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter
     ) -> Response:
         started_s = time.perf_counter()
-        async with self._opened(call, audio) as spool:
+        async with self.reception.opened(call, audio) as spool:
             transcript = await fold(self._events(call, spool, options))
             digest = spool.digest
         with call.scope.record.timed("format"):
@@ -234,7 +88,7 @@ class TranscriptionEndpoint:
 
         async def work() -> Response:
             async with (
-                self._opened(call, audio) as spool,
+                self.reception.opened(call, audio) as spool,
                 aclosing(self._events(call, spool, options)) as events,
             ):
                 return await answer(events)
@@ -255,7 +109,7 @@ class TranscriptionEndpoint:
         """The last event comes when everything is closed, so that nothing is left to do when the client leaves."""
         last = ""
         async with (
-            self._opened(call, audio) as spool,
+            self.reception.opened(call, audio) as spool,
             aclosing(self._events(call, spool, options)) as events,
         ):
             async for event in events:
@@ -274,24 +128,6 @@ class TranscriptionEndpoint:
         owned = audio if isinstance(audio, Spool) else nullcontext()
         async with owned, self._handle.until_disconnect(call.scope, receive):
             yield
-
-    @asynccontextmanager
-    async def _opened(self, call: ApiCall, audio: Audio) -> AsyncIterator[Spool]:
-        if isinstance(audio, AudioReference):
-            is_local = not names_link(audio.url) and await is_local_client(call.request.scope)
-            async with self._handle.upload_slot(call.scope, is_download=True):
-                reservation = self._spools.reserve(call.scope.account)
-                with call.scope.record.timed("receive"):
-                    spool = await open_reference(
-                        audio.url, self._policy, is_local_client=is_local, reservation=reservation
-                    )
-            async with spool:
-                yield spool
-        elif is_form(call.request.headers.get("content-type", "")):
-            yield audio
-        else:
-            with explain_stripped_body(audio):
-                yield audio
 
     async def _events(
         self, call: ApiCall, spool: Spool, options: TranscribeOptions

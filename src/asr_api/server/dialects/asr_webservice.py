@@ -20,6 +20,7 @@ from asr_api.formats.whisper_program import text_lines, whisper_json
 from asr_api.model_options import check_parameters, options_for
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
+from asr_api.server.api_call import ApiCall
 from asr_api.server.asr_replies import JSON, PLAIN_TEXT
 from asr_api.server.dialects.asr_webservice_request import (
     FILE_FIELDS,
@@ -28,7 +29,8 @@ from asr_api.server.dialects.asr_webservice_request import (
     read_detection,
     read_webservice_request,
 )
-from asr_api.server.transcription_endpoint import ApiCall, TranscriptionEndpoint, Writer
+from asr_api.server.transcript_writer import Writer
+from asr_api.server.transcription_endpoint import TranscriptionEndpoint
 from asr_api.text.languages import LANGUAGES
 from asr_api.transcript import Transcript
 
@@ -51,7 +53,7 @@ async def transcribe_form(endpoint: TranscriptionEndpoint, call: ApiCall) -> Res
         check_form_fields(fields)
         return options
 
-    async with endpoint.received_form(call, FILE_FIELDS, request.convert, early_options) as form:
+    async with endpoint.reception.received_form(call, FILE_FIELDS, request.convert, early_options) as form:
         check_form_fields(form.fields)
         return endpoint.reply(call, form.upload, options, _writer(request, call.info, form.file_name))
 
@@ -63,7 +65,7 @@ async def detect_language(endpoint: TranscriptionEndpoint, call: ApiCall) -> Res
     check_parameters(options, info)
     if not info.can_detect_language and len(info.languages) != 1:
         raise InvalidRequest(f"The model {info.model_id} cannot detect the language; serve one that can, such as base.")
-    async with endpoint.received_form(call, FILE_FIELDS, request.convert) as form:
+    async with endpoint.reception.received_form(call, FILE_FIELDS, request.convert) as form:
         if info.can_detect_language:
             return endpoint.reply_to_events(call, form.upload, options, _first_language)
         await form.upload.aclose()

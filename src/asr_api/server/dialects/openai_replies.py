@@ -18,7 +18,7 @@ from asr_api.server.asr_replies import JSON, sse, text_writer
 from asr_api.server.dialects.openai_request import OpenAIRequest
 from asr_api.server.error_responses import partial_transcript
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
-from asr_api.server.transcription_endpoint import Writer
+from asr_api.server.transcript_writer import Writer
 from asr_api.transcript import Segment, Transcript
 
 DONE = "[DONE]"

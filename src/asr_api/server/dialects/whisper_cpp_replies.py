@@ -17,7 +17,7 @@ from asr_api.formats.whisper_cpp import (
 from asr_api.server.asr_replies import JSON, MEDIA_TYPES
 from asr_api.server.dialects.whisper_cpp_request import WhisperCppRequest
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
-from asr_api.server.transcription_endpoint import Writer
+from asr_api.server.transcript_writer import Writer
 
 TEXT_MEDIA_TYPE = "text/html; charset=utf-8"
 

@@ -33,7 +33,7 @@ def asr_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         ```
         """
         call = endpoint.admit(request)
-        if is_form(request.headers.get("content-type", "")):
+        if is_form(call.content_type):
             return await transcribe_form(endpoint, call)
         is_streamed = EVENT_STREAM in request.headers.get("accept", "")
         raw = [RawParameter(name, text) for name, text in request.query_params.multi_items()]
@@ -43,7 +43,7 @@ def asr_router(endpoint: TranscriptionEndpoint) -> APIRouter:
                 f"output is {options.output.format!r}, and Accept asks for a stream of events; leave one of them out."
             )
             raise InvalidParameter(sentence, parameter="output")
-        audio = await endpoint.read_body(call, options_for(options, call.info))
+        audio = await endpoint.reception.read_body(call, options_for(options, call.info))
         if isinstance(audio, AudioReference):
             options = endpoint.read_options(call, [*raw, *audio.parameters])
         if is_streamed:

@@ -7,12 +7,14 @@ from fastapi import APIRouter, Request, Response
 from asr_api.errors import InvalidParameter, InvalidUrl
 from asr_api.options import TranscribeOptions
 from asr_api.parameters import RawParameter
+from asr_api.server.api_call import ApiCall
+from asr_api.server.audio_reception import Audio
 from asr_api.server.dialects.deepgram_replies import DeepgramWriter, deepgram_request_id
 from asr_api.server.dialects.deepgram_request import DeepgramRequest, read_deepgram_request
 from asr_api.server.middleware.request_scope import reply_headers, request_scope
 from asr_api.server.openapi_deepgram import LISTEN
 from asr_api.server.request_body import AudioReference
-from asr_api.server.transcription_endpoint import ApiCall, Audio, TranscriptionEndpoint
+from asr_api.server.transcription_endpoint import TranscriptionEndpoint
 
 PATH = "/v1/listen"
 REQUEST_ID_HEADER = "dg-request-id"
@@ -48,14 +50,14 @@ async def _read_audio(
     endpoint: TranscriptionEndpoint, call: ApiCall, asked: DeepgramRequest, options: TranscribeOptions
 ) -> Audio:
     if asked.raw is None:
-        audio = await endpoint.read_body(call, options)
+        audio = await endpoint.reception.read_body(call, options)
         if isinstance(audio, AudioReference) and audio.parameters:
             name = audio.parameters[0].name[:40]
             raise InvalidParameter(f"The JSON has {name!r}; put parameters into the query.", parameter=name)
         if isinstance(audio, AudioReference) and not audio.url.lower().startswith(("http://", "https://")):
             raise InvalidUrl(f"url is {audio.url[:80]!r}; it must be a link that begins with http:// or https://.")
         return audio
-    if call.request.headers.get("content-type", "").startswith("application/json"):
+    if call.content_type.startswith("application/json"):
         sentence = "encoding is given, and the body is JSON; a link must lead to a file, so leave encoding out."
         raise InvalidParameter(sentence, parameter="encoding")
-    return await endpoint.read_raw_audio(call, options, asked.raw)
+    return await endpoint.reception.read_raw_audio(call, options, asked.raw)

@@ -97,7 +97,7 @@ async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: R
             return endpoint.stream(call, upload, options, events)
         return endpoint.reply(call, upload, options, openai_writer(asked))
 
-    return await endpoint.answer_form(call, FILE_FIELDS, answer, early_options)
+    return await endpoint.reception.answer_form(call, FILE_FIELDS, answer, early_options)
 
 
 def _model(name: str, started_s: int) -> ModelObject:

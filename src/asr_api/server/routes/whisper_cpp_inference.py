@@ -44,6 +44,6 @@ def whisper_cpp_router(endpoint: TranscriptionEndpoint) -> APIRouter:
             asked, options = read(fields)
             return endpoint.reply(call, upload, options, whisper_cpp_writer(asked))
 
-        return await endpoint.answer_form(call, FILE_FIELDS, answer, early_options)
+        return await endpoint.reception.answer_form(call, FILE_FIELDS, answer, early_options)
 
     return router
