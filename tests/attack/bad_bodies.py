@@ -144,17 +144,18 @@ def raw_head_rows() -> list[BadInput]:
         "a header without a colon": HC_HEAD + b"Host: x\r\nnonsense\r\n\r\n",
         "NUL in a header": HC_HEAD + b"Host: x\r\nA: b\0c\r\n\r\n",
         "a bare CR in a header": HC_HEAD + b"Host: x\r\nA: b\rc\r\n\r\n",
+        "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "HTTP/2 on one line": b"GET /hc HTTP/2.0\r\nHost: x\r\n\r\n",
+        "HTTP/0.9": b"GET /hc HTTP/0.9\r\nHost: x\r\n\r\n",
+        "a malformed chunk": ASR_HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    }
+    too_large = {
         "a target of 1 MiB": b"GET /" + b"x" * MIB + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         "a header of 1 MiB": HC_HEAD + b"Host: x\r\nA: " + b"x" * MIB + b"\r\n\r\n",
-        "2,000 headers of a line each": HC_HEAD
-        + b"Host: x\r\n"
-        + b"A: "
-        + b"b" * 60
-        + b"\r\n" * 1
-        + b"C: ddd\r\n" * 20_000
-        + b"\r\n",
+        "20,000 headers": HC_HEAD + b"Host: x\r\n" + b"A: bbb\r\n" * 20_000 + b"\r\n",
     }
-    return [BadInput(name, head, 400, "invalid_request") for name, head in heads.items()]
+    rows = [BadInput(name, head, 400, "invalid_request") for name, head in heads.items()]
+    return rows + [BadInput(name, head, 431, "headers_too_large") for name, head in too_large.items()]
 
 
 def size_rows() -> list[BadInput]:

@@ -127,7 +127,11 @@ def link_rows() -> list[BadInput]:
 
 def slow_link_rows() -> tuple[dict[str, Iterable[bytes]], list[BadInput]]:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-    slow: dict[str, Iterable[bytes]] = {"/drip": drip(head), "/silent": silence()}
+    slow: dict[str, Iterable[bytes]] = {
+        "/drip": drip(head),
+        "/silent": silence(),
+        "/slow-head": drip(b"HTTP/1.1 200 OK\r\nX: "),
+    }
     return slow, [BadInput(path, named(f"{GOOD}{path}"), 504, "url_fetch_timeout") for path in slow]
 
 

@@ -10,7 +10,12 @@ import pytest
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount, Route
 
+from asr_api.metrics import Metrics
+from asr_api.server.app import create_app
 from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware.authentication import OPEN_PATHS
+from asr_api.settings.api_keys import read_api_keys
+from asr_api.settings.settings import read_settings
 from tests.attack.watched_server import Reply, error_code
 from tests.server.fakes import FakeService, client, open_app
 
@@ -65,6 +70,20 @@ async def test_a_server_that_is_not_ready_says_so_or_answers(path: str) -> None:
     for reply in replies:
         assert reply.status_code < 500 or reply.status_code == 503
         assert "retry-after" in reply.headers or reply.status_code != 503
+
+
+@pytest.mark.parametrize(
+    "path", sorted({*ROUTES, "/", "/nothing", "/v1/nothing", "/v1/listen/x", "/docs/../asr"} - OPEN_PATHS)
+)
+async def test_without_a_key_no_method_of_a_path_tells_anything(path: str) -> None:
+    settings = read_settings({"api_keys": "alice:alice-0123456789"})
+    app = create_app(FakeService().handle(), Metrics(), settings, read_api_keys(settings))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000") as http:
+        replies = {method: await http.request(method, path, content=b"x") for method in METHODS}
+    for method, reply in replies.items():
+        assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer"), method
+        assert "allow" not in reply.headers
+        check_error(path, method, reply)
 
 
 def check_error(path: str, method: str, reply: httpx.Response) -> None:
