@@ -145,8 +145,8 @@ def raw_head_rows() -> list[BadInput]:
         "NUL in a header": HC_HEAD + b"Host: x\r\nA: b\0c\r\n\r\n",
         "a bare CR in a header": HC_HEAD + b"Host: x\r\nA: b\rc\r\n\r\n",
         "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "HTTP/2 on one line": b"GET /hc HTTP/2.0\r\nHost: x\r\n\r\n",
-        "HTTP/0.9": b"GET /hc HTTP/0.9\r\nHost: x\r\n\r\n",
+        "HTTP/2 on one line": HC_HEAD.replace(b"1.1", b"2.0") + b"Host: x\r\n\r\n",
+        "HTTP/0.9": HC_HEAD.replace(b"1.1", b"0.9") + b"Host: x\r\n\r\n",
         "a malformed chunk": ASR_HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     }
     too_large = {

@@ -91,7 +91,7 @@ def error_code(path: str, reply: Reply) -> str:
     text = reply.body.decode()
     assert not LEAKS.search(text), text
     error = json.loads(text)
-    if path == "/v1/listen":
+    if path.startswith("/v1/listen"):
         assert set(error) == {"err_code", "err_msg", "request_id"}, text
         code, sentence = error["err_code"], error["err_msg"]
     elif path.startswith("/v1/"):
