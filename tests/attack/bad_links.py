@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.attack.bad_bodies import MAX_UPLOAD_BYTES
-from tests.attack.link_sites import drip, endless, ok, redirect, silence
+from tests.attack.link_sites import MEDIA, drip, endless, ok, redirect, silence
 from tests.attack.watched_server import JSON, BadInput, Request, named
 from tests.audio.decoding.test_damage import no_audio
 from tests.server.running import wav
 
+ALLOWED_DOMAINS = "good.test,*.wild.test"
 GOOD = "http://good.test:{port}"
 ADDRESSES = [
     "127.0.0.1", "localhost", "LOCALHOST", "127.0.0.3", "127.1", "127.0.3", "2130706433", "2130706435",
@@ -123,6 +124,24 @@ def link_rows() -> list[BadInput]:
         BadInput(f"{url} (listen)", named(url, "/v1/listen"), statuses.get(status, status), code)
         for url, status, code in blocked[::6] + invalid[::4] + given[::5]
     ]
+
+
+def closed_rows() -> list[BadInput]:
+    """For a server without local paths, which fetches from ALLOWED_DOMAINS only."""
+    hosts = [
+        "sub.good.test",
+        "good.test.evil.test",
+        "good.test.",
+        "evil.test",
+        "xgood.test",
+        MEDIA,
+        "127.0.0.1",
+        "wild.test",
+    ]
+    rows = [BadInput(host, named(f"http://{host}:{{port}}/good"), 403, "url_not_allowed") for host in hosts]
+    paths = ["/etc/passwd", "/nowhere", "good.wav", "../x", "/dev/zero", "a\0b", "x" * 5000]
+    rows += [BadInput(path[:20], named(path), 403, "local_path_disabled") for path in paths]
+    return [*rows, BadInput("GOOD.TEST", named("http://GOOD.TEST:{port}/good"), 200)]
 
 
 def slow_link_rows() -> tuple[dict[str, Iterable[bytes]], list[BadInput]]:

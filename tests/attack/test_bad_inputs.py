@@ -27,7 +27,17 @@ from tests.attack.bad_bodies import (
     size_rows,
 )
 from tests.attack.bad_forms import file_name_rows, form_rows
-from tests.attack.bad_links import ADDRESSES, answers, link_rows, make_local_files, path_rows, slow_link_rows, target_of
+from tests.attack.bad_links import (
+    ADDRESSES,
+    ALLOWED_DOMAINS,
+    answers,
+    closed_rows,
+    link_rows,
+    make_local_files,
+    path_rows,
+    slow_link_rows,
+    target_of,
+)
 from tests.attack.bad_media import MAX_AUDIO_S, media_rows
 from tests.attack.bad_parameters import odd_prompt_rows, parameter_rows
 from tests.attack.link_sites import MEDIA, NAMES, LinkSites, open_sites
@@ -81,6 +91,13 @@ def test_each_bad_input_has_its_status_and_leaves_nothing(watched: WatchedServer
 
 def test_each_bad_path_has_its_status_and_leaves_nothing(watched: WatchedServer, folder: Path) -> None:
     assert not (found := deviations(watched, path_rows(folder))), found
+
+
+def test_a_closed_server_opens_no_path_and_no_other_host(tmp_path: Path, sites: LinkSites) -> None:
+    settings = {"ALLOWED_LOCAL_MEDIA_PATH": "", "ALLOWED_MEDIA_DOMAINS": ALLOWED_DOMAINS}
+    cidrs = {"ALLOW_PRIVATE_CIDRS": f"{MEDIA}/32"}
+    with watching(tmp_path, {"names": NAMES}, sites, **settings, **cidrs) as closed:
+        assert not (found := deviations(closed, closed_rows())), found
 
 
 def test_a_link_tells_nothing_about_the_network_and_a_path_nothing_about_the_disk(

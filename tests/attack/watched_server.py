@@ -55,7 +55,7 @@ class BadInput:
     code: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     length_s: float | None = None
-    max_cpu_s: float = 1.0
+    max_cpu_s: float = 0.2
 
     @property
     def path(self) -> str:
