@@ -153,6 +153,18 @@ def check_wire(watched: WatchedServer, data: bytes) -> None:
     assert all(status < 500 for status in statuses), received
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+
+
+@pytest.mark.parametrize("first", [b"POST /asr", b"HEAD /hc", b"CONNECT /hc", b"GET /docs/start.js"])
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n", b"Connection: close\r\n"])
+def test_a_malformed_chunk_that_comes_with_its_head_is_no_failure(
+    watched: WatchedServer, first: bytes, more: bytes
+) -> None:
+    check_wire(watched, first + b" HTTP/1.1\r\nHost: x\r\n" + more + CHUNKED)
+    watched.check_unharmed()
+
+
 def test_a_generated_head_is_answered_or_the_connection_closed(watched: WatchedServer) -> None:
     run(lambda data: check_wire(watched, data), fuzzing.heads, NUM_EXAMPLES)
     watched.check_unharmed()
