@@ -63,6 +63,7 @@ class Script:
     doubtful: tuple[int, ...] = ()  # numbers whose segments are doubtful
     hallucinated: tuple[int, ...] = ()  # numbers whose segments are omitted
     ignored: tuple[int, ...] = ()  # numbers without a segment, as if they were music
+    has_marks: bool = True  # False for PCM in which MARKS may occur by accident
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +106,7 @@ class ScriptedEngine:
             for language in (job.options.language, *job.options.languages):
                 if language is not None and language not in LANGUAGES:
                     raise InvalidParameter(f"language {language!r} is none of {', '.join(LANGUAGES)}; use one of them.")
-            marks = tuple(mark for mark in MARKS if mark in job.pcm)
+            marks = tuple(mark for mark in MARKS if self.script.has_marks and mark in job.pcm)
             if FAIL_EARLY in marks:
                 raise RuntimeError("the script says that this window can't be admitted")
             self.running[job.job_id] = RunningWindow(job, marks, self.script.steps_per_window)

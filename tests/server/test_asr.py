@@ -168,34 +168,11 @@ async def test_language_doubts_and_damage_are_in_the_headers() -> None:
     assert [reply.headers[name] for name in names] == ["9.000", "1", "1"]
 
 
-BAD_JSON = {
-    "empty_body": [b""],
-    "invalid_json": [
-        b"{", b"[" * 60_000, b'{"url":' + b"[" * 50_000, b'{"url":' + b"1" * 5_000 + b"}", b'{"url":"\xff"}',
-    ],
-    "missing_url": [b"{}"],
-    "invalid_request": [b"[]", b"123", b'"x"', b"null", b'{"url": "a", "words": true, "words": false}'],
-    "invalid_url": [
-        b'{"url":5}', b'{"url":["a"]}', b'{"url":""}', b'{"url":"\\ud800"}',
-        b'{"url":"http://a/' + b"x" * 10_000 + b'"}',
-    ],
-    "unsupported_url_scheme": [b'{"url":"ftp://example.org/a"}'],
-}  # fmt: skip
-BAD_REQUESTS = [
-    *((body, JSON, 400, code) for code, bodies in BAD_JSON.items() for body in bodies),
-    (b"", {}, 400, "empty_body"),
-    (b'{"url"', {}, 400, "invalid_json"),
-    (b'{"uri":"x"}', {}, 400, "missing_url"),
-    (b'{"url":null}', {}, 400, "invalid_url"),
-    (b'{"url":"' + b"x" * 2**19 + b'"}', JSON, 413, "json_too_large"),
-    (b'{"url":"http://127.0.0.1/"}', JSON, 403, "url_not_allowed"),
+BAD_REQUESTS = [  # those that tests/attack does not send, because its server has a root for paths
     (b'{"url":"/nowhere/to/be/found.wav"}', JSON, 404, "path_not_found"),
     (b'{"url":"/etc/hostname"}', {"host": "[:::::]"}, 403, "local_path_disabled"),
-    (b"x" * (2**20 + 1), {}, 413, "body_too_large"),
-    (AUDIO, {"content-encoding": "gzip"}, 415, "unsupported_content_encoding"),
-    (AUDIO, {"content-type": "multipart/form-data; boundary=x"}, 400, "invalid_form"),
-    *((AUDIO, {"origin": origin}, 403, "origin_not_allowed") for origin in ("http://evil.test", "null", "http://[")),
-    (AUDIO, {"host": "a/b"}, 400, "invalid_host"),
+    (b'{"url":"http://127.0.0.1/"}', JSON, 403, "url_not_allowed"),
+    (AUDIO, {"origin": "http://["}, 403, "origin_not_allowed"),
 ]
 
 

@@ -98,8 +98,9 @@ def _request_error(error: ValidationError) -> AsrError:
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Raises InvalidRequest for a repeated key, because one of its values would be lost."""
+    """Raises InvalidRequest for a repeated key, because one of its values would be lost; ValueError for no text."""
     found = dict(pairs)
+    "".join(found).encode()  # JSON can hold half a character (a lone surrogate)
     if len(found) < len(pairs):
         raise InvalidRequest("The JSON has a key twice; give each key once.")
     return found

@@ -33,12 +33,66 @@ BLOCKED = [
 ]  # fmt: skip
 
 
+# IANA's special-purpose registries, every entry that is not globally reachable, and the ranges that are no unicast.
+SPECIAL_V4 = [
+    "0.0.0.0/8", "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.9/32", "192.0.0.10/32", "192.0.0.170/32", "192.0.0.171/32",
+    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
+]  # fmt: skip
+SPECIAL_V6 = [
+    "::1/128", "::/128", "::/8", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001::/32",
+    "2001:1::1/128", "2001:2::/48", "2001:10::/28", "2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10",
+    "fec0::/10", "ff00::/8", "4000::/2", "8000::/1", "200::/7",
+]  # fmt: skip
+# A prefix with room for an IPv4 address, and the bits below that address.
+FORMS = {
+    "mapped": ("::ffff:0:0", 0),
+    "compatible": ("::", 0),
+    "translated": ("::ffff:0:0:0", 0),
+    "NAT64": ("64:ff9b::", 0),
+    "local NAT64": ("64:ff9b:1::", 0),
+    "6to4": ("2002::", 80),
+    "Teredo server": ("2001::", 64),
+    "ISATAP": ("2606:4700::5efe:0:0", 0),
+    "ISATAP, universal": ("2606:4700::200:5efe:0:0", 0),
+}
+
+
 NO_ADDRESSES = ["", "host", "127.1", "0x7f000001", "1.2.3", "1.2.3.4:80", "[::1]", "8.8.8.8 "]
 
 
 @pytest.mark.parametrize("address", [*PUBLIC, *BLOCKED, *NO_ADDRESSES])
 def test_only_public_addresses_are_dialled(address: str) -> None:
     assert is_dialable(address, ()) is (address in PUBLIC)
+
+
+@pytest.mark.parametrize("text", [*SPECIAL_V4, *SPECIAL_V6])
+def test_no_address_of_the_special_registries_is_dialled(text: str) -> None:
+    network = ip_network(text)
+    for address in (network[0], network[network.num_addresses // 2], network[-1]):
+        is_nat64_of_public = address in ip_network("64:ff9b::/96")
+        assert not is_dialable(str(address), ()) or is_nat64_of_public, address
+
+
+special_v4 = st.sampled_from(SPECIAL_V4).flatmap(lambda text: st.ip_addresses(network=text)).map(int)
+low_bits = st.integers(0, 2**80 - 1)
+
+
+@given(special_v4, st.sampled_from(sorted(FORMS)), low_bits)
+def test_a_special_address_inside_another_is_not_dialled(value: int, form: str, rest: int) -> None:
+    prefix, shift = FORMS[form]
+    outer = IPv6Address(int(IPv6Address(prefix)) | value << shift | rest & (1 << shift) - 1)
+    assert not is_dialable(str(outer), ()), outer
+    assert not is_dialable(outer.exploded.upper(), ()), outer
+    teredo_client = IPv6Address(int(IPv6Address("2001:0:808:808::")) | value ^ 0xFFFFFFFF)
+    assert not is_dialable(str(teredo_client), ())
+
+
+@given(st.ip_addresses())
+def test_what_is_dialled_is_global_for_the_standard_library_too(address: IPv4Address | IPv6Address) -> None:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    assert (mapped or address).is_global or not is_dialable(str(address), ())
 
 
 @given(st.ip_addresses(v=4).map(str))
@@ -48,6 +102,8 @@ def test_an_address_inside_another_has_the_same_class(inner: str) -> None:
         IPv6Address(0xFFFF << 32 | value),  # mapped
         IPv6Address(0x64FF9B << 96 | value),  # NAT64
         IPv6Address(0x2002 << 112 | value << 80 | 1),  # 6to4
+        IPv6Address(0xFFFF << 48 | value),  # translated
+        IPv6Address(value) if value > 1 else IPv6Address(0xFFFF << 32 | value),  # compatible
         IPv6Address(int(IPv6Address("2606:4700::5efe:0:0")) | value),  # ISATAP
     ]
     for form in forms:

@@ -132,7 +132,10 @@ def parse_url(url: str) -> httpx.URL:
         raise InvalidUrl("The url must name a host and no user; send it in the form https://host/path.")
     if parsed.port is not None and not 0 < parsed.port <= MAX_PORT:
         raise InvalidUrl(f"The url's port must be between 1 and {MAX_PORT}; correct it or leave it out.")
-    return httpx.URL(scheme=parsed.scheme, host=_host(parsed), port=parsed.port, raw_path=parsed.raw_path)
+    try:
+        return httpx.URL(scheme=parsed.scheme, host=_host(parsed), port=parsed.port, raw_path=parsed.raw_path)
+    except httpx.InvalidURL as error:  # 0177。0。0。1, whose ASCII form has the dots of an IPv4 address
+        raise UrlNotAllowed(NOT_ALLOWED) from error
 
 
 def _with_plain_host(url: str) -> str:
