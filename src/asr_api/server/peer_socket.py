@@ -18,11 +18,10 @@ NO_INODE = "0"  # of a socket that its process has closed; the owner is then giv
 def peer_uid(peer: Address, own: Address) -> int | None:
     """None if no process of this machine holds that socket. Blocks for milliseconds. Raises OSError without /proc."""
     for table in TABLES:
-        peers, owns = _as_in(table, peer), _as_in(table, own)
-        with table.open() as rows:
-            for columns in map(str.split, rows):
-                if columns[LOCAL] == peers and columns[REMOTE] == owns and columns[INODE] != NO_INODE:
-                    return int(columns[UID])
+        ends = _as_in(table, peer), _as_in(table, own)
+        for columns in map(str.split, table.read_text().splitlines()):
+            if (columns[LOCAL], columns[REMOTE]) == ends and columns[INODE] != NO_INODE:
+                return int(columns[UID])
     return None
 
 

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_S = 2
 PATIENCE_S = 1.0  # for the request: if it is unread when the connection closes, the reply is lost
-MAX_WAITING = 64  # further ones are closed at once
+MAX_WAITING = 16  # further ones are closed at once
 STATUS = 503
 
 
@@ -29,10 +29,11 @@ class RefusedConnections:
 
     def take_over(self, transport: asyncio.Transport) -> None:
         self._log.warning("new connections are refused: all are taken, and none is idle")
-        if len(self._waiting) >= MAX_WAITING:
-            transport.abort()
-        else:
+        if len(self._waiting) < MAX_WAITING:
             transport.set_protocol(RefusedConnection(transport, self._waiting))
+        else:
+            transport.set_protocol(asyncio.Protocol())
+            transport.abort()
 
 
 class RefusedConnection(asyncio.Protocol):

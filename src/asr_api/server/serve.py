@@ -36,7 +36,9 @@ from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-ACCEPTS_PER_TURN = 64  # asyncio accepts as many connections in one turn as its backlog has
+# asyncio accepts as many connections in one turn of the event loop as its backlog has, and these take descriptors
+# before they can be refused.
+ACCEPTS_PER_TURN = 16
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
 LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
