@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from asr_api.server import connection_limit
@@ -43,6 +45,13 @@ def test_a_client_whose_connections_all_have_requests_is_refused_at_half_of_them
     opened(limit, "192.0.2.2")
     limit.remove(held[0])
     opened(limit, "192.0.2.1")
+    assert not any(connection.is_closed for connection in held)
+
+
+def test_a_trusted_proxy_may_hold_all_connections() -> None:
+    limit = ConnectionLimit(8, [ip_network("10.0.0.0/8")])
+    held = opened(limit, *["10.1.1.1"] * 8, is_idle=False)
+    assert not limit.admit(Connection(), "10.1.1.1")
     assert not any(connection.is_closed for connection in held)
 
 

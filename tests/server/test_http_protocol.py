@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from asr_api.server import connection_limit, http_protocol, upload_slots
+from asr_api.server import connection_limit, http_protocol, refused_connection, upload_slots
 from asr_api.server.connection_limit import ConnectionLimit
 from asr_api.server.middleware import early_reply
 from asr_api.server.refused_connection import RefusedConnections
@@ -155,6 +155,21 @@ async def test_beyond_the_limit_a_connection_gets_503_unless_another_is_idle(
     await asyncio.sleep(0.1)
     assert (await talk(port, HEALTH.replace(b"Host", b"Connection: close\r\nHost"))).startswith(b"HTTP/1.1 200 ")
     for _, writer in held:
+        writer.close()
+
+
+async def test_refused_connections_that_send_nothing_are_closed(
+    port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(refused_connection, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(refused_connection, "MAX_WAITING", 2)
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS // 2 + 5)]
+    for reader, _ in opened[MAX_CONNECTIONS // 2 :]:
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), SOON_S) == b""
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.messages[0].startswith("new connections are refused")
+    for _, writer in opened:
         writer.close()
 
 

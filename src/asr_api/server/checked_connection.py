@@ -17,6 +17,7 @@ class CheckedConnection(h11.Connection):
         super().__init__(h11.SERVER)
         self._num_chunks = 0
         self._num_bytes = 0
+        self._is_head = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Raises InvalidRequest and HeadersTooLarge."""
@@ -29,6 +30,7 @@ class CheckedConnection(h11.Connection):
             raise InvalidRequest("The request is not valid HTTP/1.1; correct it.") from None
         if isinstance(event, h11.Request):
             self._num_chunks = self._num_bytes = 0
+            self._is_head = event.method == b"HEAD"
         elif isinstance(event, h11.Data):
             self._check_chunks(event)
         return event
@@ -42,14 +44,13 @@ class CheckedConnection(h11.Connection):
                 f"The chunks of the body have fewer than {MIN_CHUNK_BYTES} bytes on average; send larger ones."
             )
 
-
-def error_bytes(connection: h11.Connection, error: AsrError, request_id: str, status: int | None = None) -> bytes:
-    """A reply, after which the connection has to be closed. status: in place of the error's own"""
-    reply = error_response(error, request_id)
-    headers = [*reply.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
-    events = (
-        h11.Response(status_code=status or error.status, headers=headers),
-        h11.Data(data=bytes(reply.body)),
-        h11.EndOfMessage(),
-    )
-    return b"".join(connection.send(event) or b"" for event in events)
+    def error_reply(self, error: AsrError, request_id: str, status: int | None = None) -> bytes:
+        """After which the connection has to be closed. status: in place of the error's own"""
+        reply = error_response(error, request_id)
+        headers = [*reply.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+        events = (
+            h11.Response(status_code=status or error.status, headers=headers),
+            h11.Data(data=b"" if self._is_head else bytes(reply.body)),
+            h11.EndOfMessage(),
+        )
+        return b"".join(self.send(event) or b"" for event in events)

@@ -1,17 +1,20 @@
 """`ConnectionLimit`: bounds the connections, all together and for each client, and decides which one gives way.
 
-A client may hold half of them. Where all are taken, or those of one client, the connection that has been without a
+A client may hold half of them, but a proxy of `PROXY_TRUST` all. Where all are taken, or those of one client, the connection that has been without a
 request for longest is closed for the new one: of that client, else of the client that holds most. So one client with
 any number of connections keeps no other out, and connections with a request are never closed.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Protocol
 
 from asr_api.server.client_network import client_network
+from asr_api.settings.access_settings import IpNetwork
 
 GRACE_S = 1.0  # without a request, before a connection may be closed for another: its request may be on the way
 
@@ -21,7 +24,9 @@ class Closable(Protocol):
 
 
 class ConnectionLimit:
-    def __init__(self, max_connections: int) -> None:
+    def __init__(self, max_connections: int, proxies: Collection[IpNetwork] = ()) -> None:
+        """proxies: may hold all connections, since their clients share them"""
+        self._proxies = proxies
         self._max_connections = max_connections
         self._max_per_client = max(1, max_connections // 2)
         self._clients: dict[Closable, str] = {}
@@ -31,7 +36,8 @@ class ConnectionLimit:
     def admit(self, connection: Closable, address: str) -> bool:
         """Whether there is room, or another connection has been closed for this one, which then counts as idle."""
         client = client_network(address)
-        if self._num_open.get(client, 0) >= self._max_per_client:
+        max_own = self._max_connections if self._is_proxy(address) else self._max_per_client
+        if self._num_open.get(client, 0) >= max_own:
             is_admitted = self._close_idle(client)
         elif len(self._clients) >= self._max_connections:
             is_admitted = self._close_idle(max(self._idle, key=self._num_open.__getitem__, default=client))
@@ -42,6 +48,9 @@ class ConnectionLimit:
             self._num_open[client] += 1
             self._idle[client][connection] = time.monotonic()
         return is_admitted
+
+    def _is_proxy(self, address: str) -> bool:
+        return bool(self._proxies) and any(ipaddress.ip_address(address) in network for network in self._proxies)
 
     def set_idle(self, connection: Closable, is_idle: bool) -> None:
         """Idle: without a request in progress. Says nothing about a connection that was removed."""

@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 from asr_api.errors import RequestError
 from asr_api.request import RequestScope
-from asr_api.server.checked_connection import CheckedConnection, error_bytes
+from asr_api.server.checked_connection import CheckedConnection
 from asr_api.server.connection_limit import ConnectionLimit
 from asr_api.server.refused_connection import RefusedConnections
 
@@ -44,7 +44,7 @@ class BoundedH11Protocol(H11Protocol):
     ) -> None:
         """limit, refused: of all connections of the server"""
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = CheckedConnection()
+        self._checked = self.conn = CheckedConnection()
         self._limit = limit
         self._refused = refused
         self._is_refused = False
@@ -105,6 +105,7 @@ class BoundedH11Protocol(H11Protocol):
         self._is_refused = True
         if self._has_request():  # the app must not reply as well
             self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:  # the request was answered before its end
             self.transport.close()
@@ -112,7 +113,7 @@ class BoundedH11Protocol(H11Protocol):
         request_id = self._request_id()
         peer = self.client[0] if self.client else ""
         logger.info("%s malformed request of %s: %d %s", request_id, peer, error.status, error.code)
-        self.transport.write(error_bytes(self.conn, error, request_id))
+        self.transport.write(self._checked.error_reply(error, request_id))
         self.transport.write_eof()
         self.flow.resume_reading()  # and drop it: if something is unread when the connection closes, the reply is lost
         self.loop.call_later(LINGER_S, self.transport.close)

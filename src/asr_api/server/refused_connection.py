@@ -6,17 +6,15 @@ import asyncio
 import logging
 import uuid
 
-import h11
-
 from asr_api.errors import ServerOverloaded
-from asr_api.server.checked_connection import error_bytes
+from asr_api.server.checked_connection import CheckedConnection
 from asr_api.server.throttled_log import ThrottledLog
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 2
 PATIENCE_S = 1.0  # for the request: if it is unread when the connection closes, the reply is lost
-MAX_WAITING = 64  # further ones are closed at once
+MAX_WAITING = 16  # further ones are closed at once
 STATUS = 503
 
 
@@ -29,10 +27,11 @@ class RefusedConnections:
 
     def take_over(self, transport: asyncio.Transport) -> None:
         self._log.warning("new connections are refused: all are taken, and none is idle")
-        if len(self._waiting) >= MAX_WAITING:
-            transport.abort()
-        else:
+        if len(self._waiting) < MAX_WAITING:
             transport.set_protocol(RefusedConnection(transport, self._waiting))
+        else:
+            transport.set_protocol(asyncio.Protocol())
+            transport.abort()
 
 
 class RefusedConnection(asyncio.Protocol):
@@ -48,7 +47,7 @@ class RefusedConnection(asyncio.Protocol):
             return
         self._has_replied = True
         error = ServerOverloaded("The server has too many connections; try again in a moment.", retry_after_s=RETRY_S)
-        self._transport.write(error_bytes(h11.Connection(h11.SERVER), error, uuid.uuid4().hex, STATUS))
+        self._transport.write(CheckedConnection().error_reply(error, uuid.uuid4().hex, STATUS))
         self._transport.write_eof()
 
     def connection_lost(self, _error: Exception | None) -> None:

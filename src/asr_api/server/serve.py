@@ -38,7 +38,9 @@ from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-ACCEPTS_PER_TURN = 64  # asyncio accepts as many connections in one turn as its backlog has
+# asyncio accepts as many connections in one turn of the event loop as its backlog has, and these take descriptors
+# before they can be refused.
+ACCEPTS_PER_TURN = 16
 KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
 LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
@@ -55,7 +57,7 @@ async def serve(settings: Settings) -> int:
 async def _listen_and_serve(settings: Settings, api_keys: ApiKeys, metrics: Metrics) -> int:
     asyncio.get_running_loop().set_exception_handler(ShortageHandler())
     import_all()
-    limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests))
+    limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests), settings.proxy_trust)
     sockets = open_sockets(settings.host, settings.port)
     signals = _Signals()
     handle = ServiceHandle(max_requests=settings.max_requests)

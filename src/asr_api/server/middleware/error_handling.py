@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asr_api.errors import AsrError, InternalError
+from asr_api.errors import AsrError, InternalError, ServerOverloaded
 from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.middleware.access_log import CLIENT_DISCONNECTED
 from asr_api.server.middleware.request_scope import request_scope
 
 logger = logging.getLogger(__name__)
+
+RETRY_S = 5
+TOO_MANY_FILES = "The server has too many open files; try again in a moment."
+INTERNAL = "The server failed unexpectedly; its log has the details of request {request_id}."
 
 
 class ErrorMiddleware:
@@ -29,9 +34,12 @@ class ErrorMiddleware:
             return
         except AsrError as failure:
             error = failure
-        except Exception:
-            logger.exception("request %s failed unexpectedly", request_id)
-            error = InternalError(f"The server failed unexpectedly; its log has the details of request {request_id}.")
+        except Exception as failure:
+            if isinstance(failure, OSError) and failure.errno in {errno.EMFILE, errno.ENFILE}:
+                error = ServerOverloaded(TOO_MANY_FILES, retry_after_s=RETRY_S)
+            else:
+                logger.exception("request %s failed unexpectedly", request_id)
+                error = InternalError(INTERNAL.format(request_id=request_id))
         else:
             return
         state["error_code"] = error.code
