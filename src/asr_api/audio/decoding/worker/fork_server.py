@@ -18,7 +18,7 @@ from functools import partial
 
 from asr_api.audio.decoding.protocol import EXIT_STATUS, READY
 from asr_api.audio.decoding.worker import main as worker_main
-from asr_api.audio.decoding.worker.sandbox import confine_process
+from asr_api.audio.decoding.worker.sandbox import address_space_bytes, confine_process
 
 N_FDS = 3  # channel, standard error, status socket
 
@@ -27,8 +27,9 @@ Work = Callable[[socket.socket], None]
 
 def main() -> None:
     worker_main.load_everything()
+    work = partial(worker_main.work, loaded_bytes=address_space_bytes())
     confine_process()
-    ForkServer(worker_main.work).run()
+    ForkServer(work).run()
 
 
 class ForkServer:

@@ -29,8 +29,11 @@ from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
 
 
-def work(channel: socket.socket) -> None:
-    """Waits for one job and does it. Unless the worker crashes, the last frame is END or protocol.ERROR."""
+def work(channel: socket.socket, loaded_bytes: int) -> None:
+    """Waits for one job and does it. Unless the worker crashes, the last frame is END or protocol.ERROR.
+
+    loaded_bytes: address space that the process takes before any media
+    """
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)
     confine_worker()
@@ -40,7 +43,7 @@ def work(channel: socket.socket) -> None:
         return
     order = json.loads(message)
     limits = DecodeLimits(**order["limits"])
-    confine_resources(limits.max_memory_bytes, limits.max_cpu_s)
+    confine_resources(loaded_bytes + limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with contextlib.ExitStack() as resources, av.logging.Capture() as messages:
             health = Health(messages)

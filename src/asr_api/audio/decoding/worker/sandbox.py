@@ -6,10 +6,17 @@ import ctypes
 import os
 import resource
 import signal
+from pathlib import Path
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CPU_GRACE_S = 5
+OOM_SCORE_ADJUSTMENT = 1000  # the highest: the kernel ends this process before any other when memory runs out
+
+
+def address_space_bytes() -> int:
+    pages, _, _ = Path("/proc/self/statm").read_text(encoding="ascii").partition(" ")
+    return int(pages) * resource.getpagesize()
 
 
 def confine_process() -> None:
@@ -17,6 +24,7 @@ def confine_process() -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJUSTMENT), encoding="ascii")
     libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)  # no effect where containers forbid it; no socket can be opened anyway
     os.chdir("/")
 
