@@ -27,6 +27,7 @@ WORKER_TIMEOUT_S = 5.0  # for the fork server to start or end a worker; it is st
 RETRY_AFTER_S = 5
 EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
 STDERR_BYTES = 8 * 2**10
+MAX_READY_BYTES = 2**10
 TOO_SLOW = "Decoding the audio took too long; convert it to WAV or FLAC and try again."
 
 
@@ -237,17 +238,19 @@ async def _spawn() -> tuple[socket.socket, Process]:
             start_new_session=True,
         )
         servers_end.close()
-        answer = asyncio.create_task(asyncio.get_running_loop().sock_recv(control, 1))
-        is_ready = False
+        answer = asyncio.create_task(asyncio.get_running_loop().sock_recv(control, MAX_READY_BYTES))
+        ready = b""
         try:
             await counted_wait(answer, START_TIMEOUT_S)
-            is_ready = answer.done() and bool(answer.result())
+            ready = answer.result() if answer.done() else b""
         finally:
-            if not is_ready:
+            if not ready:
                 answer.cancel()
                 await _kill(process)
-        if not is_ready:
+        if not ready:
             raise OSError(f"the fork server did not start; its exit status is {process.returncode}")
+        if missing := json.loads(ready):
+            logger.warning("decoders are protected less: the system lacks %s", ", ".join(missing))
         on_error.pop_all()
     return control, process
 

@@ -21,7 +21,7 @@ from asr_api.audio.decoding.worker.growing_file import Arrival
 from asr_api.audio.decoding.worker.media_clock import Clock
 from asr_api.audio.decoding.worker.packet_source import DecodeJob, PacketSource, open_source
 from asr_api.audio.decoding.worker.resampling import resampled
-from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
+from asr_api.audio.decoding.worker.sandbox import confine_job, confine_worker
 from asr_api.audio.decoding.worker.sound_chunk import SoundEnd
 from asr_api.audio.decoding.worker.truncation import sound_end
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -43,7 +43,7 @@ def work(channel: socket.socket, loaded_bytes: int) -> None:
         return
     order = json.loads(message)
     limits = DecodeLimits(**order["limits"])
-    confine_resources(loaded_bytes + limits.max_memory_bytes, limits.max_cpu_s)
+    confine_job(loaded_bytes + limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with contextlib.ExitStack() as resources, av.logging.Capture() as messages:
             health = Health(messages)
