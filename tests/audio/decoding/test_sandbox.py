@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from asr_api.audio.decoding import fork_server_client
-from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, wait_until
-from tests.audio.media_files import encoded
+from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, spool_of, wait_until
+from tests.audio.media_files import encoded, silent_flac
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +112,19 @@ with open("/etc/passwd") as file:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
     assert done.stderr.endswith("PermissionError: [Errno 13] Permission denied: '/etc/passwd'\n")
+
+
+async def test_only_a_worker_that_has_worked_long_has_the_lowest_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server, sandbox\n"
+    shorter = f"{program}sandbox.SHORT_CPU_S = 0.05\nfork_server.main()"
+    for is_lowered, used_program in ((False, fork_server_client.PROGRAM), (True, shorter)):
+        monkeypatch.setattr(fork_server_client, "PROGRAM", used_program)
+        async with decoding() as decoder, spool_of(silent_flac(3600)) as spool:
+            (worker,) = psutil.Process().children()[0].children()
+            async with decoder.decode(spool) as pcm:
+                while worker.cpu_times().user < 0.15:
+                    await anext(pcm)
+                assert (worker.nice() == 19) is is_lowered
 
 
 async def test_a_system_that_lacks_a_protection_is_named_in_the_log(

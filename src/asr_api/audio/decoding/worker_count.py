@@ -18,7 +18,7 @@ def count_workers(memory_bytes: int, max_workers: int) -> int:
 
 def usable_memory_bytes() -> int:
     """The smaller of what the machine has available and the limits of the control groups of this process."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
     available_kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     limits = [int(limit) for limit in read_limits("memory.max") if limit.strip().isdigit()]
     return min([available_kib * 2**10, *limits])
