@@ -135,6 +135,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     (tmp_path / "file").write_text("")
     closed = {"cache_dir": str(tmp_path / "file" / "cache"), "model_revision": "v1"}
     monkeypatch.setattr(compose, "resolve_checkpoint", resolve)
+    monkeypatch.setattr(compose, "usable_memory_bytes", lambda: 2**40)
     local = ("builtin", str(tmp_path))
     for model_id in (*local, "a/cached"):
         settings = read_settings({"model_id": model_id, "max_requests": "200", **closed})

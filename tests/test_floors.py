@@ -14,6 +14,7 @@ import asr_api
 PACKAGE = Path(asr_api.__file__).parent
 
 FLOORS = {
+    "control_groups": 0,
     "errors": 0,
     "events": 0,
     "install_hint": 0,

@@ -17,6 +17,7 @@ from anyio import CapacityLimiter
 
 from asr_api.audio.decoding.decoder import Confirm, Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.decoding.worker_count import count_workers, usable_memory_bytes
 from asr_api.audio.sources.growing_spool import GrowingSpool
 from asr_api.audio.sources.policy import LocalPaths, MediaPolicy
 from asr_api.audio.sources.spool import Spool
@@ -33,7 +34,7 @@ from asr_api.metrics import Metrics
 from asr_api.model_options import check_parameters
 from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
-from asr_api.request import RequestScope
+from asr_api.request import RequestScope, num_for_newcomers
 from asr_api.scheduler.crash_record import CRASHED, CrashRecord
 from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.folders import find_cache_folder
@@ -138,7 +139,8 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
     """
     checkpoint = await in_background(partial(_find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
-    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=settings.max_requests))
+    max_workers = count_workers(usable_memory_bytes(), settings.max_requests + num_for_newcomers(settings.max_requests))
+    decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=max_workers))
     try:
         await asyncio.gather(decoder.start(), pool.start(), in_background(SileroVad))
         try:
@@ -148,7 +150,7 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
         # One analysis of audio at a time: the allocator would keep the memory of each thread.
         transcriber = Transcriber(pool, SileroVad, CapacityLimiter(1))
         shared = SharedTranscriptions(metrics, result_cache_s, settings.max_requests) if result_cache_s else None
-        yield Service(pool, decoder, transcriber, shared, EarlyTranscriptions(settings.max_requests))
+        yield Service(pool, decoder, transcriber, shared, EarlyTranscriptions(max_workers))
     finally:
         await pool.aclose()
         await decoder.aclose()

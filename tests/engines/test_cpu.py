@@ -8,13 +8,14 @@ from unittest.mock import Mock
 
 import pytest
 
+from asr_api import control_groups
 from asr_api.engines import cpu
 
 
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of this process's control group, without a quota yet; the affinity is 8 CPUs."""
-    monkeypatch.setattr(cpu, "CGROUPS", tmp_path)
+    monkeypatch.setattr(control_groups, "CGROUPS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     read_text = Path.read_text
 

@@ -6,7 +6,8 @@ import os
 import platform
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
+from asr_api.control_groups import read_limits
+
 # The flags in /proc/cpuinfo of the instructions that sum 8-bit products in 32 bits.
 EXACT_BYTE_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
@@ -43,21 +44,15 @@ def _cpuinfo(field: str) -> str:
 
 
 def _cgroup_quota() -> float | None:
-    """In cores: the tightest quota on the way from the control group of this process to the root; None without one."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:  # a kernel without control groups
-        return None
-    groups = [line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")]
-    folders = [folder for group in groups for folder in (CGROUPS / group, *(CGROUPS / group).parents)]
-    quotas = [_read_quota(folder / "cpu.max") for folder in folders]
+    """In cores: the tightest quota of the control groups that this process is in; None without one."""
+    quotas = map(_quota, read_limits("cpu.max"))
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _read_quota(path: Path) -> float | None:
-    """cpu.max holds "quota period" in microseconds, or "max period"."""
+def _quota(text: str) -> float | None:
+    """Of "quota period" in microseconds; None of "max period"."""
     try:
-        quota, period = path.read_text(encoding="ascii").split()
+        quota, period = text.split()
         return int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):  # the group has no such file, or no limit
+    except (ValueError, ZeroDivisionError):
         return None

@@ -1,8 +1,9 @@
 """`ConnectionLimit`: bounds the connections, all together and for each client, and decides which one gives way.
 
-A client may hold half of them, but a proxy of `PROXY_TRUST` all. Where all are taken, or those of one client, the connection that has been without a
-request for longest is closed for the new one: of that client, else of the client that holds most. So one client with
-any number of connections keeps no other out, and connections with a request are never closed.
+A client may hold half of them, but a proxy of `PROXY_TRUST` all. Where all are taken, or those of one client, the
+connection that has been without a request for longest is closed for the new one: of that client, else of the client
+that holds most. So one client with any number of connections keeps no other out, and connections with a request are
+never closed.
 """
 
 from __future__ import annotations

@@ -1,16 +1,19 @@
-"""Limits of decoding: the length of the audio, the number of workers, and how long a worker may stall."""
+"""Limits of decoding: the length of the audio, the memory and number of workers, and how long a worker may stall."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
+from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from asr_api.audio.decoding.decoder import Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
-from tests.audio.decoding.decode_media import Decoded, decode_all, decoding, spool_of
+from asr_api.errors import InvalidAudio
+from tests.audio.decoding.decode_media import Decoded, decode, decode_all, decode_whole, decoding, spool_of
 from tests.audio.media_files import encoded, silent_flac, wav
 from tests.audio.media_files import signal as speech
 
@@ -65,3 +68,22 @@ async def test_at_most_max_workers_run_at_once() -> None:
 
     async with decoding(DecodeLimits(max_workers=2)) as decoder:
         assert await asyncio.gather(*(request(decoder) for _ in range(6))) == [48_000] * 6
+
+
+async def test_media_that_take_too_much_memory_are_refused_with_the_limit() -> None:
+    async with decoding(DecodeLimits(max_memory_bytes=2**20), is_started=False) as decoder:
+        with pytest.raises(InvalidAudio, match="more memory than 1 MiB, the limit"):
+            await decode(decoder, encoded("flac"))
+
+
+async def test_the_highest_rate_with_the_most_channels_takes_little_memory() -> None:
+    media = {"7.1": wav(np.repeat(speech(4.0, 384_000), 8, axis=1), 384_000, "s32")}
+    results = await decode_whole(media, DecodeLimits(max_memory_bytes=160 * 2**20))
+    assert results["7.1"].length_s == pytest.approx(4.0)
+
+
+async def test_the_kernel_ends_decoders_first_when_memory_runs_out() -> None:
+    async with decoding():
+        (fork_server,) = psutil.Process().children()
+        (worker,) = fork_server.children()
+        assert Path(f"/proc/{worker.pid}/oom_score_adj").read_text() == "1000\n"  # noqa: ASYNC240

@@ -1,46 +1,141 @@
-"""Sandbox of the decoder workers: they open nothing, load no more than they need, and exit with the server."""
+"""Sandbox of the decoder workers: they reach nothing, load no more than they need, and exit with the server."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.audio.decoding.decode_media import has_exited, wait_until
+from asr_api.audio.decoding import fork_server_client
+from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, spool_of, wait_until
+from tests.audio.media_files import encoded, silent_flac
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(
-    ("attempt", "error"),
-    [
-        ("open('/etc/hostname')", "OSError"),
-        ("open('/dev/null', 'w')", "OSError"),
-        ("socket.socket(socket.AF_INET, socket.SOCK_STREAM)", "OSError"),
-        ("bytearray(2**31)", "MemoryError"),
-        ("av.open('/etc/hostname')", "OSError"),
-        ("av.open('http://127.0.0.3/x.wav', timeout=1)", "OSError"),
-    ],
-)
-def test_a_sandboxed_worker_opens_nothing(attempt: str, error: str) -> None:
-    program = f"""
-import socket, av
+CONFINED = """
+import ctypes, os, resource, signal, socket, sys, av
 from asr_api.audio.decoding.worker.main import load_everything
-from asr_api.audio.decoding.worker.sandbox import confine_process, confine_resources, confine_worker
+from asr_api.audio.decoding.worker.sandbox import *
 load_everything()
+limit_bytes = address_space_bytes() + 2**29
+libc = ctypes.CDLL(None, use_errno=True)
+parent = os.getppid()
+def call(function, *arguments):
+    if function(*arguments) == -1: raise OSError(ctypes.get_errno(), "")
 confine_process()
 confine_worker()
-confine_resources(2**30, 9)
-try:
-    {attempt}
-except {error} as caught:
-    print("refused", type(caught).__name__)
+confine_job(limit_bytes, 9)
+for attempt in sys.argv[1:]:
+    try:
+        exec(attempt)
+    except (OSError, MemoryError, ValueError) as error:
+        print(attempt, "->", error)
+print("end")
+"""
+ATTEMPTS = (
+    "open('P')",
+    "os.open('P', os.O_RDONLY)",
+    "open('/dev/null', 'w')",
+    "os.stat('P')",
+    "os.readlink('/proc/self/exe')",
+    "os.unlink('P')",
+    "os.rename('P', 'P2')",
+    "os.truncate('P', 0)",
+    "os.chmod('P', 0o777)",
+    "os.utime('P')",
+    "os.mkdir('P3')",
+    "os.symlink('P', 'P3')",
+    "os.link('P', 'P3')",
+    "os.mkfifo('P3')",
+    "os.chdir('/tmp')",
+    "os.pipe()",
+    "os.dup(1)",
+    "os.memfd_create('x')",
+    "socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
+    "socket.socketpair()",
+    "av.open('/etc/hostname')",
+    "av.open('http://127.0.0.3/x.wav', timeout=1)",
+    "os.fork()",
+    "os.execv('/bin/true', ['true'])",
+    "call(libc.clone, 0, 0, 17, 0)",
+    "os.kill(parent, 0)",
+    "os.kill(os.getpid(), signal.SIGTERM)",
+    "call(libc.ptrace, 16, parent, 0, 0)",
+    "call(libc.process_vm_readv, parent, 0, 0, 0, 0, 0)",
+    "os.setpriority(os.PRIO_PROCESS, parent, 5)",
+    "os.setpriority(os.PRIO_USER, 0, 5)",
+    "resource.prlimit(parent, resource.RLIMIT_NOFILE, (0, 0))",
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))",
+    "call(libc.shmget, 0, 4096, 0o1600)",
+    "call(libc.msgget, 0, 0o1600)",
+    "call(libc.semget, 0, 1, 0o1600)",
+    "call(libc.unshare, 0x10020000)",
+    "call(libc.mount, b'none', b'/tmp', b'tmpfs', 0, None)",
+    "call(libc.prctl, 4, 1, 0, 0, 0)",
+    "os.setuid(0)",
+    "bytearray(2**30)",
+)
+
+
+def refused(attempts: Sequence[str]) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", CONFINED, *attempts], capture_output=True, check=False, text=True)
+    *lines, end = done.stdout.splitlines()
+    assert end == "end", done.stderr
+    return [line.split(" -> ")[0] for line in lines]
+
+
+def test_a_sandboxed_worker_reaches_nothing_outside(tmp_path: Path) -> None:
+    (tmp_path / "P").write_text("precious")
+    attempts = [attempt.replace("'P", f"'{tmp_path}/P") for attempt in ATTEMPTS]
+    assert refused(attempts) == attempts
+    assert [path.name for path in tmp_path.iterdir()] == ["P"]
+    assert (tmp_path / "P").read_text() == "precious"
+
+
+def test_a_sandboxed_worker_may_lower_its_own_priority() -> None:
+    assert refused(["os.setpriority(os.PRIO_PROCESS, 0, 19)"]) == []
+
+
+def test_landlock_alone_refuses_files_and_leaves_what_is_open() -> None:
+    program = """
+from asr_api.audio.decoding.worker.landlock import forbid_files
+with open("/etc/passwd") as file:
+    assert forbid_files()
+    assert file.read()
+    open("/etc/passwd")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
-    assert done.stdout.startswith("refused"), done.stderr
+    assert done.stderr.endswith("PermissionError: [Errno 13] Permission denied: '/etc/passwd'\n")
+
+
+async def test_only_a_worker_that_has_worked_long_has_the_lowest_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server, sandbox\n"
+    shorter = f"{program}sandbox.SHORT_CPU_S = 0.05\nfork_server.main()"
+    for is_lowered, used_program in ((False, fork_server_client.PROGRAM), (True, shorter)):
+        monkeypatch.setattr(fork_server_client, "PROGRAM", used_program)
+        async with decoding() as decoder, spool_of(silent_flac(3600)) as spool:
+            (worker,) = psutil.Process().children()[0].children()
+            async with decoder.decode(spool) as pcm:
+                while worker.cpu_times().user < 0.15:
+                    await anext(pcm)
+                assert (worker.nice() == 19) is is_lowered
+
+
+async def test_a_system_that_lacks_a_protection_is_named_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lacking = "sandbox.forbid_files = sandbox.has_system_call_filters = lambda: False"
+    program = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server, sandbox\n"
+    monkeypatch.setattr(fork_server_client, "PROGRAM", f"{program}{lacking}\nfork_server.main()")
+    async with decoding() as decoder:
+        assert isinstance(await decode(decoder, encoded("flac")), Decoded)
+    assert caplog.messages == ["decoders are protected less: the system lacks Landlock, seccomp"]
 
 
 def test_the_fork_server_has_one_thread() -> None:

@@ -1,9 +1,10 @@
-"""Failures of decoder workers and of the fork server: each costs at most one request and leaves no process."""
+"""Failures of decoder workers and of the fork server: none leaves a process, or affects requests that come later."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
+import time
 from functools import partial
 
 import psutil
@@ -77,6 +78,10 @@ FAILURES = {
     "killed by the system": ("os.kill(os.getpid(), signal.SIGKILL)", DecoderUnavailable),
     "hangs": ("time.sleep(60)", DecodeTimeout),
     "CPU limit": ("resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", DecodeTimeout),
+    "hangs late": (
+        "send(b'H', b'{\"duration_ms\": null}')\nsend(b'P', bytes(60 * 32_000))\ntime.sleep(60)",
+        DecodeTimeout,
+    ),
     "hangs later": ("send(b'H', b'{\"duration_ms\": null}')\ntime.sleep(60)", DecodeTimeout),
 }
 
@@ -126,6 +131,29 @@ async def test_a_killed_fork_server_ends_its_workers_and_is_replaced() -> None:
             fork_server.kill()
             await wait_until(lambda: not any(worker.is_running() for worker in workers))  # noqa: B023
             assert isinstance(await decode(decoder, encoded("flac")), Decoded)
+
+
+async def test_a_stopped_fork_server_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_server_client, "WORKER_TIMEOUT_S", 0.5)
+    async with decoding() as decoder, spool_of(encoded("flac")) as spool:
+        for _ in range(2):
+            (fork_server,) = psutil.Process().children()
+            fork_server.suspend()
+            outcomes = await asyncio.gather(*(samples_or_code(decoder, spool) for _ in range(4)))
+            assert outcomes[0] == 48_000  # by the spare worker
+            assert set(outcomes) <= {48_000, "decoder_unavailable"}
+            assert await samples_or_code(decoder, spool) == 48_000
+            assert has_exited(fork_server)
+
+
+async def test_a_decoder_with_a_stopped_fork_server_closes_at_once() -> None:
+    started_s = time.monotonic()
+    async with decoding() as decoder, minute() as spool, decoder.decode(spool) as pcm:
+        await anext(pcm)
+        (fork_server,) = psutil.Process().children()
+        fork_server.suspend()
+        await decoder.aclose()
+    assert time.monotonic() - started_s < fork_server_client.WORKER_TIMEOUT_S
 
 
 async def test_a_cancelled_request_leaves_no_process() -> None:

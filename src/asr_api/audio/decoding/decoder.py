@@ -102,7 +102,8 @@ class DecodedFile:
         return pcm
 
     async def _next_frame(self) -> tuple[bytes, bytes]:
-        """The next frame; an ERROR is raised. A worker that lags behind real time by `max_stall_s` counts as stuck.
+        """The next frame; an ERROR is raised. A worker counts as stuck that lags behind real time by `max_stall_s`, or
+        that takes as long for one frame.
 
         The time in which a worker waits for the file does not count.
         """
@@ -112,7 +113,7 @@ class DecodedFile:
             if self._spool.is_complete and not self._has_told_complete:
                 self._has_told_complete = True
                 worker.tell_complete()
-            timeout_s = self._limits.max_stall_s + self._num_samples / SAMPLE_RATE_HZ - worker.waited_s
+            timeout_s = self._limits.max_stall_s + min(0.0, self._num_samples / SAMPLE_RATE_HZ - worker.waited_s)
             kind, payload = await worker.receive(timeout_s)
             if kind == SAME:
                 self._confirm()
@@ -166,9 +167,10 @@ class Decoder:
         spare, self._spare = self._spare, None
         if spare is not None:
             spare.cancel()
+        await self._fork_server.aclose()  # first: a fork server that is stuck would not end the spare worker
+        if spare is not None:
             with contextlib.suppress(asyncio.CancelledError, DecoderUnavailable):
                 await (await spare).close()
-        await self._fork_server.aclose()
 
     @contextlib.asynccontextmanager
     async def _open_worker(self) -> AsyncIterator[DecoderProcess]:

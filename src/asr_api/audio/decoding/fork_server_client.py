@@ -14,6 +14,7 @@ from asyncio.subprocess import DEVNULL, Process
 from dataclasses import asdict
 from pathlib import Path
 
+from asr_api.audio.decoding.counted_wait import counted_wait
 from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, MORE, DecodeLimits
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
@@ -21,19 +22,24 @@ logger = logging.getLogger(__name__)
 
 # Isolated from the user's site and environment, but with the module search path of this process.
 PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker.fork_server import main; main()"
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 20.0  # of the fork server, which loads PyAV
+WORKER_TIMEOUT_S = 5.0  # for the fork server to start or end a worker; it is stuck if it takes longer
 RETRY_AFTER_S = 5
 EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
 STDERR_BYTES = 8 * 2**10
+MAX_READY_BYTES = 2**10
 TOO_SLOW = "Decoding the audio took too long; convert it to WAV or FLAC and try again."
 
 
 class DecoderProcess:
     """The server's side of one worker, made by `ForkServerClient.start_worker`; the caller closes it."""
 
-    def __init__(self, channel: socket.socket, status_socket: socket.socket, stderr_fd: int) -> None:
+    def __init__(
+        self, channel: socket.socket, status_socket: socket.socket, stderr_fd: int, fork_server: Process
+    ) -> None:
         self.waited_s = 0.0  # by all calls of `receive` since `begin`
         self._channel, self._status_socket, self._stderr_fd = channel, status_socket, stderr_fd
+        self._fork_server = fork_server
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         # The exit status; None when the fork server exited and took the worker along.
@@ -45,9 +51,9 @@ class DecoderProcess:
         return not self._exited.done()
 
     async def connect(self) -> None:
-        """Waits until the process is ready to work."""
+        """Waits until the process is ready to work. Errors as those of `receive`."""
         self._reader, self._writer = await asyncio.open_unix_connection(sock=self._channel)
-        await self.receive(START_TIMEOUT_S)
+        await self.receive(WORKER_TIMEOUT_S)
 
     def begin(self, fd: int, limits: DecodeLimits, *, is_complete: bool) -> None:
         self.waited_s = 0.0  # without the start, which does not depend on the media
@@ -72,18 +78,15 @@ class DecoderProcess:
         Errors: DecodeTimeout; InvalidAudio after a crash, usually caused by the media; DecoderUnavailable when the
         system killed the process or could not start it.
         """
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
         reading = asyncio.ensure_future(self._read_frame())
         try:
-            await asyncio.wait([reading], timeout=timeout_s)  # wait_for of Python 3.11 may swallow a cancellation
+            self.waited_s += await counted_wait(reading, timeout_s)
             if not reading.done():
                 raise DecodeTimeout(TOO_SLOW)
             return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise await self._exit_error() from error
         finally:
-            self.waited_s += loop.time() - started_s
             if not reading.cancel():
                 reading.exception()  # marks it as retrieved, for a cancelled call
 
@@ -99,7 +102,8 @@ class DecoderProcess:
         await asyncio.wait([self._exited], timeout=EXIT_TIMEOUT_S)
         has_exited = self._exited.done()
         self._kill_process()
-        status = await asyncio.shield(self._exited)
+        await self._wait_for_exit()
+        status = self._exited.result()
         with contextlib.suppress(OSError):
             message = os.read(self._stderr_fd, STDERR_BYTES).decode(errors="replace").strip()
             logger.warning("a decoder ended, exit status %s: %s", status or "unknown", message or "no message")
@@ -121,7 +125,15 @@ class DecoderProcess:
     async def close(self) -> None:
         """Kills the process and waits until it has exited; a cancellation ends the waiting alone."""
         self.kill()
-        await asyncio.shield(self._exited)
+        await self._wait_for_exit()
+
+    async def _wait_for_exit(self) -> None:
+        """Kills a fork server that does not report the exit in time. All workers then exit, and another is started."""
+        await counted_wait(self._exited, WORKER_TIMEOUT_S)
+        if self.is_alive:
+            logger.error("the fork server of the decoders does not answer; killing it")
+            await _kill(self._fork_server)
+            await asyncio.wait([self._exited])
 
     def _kill_process(self) -> None:
         """Shutting the status socket down makes the fork server kill the worker."""
@@ -147,44 +159,52 @@ class ForkServerClient:
         self._lock = asyncio.Lock()
         self._process: Process | None = None
         self._control: socket.socket | None = None
+        self._is_closed = False
 
     async def start_worker(self) -> DecoderProcess:
         """Starts a worker and waits until it is ready. Raises DecoderUnavailable, with the cause in the log."""
         try:
             try:
-                worker = await self._start()
-            except ConnectionError:  # the fork server has just exited; a new one may work
-                worker = await self._start()
-            async with contextlib.AsyncExitStack() as on_error:
-                on_error.push_async_callback(worker.close)
-                await worker.connect()
-                on_error.pop_all()
+                return await self._start()
+            except (ConnectionError, DecodeTimeout):  # the fork server has just exited or was stuck; a new one may work
+                return await self._start()
         except (AsrError, OSError) as error:  # such as: no memory, descriptor or process left
             logger.warning("no decoder could be started: %s", error)
             raise unavailable() from error
-        return worker
 
     async def aclose(self) -> None:
         """Ends the fork server, and all workers with it."""
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            await _kill(self._process)
+        self._is_closed = True
+        async with self._lock:
+            if self._control is not None:
+                self._control.close()
+            if self._process is not None:
+                await _kill(self._process)
 
     async def _start(self) -> DecoderProcess:
+        worker = await self._fork()
+        async with contextlib.AsyncExitStack() as on_error:
+            on_error.push_async_callback(worker.close)
+            await worker.connect()
+            on_error.pop_all()
+        return worker
+
+    async def _fork(self) -> DecoderProcess:
         async with self._lock:
+            if self._is_closed:
+                raise unavailable()
             if self._control is None or self._process is None or self._process.returncode is not None:
                 if self._control is not None:
                     self._control.close()
                 self._control, self._process = await _spawn()
             try:
-                return _request_fork(self._control)
+                return _request_fork(self._control, self._process)
             except ConnectionError:
-                await self._process.wait()
+                await _kill(self._process)
                 raise
 
 
-def _request_fork(control: socket.socket) -> DecoderProcess:
+def _request_fork(control: socket.socket, fork_server: Process) -> DecoderProcess:
     with contextlib.ExitStack() as workers_ends, contextlib.ExitStack() as on_error:
         channel, workers_channel = socket.socketpair()
         on_error.callback(channel.close)
@@ -200,7 +220,7 @@ def _request_fork(control: socket.socket) -> DecoderProcess:
         os.set_blocking(workers_stderr_fd, False)  # a flood of messages is cut off and does not block the worker
         socket.send_fds(control, [b"F"], [workers_channel.fileno(), workers_stderr_fd, workers_status_socket.fileno()])
         on_error.pop_all()
-    return DecoderProcess(channel, status_socket, stderr_fd)
+    return DecoderProcess(channel, status_socket, stderr_fd, fork_server)
 
 
 async def _spawn() -> tuple[socket.socket, Process]:
@@ -218,14 +238,19 @@ async def _spawn() -> tuple[socket.socket, Process]:
             start_new_session=True,
         )
         servers_end.close()
+        answer = asyncio.create_task(asyncio.get_running_loop().sock_recv(control, MAX_READY_BYTES))
+        ready = b""
         try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
-        except BaseException:
-            await _kill(process)
-            raise
-        if not is_ready:
-            raise OSError(f"the fork server exited with status {await process.wait()}")
+            await counted_wait(answer, START_TIMEOUT_S)
+            ready = answer.result() if answer.done() else b""
+        finally:
+            if not ready:
+                answer.cancel()
+                await _kill(process)
+        if not ready:
+            raise OSError(f"the fork server did not start; its exit status is {process.returncode}")
+        if missing := json.loads(ready):
+            logger.warning("decoders are protected less: the system lacks %s", ", ".join(missing))
         on_error.pop_all()
     return control, process
 

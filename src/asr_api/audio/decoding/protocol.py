@@ -35,9 +35,9 @@ class DecodeLimits:
 
     max_audio_s: float = 4 * 3600.0
     min_audio_s: float = 0.1
-    max_stall_s: float = 20.0  # by which a worker may lag behind real time, without the time in which it is not read
+    max_stall_s: float = 20.0  # of a worker: for a frame, and behind real time; not while it waits for the server
     max_workers: int = 64  # generous: a paused worker costs only its memory (some 40 MB, most of it shared)
-    max_memory_bytes: int = 2**30
+    max_memory_bytes: int = 2**29  # of one worker, for the media; four hours with video and three tracks take 421 MiB
     min_rate_hz: int = 4_000
     max_rate_hz: int = 384_000
     max_channels: int = 8

@@ -1,13 +1,15 @@
 """Fork server: a process that has loaded PyAV and forks one worker for each request of the server.
 
-A request is one byte on the control socket (standard input) with three descriptors: the worker's channel, its standard
-error, and its status socket. When the worker has exited, its exit status is sent on the status socket. The server shuts
-the status socket down to kill the worker. The fork server exits with the server, and all workers exit with it.
+When it is ready, it sends a JSON list of the protections that the system lacks. A request is one byte on the control
+socket (standard input) with three descriptors: the worker's channel, its standard error, and its status socket. When
+the worker has exited, its exit status is sent on the status socket. The server shuts the status socket down to kill the
+worker. The fork server exits with the server, and all workers exit with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -16,9 +18,9 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from asr_api.audio.decoding.protocol import EXIT_STATUS, READY
+from asr_api.audio.decoding.protocol import EXIT_STATUS
 from asr_api.audio.decoding.worker import main as worker_main
-from asr_api.audio.decoding.worker.sandbox import confine_process
+from asr_api.audio.decoding.worker.sandbox import address_space_bytes, confine_process
 
 N_FDS = 3  # channel, standard error, status socket
 
@@ -27,8 +29,9 @@ Work = Callable[[socket.socket], None]
 
 def main() -> None:
     worker_main.load_everything()
-    confine_process()
-    ForkServer(worker_main.work).run()
+    work = partial(worker_main.work, loaded_bytes=address_space_bytes())
+    missing = confine_process()
+    ForkServer(work).run(missing)
 
 
 class ForkServer:
@@ -47,9 +50,9 @@ class ForkServer:
         self._selector.register(self._wakeup_fd, selectors.EVENT_READ, self._reap)
         self._is_running = True
 
-    def run(self) -> None:
-        """Returns when the server has closed the control socket."""
-        self._control.sendall(READY)
+    def run(self, missing: Sequence[str] = ()) -> None:
+        """Returns when the server has closed the control socket. missing: protections, for its log"""
+        self._control.sendall(json.dumps(list(missing)).encode())
         while self._is_running:
             for key, _ in self._selector.select():
                 key.data()
@@ -106,7 +109,6 @@ def _run_worker(work: Work, fds: Sequence[int], last_fd: int) -> None:
         os.dup2(fds[0], 0)
         os.dup2(fds[1], 2)
         os.closerange(3, last_fd + 1)
-        os.setsid()
         work(socket.socket(fileno=0))
         exit_code = 0
     except SystemExit as error:

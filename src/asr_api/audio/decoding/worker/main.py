@@ -21,7 +21,7 @@ from asr_api.audio.decoding.worker.growing_file import Arrival
 from asr_api.audio.decoding.worker.media_clock import Clock
 from asr_api.audio.decoding.worker.packet_source import DecodeJob, PacketSource, open_source
 from asr_api.audio.decoding.worker.resampling import resampled
-from asr_api.audio.decoding.worker.sandbox import confine_resources, confine_worker
+from asr_api.audio.decoding.worker.sandbox import confine_job, confine_worker
 from asr_api.audio.decoding.worker.sound_chunk import SoundEnd
 from asr_api.audio.decoding.worker.truncation import sound_end
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
@@ -29,8 +29,11 @@ from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 TRUNCATION_S = 0.5  # headers and decoders disagree by a frame or two
 
 
-def work(channel: socket.socket) -> None:
-    """Waits for one job and does it. Unless the worker crashes, the last frame is END or protocol.ERROR."""
+def work(channel: socket.socket, loaded_bytes: int) -> None:
+    """Waits for one job and does it. Unless the worker crashes, the last frame is END or protocol.ERROR.
+
+    loaded_bytes: address space that the process takes before any media
+    """
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)
     confine_worker()
@@ -40,7 +43,7 @@ def work(channel: socket.socket) -> None:
         return
     order = json.loads(message)
     limits = DecodeLimits(**order["limits"])
-    confine_resources(limits.max_memory_bytes, limits.max_cpu_s)
+    confine_job(loaded_bytes + limits.max_memory_bytes, limits.max_cpu_s)
     try:
         with contextlib.ExitStack() as resources, av.logging.Capture() as messages:
             health = Health(messages)

@@ -14,13 +14,14 @@ from asr_api.audio.decoding.worker.media_clock import Clock, with_next_pts
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 GROUP_S = 2.0  # frames are resampled in groups: calls into FFmpeg for frames of 26 ms each are most of the cost
+MAX_GROUP_SAMPLES = 192_000  # of one channel: at higher rates a group of 2 s would take 300 MiB with its copies
 QUIET_LEVEL = 256  # of 32,768, on average; a whole group below it is checked for channels that cancel out
 CANCELLED_SHARE = 1 / 8  # of a channel; with independent noise on both channels two thirds would remain
 LEVEL_STEP_SAMPLES = 17  # one sample in this many is enough to tell loud from quiet
 
 
 def resampled(source: Iterator[AudioFrame], clock: Clock, limits: DecodeLimits) -> Iterator[bytes]:
-    """Blocks of about GROUP_S. The resampler is reset where the format of the stream changes, and after a gap."""
+    """Blocks of up to GROUP_S. The resampler is reset where the format of the stream changes, and after a gap."""
     signature: tuple[str, str, int] | None = None
     group, mixer = AudioFifo(), Mixer()
     for frame, next_pts in with_next_pts(source):
@@ -34,7 +35,7 @@ def resampled(source: Iterator[AudioFrame], clock: Clock, limits: DecodeLimits) 
             signature, group, mixer = current, AudioFifo(), Mixer()
         frame.pts = None
         group.write(frame)
-        if group.samples >= GROUP_S * frame.sample_rate:
+        if group.samples >= min(GROUP_S * frame.sample_rate, MAX_GROUP_SAMPLES):
             yield mixer.convert(group.read())
     yield from flushed(group, mixer)
 
