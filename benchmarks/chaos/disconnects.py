@@ -1,4 +1,4 @@
-"""Clients that disconnect at five stages of a request, many at once; afterwards the server holds no more than before."""
+"""Clients that disconnect at five stages of a request, many at once; afterwards the server holds what it held."""
 
 # ruff: noqa: T201 – a program that prints a table
 
