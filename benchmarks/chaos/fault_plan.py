@@ -7,9 +7,9 @@ from enum import StrEnum
 from random import Random
 
 ENGINE_KILL_EVERY_S = 60.0
-GAP_S = 6.0  # between the beginnings of two faults
+GAP_S = 10.0  # between the beginnings of two faults; less in a short run, so that each kind is made
 QUIET_S = 5.0  # at the beginning and at the end
-STOP_S = (2.0, 8.0)
+STOP_S = (2.0, 6.0)
 FEW_DESCRIPTORS = 4  # more than are open
 
 
@@ -52,6 +52,7 @@ def plan_faults(seed: int, duration_s: float) -> list[PlannedFault]:
     rng = Random(seed)  # noqa: S311 – it has to be repeatable
     plan: list[PlannedFault] = []
     kinds: list[FaultKind] = []
+    gap_s = min(GAP_S, (duration_s - 2 * QUIET_S) / (len(FaultKind) + 1))
     at_s, next_engine_kill_s = QUIET_S, min(ENGINE_KILL_EVERY_S, duration_s) / 2
     while at_s < duration_s - QUIET_S:
         if at_s >= next_engine_kill_s:
@@ -63,5 +64,5 @@ def plan_faults(seed: int, duration_s: float) -> list[PlannedFault]:
         longest_s = duration_s - at_s
         duration = 0.0 if kind in KILLS else min(longest_s, rng.uniform(*STOP_S))
         plan.append(PlannedFault(at_s, kind, duration))
-        at_s += max(GAP_S, duration + 1)
+        at_s += max(gap_s, duration + 1)
     return plan

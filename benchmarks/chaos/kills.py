@@ -39,7 +39,7 @@ def kill_engines(seed: int, num_kills: int) -> int:
                 load.is_over.wait(rng.uniform(*READY_S))
                 maker.made.append(maker.make(FaultKind.ENGINE_KILL, 0.0, load.is_over))
                 times_s.append(seconds_until_healthy(server.port, load.is_over))
-            load.process.terminate()  # locust ends its clients when they have their answers
+            load.process.terminate()  # it ends when its clients have their answers
         _, leaks = wait_until_settled(server.port, clips.pid, server.spool_folder, before)
     whole = account(load.records, maker.made, leaks)
     for row in [*outcome_rows(whole), *suspect_rows(whole), *leaks]:

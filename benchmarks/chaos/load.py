@@ -11,6 +11,7 @@ from locust import User, constant_pacing, constant, task
 from locust.env import Environment
 
 import itertools
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,10 +40,13 @@ class Load:
         self.end_s = time.monotonic() + options.duration_s
         self.is_over = False
 
+    def end(self) -> None:
+        """No request begins any more."""
+        self.is_over = True
+
     def next_request(self) -> PlannedRequest | None:
         """None after the last one."""
-        self.is_over = self.is_over or time.monotonic() >= self.end_s
-        if self.is_over:
+        if self.is_over or time.monotonic() >= self.end_s:
             return None
         number = next(self._numbers)
         self.is_over = number + 1 >= self.options.max_requests
@@ -90,10 +94,12 @@ def main() -> int:
         kind = type("PlannedClient", (Client,), {"load": load, "wait_time": wait})
         environment = Environment(user_classes=[kind], stop_timeout=options.patience_s(HOUR) + 60)
         runner = environment.create_local_runner()
+        gevent.signal_handler(signal.SIGTERM, load.end)
         runner.start(options.num_clients, spawn_rate=SPAWN_PER_S)
         while not load.is_over:
             gevent.sleep(0.1)
-            load.is_over = load.is_over or time.monotonic() >= load.end_s
+            if time.monotonic() >= load.end_s:
+                load.end()
         runner.stop()  # waits until each client has its answer
     return 0
 

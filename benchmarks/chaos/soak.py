@@ -26,6 +26,7 @@ from benchmarks.chaos.recordings import HOUR, TEN_MINUTES, clip_names, make_reco
 from benchmarks.chaos.references import all_references, learn_references
 
 NUM_WARM_UP = 200  # requests, before it is measured what the server holds
+MIN_SLOPE_REQUESTS = 2000
 FAIR_MARGIN = 1.5  # of a client's share of the server
 WARM_UP_SEED_STEP = 1
 
@@ -87,8 +88,10 @@ def print_log(server: OwnServer) -> None:
 
 def print_memory(memory: MemoryWatch, whole: Account) -> None:
     first, last = memory.server_bytes[0] / 2**20, memory.server_bytes[-1] / 2**20
-    slope = memory.slope(memory.server_bytes, whole.records)
-    print(f"memory of the server: {first:.0f} MiB, at the end {last:.0f}, slope {slope:+.2f} MiB per 1,000 requests")
+    slope = "too few requests for a slope"
+    if len(whole.records) >= MIN_SLOPE_REQUESTS:
+        slope = f"slope {memory.slope(memory.server_bytes, whole.records):+.2f} MiB per 1,000 requests"
+    print(f"memory of the server: {first:.0f} MiB, at the end {last:.0f}, {slope}")
 
 
 def print_account(whole: Account) -> None:

@@ -49,7 +49,7 @@ def test_the_engine_is_killed_every_minute() -> None:
     assert at_s == pytest.approx([30 + 60 * minute for minute in range(10)], abs=10)
 
 
-@pytest.mark.parametrize("duration_s", [90.0, 600.0])
+@pytest.mark.parametrize("duration_s", [60.0, 180.0, 600.0])
 def test_every_kind_of_fault_is_in_the_plan(duration_s: float) -> None:
     kinds = Counter(fault.kind for fault in plan_faults(3, duration_s))
     assert set(kinds) == set(FaultKind)
