@@ -35,6 +35,13 @@ def find_processes(server_pid: int) -> ServerProcesses:
     return ServerProcesses(server, engine, fork_server, tuple(decoders), others)
 
 
+def cpu_s(server_pid: int) -> tuple[float, float]:
+    """Seconds of one core so far: of the server itself, and of its engine."""
+    processes = find_processes(server_pid)
+    engine = sum(processes.engine.cpu_times()[:2]) if processes.engine else 0.0
+    return sum(processes.server.cpu_times()[:2]), engine
+
+
 def _running(processes: list[psutil.Process], module: str) -> psutil.Process | None:
     for process in processes:
         with suppress(psutil.Error):  # it has just ended
