@@ -8,7 +8,8 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -43,7 +44,8 @@ class HonestClips:
     @property
     def row(self) -> str:
         p50, p95 = percentile(self.times_s, 50), percentile(self.times_s, 95)
-        return f"{self.num_right:>3} of {NUM_CLIPS} right, p50 {p50:.3f} s, p95 {p95:.3f} s  {', '.join(self.others)}"
+        others = "".join(f", {num} x {answer}" for answer, num in Counter(self.others).items())
+        return f"{self.num_right:>3} of {NUM_CLIPS} right{others}; p50 {p50:.3f} s, p95 {p95:.3f} s"
 
 
 def measure_slow_clients(num: int) -> int:
@@ -56,10 +58,10 @@ def measure_slow_clients(num: int) -> int:
         before = send_clips(clips)
         print(f"{'before':<16} {before.row}", flush=True)
         for kind in KINDS:
-            with slow_connections(clips.server.port, kind, num) as is_closed:
+            with slow_connections(clips.server.port, kind, num) as slow:
                 time.sleep(SETTLE_S)
                 during = send_clips(clips)
-                print(f"{kind:<16} {during.row}; the server closed {sum(is_closed):,} of {num:,}", flush=True)
+                print(f"{kind:<16} {during.row}; {slow.num_closed:,} closed and opened again", flush=True)
             is_right = is_right and during.num_right == NUM_CLIPS
             time.sleep(SETTLE_S)
     return 0 if is_right else 1
@@ -82,41 +84,59 @@ def send_clips(clips: ClipServer) -> HonestClips:
     return HonestClips(times_s, num_right, others)
 
 
+class SlowConnections:
+    """Connections that send a little from time to time; one that the server has closed is opened again."""
+
+    def __init__(self, port: int, kind: str, num: int) -> None:
+        self.num_closed = 0
+        self._port, self._kind = port, kind
+        self._connections = [self._open() for _ in range(num)]
+
+    def drip(self) -> None:
+        for number, connection in enumerate(self._connections):
+            if not is_open(connection, DRIPS[self._kind]):
+                connection.close()
+                self.num_closed += 1
+                self._connections[number] = self._open()
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def _open(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE_S)
+        with suppress(ConnectionError):  # the server has closed it already, which the next drip notes
+            connection.sendall(KINDS[self._kind])
+        connection.setblocking(False)
+        return connection
+
+
 @contextmanager
-def slow_connections(port: int, kind: str, num: int) -> Iterator[list[bool]]:
-    """Holds the connections and sends a little on each from time to time; which of them the server has closed."""
-    connections: list[socket.socket] = []
-    is_closed = [False] * num
+def slow_connections(port: int, kind: str, num: int) -> Iterator[SlowConnections]:
+    """Holds the connections while the block runs."""
+    connections = SlowConnections(port, kind, num)
     is_over = threading.Event()
 
     def drip() -> None:
         while not is_over.wait(DRIP_EVERY_S):
-            send_drip(connections, is_closed, DRIPS[kind])
+            connections.drip()
 
+    thread = threading.Thread(target=drip, daemon=True)
+    thread.start()
     try:
-        for _ in range(num):
-            connections.append(connection := socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S))
-            with suppress(ConnectionError):  # the server has closed it already, which the next drip notes
-                connection.sendall(KINDS[kind])
-            connection.setblocking(False)
-        thread = threading.Thread(target=drip, daemon=True)
-        thread.start()
-        yield is_closed
+        yield connections
     finally:
         is_over.set()
-        for connection in connections:
-            connection.close()
+        thread.join()
+        connections.close()
 
 
-def send_drip(connections: Sequence[socket.socket], is_closed: list[bool], drip: bytes) -> None:
-    for number, connection in enumerate(connections):
-        if is_closed[number]:
-            continue
-        with suppress(BlockingIOError):
-            try:
-                connection.send(drip)
-                is_closed[number] = connection.recv(2**16) == b""
-            except OSError as error:
-                if isinstance(error, BlockingIOError):
-                    raise
-                is_closed[number] = True
+def is_open(connection: socket.socket, drip: bytes) -> bool:
+    """Sends the drip. An answer, such as 429, counts as open until the server closes."""
+    try:
+        connection.send(drip)
+        return connection.recv(2**16) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
