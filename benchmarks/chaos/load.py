@@ -84,6 +84,11 @@ class Client(User):
             gevent.sleep(min(MAX_RETRY_S, answer.retry_after_s))
 
 
+def spawn_per_s(options: LoadOptions) -> float:
+    """Paced clients begin evenly over their pace, so that their requests never come in waves."""
+    return options.num_clients / options.pacing_s if options.pacing_s else SPAWN_PER_S
+
+
 def main() -> int:
     options = read_load_options(Path(sys.argv[1]))
     names = clip_names() if options.mix is Mix.CLIPS else [*clip_names(), *sample_names(), TEN_MINUTES, HOUR]
@@ -95,7 +100,7 @@ def main() -> int:
         environment = Environment(user_classes=[kind], stop_timeout=options.patience_s(HOUR) + 60)
         runner = environment.create_local_runner()
         gevent.signal_handler(signal.SIGTERM, load.end)
-        runner.start(options.num_clients, spawn_rate=SPAWN_PER_S)
+        runner.start(options.num_clients, spawn_rate=spawn_per_s(options))
         while not load.is_over:
             gevent.sleep(0.1)
             if time.monotonic() >= load.end_s:
