@@ -140,7 +140,7 @@ async def test_only_a_download_needs_a_cache_that_can_be_written(
     for model_id in (*local, "a/cached"):
         settings = read_settings({"model_id": model_id, "max_requests": "200", **closed})
         async with open_service(settings, Metrics()) as service:
-            assert service.decoder.limits.max_workers == 200  # no admitted request waits for a decoder
+            assert service.decoder.limits.max_workers == 200 + 50  # no admitted request waits for a decoder
     assert asked == [*((model_id, None) for model_id in local), ("a/cached", "v1")]
     noted = [message for message in caplog.messages if "MODEL_REVISION" in message]
     sentence = "MODEL_REVISION=v1 has no effect: MODEL_ID={} is not from the hub"

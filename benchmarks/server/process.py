@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 import httpx
 
@@ -18,20 +19,28 @@ MAX_LOG_BYTES = 4000
 
 
 @contextmanager
-def started_server(settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
+def started_server(
+    settings: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "asr_api"),
+    log: BinaryIO | None = None,
+) -> Iterator[tuple[str, int]]:
     """Its address and process id; it is stopped at the end, by force if necessary. It answers no repeat from memory.
 
     settings: beside the environment
+    program:  the asr-api command, as arguments of Python
+    log:      a file for all of its output; None prints the beginning at the end
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     defaults = {"MODEL_ID": "builtin", "LOG_LEVEL": "warning"}
     fixed = {"HOST": "127.0.0.1", "PORT": str(port), "RESULT_CACHE_S": "0"}
-    variables = {**defaults, **os.environ, **(settings or {}), **fixed}
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "asr_api", "serve"], env=variables, stdout=log, stderr=log, start_new_session=True
+    variables = {**defaults, **os.environ, **fixed, **(settings or {})}
+    with ExitStack() as stack:
+        output = log or stack.enter_context(tempfile.TemporaryFile())
+        line = [sys.executable, *program, "serve"]
+        process = subprocess.Popen(  # noqa: S603 – our own program
+            line, env=variables, stdout=output, stderr=output, start_new_session=True
         )
         try:
             wait_until_ready(process, f"http://127.0.0.1:{port}")
@@ -45,8 +54,9 @@ def started_server(settings: Mapping[str, str] | None = None) -> Iterator[tuple[
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            log.seek(0)
-            sys.stderr.write(log.read(MAX_LOG_BYTES).decode(errors="replace"))
+            if log is None:
+                output.seek(0)
+                sys.stderr.write(output.read(MAX_LOG_BYTES).decode(errors="replace"))
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str, timeout_s: float = 300) -> None:
