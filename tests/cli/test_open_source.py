@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.in_process import Cli
-from tests.server.running import wav
+from tests.server.running import command, run_command, wav
 
 
 @pytest.fixture
@@ -27,10 +26,10 @@ def port(tmp_path: Path) -> Iterator[int]:
         thread.join()
 
 
-@pytest.mark.parametrize("command", ["transcribe", "bench"])
-def test_a_private_address_is_refused_with_the_flag_that_allows_it(cli: Cli, port: int, command: str) -> None:
+@pytest.mark.parametrize("name", ["transcribe", "bench"])
+def test_a_private_address_is_refused_with_the_flag_that_allows_it(cli: Cli, port: int, name: str) -> None:
     link = f"http://127.0.0.1:{port}/a.wav"
-    ended = cli.run(command, link)
+    ended = cli.run(name, link)
     remedy = "if you trust it, add --allow-private-cidrs 127.0.0.0/8."
     sentence = f"asr-api: {link}: The link leads to 127.0.0.1, which is not public; {remedy}\n"
     assert (ended.code, ended.stderr) == (1, sentence)
@@ -53,9 +52,8 @@ def test_other_refusals_stay(cli: Cli) -> None:
     assert "does not fetch from the link's host" in ended.stderr
 
 
-def test_stdin_is_bounded_as_downloads_are(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path("/dev/zero").open("rb") as endless:
-        monkeypatch.setattr(sys, "stdin", endless)
-        ended = cli.run("transcribe", "-", "--max-upload-mb", "1")
+def test_stdin_is_bounded_as_downloads_are(tmp_path: Path) -> None:
+    line = command({}, "transcribe", "-", "--max-upload-mb", "1")
+    ended = run_command(tmp_path, *line, given=bytes(2**20 + 1))
     problem = "The media is larger than 1,048,576 bytes (MAX_UPLOAD_MB); compress or split it."
-    assert (ended.code, ended.stderr) == (1, f"asr-api: stdin: {problem}\n")
+    assert (ended.returncode, ended.stderr.decode()) == (1, f"asr-api: stdin: {problem}\n")
