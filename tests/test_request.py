@@ -73,3 +73,29 @@ async def test_work_in_time_is_not_touched() -> None:
             await asyncio.sleep(0)
     request.cancel(ServerDraining("late"))
     await asyncio.sleep(0)
+
+
+async def test_a_limit_of_time_counts_from_the_arrival_and_at_once() -> None:
+    request = RequestScope()
+
+    async def work() -> None:
+        async with request.running():
+            for timeout_s in (60, 0.05, 90):
+                request.limit_time(timeout_s)
+            await asyncio.sleep(5)
+
+    with pytest.raises(DeadlineExceeded):
+        await work()
+    assert request.deadline_s == request.arrived_s + 0.05
+    assert request.left_s < 0
+
+
+async def test_the_listener_of_detached_work_can_still_be_cancelled() -> None:
+    request = RequestScope(deadline_s=time.monotonic() + 5)
+    detached = request.detached()
+    assert request.listener is request
+    detached.listener.cancel(ServerDraining("over"))
+    with pytest.raises(ServerDraining):
+        async with request.running():
+            await asyncio.sleep(5)
+    assert not detached.is_cancelled

@@ -315,6 +315,6 @@ async def test_crashes_and_cancellations_together_lose_no_request() -> None:
         "CancelledError",
     }
     assert {name.split()[1] for name in requests} <= allowed
-    assert counts["healthy RequestCrashedWorker"] <= counts["kills"]
+    assert not counts["healthy RequestCrashedWorker"]
     assert counts["healthy Transcript"] > 50
     assert sum(service.outcomes().values()) == sum(requests.values())

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.clients
 
 AUDIO = wav(7, 42)
 SLOW = {"step_s": 0.05, "steps_per_window": 30}  # 1.5 s
+HURRIED = {"x-request-timeout": "0.2"}
 EARLY_S = 0.05  # by which a client's clock may be off
 
 
@@ -74,6 +75,18 @@ def test_a_bad_request_is_sent_once_and_raises(
     assert error.request_id == request_id
     wait_until(lambda: num_requests(scripted, request_id) > 0)  # it is logged when the reply is sent
     assert num_requests(scripted, request_id) == 1
+
+
+@pytest.mark.parametrize(
+    "extra", [{"extra_body": {"timeout": 0.2}}, {"extra_query": {"timeout": 0.2}}, {"extra_headers": HURRIED}]
+)
+def test_a_deadline_ends_a_request_once_and_for_all(tmp_path: Path, extra: dict[str, Any]) -> None:
+    with serving(tmp_path, {"step_s": 60}) as server:
+        with pytest.raises(openai.InternalServerError) as raised:
+            create(server, **extra)
+        assert (raised.value.status_code, raised.value.code) == (504, "deadline_exceeded")
+        assert raised.value.body["partial"] == {"text": "", "chunks": []}  # type: ignore[index]
+        assert server.log.read_text().count("POST /v1/audio/transcriptions") == 1
 
 
 def test_an_error_in_the_middle_of_a_stream_raises(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from asr_api.server.middleware import early_reply
 from tests.scheduler.test_scheduler import silence
 from tests.server.fakes import FakeService, client
 from tests.server.forms import CONTENT_TYPE, form, part
-from tests.server.running import wav
+from tests.server.running import serving, wav
 from tests.server.test_early_transcription import AUDIO, FILE, FORM, Running, SlowBody, running
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +169,15 @@ async def test_other_listeners_of_the_same_transcription_go_on() -> None:
         reply = await app.reply(patient)
         assert reply.json()["text"].endswith(" 57 58")
         assert app.harness.outcomes() == {"completed": 1}
+
+
+def test_a_window_in_the_engine_is_dropped_within_a_step(tmp_path: Path) -> None:
+    with serving(tmp_path, {"n_slots": 1, "step_s": 0.1, "steps_per_window": 10_000}) as server:
+        with server.http() as http:
+            reply = http.post("/asr?timeout=1", content=CLIP)
+        assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+        server.wait_for_metric("asr_busy_slots", 0, timeout_s=1)
+        assert server.metric("asr_open_requests") == 0
 
 
 async def test_a_near_deadline_is_waited_for_without_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from cachetools import TTLCache
 
 MAX_CRASHES = 3  # with the same content: it is not tried again
 SUSPECT_CRASHES = 2  # with the same window: it runs alone from then on, so that the next crash is its own
-KILLS_PER_CRASH = 5  # kills from outside say little about a window, but something may kill the engine for its memory
+KILLS_PER_CRASH = 20  # kills from outside say little about a window, but a watchdog may kill the engine for its memory
 KEEP_S = 3600.0
 MAX_CONTENTS = 10_000
 CRASHED = (
@@ -31,8 +31,8 @@ class CrashRecord:
     def num_crashes(self, digest: bytes) -> int:
         return self._num_crashes.get(digest, 0)
 
-    def add(self, digest: bytes, num_crashes: int = 1) -> None:
-        self._num_crashes[digest] = self.num_crashes(digest) + num_crashes
+    def add(self, digest: bytes) -> None:
+        self._num_crashes[digest] = self.num_crashes(digest) + 1
 
     def forget(self, digest: bytes) -> None:
         self._num_crashes.pop(digest, None)
