@@ -150,7 +150,7 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
         # One analysis of audio at a time: the allocator would keep the memory of each thread.
         transcriber = Transcriber(pool, SileroVad, CapacityLimiter(1))
         shared = SharedTranscriptions(metrics, result_cache_s, settings.max_requests) if result_cache_s else None
-        yield Service(pool, decoder, transcriber, shared, EarlyTranscriptions(max_workers))
+        yield Service(pool, decoder, transcriber, shared, EarlyTranscriptions(min(settings.max_requests, max_workers)))
     finally:
         await pool.aclose()
         await decoder.aclose()

@@ -36,10 +36,10 @@ def set_heartbeats(seconds: float) -> None:
 def set_names(names: dict[str, list[list[str]]]) -> None:
     real = name_resolution.look_up
 
-    def look_up(host: str) -> list[str]:
-        answers = names.get(host)
+    def look_up(host: str, flags: int = 0) -> list[str]:
+        answers = None if flags else names.get(host.removesuffix("."))
         if answers is None:
-            return real(host)
+            return real(host, flags)
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     vars(name_resolution)["look_up"] = look_up

@@ -81,9 +81,9 @@ class AccessSettings(DeclaredSettings):
     allowed_local_media_path: str | None = setting(
         None,
         "Folder below which any client of `POST /asr` may name local files. An empty value switches local paths off. "
-        "If it is not set, only clients on the same machine may name them (loopback, without a proxy).",
-        shown="clients on this machine",
-        by_default="By default only clients on this machine may name local files",
+        "If it is not set, only programs of the server's own user on the same machine may name them, not through a proxy.",
+        shown="the server's own user",
+        by_default="By default only programs of the server's own user may name local files",
         allowed="a folder that exists, or empty to switch local paths off",
         server_only=True,
     )
