@@ -39,12 +39,13 @@ CHECKS = [
 SPEECH = [wav(7, word_s=0.2, pause_s=0), wav(7, 42, word_s=0.1, pause_s=0.1), wav(pause_s=0.2)]
 FILES = st.sampled_from(SPEECH) | st.sampled_from([*SPEECH, b"", b"no audio", SPEECH[0][:50]])
 LANGUAGES = st.sampled_from(["en", "German", "fr-FR", "auto", "", "klingon"])
-# Random values are hardly ever one of these.
+# Random values are hardly ever one of these; a random timeout is too short for any server.
 LIKELY: dict[str, st.SearchStrategy[Any]] = {
     "audio_file": FILES,
     "file": FILES,
     "language": LANGUAGES,
     "languages": st.lists(LANGUAGES, max_size=2),
+    "timeout": st.sampled_from([60, 90.5]),
     "url": st.sampled_from([str(SAMPLES / "number.aiff"), "/missing", "http://example.org/"]),
 }
 DOCUMENT = schemathesis.openapi.from_dict(create_app(ServiceHandle(), Metrics(), Settings()).openapi())

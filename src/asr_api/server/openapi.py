@@ -64,7 +64,7 @@ _ERRORS = {
 }
 
 
-FORM_STATUSES = (400, 403, 404, 408, 413, 415, 429, 500, 503, 504)  # of routes that take no links
+FORM_STATUSES = (400, 403, 404, 408, 413, 415, 422, 429, 500, 503, 504)  # of routes that take no links
 
 
 def error_responses(*statuses: int, model: type[BaseModel] = ErrorReply) -> dict[int | str, dict[str, Any]]:

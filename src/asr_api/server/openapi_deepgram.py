@@ -48,7 +48,7 @@ _PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "alternatives": ({"type": "integer", "const": 1}, "There is one."),
     "tag": (_STRINGS, "Repeated in the reply."),
     "extra": (_PAIRS, "NAME:VALUE, repeated in the reply."),
-    TIMEOUT: ({"type": "number", "exclusiveMinimum": 0}, "Seconds after which the request ends with an error; ours."),
+    TIMEOUT: ({"type": "number", "example": 60}, "Seconds after which the request ends with an error; ours."),
     "mip_opt_out": (_BOOLEAN, "Without effect: nothing that is sent is used for anything else."),
     **{name: ({"const": False}, f"Only false is accepted: {reason}.") for name, reason in UNAVAILABLE.items()},
 }

@@ -42,7 +42,7 @@ _FIELDS: dict[str, tuple[dict[str, Any], str]] = {
     "vad_threshold": (_UNIT, "Probability from which on it is speech; default: 0.5."),
     "vad_min_silence_duration_ms": (_INTEGER, "Shorter pauses stay as they are; default: 2000."),
     "vad_speech_pad_ms": (_INTEGER, "Kept around speech; default: 400."),
-    TIMEOUT: ({"type": "number", "exclusiveMinimum": 0}, "Seconds after which the request ends; also in the query."),
+    TIMEOUT: ({"type": "number", "example": 60}, "Seconds after which the request ends; also in the query."),
     VAD_MAX_SPEECH: ({"type": "number", "minimum": MIN_MAX_SPEECH_S}, "Without effect."),
     **dict.fromkeys(FLAGS_WITHOUT_EFFECT, (_BOOLEAN, "Without effect.")),
     **{name: (_BOOLEAN, f"Only false is accepted: {reason}.") for name, reason in UNAVAILABLE_FLAGS.items()},

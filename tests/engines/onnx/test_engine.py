@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import psutil
 import pytest
 
 from asr_api.engines.onnx import compute_types
-from asr_api.engines.protocol import ComputeType, Engine
+from asr_api.engines.onnx.session import Call
+from asr_api.engines.protocol import ComputeType, Engine, WindowJob
 from asr_api.errors import CheckpointError
 from asr_api.options import DecodeOptions
 from asr_api.pcm import Pcm
+from asr_api.transcript import WindowTranscript
 from tests.engines.sounds import sound
-from tests.engines.transcribing import open_onnx, tokens_of, transcribe
+from tests.engines.transcribing import open_onnx, plain_transcripts, tokens_of, transcribe
 from tests.engines.whisper_checkpoints import SMALL, SMALL_EN, change_json, write_checkpoint
 from tests.engines.whisper_contract import WhisperContract
 
@@ -53,6 +56,40 @@ def test_8_bit_tokens_are_independent_of_the_batch(folders: dict[str, Path], com
     together = tokens_of(transcribe(engine, windows))
     assert tokens_of(transcribe(engine, windows[::-1]))[::-1] == together
     assert [transcribe(engine, [window])[0].tokens for window in windows] == together
+
+
+def test_windows_get_the_same_text_after_memory_ran_out(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled and admitted again, as the worker does it, wherever the exception came."""
+    windows = [sound(2.5, seed) for seed in range(6)]
+    engine = open_onnx(folders["multilingual"], n_slots=6)
+    expected = plain_transcripts(engine, windows)
+    calls, run, num_failures = count(), Call.run, 0
+
+    def fail_now_and_then(call: Call) -> None:
+        if (number := next(calls)) < 300 and number % 23 == 7:
+            raise MemoryError
+        run(call)
+
+    monkeypatch.setattr(Call, "run", fail_now_and_then)
+    left = {number: WindowJob(number, pcm, DecodeOptions()) for number, pcm in enumerate(windows)}
+    done: dict[int, WindowTranscript] = {}
+    engine.admit([*left.values()])
+    while left:
+        try:
+            finished = engine.step()
+        except MemoryError:
+            num_failures += 1
+            engine.cancel([*left])
+            assert engine.free_slots == 6
+            engine.admit([*left.values()])
+            continue
+        for job in finished:
+            done[job.job_id] = job.transcript
+            del left[job.job_id]
+    assert num_failures == 13
+    assert [done[number] for number in range(6)] == expected
 
 
 def test_fallback_beside_other_windows(folders: dict[str, Path]) -> None:
