@@ -81,7 +81,8 @@ class AccessSettings(DeclaredSettings):
     allowed_local_media_path: str | None = setting(
         None,
         "Folder below which any client of `POST /asr` may name local files. An empty value switches local paths off. "
-        "If it is not set, only programs of the server's own user on the same machine may name them, not through a proxy.",
+        "If it is not set, only programs of the server's own user may name them, on the same machine and not through a "
+        "proxy.",
         shown="the server's own user",
         by_default="By default only programs of the server's own user may name local files",
         allowed="a folder that exists, or empty to switch local paths off",
