@@ -18,7 +18,10 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
 FOLDERS = ("benchmarks", "docs", "src")
 SECURITY, OPERATIONS = ROOT / "SECURITY.md", ROOT / "docs/operations.md"
-VARIABLES_OF_OTHERS = {"HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI", "PYTHON"}
+VARIABLES_OF_OTHERS = {
+    *("HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI"),
+    *("PYTEST_FUZZ_S", "PYTEST_MUTATIONS", "PYTHON"),
+}
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
 
