@@ -146,6 +146,17 @@ async def test_accounts_have_equal_shares_however_many_requests_they_open(servic
     assert abs(num_done(of_one) - sum(map(num_done, of_many))) <= 8
 
 
+@with_service(n_slots=16, max_requests=200)
+async def test_clips_of_an_account_do_not_wait_for_all_requests_of_another_one(service: ServiceHarness) -> None:
+    for _ in range(100):
+        service.submit(service.queue(account="many"), silence(30), num_windows=40)
+    service.step(times=20)
+    for _ in range(10):
+        clip = service.submit(service.queue(account="one"), silence(10))
+        service.step(times=2)  # the slots that the files hold
+        assert num_done(clip) == 1
+
+
 @with_service(max_requests=8)
 async def test_a_full_server_admits_accounts_that_have_no_open_request(service: ServiceHarness) -> None:
     for _ in range(8):

@@ -25,14 +25,23 @@ RECENT_ARRIVAL_WINDOWS = 64  # while so few were served since requests last over
 
 
 @dataclass(slots=True, eq=False)
+class AccountShare:
+    """The open requests of one account. virtual_s: seconds of audio they were served, on a scale of all accounts"""
+
+    queues: list[RequestQueue] = field(default_factory=list)
+    virtual_s: float = 0.0
+    now_s: float = 0.0  # virtual time of its request that was served last
+
+
+@dataclass(slots=True, eq=False)
 class RequestQueue:
     """The windows of one request.
 
     held:            windows that were submitted and are not finished: waiting, or in the engine
     num_pieces:      pieces that were cut and are not transcribed completely
     has_capacity:    set when it may have become able to hold one more of them
-    num_siblings:    open requests of its account, itself included
-    virtual_s:       seconds of audio it was served, times `num_siblings`, on a scale that all queues share
+    share:           of its account
+    virtual_s:       seconds of audio it was served, on a scale of all requests of its account
     submitted_s:     audio that was submitted so far; continuations count again
     unsubmitted_s:   audio that will be submitted later, as far as it is known
     """
@@ -43,15 +52,15 @@ class RequestQueue:
     num_running: int = 0
     num_pieces: int = 0
     has_capacity: asyncio.Event = field(default_factory=asyncio.Event)
-    num_siblings: int = 1
+    share: AccountShare = field(default_factory=AccountShare)
     virtual_s: float = 0.0
     submitted_s: float = 0.0
     unsubmitted_s: float = 0.0
 
     @property
-    def next_virtual_s(self) -> float:
-        """Its virtual time after its next window."""
-        return self.virtual_s + self.num_siblings * max(MIN_COST_S, self.waiting[0].audio_s)
+    def next_cost_s(self) -> float:
+        """Of its next window."""
+        return max(MIN_COST_S, self.waiting[0].audio_s)
 
     @property
     def remaining_s(self) -> float:
@@ -103,10 +112,11 @@ class QueuedWindow:
 
 
 class FairQueue:
-    """Self-clocked fair queueing (Golestani, 1994): the next window is that of the request with the lowest virtual time
-    after it. A new request starts at the virtual time of the request that was served last: a clip goes before the
-    queued windows of long files, and a stream of clips delays a file by no more than their share. Requests with a
-    higher priority go first. Accounts have equal shares, however many requests each of them has open.
+    """Self-clocked fair queueing (Golestani, 1994) in two levels: the next window is that of the account with the
+    lowest virtual time after it, and in an account that of the request with the lowest one. A new request starts at the
+    virtual time of the request that was served last: a clip goes before the queued windows of long files, and a stream
+    of clips delays a file by no more than their share. Accounts have equal shares, however many requests each of them
+    has open. Requests with a higher priority go first.
 
     One slot in five is reserved for requests with no window in the engine, so that a clip need not wait for a slot. A
     long file fills the other slots, but only a quarter of all while requests have recently overlapped: the slots share
@@ -115,7 +125,8 @@ class FairQueue:
 
     def __init__(self) -> None:
         self.queues: list[RequestQueue] = []
-        self._now_s = 0.0  # virtual time of the request that was served last
+        self._shares: dict[str, AccountShare] = {}  # by account
+        self._now_s = 0.0  # virtual time of the account that was served last
         self._num_served = RECENT_ARRIVAL_WINDOWS  # windows served since a request arrived beside others
         self._retries: deque[QueuedWindow] = deque()  # lost in a crash of the engine
         self._suspects: deque[QueuedWindow] = deque()  # one of them may be the cause of the crashes
@@ -125,23 +136,21 @@ class FairQueue:
         return sum(len(queue.waiting) for queue in self.queues) + len(self._retries) + len(self._suspects)
 
     def open_queue(self, request: RequestScope) -> RequestQueue:
-        queue = RequestQueue(request)
+        share = self._shares.setdefault(request.account, AccountShare())
+        queue = RequestQueue(request, share=share)
+        share.queues.append(queue)
         if self.queues:
             self._num_served = 0
         self.queues.append(queue)
-        self._count_siblings(request.account)
         return queue
 
     def close_queue(self, queue: RequestQueue) -> None:
         self.queues.remove(queue)
-        self._count_siblings(queue.request.account)
+        queue.share.queues.remove(queue)
+        if not queue.share.queues:
+            del self._shares[queue.request.account]
         self._retries = deque(window for window in self._retries if window.queue is not queue)
         self._suspects = deque(window for window in self._suspects if window.queue is not queue)
-
-    def _count_siblings(self, account: str) -> None:
-        siblings = [queue for queue in self.queues if queue.request.account == account]
-        for queue in siblings:
-            queue.num_siblings = len(siblings)
 
     def is_urgent(self, queue: RequestQueue) -> bool:
         """Whether the next window of this request should be encoded before those of others, if there are any."""
@@ -149,9 +158,11 @@ class FairQueue:
 
     def push(self, window: QueuedWindow, *, is_next: bool) -> None:
         """is_next: it goes before the other windows of its request, because it continues an earlier one"""
-        queue = window.queue
+        queue, share = window.queue, window.queue.share
+        if not any(other.waiting for other in share.queues):
+            share.virtual_s = max(share.virtual_s, self._now_s)
         if not queue.waiting:
-            queue.virtual_s = max(queue.virtual_s, self._now_s)
+            queue.virtual_s = max(queue.virtual_s, share.now_s)
         if is_next:
             queue.waiting.appendleft(window)
         else:
@@ -175,14 +186,32 @@ class FairQueue:
         max_running = max(MIN_QUEUE_SLOTS, n_slots // 4) if has_recent_arrival else n_slots
         if free_slots <= num_reserved_slots(n_slots):
             max_running = 1
-        queues = [queue for queue in self.queues if queue.waiting and queue.num_running < max_running]
-        if not queues:
+        queue = self._next_queue(max_running)
+        if queue is None:
             return None
-        queue = min(queues, key=lambda queue: (-queue.request.priority, queue.next_virtual_s, queue.num_running))
-        queue.virtual_s = queue.next_virtual_s
-        self._now_s = max(self._now_s, queue.virtual_s)
+        share, cost_s = queue.share, queue.next_cost_s
+        queue.virtual_s += cost_s
+        share.virtual_s += cost_s
+        share.now_s = max(share.now_s, queue.virtual_s)
+        self._now_s = max(self._now_s, share.virtual_s)
         self._num_served += 1
         return queue.waiting.popleft()
+
+    def _next_queue(self, max_running: int) -> RequestQueue | None:
+        """max_running: of one request"""
+
+        def by_request(queue: RequestQueue) -> tuple[float, float, int]:
+            return -queue.request.priority, queue.virtual_s + queue.next_cost_s, queue.num_running
+
+        def by_account(queue: RequestQueue) -> tuple[float, float, int]:
+            return -queue.request.priority, queue.share.virtual_s + queue.next_cost_s, queue.num_running
+
+        firsts: list[RequestQueue] = []
+        for share in self._shares.values():
+            queues = [queue for queue in share.queues if queue.waiting and queue.num_running < max_running]
+            if queues:
+                firsts.append(min(queues, key=by_request))
+        return min(firsts, key=by_account, default=None)
 
 
 def num_reserved_slots(n_slots: int) -> int:
