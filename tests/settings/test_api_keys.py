@@ -15,8 +15,9 @@ from asr_api.settings.settings import read_settings
 ALICE, BOB = "alice-0123456789", "bob-0123456789-x"
 
 
-def keys_of(text: str = "", file: Path | None = None) -> ApiKeys:
-    return read_api_keys(read_settings({"api_keys": text} | ({"api_keys_file": str(file)} if file else {})))
+def keys_of(text: str | None = None, file: Path | None = None) -> ApiKeys:
+    given = {"api_keys": text, "api_keys_file": None if file is None else str(file)}
+    return read_api_keys(read_settings({name: value for name, value in given.items() if value is not None}))
 
 
 def name_of(keys: ApiKeys, *candidates: str) -> str | None:
@@ -41,7 +42,7 @@ def test_a_file_adds_limits_and_may_hold_hashes_only(tmp_path: Path) -> None:
     digest = hashlib.sha256(BOB.encode()).hexdigest()
     alice_table = f'[alice]\nkey = "{ALICE}"\nmax_requests = 4\npriority = 2'
     file.write_text(f'{alice_table}\n[bob]\nsha256 = "{digest}"\naudio_s_per_hour = 60')
-    keys = keys_of("", file)
+    keys = keys_of(None, file)
     alice, bob = keys.find([ALICE]), keys.find([BOB])
     assert alice is not None
     assert bob is not None
@@ -86,11 +87,11 @@ def test_a_mistake_in_the_file_has_one_sentence(tmp_path: Path, text: str | byte
     file = tmp_path / "keys.toml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(SettingsError) as caught:
-        keys_of("", file)
+        keys_of(None, file)
     assert problem in str(caught.value)
     assert ALICE not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_has_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read \(No such file or directory\)"):
-        keys_of("", tmp_path / "none.toml")
+        keys_of(None, tmp_path / "none.toml")

@@ -47,7 +47,14 @@ def test_the_default_language_is_a_code_or_detected(monkeypatch: pytest.MonkeyPa
         assert read_settings({}).default_language == code
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", ["API_KEYS", "API_KEYS_FILE"])
+def test_empty_keys_open_no_server(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    with pytest.raises(SettingsError, match=f"^{name} is ''; it must be .* Unset it for a server without keys\\.$"):
+        read_settings({})
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if not name.startswith("api_keys")])
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name.upper(), "")
     default = read_settings({}).model_dump()

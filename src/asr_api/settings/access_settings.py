@@ -32,23 +32,37 @@ def _origin(entry: str) -> str:
     return entry.removesuffix("/").lower()
 
 
+def _not_empty(value: object) -> object:
+    """An empty value may be a secret that was not found: a server without keys would be open to everybody."""
+    if value == "":
+        raise ValueError
+    return value
+
+
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 Origin = Annotated[str, AfterValidator(_origin)]
+SecretText = Annotated[SecretStr, BeforeValidator(_not_empty)]
+NamedPath = Annotated[Path, BeforeValidator(_not_empty)]
 
 
 class AccessSettings(DeclaredSettings):
-    api_keys: SecretStr | None = setting(
+    api_keys: SecretText | None = setting(
         None,
         "Keys of which every request must carry one, separated by commas, each with a name for the log: "
-        "`alice:KEY,bob:KEY`. Without keys anyone who can reach the server may use it.",
+        "`alice:KEY,bob:KEY`. Without keys anyone who can reach the server may use it. An empty "
+        "value is an error.",
         shown="none",
+        by_default="Unset it for a server without keys",
+        allowed="keys such as alice:KEY,bob:KEY",
         server_only=True,
     )
-    api_keys_file: Path | None = setting(
+    api_keys_file: NamedPath | None = setting(
         None,
         "TOML file with a table for each key, instead of `API_KEYS` or beside it: `key` or `sha256`, and its limits "
-        "`max_requests`, `audio_s_per_hour` and `priority`.",
+        "`max_requests`, `audio_s_per_hour` and `priority`. An empty value is an error.",
         shown="none",
+        by_default="Unset it for a server without keys",
+        allowed="the path of a TOML file",
         server_only=True,
     )
     metrics_port: int | None = setting(

@@ -20,6 +20,7 @@ from asr_api.settings.limit_settings import MIB, LimitSettings
 from asr_api.settings.model_settings import ModelSettings
 
 LogFormatName = Annotated[LogFormat, BeforeValidator(str.lower)]
+KEPT_EMPTY = frozenset({"api_keys", "api_keys_file", "allowed_local_media_path"})
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 
 
@@ -63,8 +64,8 @@ class Settings(AccessSettings, LimitSettings, ModelSettings):
     @model_validator(mode="before")
     @classmethod
     def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
-        """An empty variable, as compose files set it, counts as not set, except where empty has a meaning."""
-        return {name: value for name, value in values.items() if value != "" or name == "allowed_local_media_path"}
+        """An empty variable, as compose files set it, counts as not set, except where that would open the server."""
+        return {name: value for name, value in values.items() if value != "" or name in KEPT_EMPTY}
 
 
 def read_settings(flags: Mapping[str, str]) -> Settings:
