@@ -17,6 +17,7 @@ FLOORS = {
     "control_groups": 0,
     "errors": 0,
     "events": 0,
+    "fair_share": 0,
     "install_hint": 0,
     "metrics": 0,
     "onnx_runtime": 0,

@@ -73,12 +73,12 @@ class Sharing:
             self.metrics, keep_s, max_listeners, max_kept_bytes=max_kept_bytes, clock=self.clock
         )
 
-    def listen(self, key: TranscriptionKey = KEY, error: Exception | None = None) -> Listener:
+    def listen(self, key: TranscriptionKey = KEY, error: Exception | None = None, account: str = "") -> Listener:
         def start() -> AsyncGenerator[TranscriptEvent, None]:
             self.started.append(Transcription(error))
             return self.started[-1]()
 
-        return Listener(self.transcriptions.events(key, start))
+        return Listener(self.transcriptions.events(key, start, account))
 
     async def answer(self, key: TranscriptionKey = KEY, error: Exception | None = None) -> int:
         """One request from start to end; returns how many transcriptions have started so far."""
@@ -396,3 +396,14 @@ async def test_so_many_may_listen_and_no_more() -> None:
     sharing.started[0].release()
     await asyncio.gather(listeners[0].task, listeners[1].task)
     assert await sharing.answer() == 1
+
+
+async def test_beyond_the_limit_another_account_may_listen() -> None:
+    sharing = Sharing(max_listeners=2)
+    listeners = [sharing.listen(account=account) for account in ("a", "a", "b", "a", "c")]
+    await settle()
+    for refused in listeners[3:]:
+        with pytest.raises(ServerOverloaded):
+            await refused.task
+    sharing.started[0].release()
+    await asyncio.gather(*(listener.task for listener in listeners[:3]))

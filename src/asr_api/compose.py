@@ -29,12 +29,13 @@ from asr_api.engines.protocol import EngineOptions
 from asr_api.engines.select import open_engine
 from asr_api.errors import CheckpointError, CrashingAudio, InvalidParameter, RequestCrashedWorker, SettingsError
 from asr_api.events import TranscriptEvent
+from asr_api.fair_share import num_for_newcomers
 from asr_api.longform.pieces import WindowLength
 from asr_api.metrics import Metrics
 from asr_api.model_options import check_parameters
 from asr_api.model_pool import ModelPool, ServedModel
 from asr_api.options import DecodeOptions, RequestOptions, TranscribeOptions, VadOptions
-from asr_api.request import RequestScope, num_for_newcomers
+from asr_api.request import RequestScope
 from asr_api.scheduler.crash_record import CRASHED, CrashRecord
 from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.folders import find_cache_folder
@@ -83,13 +84,21 @@ class Service:
         if early is not None and key in self.shared:
             early.cancel()
             early = None
-        return self.shared.events(key, partial(self._transcribe_duplicate, spool, options, request.detached(), early))
+        return self.shared.events(
+            key, partial(self._transcribe_duplicate, spool, options, request.detached(), early), request.account
+        )
 
     def begin_early(
         self, spool: GrowingSpool, options: TranscribeOptions, request: RequestScope
     ) -> EarlyTranscription | None:
-        """Of a spool that is being filled; the caller closes it, with or after the spool. None without capacity."""
+        """Of a spool that is being filled; the caller closes it, with or after the spool.
+
+        None without capacity, and for an account with a limit on its audio, which counts what it gets: an upload that
+        never ends gets nothing.
+        """
         model = self.pool.get(request.model)
+        if request.limits.audio_s_per_hour is not None:
+            return None
         if self.early is None or not self.early.has_capacity(model.scheduler.num_open_requests):
             return None
         model.metrics.early_transcriptions.inc()

@@ -17,11 +17,6 @@ if TYPE_CHECKING:  # it imports numpy
     from asr_api.transcript import Segment
 
 
-def num_for_newcomers(max_places: int) -> int:
-    """Places beyond a limit, for accounts that hold none: so one account cannot keep all others out."""
-    return max(1, max_places // 4)
-
-
 @dataclass(frozen=True, slots=True)
 class AccountLimits:
     """Of one account; None is no limit of its own."""
@@ -44,7 +39,8 @@ class RequestScope:
     arrived_s:  on the clock of time.monotonic
     deadline_s: on the same clock; infinite when there is none
     segments:   of its transcript so far, for the error of a deadline; empty where they are sent at once
-    tenant:     hash of the API key that the request carries, or empty; results are not shared across tenants
+    tenant:     account of its API key, or without keys a hash of what its client sent as one; results are not shared
+                across tenants
     record:     what is told about it when it ends
     """
 

@@ -19,6 +19,7 @@ from cachetools import TTLCache
 
 from asr_api.errors import AsrError, RequestError, ServerOverloaded
 from asr_api.events import FinalSegments, TranscriptEvent
+from asr_api.fair_share import is_full
 from asr_api.metrics import Metrics
 from asr_api.options import TranscribeOptions
 
@@ -52,14 +53,14 @@ class TranscriptionKey:
 class SharedTranscription:
     """The events of one transcription so far, for any number of listeners.
 
-    error: what ended it; size_bytes: about, once it is kept
+    error: what ended it; listeners: their accounts; size_bytes: about, once it is kept
     """
 
     def __init__(self) -> None:
         self.events: list[TranscriptEvent] = []
         self.is_finished = False
         self.error: BaseException | None = None
-        self.num_listeners = 0
+        self.listeners: list[str] = []
         self.size_bytes = 0
         self._has_news = asyncio.Event()
 
@@ -120,7 +121,7 @@ class SharedTranscriptions:
         )
 
     async def events(
-        self, key: TranscriptionKey, start: Callable[[], AsyncGenerator[TranscriptEvent, None]]
+        self, key: TranscriptionKey, start: Callable[[], AsyncGenerator[TranscriptEvent, None]], account: str = ""
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """All events of the transcription, from the first on. Use it in `contextlib.aclosing(…)`: when the last
         listener closes it before the end, the transcription is cancelled, and has freed everything when that is over.
@@ -128,27 +129,29 @@ class SharedTranscriptions:
         start: called if this key is neither running nor kept; what it gives is read by a task of its own, which begins
         before any listener can leave. Raises what the transcription raises (a RequestError is kept as a result is), and
         ServerOverloaded.
+
+        account: of the listener
         """
-        shared = self._find(key) or self._start(key, start)
-        shared.num_listeners += 1
+        shared = self._find(key, account) or self._start(key, start)
+        shared.listeners.append(account)
         position = 0
         try:
             while (event := await shared.event(position)) is not None:
                 yield event
                 position += 1
         finally:
-            shared.num_listeners -= 1
-            if not shared.num_listeners and not shared.is_finished:
+            shared.listeners.remove(account)
+            if not shared.listeners and not shared.is_finished:
                 await self._cancel(key, shared)
 
     def __contains__(self, key: TranscriptionKey) -> bool:
         """Whether it is running or kept."""
         return key in self._running or key in self._kept
 
-    def _find(self, key: TranscriptionKey) -> SharedTranscription | None:
+    def _find(self, key: TranscriptionKey, account: str) -> SharedTranscription | None:
         running = self._running.get(key)
         if running is not None:
-            self._check_capacity(key.model)
+            self._check_capacity(key.model, account)
             self._metrics.joined_requests.labels(key.model).inc()
             return running
         kept = self._kept.get(key)
@@ -156,8 +159,9 @@ class SharedTranscriptions:
             self._metrics.repeated_requests.labels(key.model).inc()
         return kept
 
-    def _check_capacity(self, model: str) -> None:
-        if sum(shared.num_listeners for shared in self._running.values()) >= self._max_listeners:
+    def _check_capacity(self, model: str, account: str) -> None:
+        listeners = [listener for shared in self._running.values() for listener in shared.listeners]
+        if is_full(len(listeners), self._max_listeners, is_newcomer=account not in listeners):
             self._metrics.requests.labels(model, "refused").inc()
             raise ServerOverloaded(
                 f"The server has {self._max_listeners} open requests, the limit (MAX_REQUESTS); retry in "

@@ -42,6 +42,7 @@ async def test_a_key_passes_in_each_of_the_usual_headers(headers: dict[str, str]
         assert (await http.post("/asr", content=b"audio", headers=headers)).status_code == 200
     (request,) = fake.requests
     assert (request.account, request.limits, KEY in repr(request)) == ("key:alice", AccountLimits(), False)
+    assert request.tenant == "key:alice"  # in whichever header the key came, its client's repeats are repeats
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,12 @@ async def test_anything_else_is_refused_before_the_body(headers: dict[str, str])
     assert (reply.status_code, reply.json()["code"], was_read) == (401, "invalid_api_key", False)
     assert reply.headers["www-authenticate"] == "Bearer"
     assert reply.headers["x-should-retry"] == "false"
+
+
+async def test_headers_are_limited_before_any_of_them_is_hashed() -> None:
+    async with client(FakeService()) as http:
+        reply = await http.post("/asr", headers=[("x-api-key", "x" * 40_000)], content=b"audio")
+    assert (reply.status_code, reply.json()["code"]) == (431, "headers_too_large")
 
 
 async def test_each_api_has_its_own_shape_of_the_refusal() -> None:

@@ -20,7 +20,7 @@ from asr_api.compose import Service
 from asr_api.early_transcriptions import EarlyTranscriptions
 from asr_api.events import fold
 from asr_api.options import TranscribeOptions
-from asr_api.request import RequestScope
+from asr_api.request import AccountLimits, RequestScope
 from asr_api.server import upload
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware import early_reply
@@ -292,6 +292,15 @@ async def test_slow_senders_leave_most_of_the_server_to_others() -> None:
             request.cancel()
         await asyncio.wait(slow)
         assert app.is_idle()
+
+
+async def test_audio_that_counts_for_a_key_begins_when_it_is_complete() -> None:
+    async with running() as app, open_growing_spool() as spool:
+        request = RequestScope(limits=AccountLimits(audio_s_per_hour=60))
+        assert app.service.begin_early(spool, TranscribeOptions(), request) is None
+        early = app.service.begin_early(spool, TranscribeOptions(), RequestScope(limits=AccountLimits(max_requests=1)))
+        assert early is not None
+        await early.aclose()
 
 
 # -- over a socket ---------------------------------------------------------------------------------------------------

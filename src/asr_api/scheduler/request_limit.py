@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from asr_api.errors import DeadlineUnreachable, ServerOverloaded
-from asr_api.request import RequestScope, num_for_newcomers
+from asr_api.fair_share import is_full
+from asr_api.request import RequestScope
 from asr_api.scheduler.fair_queue import RequestQueue
 from asr_api.scheduler.speed import MAX_RETRY_AFTER_S, SpeedMeter, num_windows_ahead, retry_after_s
 
@@ -23,7 +24,7 @@ class RequestLimit:
     def check_num_requests(self, account: str) -> None:
         """Raises ServerOverloaded."""
         is_new = all(queue.request.account != account for queue in self._queues)
-        if len(self._queues) >= self._max_requests + (num_for_newcomers(self._max_requests) if is_new else 0):
+        if is_full(len(self._queues), self._max_requests, is_newcomer=is_new):
             wait_s = retry_after_s(self._queues, self._speed.rtfx)
             raise ServerOverloaded(
                 f"The server has {self._max_requests} open requests, the limit (MAX_REQUESTS); retry in {wait_s} s.",

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
-from asr_api.request import num_for_newcomers
+from asr_api.fair_share import is_full
 
 RETRY_S = 2
 MIN_BYTES_PER_S = 16 * 1024
@@ -104,7 +104,7 @@ class UploadSlots:
             return
         num_slots = Counter(slot.account for slot in self._taken)
         is_new = account not in num_slots
-        if is_new and len(self._taken) < self._max_slots + num_for_newcomers(self._max_slots):
+        if not is_full(len(self._taken), self._max_slots, is_newcomer=is_new):
             return
         largest, num_largest = num_slots.most_common(1)[0]
         if not is_new or num_largest <= self._max_slots // 4:

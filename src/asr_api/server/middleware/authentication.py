@@ -32,7 +32,7 @@ class AuthenticationMiddleware:
                     "The request carries no valid API key; send one as Authorization: Bearer KEY, or as X-Api-Key: KEY."
                 )
             request = request_scope(scope)
-            request.account = f"key:{key.name}"
+            request.account = request.tenant = f"key:{key.name}"
             request.limits = key.limits
             request.priority = key.priority
         await self._app(scope, receive, send)
