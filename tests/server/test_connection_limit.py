@@ -59,10 +59,28 @@ def test_where_all_are_taken_the_client_that_holds_most_gives_way() -> None:
     limit = ConnectionLimit(6)
     quiet = opened(limit, "192.0.2.2")
     greedy = opened(limit, *["192.0.2.1"] * 3)
-    other = opened(limit, *["192.0.2.3"] * 2)
-    opened(limit, "192.0.2.9", "192.0.2.8")
-    closed = [[connection.is_closed for connection in held] for held in (quiet, greedy, other)]
-    assert closed == [[False], [True, True, False], [False, False]]
+    others = opened(limit, "192.0.2.3", "192.0.2.4")
+    opened(limit, "192.0.2.9")
+    closed = [[connection.is_closed for connection in held] for held in (quiet, greedy, others)]
+    assert closed == [[False], [True, False, False], [False, False]]
+
+
+def test_two_clients_whose_connections_all_have_requests_leave_some_to_others() -> None:
+    limit = ConnectionLimit(90)
+    num_held = {"192.0.2.1": 0, "192.0.2.2": 0}
+    for _ in range(90):
+        for address in num_held:
+            if limit.admit(connection := Connection(), address):
+                limit.set_idle(connection, is_idle=False)
+                num_held[address] += 1
+    assert num_held == {"192.0.2.1": 30, "192.0.2.2": 30}
+    opened(limit, *["192.0.2.3"] * 10, is_idle=False)
+
+
+def test_a_connection_without_an_address_is_no_proxy() -> None:
+    limit = ConnectionLimit(2, [ip_network("10.0.0.0/8")])
+    opened(limit, "", is_idle=False)
+    assert not limit.admit(Connection(), "")
 
 
 def test_nothing_is_closed_where_every_connection_has_a_request() -> None:

@@ -32,7 +32,12 @@ def scope() -> Iterator[Scope]:
 
 async def test_a_program_of_this_user_is_local(scope: Scope) -> None:
     assert await is_local_client(scope)
-    scope["headers"] += [(b"x-request-id", b"a"), (b"x-api-key", b"b"), (b"authorization", b"Bearer c")]
+    scope["headers"] += [
+        (b"x-request-id", b"a"),
+        (b"x-api-key", b"b"),
+        (b"x-request-timeout", b"9"),
+        (b"authorization", b"Bearer c"),
+    ]
     assert await is_local_client(scope)
 
 

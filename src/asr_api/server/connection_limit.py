@@ -1,9 +1,9 @@
 """`ConnectionLimit`: bounds the connections, all together and for each client, and decides which one gives way.
 
-A client may hold half of them, but a proxy of `PROXY_TRUST` all. Where all are taken, or those of one client, the
-connection that has been without a request for longest is closed for the new one: of that client, else of the client
-that holds most. So one client with any number of connections keeps no other out, and connections with a request are
-never closed.
+A client may hold as many as are free, but a proxy of `PROXY_TRUST` all. So one client gets half of them, two get a
+third each, and some stay free for the next one (dynamic thresholds: Choudhury and Hahne, 1998). Where all are taken, or
+those of one client, the connection that has been without a request for longest is closed for the new one: of that
+client, else of the client that holds most. Connections with a request are never closed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class ConnectionLimit:
         """proxies: may hold all connections, since their clients share them"""
         self._proxies = proxies
         self._max_connections = max_connections
-        self._max_per_client = max(1, max_connections // 2)
         self._clients: dict[Closable, str] = {}
         self._num_open: defaultdict[str, int] = defaultdict(int)  # by client
         self._idle: defaultdict[str, dict[Closable, float]] = defaultdict(dict)  # by client; since when, oldest first
@@ -37,10 +36,10 @@ class ConnectionLimit:
     def admit(self, connection: Closable, address: str) -> bool:
         """Whether there is room, or another connection has been closed for this one, which then counts as idle."""
         client = client_network(address)
-        max_own = self._max_connections if self._is_proxy(address) else self._max_per_client
-        if self._num_open.get(client, 0) >= max_own:
+        num_own, num_free = self._num_open.get(client, 0), self._max_connections - len(self._clients)
+        if num_own and num_own >= num_free and not self._is_proxy(address):
             is_admitted = self._close_idle(client)
-        elif len(self._clients) >= self._max_connections:
+        elif num_free <= 0:
             is_admitted = self._close_idle(max(self._idle, key=self._num_open.__getitem__, default=client))
         else:
             is_admitted = True
@@ -51,7 +50,11 @@ class ConnectionLimit:
         return is_admitted
 
     def _is_proxy(self, address: str) -> bool:
-        return bool(self._proxies) and any(ipaddress.ip_address(address) in network for network in self._proxies)
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:  # a connection that is closed already has none
+            return False
+        return any(ip in network for network in self._proxies)
 
     def set_idle(self, connection: Closable, is_idle: bool) -> None:
         """Idle: without a request in progress. Says nothing about a connection that was removed."""

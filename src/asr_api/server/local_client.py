@@ -15,7 +15,7 @@ from asr_api.server.peer_socket import Address, peer_uid
 PORT = re.compile(r":\d+$")
 # Headers by which proxies name themselves or their clients. Most begin with X-, and few programs add such ones.
 FORWARDING_HEADER = re.compile(
-    r"^x-(?!(request-id|api-key)$)|forward|client-ip|real-ip|connecting-ip|^via$|^cdn-loop$|^cf-"
+    r"^x-(?!(request-id|request-timeout|api-key)$)|forward|client-ip|real-ip|connecting-ip|^via$|^cdn-loop$|^cf-"
 )
 
 
