@@ -18,6 +18,7 @@ from asr_api.text.printable import printable, printable_lines
         ("a.wav\r\nb.wav: forged", "a.wav\\r\\nb.wav: forged"),
         ("a\u202egpj.wav", "a\\u202egpj.wav"),
         ("a\u2028b\u2066c\u200e", "a\\u2028b\\u2066c\\u200e"),
+        ("a\u3164b\u00adc\u180ed\ufff9e\U000e0041", "a\\u3164b\\xadc\\u180ed\\ufff9e\\U000e0041"),
         ("caf\udce9\ud800", "caf\\xe9\\ud800"),
         ("Büro 日本語 שלום 👩\u200d💻 a\u202fb \\n", "Büro 日本語 שלום 👩\u200d💻 a\u202fb \\n"),
     ],
