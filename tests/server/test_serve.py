@@ -286,7 +286,7 @@ def engines() -> list[psutil.Process]:
 def test_with_keys_a_request_needs_one_on_the_wire_and_metrics_have_their_port(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, wait=True, API_KEYS="alice:alice-0123456789", METRICS_PORT=str(port)) as server:
-        body = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n"
+        body = b"POST /asr HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\nExpect: 100-continue\r\n\r\n"
         with server.connect() as refused:
             refused.sendall(body)
             assert refused.recv(100).startswith(b"HTTP/1.1 401 ")
