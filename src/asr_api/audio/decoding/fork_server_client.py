@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,8 +61,10 @@ class DecoderProcess:
         self.waited_s = 0.0  # without the start, which does not depend on the media
         job = {"limits": asdict(limits), "is_complete": is_complete}
         try:
-            socket.send_fds(self._channel, [json.dumps(job).encode()], [fd])
+            with _read_only(fd) as read_only_fd:
+                socket.send_fds(self._channel, [json.dumps(job).encode()], [read_only_fd])
         except OSError as error:
+            logger.warning("a file cannot be handed to a decoder: %s", error)
             raise unavailable() from error
 
     def tell_more(self) -> None:
@@ -202,6 +206,22 @@ class ForkServerClient:
             except ConnectionError:
                 await _kill(self._process)
                 raise
+
+
+@contextlib.contextmanager
+def _read_only(fd: int) -> Iterator[int]:
+    """A descriptor of the same file through which it cannot be changed, nor the position of `fd`, where a spool writes.
+
+    Raises OSError, also without /proc: a decoder that is taken over must not change the file.
+    """
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        yield fd  # opened for reading alone, perhaps with rights that are gone
+        return
+    reopened_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    try:
+        yield reopened_fd
+    finally:
+        os.close(reopened_fd)
 
 
 def _request_fork(control: socket.socket, fork_server: Process) -> DecoderProcess:
