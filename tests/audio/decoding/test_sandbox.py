@@ -144,7 +144,7 @@ async def test_a_worker_that_is_not_confined_cannot_change_the_file(
     program = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server\n"
     program += CHANGING_WORKER.replace("CHANGE", change)
     monkeypatch.setattr(fork_server_client, "PROGRAM", program)
-    async with decoding(is_started=False) as decoder, GrowingSpool(open_unnamed_file(None)) as spool:
+    async with decoding(is_started=False) as decoder, GrowingSpool(open_unnamed_file()) as spool:
         await spool.fill(chunks(b"precious"), 2**20)
         with pytest.raises(InvalidAudio):
             async with decoder.decode(spool):

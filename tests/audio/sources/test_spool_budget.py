@@ -109,7 +109,7 @@ async def test_nothing_stays_counted_after_an_error(error: type[Exception]) -> N
     with pytest.raises(error):
         await spool_chunks(content, max_bytes, reservation=budget.reserve("a"))
     assert budget.num_bytes == 0
-    async with GrowingSpool(open_unnamed_file(None), budget.reserve("a")) as spool:
+    async with GrowingSpool(open_unnamed_file(), budget.reserve("a")) as spool:
         following = spool.duplicate()
         with pytest.raises(error):
             await spool.fill(chunks(900 if error is SpoolFull else 400, ConnectionResetError()), max_bytes)
@@ -122,7 +122,7 @@ async def test_nothing_stays_counted_after_a_cancellation() -> None:
     budget = SpoolBudget(2**30)
 
     async def receive() -> None:
-        async with GrowingSpool(open_unnamed_file(None), budget.reserve("a")) as spool:
+        async with GrowingSpool(open_unnamed_file(), budget.reserve("a")) as spool:
             await spool.fill(chunks(2**28), 2**30)
 
     running = [

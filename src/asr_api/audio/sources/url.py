@@ -192,9 +192,7 @@ async def _receive(response: httpx.Response, policy: MediaPolicy, reservation: S
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
         raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
     chunks = _fast_enough(response.aiter_raw(), policy)
-    return await spool_chunks(
-        chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge, reservation=reservation
-    )
+    return await spool_chunks(chunks, policy.max_media_bytes, too_large=MediaTooLarge, reservation=reservation)
 
 
 async def _fast_enough(chunks: AsyncIterator[bytes], policy: MediaPolicy) -> AsyncIterator[bytes]:
