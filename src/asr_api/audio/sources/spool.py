@@ -65,12 +65,16 @@ class Spool:
 
     async def aclose(self) -> None:
         """Closes the file in a thread, after any write that runs there. A cancellation ends only the waiting."""
+        # Closing writes the rest, which fails once more when the disk is full.
+        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
+            await asyncio.shield(self.close_soon())
+
+    def close_soon(self) -> asyncio.Task[None]:
+        """As `aclose`, without waiting."""
         if self._closing is None:
             self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
             self._closing.add_done_callback(lambda _: self.reservation.release())
-        # Closing writes the rest, which fails once more when the disk is full.
-        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
-            await asyncio.shield(self._closing)
+        return self._closing
 
     async def __aenter__(self) -> Self:
         return self
