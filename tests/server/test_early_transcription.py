@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from asr_api.audio.decoding.decoder import Decoder
-from asr_api.audio.sources.growing_spool import open_growing_spool
+from asr_api.audio.sources.growing_spool import GrowingSpool
+from asr_api.audio.sources.spool import open_unnamed_file
 from asr_api.compose import Service
 from asr_api.early_transcriptions import EarlyTranscriptions
 from asr_api.events import fold
@@ -250,7 +251,7 @@ async def test_a_file_whose_beginning_was_decoded_otherwise_is_transcribed_anew(
         await may_end.wait()
         yield AUDIO[-LATE_BYTES:]
 
-    async with running() as app, open_growing_spool() as spool:
+    async with running() as app, GrowingSpool(open_unnamed_file()) as spool:
         filling = asyncio.create_task(spool.fill(chunks(), 2**24))
         await spool.wait_beyond(2**20)
         early = app.service.begin_early(spool, TranscribeOptions(), RequestScope())

@@ -23,7 +23,7 @@ class Upload(GrowingSpool):
 
     def __init__(self, reservation: SpoolReservation | None = None) -> None:
         """Errors: SpoolFull, ServerOverloaded without a descriptor left."""
-        super().__init__(open_unnamed_file(None), reservation)
+        super().__init__(open_unnamed_file(), reservation)
         self.early: EarlyTranscription | None = None
 
     async def receive(self, content: AsyncIterator[bytes], max_bytes: int, begin: Begin) -> None:

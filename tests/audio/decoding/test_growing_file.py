@@ -16,7 +16,8 @@ import pytest
 from asr_api.audio.decoding import fork_server_client
 from asr_api.audio.decoding.decoder import Decoder
 from asr_api.audio.decoding.protocol import DecodeLimits
-from asr_api.audio.sources.growing_spool import GrowingSpool, open_growing_spool
+from asr_api.audio.sources.growing_spool import GrowingSpool
+from asr_api.audio.sources.spool import open_unnamed_file
 from asr_api.errors import AsrError, BodyTooLarge, DecodeAgain, DecodeTimeout, EmptyAudio, InternalError
 from tests.audio.decoding.decode_media import Decoded, decode, decode_all, decoding, has_exited, wait_until
 from tests.audio.decoding.test_audio_tracks import FIRST, SECOND, Track, multitrack
@@ -60,7 +61,7 @@ class Upload:
 
 @asynccontextmanager
 async def growing(chunks: AsyncIterator[bytes] | Upload, max_bytes: int = MAX_BYTES) -> AsyncIterator[GrowingSpool]:
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         filling = asyncio.create_task(spool.fill(aiter(chunks), max_bytes))
         try:
             yield spool

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from asr_api.audio.decoding import fork_server_client
+from asr_api.audio.sources.growing_spool import GrowingSpool
+from asr_api.audio.sources.spool import open_unnamed_file
+from asr_api.errors import DecoderUnavailable, InvalidAudio
 from tests.audio.decoding.decode_media import Decoded, decode, decoding, has_exited, spool_of, wait_until
 from tests.audio.media_files import encoded, silent_flac
 
@@ -112,6 +118,64 @@ with open("/etc/passwd") as file:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, text=True)
     assert done.stderr.endswith("PermissionError: [Errno 13] Permission denied: '/etc/passwd'\n")
+
+
+CHANGES = {
+    "write": "os.write(fd, b'forged')",
+    "pwrite": "os.pwrite(fd, b'forged', 0)",
+    "truncate": "os.ftruncate(fd, 0)",
+    "mmap": "mmap.mmap(fd, 4, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)[:] = b'fake'",
+    "position": "os.lseek(fd, 2**40, os.SEEK_SET)",
+}
+CHANGING_WORKER = """
+import mmap, os, socket, struct
+def work(channel):
+    channel.sendall(struct.pack("<cI", b"R", 0))
+    _, (fd,), _, _ = socket.recv_fds(channel, 4096, 1)
+    CHANGE
+fork_server.ForkServer(work).run()
+"""
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+async def test_a_worker_that_is_not_confined_cannot_change_the_file(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    program = "import sys; sys.path[:] = sys.argv[1:]; from asr_api.audio.decoding.worker import fork_server\n"
+    program += CHANGING_WORKER.replace("CHANGE", change)
+    monkeypatch.setattr(fork_server_client, "PROGRAM", program)
+    async with decoding(is_started=False) as decoder, GrowingSpool(open_unnamed_file()) as spool:
+        await spool.fill(chunks(b"precious"), 2**20)
+        with pytest.raises(InvalidAudio):
+            async with decoder.decode(spool):
+                pass
+        assert os.pread(spool.fd, 100, 0) == b"precious"
+        assert os.lseek(spool.fd, 0, os.SEEK_CUR) == len(b"precious")  # where the server writes on
+
+
+async def test_without_proc_there_is_no_decoder(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with decoding() as decoder:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", partial(open_without_proc, os.open))
+            with pytest.raises(DecoderUnavailable):
+                await decode(decoder, encoded("flac"))
+        assert isinstance(await decode(decoder, encoded("flac")), Decoded)
+    (message,) = caplog.messages
+    assert message.startswith("a file cannot be handed to a decoder: [Errno 2]")
+    assert "/proc/" in message
+
+
+def open_without_proc(system_open: Callable[..., int], path: str, *arguments: int) -> int:
+    if path.startswith("/proc/"):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return system_open(path, *arguments)
+
+
+async def chunks(*content: bytes) -> AsyncIterator[bytes]:
+    for chunk in content:
+        yield chunk
 
 
 async def test_only_a_worker_that_has_worked_long_has_the_lowest_priority(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import psutil
 import pytest
 
 from asr_api.audio.sources import spool as spool_module
-from asr_api.audio.sources.growing_spool import open_growing_spool
-from asr_api.audio.sources.spool import FLUSH_BYTES
-from asr_api.errors import AsrError, BodyTooLarge, InternalError, MediaTooLarge, SpoolFull
+from asr_api.audio.sources.growing_spool import GrowingSpool
+from asr_api.audio.sources.spool import FLUSH_BYTES, open_unnamed_file
+from asr_api.errors import AsrError, BodyTooLarge, InternalError, SpoolFull
 
 pytestmark = pytest.mark.anyio
 
@@ -28,9 +29,10 @@ async def stream(chunks: Iterable[bytes], error: Exception | None = None) -> Asy
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [5] * 100, [FLUSH_BYTES], [FLUSH_BYTES - 1, 2], [3 * FLUSH_BYTES + 7]])
-async def test_a_complete_one_has_all_chunks(sizes: list[int], tmp_path: Path) -> None:
+async def test_a_complete_one_has_all_chunks(sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [os.urandom(size) for size in sizes]
-    async with open_growing_spool(tmp_path) as spool:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with GrowingSpool(open_unnamed_file()) as spool:
         await spool.fill(stream(chunks), sum(sizes))
         assert (spool.is_complete, spool.size_bytes) == (True, sum(sizes))
         assert os.pread(spool.fd, sum(sizes) + 1, 0) == b"".join(chunks)
@@ -45,7 +47,7 @@ async def test_a_reader_sees_each_chunk_before_the_next_arrives() -> None:
             await spool.wait_beyond(byte)
             assert os.pread(spool.fd, 1000, 0) == bytes(range(byte + 1))
 
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         await asyncio.wait_for(spool.fill(chunks(), 100), 10)
         await spool.wait_beyond(10**9)
 
@@ -56,7 +58,7 @@ async def test_a_duplicate_grows_too_and_stays_open_alone() -> None:
         await may_end.wait()
         yield b"two"
 
-    may_end, spool = asyncio.Event(), open_growing_spool()
+    may_end, spool = asyncio.Event(), GrowingSpool(open_unnamed_file())
     filling = asyncio.create_task(spool.fill(chunks(), 100))
     async with spool.duplicate() as duplicate:
         await duplicate.wait_beyond(0)
@@ -72,23 +74,22 @@ async def test_a_duplicate_grows_too_and_stays_open_alone() -> None:
 async def test_what_arrives_during_a_write_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     monkeypatch.setattr(spool_module, "write_to_file", lambda _, data: sizes.append(len(data)))
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         await spool.fill(stream(bytes(2**16) for _ in range(160)), 2**30)
     assert sum(sizes) == 160 * 2**16
     assert max(sizes) <= FLUSH_BYTES
     assert len(sizes) < 160
 
 
-@pytest.mark.parametrize("kind", [BodyTooLarge, MediaTooLarge])
-async def test_one_that_is_too_large_fails_for_readers_too(kind: type[BodyTooLarge | MediaTooLarge]) -> None:
+async def test_one_that_is_too_large_fails_for_readers_too() -> None:
     chunks = iter([bytes(1000)] * 10)
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         reading = asyncio.create_task(spool.wait_beyond(10**6))
-        with pytest.raises(kind, match="4,999"):
-            await spool.fill(stream(chunks), 4_999, too_large=kind)
-        with pytest.raises(kind):
+        with pytest.raises(BodyTooLarge, match="4,999"):
+            await spool.fill(stream(chunks), 4_999)
+        with pytest.raises(BodyTooLarge):
             await reading
-        with pytest.raises(kind):
+        with pytest.raises(BodyTooLarge):
             await spool.wait_beyond(0)
     assert len(list(chunks)) == 5
     assert not spool.is_complete
@@ -96,12 +97,12 @@ async def test_one_that_is_too_large_fails_for_readers_too(kind: type[BodyTooLar
 
 async def test_a_stream_that_breaks_off_or_is_cancelled_is_an_error_to_readers() -> None:
     before = psutil.Process().num_fds()
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         with pytest.raises(ConnectionResetError):
             await spool.fill(stream([b"x"], ConnectionResetError()), 100)
         with pytest.raises(InternalError):
             await spool.wait_beyond(5)
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         endless = stream(bytes(9) for _ in range(10**9))
         filling = asyncio.create_task(spool.fill(endless, 2**40))
         await spool.wait_beyond(100)
@@ -117,7 +118,7 @@ async def test_a_full_disk_is_an_error_to_the_writer_and_to_readers(monkeypatch:
         raise SpoolFull("The disk is full.")
 
     monkeypatch.setattr(spool_module, "write_to_file", fail)
-    async with open_growing_spool() as spool:
+    async with GrowingSpool(open_unnamed_file()) as spool:
         for reader in (spool.fill(stream(bytes(9) for _ in range(1000)), 2**30), spool.wait_beyond(0)):
             with pytest.raises(AsrError) as caught:
                 await reader

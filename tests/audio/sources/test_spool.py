@@ -31,9 +31,10 @@ async def stream(chunks: Iterable[bytes], error: Exception | None = None) -> Asy
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [5] * 100, [FLUSH_BYTES], [FLUSH_BYTES - 1, 2], [3 * FLUSH_BYTES + 7]])
-async def test_the_file_has_all_chunks(sizes: list[int], tmp_path: Path) -> None:
+async def test_the_file_has_all_chunks(sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = [os.urandom(size) for size in sizes]
-    async with await spool_chunks(stream(chunks), sum(sizes), directory=tmp_path) as spool:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with await spool_chunks(stream(chunks), sum(sizes)) as spool:
         assert spool.size_bytes == sum(sizes)
         assert os.pread(spool.fd, sum(sizes) + 1, 0) == b"".join(chunks)
         assert spool.digest == hashlib.sha256(b"".join(chunks)).digest()
@@ -130,7 +131,7 @@ class FakeFile:
 
 async def test_neither_writing_nor_closing_blocks_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     file = FakeFile()
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: file)
     async with await spool_chunks(stream(bytes(64 * 2**10) for _ in range(100)), 2**27):
         assert len(file.writers) == 100 // 16 + 1
         assert threading.current_thread() not in file.writers
@@ -140,7 +141,7 @@ async def test_neither_writing_nor_closing_blocks_the_event_loop(monkeypatch: py
 
 async def test_closing_after_an_error_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     file = FakeFile(is_full=True)
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: file)
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: file)
     file.release_soon()
     with pytest.raises(SpoolFull):
         await spool_chunks(stream([b"x"]), 100)

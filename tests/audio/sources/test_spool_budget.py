@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import pytest
 
@@ -40,15 +40,54 @@ def test_an_account_gets_half_and_leaves_something_for_others() -> None:
     assert budget.num_bytes == 1050
 
 
-def test_without_a_limit_it_is_most_of_the_free_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = SpoolBudget()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    first = budget.reserve("a")
-    first.grow(400)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
-    with pytest.raises(SpoolFull):
-        budget.reserve("b").grow(81)
-    budget.reserve("b").grow(40)
+@dataclass
+class Disk:
+    """What `shutil.disk_usage` tells of a disk with the spools of a budget and the files of others."""
+
+    budget: SpoolBudget
+    total: int
+    others: int = 0
+
+    @property
+    def free(self) -> int:
+        return self.total - self.others - self.budget.num_bytes
+
+    def fill(self) -> int:
+        """Bytes that fit into the budget, for accounts that each take as much as they may."""
+        budget = self.budget
+        for account in range(self.total):
+            reservation = budget.reserve(f"account {account}")
+            with pytest.raises(SpoolFull):  # noqa: PT012  # every account reaches its share
+                while True:
+                    reservation.grow(1)
+        return budget.num_bytes
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk(SpoolBudget(), total=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk)
+    return disk
+
+
+def test_without_a_limit_it_is_most_of_the_free_disk_however_much_spools_hold(disk: Disk) -> None:
+    assert disk.fill() == 799  # of 800, as each account leaves as much as it takes
+    assert disk.free == 201
+
+
+def test_what_others_write_makes_it_smaller(disk: Disk) -> None:
+    first = disk.budget.reserve("a")
+    first.grow(300)
+    disk.others = 500
+    second = disk.budget.reserve("b")  # 80% of the 300 bytes in spools and the 200 that are free
+    second.grow(50)
+    with pytest.raises(SpoolFull, match="your share"):
+        second.grow(1)
+    disk.others = 700
+    with pytest.raises(SpoolFull, match="is full"):
+        disk.budget.reserve("c").grow(1)
+    first.release()
+    disk.budget.reserve("c").grow(95)
 
 
 async def test_a_file_counts_once_and_until_its_last_owner_closes_it() -> None:
@@ -70,7 +109,7 @@ async def test_nothing_stays_counted_after_an_error(error: type[Exception]) -> N
     with pytest.raises(error):
         await spool_chunks(content, max_bytes, reservation=budget.reserve("a"))
     assert budget.num_bytes == 0
-    async with GrowingSpool(open_unnamed_file(None), budget.reserve("a")) as spool:
+    async with GrowingSpool(open_unnamed_file(), budget.reserve("a")) as spool:
         following = spool.duplicate()
         with pytest.raises(error):
             await spool.fill(chunks(900 if error is SpoolFull else 400, ConnectionResetError()), max_bytes)
@@ -83,7 +122,7 @@ async def test_nothing_stays_counted_after_a_cancellation() -> None:
     budget = SpoolBudget(2**30)
 
     async def receive() -> None:
-        async with GrowingSpool(open_unnamed_file(None), budget.reserve("a")) as spool:
+        async with GrowingSpool(open_unnamed_file(), budget.reserve("a")) as spool:
             await spool.fill(chunks(2**28), 2**30)
 
     running = [

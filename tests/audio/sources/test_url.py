@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,8 +27,10 @@ from asr_api.audio.sources import name_resolution
 from asr_api.audio.sources import url as url_module
 from asr_api.audio.sources.open_reference import names_link, open_reference
 from asr_api.audio.sources.policy import MediaPolicy
+from asr_api.audio.sources.spool_budget import SpoolBudget
 from asr_api.audio.sources.url import fetch_url, host_pattern, parse_url
 from asr_api.errors import AsrError, InvalidUrl, UrlNotAllowed, UrlUpstreamError
+from tests.audio.decoding.decode_media import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -279,6 +282,29 @@ async def test_a_name_whose_address_changes_is_looked_up_once(servers: Servers) 
     servers.names["rebind.test"] = [[MEDIA], [CANARY]]
     assert await servers.fetch("http://rebind.test:{port}/x") == BODY
     assert servers.lookups == {"rebind.test": 1}
+
+
+async def test_a_cancellation_after_the_last_byte_closes_the_file(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, close = SpoolBudget(10 * len(BODY)), httpx.AsyncHTTPTransport.__aexit__
+    num_bytes_at_the_end: list[int] = []
+
+    async def cancelled_close(*arguments: Any) -> None:
+        num_bytes_at_the_end.append(budget.num_bytes)
+        asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            await asyncio.sleep(10)
+        finally:
+            await close(*arguments)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "__aexit__", cancelled_close)
+    url = f"http://good.test:{servers.port}/x"
+    task = asyncio.create_task(fetch_url(url, POLICY, resolve=servers.resolve, reservation=budget.reserve()))
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert num_bytes_at_the_end == [len(BODY)]
+    await wait_until(lambda: budget.num_bytes == 0)
 
 
 async def test_proxies_of_the_environment_are_ignored(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

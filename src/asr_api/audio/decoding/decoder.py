@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import tempfile
 import wave
 from collections.abc import AsyncIterator, Callable
 
-import numpy as np
-
 from asr_api.audio.decoding.fork_server_client import DecoderProcess, ForkServerClient, unavailable
-from asr_api.audio.decoding.protocol import ERROR, PCM, SAME, WAIT, DecodeLimits
+from asr_api.audio.decoding.protocol import DecodeLimits
+from asr_api.audio.decoding.refusals import refusal
+from asr_api.audio.decoding.reply import End, Frame, Headers, PcmBlock, Refusal, Same, Wait
 from asr_api.audio.sources.spool import Spool
-from asr_api.errors import (
-    AsrError,
-    AudioTooLong,
-    AudioTooShort,
-    DecodeAgain,
-    DecoderUnavailable,
-    EmptyAudio,
-    InvalidAudio,
-    NoAudioStream,
-    RequestError,
-    UnsupportedFormat,
-)
+from asr_api.errors import AudioTooLong, DecoderUnavailable, EmptyAudio, RequestError
 from asr_api.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, AudioEnd, Pcm
 
 logger = logging.getLogger(__name__)
+
+# Before the answer to a worker that waits for what is there already: one that was taken over may ask without end.
+NEEDLESS_WAIT_S = 0.01
 
 Confirm = Callable[[], None]
 OpenWorker = Callable[[], contextlib.AbstractAsyncContextManager[DecoderProcess]]
@@ -67,14 +58,14 @@ class DecodedFile:
     async def __aenter__(self) -> DecodedFile:
         await self._spool.wait_beyond(0)  # without a worker, which other files may need
         if self._spool.size_bytes == 0:
-            raise _error("empty_audio", self._limits)
+            raise refusal(EmptyAudio.code, self._limits)
         async with contextlib.AsyncExitStack() as resources:
             self._worker = await resources.enter_async_context(self._open_worker())
             self._has_told_complete = self._spool.is_complete
             self._worker.begin(self._spool.fd, self._limits, is_complete=self._spool.is_complete)
-            _, payload = await self._next_frame()
-            duration_ms = json.loads(payload)["duration_ms"]
-            self.duration_hint_ms = None if duration_ms is None else int(duration_ms)
+            headers = await self._next_frame()
+            assert isinstance(headers, Headers), "frames are checked; this is a bug"  # noqa: S101
+            self.duration_hint_ms = headers.duration_ms
             self._resources = resources.pop_all()
         return self
 
@@ -88,22 +79,22 @@ class DecodedFile:
     async def __anext__(self) -> Pcm:
         if self._is_finished:
             raise StopAsyncIteration
-        kind, payload = await self._next_frame()
-        if kind != PCM:
+        frame = await self._next_frame()
+        if isinstance(frame, End):
             self._is_finished = True
-            end = json.loads(payload)
-            self.end = AudioEnd(bool(end["is_truncated"]), bool(end["is_damaged"]))
+            self.end = AudioEnd(frame.is_truncated, frame.is_damaged)
             raise StopAsyncIteration
-        pcm: Pcm = np.frombuffer(payload, dtype="<i2")
-        self._num_samples += len(pcm)
+        assert isinstance(frame, PcmBlock), "frames are checked; this is a bug"  # noqa: S101
+        self._num_samples += len(frame.pcm)
         # The worker checks the limit too; this check also holds for a compromised worker.
         if self._num_samples > (self._limits.max_audio_s + 1) * SAMPLE_RATE_HZ:
-            raise _error("audio_too_long", self._limits)
-        return pcm
+            raise refusal(AudioTooLong.code, self._limits)
+        return frame.pcm
 
-    async def _next_frame(self) -> tuple[bytes, bytes]:
-        """The next frame; an ERROR is raised. A worker counts as stuck that lags behind real time by `max_stall_s`, or
-        that takes as long for one frame.
+    async def _next_frame(self) -> Frame:
+        """The next frame of the audio; a refusal is raised.
+
+        A worker counts as stuck that lags behind real time by `max_stall_s`, or that takes as long for one frame.
 
         The time in which a worker waits for the file does not count.
         """
@@ -114,20 +105,23 @@ class DecodedFile:
                 self._has_told_complete = True
                 worker.tell_complete()
             timeout_s = self._limits.max_stall_s + min(0.0, self._num_samples / SAMPLE_RATE_HZ - worker.waited_s)
-            kind, payload = await worker.receive(timeout_s)
-            if kind == SAME:
+            frame = await worker.receive(timeout_s)
+            if isinstance(frame, Same):
                 self._confirm()
-                continue
-            if kind != WAIT:
-                break
-            await self._spool.wait_beyond(int(json.loads(payload)["beyond_bytes"]))
-            if not self._spool.is_complete:
-                worker.tell_more()
-        if kind == ERROR:
-            self._is_finished = True
-            report = json.loads(payload)
-            raise _error(report["reason"], self._limits, report["value"])
-        return kind, payload
+            elif isinstance(frame, Wait):
+                await self._wait_beyond(frame.beyond_bytes)
+                if not self._spool.is_complete:
+                    worker.tell_more()
+            elif isinstance(frame, Refusal):
+                self._is_finished = True
+                raise refusal(frame.reason, self._limits, frame.value)
+            else:
+                return frame
+
+    async def _wait_beyond(self, size_bytes: int) -> None:
+        if self._spool.size_bytes > size_bytes:
+            await asyncio.sleep(NEEDLESS_WAIT_S)
+        await self._spool.wait_beyond(size_bytes)
 
 
 class Decoder:
@@ -212,27 +206,3 @@ def _discard(spare: asyncio.Task[DecoderProcess]) -> None:
     """Ends a spare worker whose request was cancelled while the worker started."""
     if not spare.cancelled() and spare.exception() is None:
         spare.result().kill()
-
-
-def _error(reason: str, limits: DecodeLimits, value: float = 0) -> AsrError:
-    """The error for the reason that a worker reports: a code of ERRORS, or a kind of InvalidAudio."""
-    message = MESSAGES.get(reason, MESSAGES["damaged"])
-    return ERRORS.get(reason, InvalidAudio)(message.format(limits=limits, value=value))
-
-
-ERRORS = {
-    kind.code: kind for kind in (AudioTooLong, AudioTooShort, DecodeAgain, EmptyAudio, NoAudioStream, UnsupportedFormat)
-}
-MESSAGES = {
-    AudioTooLong.code: "The audio is longer than {limits.max_audio_s:g} s (MAX_AUDIO_S); split it.",
-    AudioTooShort.code: "The audio lasts {value:.3f} s; send at least {limits.min_audio_s:g} s.",
-    DecodeAgain.code: "The end of the file changes how its beginning is decoded; decode the complete file.",
-    EmptyAudio.code: "The file contains no audio; record it again.",
-    NoAudioStream.code: "The file has no audio track; send a file with one.",
-    UnsupportedFormat.code: "The format of the file is not supported; send WAV, FLAC, MP3, M4A, Ogg, WebM or similar.",
-    "damaged": "The audio is damaged, incomplete or encrypted; send the whole file or re-encode it.",
-    "codec": "The codec of the audio is not supported; re-encode it as FLAC.",
-    "memory": "Decoding the audio takes more memory than {limits.max_memory_mib:,} MiB, the limit; re-encode it.",
-    "rate": "The sample rate is {value:g} Hz; resample the audio to {limits.min_rate_hz} to {limits.max_rate_hz} Hz.",
-    "channels": "The audio has {value:g} channels; mix it down to 1 to {limits.max_channels} channels.",
-}

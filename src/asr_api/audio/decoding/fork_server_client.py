@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -11,11 +12,13 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from asr_api.audio.decoding.counted_wait import counted_wait
-from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MAX_FRAME_BYTES, MORE, DecodeLimits
+from asr_api.audio.decoding.protocol import EXIT_STATUS, FRAME_HEADER, MORE, DecodeLimits
+from asr_api.audio.decoding.reply import BrokenReply, Frame, Reply, check_length
 from asr_api.errors import AsrError, DecoderUnavailable, DecodeTimeout, InvalidAudio
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ RETRY_AFTER_S = 5
 EXIT_TIMEOUT_S = 1.0  # from the end of its channel to the exit of a process
 STDERR_BYTES = 8 * 2**10
 MAX_READY_BYTES = 2**10
+CRASHED = "The decoder crashed because the audio is badly damaged; re-encode it."
 TOO_SLOW = "Decoding the audio took too long; convert it to WAV or FLAC and try again."
 
 
@@ -40,6 +44,7 @@ class DecoderProcess:
         self.waited_s = 0.0  # by all calls of `receive` since `begin`
         self._channel, self._status_socket, self._stderr_fd = channel, status_socket, stderr_fd
         self._fork_server = fork_server
+        self._reply = Reply()
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         # The exit status; None when the fork server exited and took the worker along.
@@ -57,10 +62,13 @@ class DecoderProcess:
 
     def begin(self, fd: int, limits: DecodeLimits, *, is_complete: bool) -> None:
         self.waited_s = 0.0  # without the start, which does not depend on the media
+        self._reply = Reply(limits, is_complete=is_complete)
         job = {"limits": asdict(limits), "is_complete": is_complete}
         try:
-            socket.send_fds(self._channel, [json.dumps(job).encode()], [fd])
+            with _read_only(fd) as read_only_fd:
+                socket.send_fds(self._channel, [json.dumps(job).encode()], [read_only_fd])
         except OSError as error:
+            logger.warning("a file cannot be handed to a decoder: %s", error)
             raise unavailable() from error
 
     def tell_more(self) -> None:
@@ -69,14 +77,15 @@ class DecoderProcess:
             self._channel.send(MORE)
 
     def tell_complete(self) -> None:
+        self._reply.tell_complete()
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
 
-    async def receive(self, timeout_s: float) -> tuple[bytes, bytes]:
-        """The next frame: (kind, payload).
+    async def receive(self, timeout_s: float) -> Frame:
+        """The next frame.
 
-        Errors: DecodeTimeout; InvalidAudio after a crash, usually caused by the media; DecoderUnavailable when the
-        system killed the process or could not start it.
+        Errors: DecodeTimeout; InvalidAudio after a crash, usually caused by the media, and after a frame that breaks
+        the protocol; DecoderUnavailable when the system killed the process or could not start it.
         """
         reading = asyncio.ensure_future(self._read_frame())
         try:
@@ -86,16 +95,19 @@ class DecoderProcess:
             return reading.result()
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise await self._exit_error() from error
+        except BrokenReply as error:
+            logger.warning("a decoder was stopped, because it sent %s", error)
+            self._kill_process()
+            raise InvalidAudio(CRASHED) from error
         finally:
             if not reading.cancel():
                 reading.exception()  # marks it as retrieved, for a cancelled call
 
-    async def _read_frame(self) -> tuple[bytes, bytes]:
+    async def _read_frame(self) -> Frame:
         assert self._reader is not None, "connect() comes first; this is a bug"  # noqa: S101
         kind, num_bytes = FRAME_HEADER.unpack(await self._reader.readexactly(FRAME_HEADER.size))
-        if num_bytes > MAX_FRAME_BYTES:
-            raise ConnectionError
-        return kind, await self._reader.readexactly(num_bytes)
+        check_length(kind, num_bytes)
+        return self._reply.frame(kind, await self._reader.readexactly(num_bytes))
 
     async def _exit_error(self) -> AsrError:
         """The error for a process that closed its channel, by its exit status; the cause goes to the log."""
@@ -111,7 +123,7 @@ class DecoderProcess:
             return DecodeTimeout(TOO_SLOW)
         if status is None or (has_exited and status == -signal.SIGKILL):  # by the system, when memory runs out
             return unavailable()
-        return InvalidAudio("The decoder crashed because the audio is badly damaged; re-encode it.")
+        return InvalidAudio(CRASHED)
 
     def kill(self) -> None:
         self._kill_process()
@@ -202,6 +214,22 @@ class ForkServerClient:
             except ConnectionError:
                 await _kill(self._process)
                 raise
+
+
+@contextlib.contextmanager
+def _read_only(fd: int) -> Iterator[int]:
+    """A descriptor of the same file through which it cannot be changed, nor the position of `fd`, where a spool writes.
+
+    Raises OSError, also without /proc: a decoder that is taken over must not change the file.
+    """
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        yield fd  # opened for reading alone, perhaps with rights that are gone
+        return
+    reopened_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    try:
+        yield reopened_fd
+    finally:
+        os.close(reopened_fd)
 
 
 def _request_fork(control: socket.socket, fork_server: Process) -> DecoderProcess:

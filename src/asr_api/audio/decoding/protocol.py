@@ -5,14 +5,16 @@ length, payload):
 
     READY    the worker waits for a job
     WAIT     the worker waits for the media to grow: {"beyond_bytes"}
-    HEADERS  the headers are read: {"duration_ms"}
+    HEADERS  once, before PCM; the headers are read: {"duration_ms"}
     PCM      s16le, 16 kHz, mono
-    SAME     the media is complete, and all frames so far are those of the complete media
+    SAME     once, before END; the media is complete, and all frames so far are those of the complete media
     END      the last frame: {"is_truncated", "is_damaged"}
     ERROR    the last frame instead: {"reason", "value"}
 
 The server answers WAIT with MORE when the media is larger. It shuts its side of the channel down when the media is
 complete, at any time.
+
+The server checks all of this (reply.py). A worker that sends anything else counts as crashed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ import struct
 from dataclasses import dataclass
 
 FRAME_HEADER = struct.Struct("<cI")  # kind, bytes of payload
-MAX_FRAME_BYTES = 2**22  # a compromised worker must not fill the server's memory
+# A worker that was taken over must fill neither the server's memory nor its time.
+MAX_FRAME_BYTES = 2**22  # of PCM
+MAX_MESSAGE_BYTES = 256  # of any other kind
+MIN_BLOCK_BYTES = 3200  # of PCM, 0.1 s; the last block may have less
 READY, WAIT, HEADERS, PCM, SAME, END, ERROR = b"R", b"W", b"H", b"P", b"S", b"E", b"X"
 MORE = b"M"
 

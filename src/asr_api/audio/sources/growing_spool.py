@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import BinaryIO
 
 import anyio.to_thread
 
-from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, SpoolWriter, check_size, open_unnamed_file
+from asr_api.audio.sources.spool import FLUSH_BYTES, Spool, SpoolWriter, check_size
 from asr_api.audio.sources.spool_budget import SpoolReservation
-from asr_api.errors import AsrError, BodyTooLarge, InternalError, RequestError
+from asr_api.errors import AsrError, BodyTooLarge, InternalError
 
 BROKEN_OFF = "The media broke off while they arrived; send them again."
-
-
-def open_growing_spool(directory: Path | None = None) -> GrowingSpool:
-    """An empty one; the caller closes it. Errors: SpoolFull, ServerOverloaded without a descriptor left."""
-    return GrowingSpool(open_unnamed_file(directory))
 
 
 class GrowingSpool(Spool):
@@ -36,19 +30,17 @@ class GrowingSpool(Spool):
         self._pending = bytearray()  # has arrived and is not written yet
         self._writing: asyncio.Task[None] | None = None
 
-    async def fill(
-        self, chunks: AsyncIterator[bytes], max_bytes: int, *, too_large: type[RequestError] = BodyTooLarge
-    ) -> None:
+    async def fill(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
         """Writes chunks of any size, of which readers see each at once. Readers get an error, too.
 
-        Errors: `too_large` at `max_bytes`, SpoolFull, and errors of `chunks`, for which readers get InternalError
+        Errors: BodyTooLarge at `max_bytes`, SpoolFull, and errors of `chunks`, for which readers get InternalError
         unless they are AsrError.
         """
         try:
             num_bytes = 0
             async for chunk in chunks:
                 num_bytes += len(chunk)
-                check_size(num_bytes, max_bytes, too_large)
+                check_size(num_bytes, max_bytes, BodyTooLarge)
                 self.reservation.grow(len(chunk))
                 await self._write(chunk)
             await self._finish_writing()

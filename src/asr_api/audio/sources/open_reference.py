@@ -5,7 +5,9 @@ HTTP routes and the CLI open references through `open_reference` alone, so that 
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 
 import anyio.to_thread
 
@@ -33,4 +35,19 @@ async def open_reference(
         from asr_api.audio.sources.url import fetch_url  # httpx takes 0.1 s to import, which the CLI need not pay
 
         return await fetch_url(reference, policy, reservation=reservation)
-    return await anyio.to_thread.run_sync(lambda: open_local_path(reference, policy, is_local_client=is_local_client))
+    return await _opened_in_thread(lambda: open_local_path(reference, policy, is_local_client=is_local_client))
+
+
+async def _opened_in_thread(open_spool: Callable[[], Spool]) -> Spool:
+    """A cancellation does not wait for a slow file system; what is opened afterwards is closed."""
+    opening = asyncio.create_task(anyio.to_thread.run_sync(open_spool))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Task[Spool]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close_soon()

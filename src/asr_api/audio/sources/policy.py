@@ -40,4 +40,3 @@ class MediaPolicy:
     total_timeout_s: float = 300.0
     min_rate_bytes_s: int = 16 * 2**10  # a download that stays below this rate for `rate_window_s` is ended
     rate_window_s: float = 15.0
-    spool_dir: Path | None = None  # of unnamed temporary files; None takes the system's choice

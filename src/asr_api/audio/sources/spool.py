@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import BinaryIO, Self
 
 import anyio
@@ -66,12 +65,16 @@ class Spool:
 
     async def aclose(self) -> None:
         """Closes the file in a thread, after any write that runs there. A cancellation ends only the waiting."""
+        # Closing writes the rest, which fails once more when the disk is full.
+        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
+            await asyncio.shield(self.close_soon())
+
+    def close_soon(self) -> asyncio.Task[None]:
+        """As `aclose`, without waiting."""
         if self._closing is None:
             self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
             self._closing.add_done_callback(lambda _: self.reservation.release())
-        # Closing writes the rest, which fails once more when the disk is full.
-        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
-            await asyncio.shield(self._closing)
+        return self._closing
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,7 +87,6 @@ async def spool_chunks(
     chunks: AsyncIterator[bytes],
     max_bytes: int,
     *,
-    directory: Path | None = None,
     too_large: type[RequestError] = BodyTooLarge,
     reservation: SpoolReservation | None = None,
 ) -> Spool:
@@ -92,7 +94,7 @@ async def spool_chunks(
 
     Errors: `too_large` at `max_bytes`, SpoolFull, ServerOverloaded without a descriptor left, and errors of `chunks`.
     """
-    file = open_unnamed_file(directory)
+    file = open_unnamed_file()
     spool, writer, pending = Spool(file, 0, None, reservation), SpoolWriter(file), bytearray()
     async with contextlib.AsyncExitStack() as on_error:
         on_error.push_async_callback(spool.aclose)
@@ -115,11 +117,11 @@ def check_size(size_bytes: int, max_bytes: int, too_large: type[RequestError]) -
         raise too_large(TOO_LARGE.format(max_bytes))
 
 
-def open_unnamed_file(directory: Path | None) -> BinaryIO:
+def open_unnamed_file() -> BinaryIO:
     """Errors: SpoolFull, ServerOverloaded without a descriptor left."""
     with _temporary_errors():
         # Buffered on purpose: its lock makes closing wait for a write that a cancelled request left in a thread.
-        return tempfile.TemporaryFile(dir=directory)
+        return tempfile.TemporaryFile()
 
 
 @contextlib.contextmanager

@@ -13,14 +13,17 @@ from collections import Counter
 from asr_api.errors import SpoolFull
 
 RETRY_AFTER_S = 30  # the spools of running requests are freed as they finish
-USABLE_PART = 0.8  # of the free bytes of the disk, which others write to as well
+USABLE_PART = 0.8  # of what the disk has free beside the spools; others write to it as well
 
 
 class SpoolBudget:
     """num_bytes: of all open spools"""
 
     def __init__(self, max_bytes: int | None = None) -> None:
-        """max_bytes: None is most of what the folder for temporary files has free whenever a spool is opened"""
+        """max_bytes: None is most of what the disk of the folder for temporary files has free or in spools
+
+        It is measured whenever a spool is opened, and stays the same while spools alone fill the disk.
+        """
         self._is_derived = max_bytes is None
         self._max_bytes = max_bytes or 0
         self._held: Counter[str] = Counter()  # by account
@@ -30,7 +33,7 @@ class SpoolBudget:
         """Nothing yet, for one file of this account."""
         if self._is_derived:
             free_bytes = shutil.disk_usage(tempfile.gettempdir()).free
-            self._max_bytes = self.num_bytes + int(USABLE_PART * free_bytes)
+            self._max_bytes = int(USABLE_PART * (self.num_bytes + free_bytes))
         return SpoolReservation(self, account)
 
     def take(self, account: str, num_bytes: int) -> None:

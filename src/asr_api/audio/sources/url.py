@@ -19,7 +19,7 @@ import ssl
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from functools import partial
 
 import anyio
@@ -87,11 +87,15 @@ async def fetch_url(
 
 
 async def _fetch(hop: httpx.URL, policy: MediaPolicy, resolve: Resolver, reservation: SpoolReservation | None) -> Spool:
-    async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
-        with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and headers may take many
-            response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
-        async with aclosing(response):
-            return await _receive(response, policy, reservation)
+    async with AsyncExitStack() as on_error:
+        async with httpx.AsyncHTTPTransport(verify=tls_context(), trust_env=False) as http:
+            with anyio.fail_after(policy.header_timeout_s):  # httpx bounds each read, and headers may take many
+                response = await _follow(hop, _GuardedTransport(http, policy, resolve), policy)
+            async with aclosing(response):
+                spool = await _receive(response, policy, reservation)
+                on_error.push_async_callback(spool.aclose)  # closing the connection may fail or be cancelled
+        on_error.pop_all()
+    return spool
 
 
 def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
@@ -188,9 +192,7 @@ async def _receive(response: httpx.Response, policy: MediaPolicy, reservation: S
     if length.isdecimal() and int(length[:20]) > policy.max_media_bytes:
         raise MediaTooLarge(TOO_LARGE.format(policy.max_media_bytes))
     chunks = _fast_enough(response.aiter_raw(), policy)
-    return await spool_chunks(
-        chunks, policy.max_media_bytes, directory=policy.spool_dir, too_large=MediaTooLarge, reservation=reservation
-    )
+    return await spool_chunks(chunks, policy.max_media_bytes, too_large=MediaTooLarge, reservation=reservation)
 
 
 async def _fast_enough(chunks: AsyncIterator[bytes], policy: MediaPolicy) -> AsyncIterator[bytes]:

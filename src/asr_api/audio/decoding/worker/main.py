@@ -59,7 +59,8 @@ def work(channel: socket.socket, loaded_bytes: int) -> None:
 def decode(source: PacketSource, limits: DecodeLimits, channel: socket.socket, health: Health) -> dict[str, bool]:
     """Sends the length, then the PCM as it is decoded; returns the payload of protocol.END."""
     clock = Clock(source.timeline)
-    send(channel, protocol.HEADERS, json.dumps({"duration_ms": round(source.length_s * 1000) or None}).encode())
+    duration_ms = max(0, round(source.length_s * 1000)) or None  # headers may declare less than nothing
+    send(channel, protocol.HEADERS, json.dumps({"duration_ms": duration_ms}).encode())
     num_samples = send_pcm(resampled(frames(source, health), clock, limits), limits, channel)
     complete = source.complete()
     if num_samples == 0:
@@ -74,7 +75,10 @@ def decode(source: PacketSource, limits: DecodeLimits, channel: socket.socket, h
 
 
 def send_pcm(blocks: Iterator[bytes], limits: DecodeLimits, channel: socket.socket) -> int:
-    """Sends nothing before `min_audio_s` is decoded, nothing beyond `max_audio_s`; returns the number of samples."""
+    """Sends nothing before `min_audio_s` is decoded, nothing beyond `max_audio_s`; returns the number of samples.
+
+    Short blocks, as around gaps, are joined.
+    """
     num_samples = 0
     held = bytearray()
     for block in blocks:
@@ -82,11 +86,13 @@ def send_pcm(blocks: Iterator[bytes], limits: DecodeLimits, channel: socket.sock
         if num_samples > limits.max_audio_s * SAMPLE_RATE_HZ:
             raise media.Refused("audio_too_long")
         held += block
-        if held and num_samples >= limits.min_audio_s * SAMPLE_RATE_HZ:
+        if len(held) >= protocol.MIN_BLOCK_BYTES and num_samples >= limits.min_audio_s * SAMPLE_RATE_HZ:
             send(channel, protocol.PCM, held)
             held.clear()
-    if held:
+    if 0 < num_samples < limits.min_audio_s * SAMPLE_RATE_HZ:
         raise media.Refused("audio_too_short", num_samples / SAMPLE_RATE_HZ)
+    if held:
+        send(channel, protocol.PCM, held)
     return num_samples
 
 
