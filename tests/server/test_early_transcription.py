@@ -296,7 +296,7 @@ async def test_slow_senders_leave_most_of_the_server_to_others() -> None:
 
 
 async def test_audio_that_counts_for_a_key_begins_when_it_is_complete() -> None:
-    async with running() as app, open_growing_spool() as spool:
+    async with running() as app, GrowingSpool(open_unnamed_file()) as spool:
         request = RequestScope(limits=AccountLimits(audio_s_per_hour=60))
         assert app.service.begin_early(spool, TranscribeOptions(), request) is None
         early = app.service.begin_early(spool, TranscribeOptions(), RequestScope(limits=AccountLimits(max_requests=1)))
