@@ -5,9 +5,6 @@ Every `Metrics` has a registry of its own, so that two services in one process d
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -16,7 +13,6 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     generate_latest,
-    start_http_server,
 )
 
 STAGE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -91,17 +87,6 @@ class Metrics:
     def render(self) -> bytes:
         """The page for a scrape, in the format of `content_type`."""
         return generate_latest(self.registry)
-
-    @contextlib.contextmanager
-    def served(self, address: str, port: int) -> Iterator[None]:
-        """Answers scrapes on this port, in a thread. Raises OSError."""
-        server, thread = start_http_server(port, address, self.registry)
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, ["model", *labels], registry=self.registry)
