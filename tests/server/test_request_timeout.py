@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_api.audio.decoding.decoder import DecodedFile
 from asr_api.request import RequestScope
 from asr_api.server import upload
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
@@ -235,9 +236,21 @@ async def test_a_server_that_has_measured_nothing_refuses_nothing() -> None:
         app.harness.open.close()
 
 
-async def test_a_refused_listener_leaves_others_their_transcription() -> None:
+async def test_a_refused_listener_leaves_others_their_transcription(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The length of the audio is known when both listen."""
     async with running() as app:
         measure(app)
-        hurried, patient = app.post("/asr?timeout=2", AUDIO), app.post("/asr", AUDIO)
+        open_file, may_open = DecodedFile.__aenter__, asyncio.Event()
+
+        async def open_later(file: DecodedFile) -> DecodedFile:
+            await may_open.wait()
+            return await open_file(file)
+
+        monkeypatch.setattr(DecodedFile, "__aenter__", open_later)
+        hurried = app.post("/asr?timeout=2", AUDIO)
+        await app.until(lambda: app.harness.count("asr_open_requests") == 1)
+        patient = app.post("/asr", AUDIO)
+        await app.until(lambda: app.harness.count("asr_joined_requests_total") == 1)
+        may_open.set()
         assert (await app.reply(patient)).json()["text"].endswith(" 57 58")
         assert (await hurried).json()["code"] == "deadline_unreachable"
