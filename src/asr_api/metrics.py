@@ -19,7 +19,8 @@ STAGE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 STAGES = ("decode", "queue", "engine")
-OUTCOMES = ("completed", "invalid", "refused", "failed", "cancelled")
+# expired: past its deadline; cancelled: its client left
+OUTCOMES = ("completed", "invalid", "refused", "failed", "expired", "cancelled")
 
 
 class Metrics:
@@ -32,7 +33,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.requests = self._counter(
             "asr_requests",
-            "Transcriptions, by outcome; one that requests share counts once, a request answered from memory never.",
+            "Transcriptions, by outcome; one that requests share counts once, a request answered from memory never. "
+            "What a deadline ends counts for each request, also before its transcription began.",
             "outcome",
         )
         self.joined_requests = self._counter(

@@ -102,7 +102,7 @@ class AudioReception:
 
     @asynccontextmanager
     async def _receiving(self, call: ApiCall) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with call.scope.running(), self._handle.upload_slot(call.scope) as slot:
+        async with self._handle.running(call.scope), self._handle.upload_slot(call.scope) as slot:
             with call.scope.record.timed("receive"):
                 yield slot.measured(call.request.stream())
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from asr_api.compose import Service
-from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
+from asr_api.errors import DeadlineExceeded, DeadlineUnreachable, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.request import RequestScope
 from asr_api.server.account_usage import AccountUsage
 from asr_api.server.upload_slots import UploadSlot, UploadSlots
@@ -81,11 +81,22 @@ class ServiceHandle:
             request.cancel(ServerDraining(sentence, retry_after_s=5))
 
     @contextlib.asynccontextmanager
-    async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
-        """Around work after the body. Raises ClientDisconnect, and what `RequestScope.running` raises."""
-        watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
+    async def running(self, request: RequestScope) -> AsyncIterator[None]:
+        """As `RequestScope.running`, around the work for an admitted request; counts one that misses its deadline."""
         try:
             async with request.running():
+                yield
+        except (DeadlineExceeded, DeadlineUnreachable) as error:
+            metrics = self.ready_service().pool.get(request.model).metrics
+            metrics.requests["expired" if isinstance(error, DeadlineExceeded) else "refused"].inc()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
+        """Around work after the body. Raises ClientDisconnect, and what `running` raises."""
+        watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
+        try:
+            async with self.running(request):
                 yield
         finally:
             watch.cancel()
