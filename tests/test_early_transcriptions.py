@@ -28,6 +28,7 @@ class Transcription:
     released: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     confirm: Callable[[], None] = lambda: None
     is_closed: bool = False
+    num_given_up: int = 0
 
     async def start(self, confirm: Callable[[], None]) -> AsyncGenerator[TranscriptEvent, None]:
         self.confirm = confirm
@@ -42,7 +43,10 @@ class Transcription:
             self.is_closed = True
 
     def begin(self) -> EarlyTranscription:
-        return EarlyTranscription(TranscribeOptions(), RequestScope(), self.start)
+        return EarlyTranscription(TranscribeOptions(), RequestScope(), self.start, self.give_up)
+
+    def give_up(self) -> None:
+        self.num_given_up += 1
 
     def release(self, num_events: int = 2) -> None:
         for _ in range(num_events):
@@ -106,6 +110,11 @@ async def test_its_owner_ends_it_unless_its_events_are_taken_and_their_reader_en
     await settle()
     await early.aclose()
     assert transcription.is_closed
+    assert transcription.num_given_up == 1
+    early = (transcription := Transcription()).begin()
+    early.cancel()
+    await early.aclose()
+    assert transcription.num_given_up == 0
     transcription = Transcription()
     early = transcription.begin()
     reading = asyncio.create_task(read(early, []))
@@ -115,13 +124,14 @@ async def test_its_owner_ends_it_unless_its_events_are_taken_and_their_reader_en
     reading.cancel()
     await asyncio.wait([reading])
     assert transcription.is_closed
+    assert transcription.num_given_up == 0
 
 
 async def test_a_quarter_may_begin_early_while_less_than_half_are_open() -> None:
     early = EarlyTranscriptions(max_requests=8)
     begun = []
     while early.has_capacity(3):
-        begun.append(early.begin(TranscribeOptions(), RequestScope(), Transcription().start))
+        begun.append(early.begin(TranscribeOptions(), RequestScope(), Transcription().start, lambda: None))
     assert len(begun) == 2
     await settle()
     for each in begun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,25 @@ def test_a_module_imports_only_what_its_floor_allows(module: str) -> None:
         other = parts[1]
         is_allowed = other == package or FLOORS[other] < FLOORS[package] or (package, other) in NEIGHBOURS
         assert is_allowed, f"{module} (floor {FLOORS[package]}) must not import {name} (floor {FLOORS[other]})"
+
+
+def test_the_page_of_the_design_names_the_modules_of_each_floor() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \w[\w ]* \| (.+?) \|", page, re.MULTILINE)
+    named = {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)(?:/|\.py)`", names)}
+    assert named == FLOORS
+
+
+def test_the_page_of_the_design_names_every_middleware_in_the_order_in_which_a_request_meets_them() -> None:
+    root = Path(__file__).parents[1]
+    journey = (root / "docs" / "design.md").read_text(encoding="utf-8").partition("## 2.")[2].partition("## 3.")[0]
+    added = re.findall(r"app\.add_middleware\(\s*(\w+)", (PACKAGE / "server" / "app.py").read_text(encoding="utf-8"))
+    files = {
+        path.name: path.read_text(encoding="utf-8") for path in (PACKAGE / "server" / "middleware").glob("[a-z]*.py")
+    }
+    met = [name for kind in reversed(added) for name, source in files.items() if f"class {kind}:" in source]
+    assert re.findall(rf"`(?:server/middleware/)?({'|'.join(met)})`", journey) == met
+    assert set(met) == set(files)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("engines/")])

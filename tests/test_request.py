@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from asr_api.errors import DeadlineExceeded, ServerDraining
+from asr_api.errors import AsrError, DeadlineExceeded, DeadlineUnreachable, ServerDraining
 from asr_api.request import RequestScope
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +88,28 @@ async def test_a_limit_of_time_counts_from_the_arrival_and_at_once() -> None:
         await work()
     assert request.deadline_s == request.arrived_s + 0.05
     assert request.left_s < 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "has_missed"), [(None, True), (DeadlineUnreachable("busy"), True), (ServerDraining("over"), False)]
+)
+async def test_a_missed_deadline_is_known_while_the_work_ends_and_later(
+    reason: AsrError | None, has_missed: bool
+) -> None:
+    request, seen = RequestScope(), list[bool]()
+
+    async def work() -> None:
+        async with request.running():
+            seen.append(request.has_missed_deadline)
+            request.limit_time(0.01) if reason is None else request.cancel(reason)
+            try:
+                await asyncio.sleep(5)
+            finally:
+                seen.append(request.has_missed_deadline)
+
+    with pytest.raises(DeadlineExceeded if reason is None else type(reason)):
+        await work()
+    assert [*seen, request.has_missed_deadline] == [False, has_missed, has_missed]
 
 
 async def test_the_listener_of_detached_work_can_still_be_cancelled() -> None:

@@ -41,7 +41,7 @@ from asr_api.scheduler.scheduler import Scheduler
 from asr_api.settings.folders import find_cache_folder
 from asr_api.settings.settings import Settings
 from asr_api.shared_transcriptions import SharedTranscriptions, TranscriptionKey
-from asr_api.transcriber import Transcriber
+from asr_api.transcriber import Transcriber, count_outcome
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,21 +103,42 @@ class Service:
             return None
         model.metrics.early_transcriptions.inc()
         own_request = request.detached()
-        return self.early.begin(options, own_request, partial(self._transcribe_growing, spool, options, own_request))
+
+        def count_cancelled() -> None:
+            if not request.has_missed_deadline:  # else the edge counts it
+                model.metrics.requests["cancelled"].inc()
+
+        start = partial(self._transcribe_growing, spool, options, own_request)
+        return self.early.begin(options, own_request, start, count_cancelled)
 
     async def _transcribe(
         self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """Remembers a file that crashes the engine: with other options its windows may be others."""
-        start = partial(self.transcriber.transcribe, self.decoder.decode(spool), options, request)
+        events = self._started(spool, options, request) if early is None else self._continued(spool, early, request)
         try:
-            async with aclosing(start() if early is None else early.events(start)) as events:
+            async with aclosing(events):
                 async for event in events:
                     yield event
         except (RequestCrashedWorker, CrashingAudio):
             if spool.digest is not None:
                 self.crashed_files.add(spool.digest)
             raise
+
+    def _started(
+        self, spool: Spool, options: TranscribeOptions, request: RequestScope, *, is_counted: bool = True
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        return self.transcriber.transcribe(self.decoder.decode(spool), options, request, is_counted=is_counted)
+
+    async def _continued(
+        self, spool: Spool, early: EarlyTranscription, request: RequestScope
+    ) -> AsyncGenerator[TranscriptEvent, None]:
+        """Counts the outcome once, also if it begins again."""
+        start_again = partial(self._started, spool, early.options, request, is_counted=False)
+        with count_outcome(self.pool.get(request.model).metrics, request):
+            async with aclosing(early.events(start_again)) as events:
+                async for event in events:
+                    yield event
 
     async def _transcribe_duplicate(
         self, spool: Spool, options: TranscribeOptions, request: RequestScope, early: EarlyTranscription | None
@@ -135,7 +156,7 @@ class Service:
     ) -> AsyncGenerator[TranscriptEvent, None]:
         async with spool.duplicate() as own_spool:
             source = self.decoder.decode(own_spool, confirm)
-            async with aclosing(self.transcriber.transcribe(source, options, request)) as events:
+            async with aclosing(self.transcriber.transcribe(source, options, request, is_counted=False)) as events:
                 async for event in events:
                     yield event
 

@@ -33,10 +33,19 @@ class EarlyTranscription:
     options, request: what it was begun with
     """
 
-    def __init__(self, options: TranscribeOptions, request: RequestScope, start: Start) -> None:
+    def __init__(
+        self,
+        options: TranscribeOptions,
+        request: RequestScope,
+        start: Start,
+        on_given_up: Callable[[], None],
+    ) -> None:
+        """on_given_up: called if the request ends before its upload is complete"""
         self.options = options
         self.request = request
+        self._on_given_up = on_given_up
         self._is_taken = False
+        self._is_replaced = False
         self._is_usable: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._transcription = SharedTranscription()
         self.task = asyncio.create_task(self._run(start))
@@ -79,12 +88,16 @@ class EarlyTranscription:
                     yield event
 
     def cancel(self) -> None:
+        """Another transcription takes its place."""
+        self._is_replaced = True
         self.task.cancel()
 
     async def aclose(self) -> None:
         """Cancels it if its events are not taken; then it has freed everything when this returns."""
         if not self._is_taken:
             await self._end()
+            if not self._is_replaced:
+                self._on_given_up()
 
     async def _end(self) -> None:
         self.task.cancel()
@@ -103,8 +116,10 @@ class EarlyTranscriptions:
         """num_open_requests: of the model"""
         return len(self._running) < self._max_running and num_open_requests < self._max_open
 
-    def begin(self, options: TranscribeOptions, request: RequestScope, start: Start) -> EarlyTranscription:
-        early = EarlyTranscription(options, request, start)
+    def begin(
+        self, options: TranscribeOptions, request: RequestScope, start: Start, on_given_up: Callable[[], None]
+    ) -> EarlyTranscription:
+        early = EarlyTranscription(options, request, start, on_given_up)
         self._running.add(early)
         early.task.add_done_callback(lambda _: self._running.discard(early))
         return early

@@ -27,9 +27,13 @@ QUERY_OF_LINK = re.compile(r"(://[^\s?]*)\?\S*")
 
 
 def configure_logging(level: str | int, log_format: LogFormat, process: str = "") -> None:
-    """For the rest of this process, also for an error that ends it; does nothing where logging is configured already.
+    """Sends the records of this process to stderr in this format, and the error that ends it as well.
 
-    process: named in every record, unless it is the main one
+    With "json" also Python's warnings, and errors that end a thread or are raised where none can be caught. Handlers
+    that logging has already stay the only ones, with their level.
+
+    log_format: that of `LOG_FORMAT`; `current_log_format` tells it. process: named in every record; empty in the main
+    process
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.name = log_format

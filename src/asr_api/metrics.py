@@ -5,9 +5,6 @@ Every `Metrics` has a registry of its own, so that two services in one process d
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -16,14 +13,14 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     generate_latest,
-    start_http_server,
 )
 
 STAGE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 STAGES = ("decode", "queue", "engine")
-OUTCOMES = ("completed", "invalid", "refused", "failed", "cancelled")
+# expired: past its deadline; cancelled: its client left
+OUTCOMES = ("completed", "invalid", "refused", "failed", "expired", "cancelled")
 
 
 class Metrics:
@@ -36,7 +33,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.requests = self._counter(
             "asr_requests",
-            "Transcriptions, by outcome; one that requests share counts once, a request answered from memory never.",
+            "Transcriptions, by outcome; one that requests share counts once, a request answered from memory never. "
+            "What a deadline ends counts for each request, also before its transcription began.",
             "outcome",
         )
         self.joined_requests = self._counter(
@@ -91,17 +89,6 @@ class Metrics:
     def render(self) -> bytes:
         """The page for a scrape, in the format of `content_type`."""
         return generate_latest(self.registry)
-
-    @contextlib.contextmanager
-    def served(self, address: str, port: int) -> Iterator[None]:
-        """Answers scrapes on this port, in a thread. Raises OSError."""
-        server, thread = start_http_server(port, address, self.registry)
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, ["model", *labels], registry=self.registry)

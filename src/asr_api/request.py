@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from asr_api.errors import DeadlineExceeded
+from asr_api.errors import DeadlineExceeded, DeadlineUnreachable
 from asr_api.request_record import RequestRecord
 
 if TYPE_CHECKING:  # it imports numpy
@@ -90,6 +90,12 @@ class RequestScope:
     def is_cancelled(self) -> bool:
         return self._reason is not None
 
+    @property
+    def has_missed_deadline(self) -> bool:
+        """Whether `running` raises DeadlineExceeded or DeadlineUnreachable, or has: also while its body is ended."""
+        has_expired = self._limit is not None and self._limit.expired() and self._reason is None
+        return has_expired or isinstance(self._reason, DeadlineExceeded | DeadlineUnreachable)
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Around work in the current task; not nested. Raises the reason of `cancel`, or DeadlineExceeded."""
@@ -103,7 +109,8 @@ class RequestScope:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise self._reason or self._deadline_exceeded() from None
+            self._reason = self._reason or self._deadline_exceeded()
+            raise self._reason from None
         finally:
             self._limit = None
 

@@ -35,16 +35,18 @@ class Transcriber:
         self._limiter = limiter
 
     async def transcribe(
-        self, source: PcmSource, options: TranscribeOptions, request: RequestScope
+        self, source: PcmSource, options: TranscribeOptions, request: RequestScope, *, is_counted: bool = True
     ) -> AsyncGenerator[TranscriptEvent, None]:
         """Events in order; the last one is TranscriptEnd. Use it in `contextlib.aclosing(…)`: closing it at any point
         ends the source and frees the queue and the slots.
 
-        source: not entered yet; entered and left here. Raises RequestError, Unavailable and ServerFault
+        source: not entered yet; entered and left here. is_counted: False where the caller counts the outcome.
+        Raises RequestError, Unavailable and ServerFault
         """
         model = self.pool.get(request.model)
         muted = source if options.vad is None else MutedSource(source, options.vad, self._open_detector, self._limiter)
-        with _count_outcome(model.metrics), model.scheduler.open_queue(request) as queue:
+        counted = count_outcome(model.metrics, request) if is_counted else contextlib.nullcontext()
+        with counted, model.scheduler.open_queue(request) as queue:
             long_form = LongForm(model.scheduler, queue, options, model.metrics, self._limiter)
             async with aclosing(self._transcribe(muted, long_form, model.window_length, options)) as events:
                 async for event in events:
@@ -67,7 +69,8 @@ class Transcriber:
 
 
 @contextlib.contextmanager
-def _count_outcome(metrics: ModelMetrics) -> Iterator[None]:
+def count_outcome(metrics: ModelMetrics, request: RequestScope) -> Iterator[None]:
+    """Of the block. The edge counts a request that misses its deadline: its transcription may go on for others."""
     outcome = "cancelled"
     try:
         yield
@@ -82,4 +85,6 @@ def _count_outcome(metrics: ModelMetrics) -> Iterator[None]:
         outcome = "failed"
         raise
     finally:
-        metrics.requests[outcome].inc()
+        is_counted_at_edge = outcome == "cancelled" and request.listener.has_missed_deadline
+        if not is_counted_at_edge:
+            metrics.requests[outcome].inc()

@@ -18,7 +18,7 @@ import pytest
 
 from asr_api.benchmark.speech import wav_bytes
 from asr_api.pcm import SAMPLE_RATE_HZ
-from asr_api.server.serve import KEEP_ALIVE_S
+from asr_api.server.http_servers import KEEP_ALIVE_S
 from asr_api.settings.settings import Settings
 from tests.deploy.proxies import FILES, NAMES, Proxy, new_address, program, proxying
 from tests.engines.scripted import number_pcm

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asr_api.cli.exit_codes import ExitCode
-from asr_api.server.serve import LAST_REPLIES_S
+from asr_api.server.http_servers import LAST_REPLIES_S
 from asr_api.settings.settings import read_settings
 from tests.test_docs import README, ROOT
 

@@ -9,7 +9,7 @@ import pytest
 from asr_api.errors import DeadlineUnreachable
 from asr_api.request import RequestScope
 from asr_api.scheduler.fair_queue import RequestQueue
-from asr_api.scheduler.request_limit import CERTAINTY, RequestLimit
+from asr_api.scheduler.request_limit import REFUSAL_RATIO, RequestLimit
 from asr_api.scheduler.speed import MIN_MEASURED_WINDOWS, SpeedMeter, num_windows_ahead
 from tests.service import FakeClock
 
@@ -40,8 +40,8 @@ def is_refused(queues: list[RequestQueue], speed: SpeedMeter, timeout_s: float, 
 
 
 def test_a_request_is_refused_when_its_audio_alone_takes_far_too_long() -> None:
-    assert is_refused([], measured(1.0), timeout_s=10, audio_s=WINDOW_S * 10 * CERTAINTY * 1.1)
-    assert not is_refused([], measured(1.0), timeout_s=10, audio_s=WINDOW_S * 10 * CERTAINTY * 0.9)
+    assert is_refused([], measured(1.0), timeout_s=10, audio_s=WINDOW_S * 10 * REFUSAL_RATIO * 1.1)
+    assert not is_refused([], measured(1.0), timeout_s=10, audio_s=WINDOW_S * 10 * REFUSAL_RATIO * 0.9)
 
 
 @pytest.mark.parametrize(("audio_s", "wait_s"), [(900, 20), (1e6, 120)])

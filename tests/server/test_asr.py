@@ -19,6 +19,7 @@ from asr_api.options import DecodeOptions, TranscribeOptions
 from asr_api.pcm import AudioEnd
 from asr_api.request import RequestScope
 from asr_api.server import lifecycle, local_client
+from asr_api.server.client_network import client_network
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.schemas import AsrReply
 from asr_api.transcript import Quality, Segment, Word
@@ -272,6 +273,24 @@ async def test_an_upload_holds_its_slot_until_its_end(monkeypatch: pytest.Monkey
         assert metric_value(fake.registry, "asr_requests_total", outcome="refused") == 1
         assert (await first).status_code == 200
         assert (await http.post("/asr", content=AUDIO)).status_code == 200
+
+
+async def test_links_have_slots_of_their_own_and_paths_need_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lifecycle, "MIN_UPLOAD_SLOTS", 1)
+    (path := tmp_path / "a.wav").write_bytes(AUDIO)
+    handle = FakeService().handle()
+    holder = RequestScope(account=client_network("127.0.0.1"))
+    async with (
+        handle.upload_slot(holder, is_download=True),
+        client(handle, allowed_local_media_path=str(tmp_path)) as http,
+    ):
+        assert (await http.post("/asr", content=AUDIO)).status_code == 200
+        assert (await http.post("/asr", json={"url": str(path)})).status_code == 200
+        refused = await http.post("/asr", json={"url": "https://audio.example/a.wav"})
+    assert (refused.status_code, refused.json()["code"]) == (429, "server_overloaded")
+    assert refused.json()["error"] == "The server is downloading 1 links already; try again in a moment."
 
 
 async def test_replies_fit_their_schema() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_api.audio.decoding.decoder import DecodedFile
 from asr_api.request import RequestScope
 from asr_api.server import upload
 from asr_api.server.heartbeat_replies import JSON_HEARTBEAT
@@ -133,6 +134,7 @@ async def test_what_was_done_so_far_is_in_the_error_and_everything_is_freed(
         assert partial["text"] == "".join(chunk["text"] for chunk in partial["chunks"])
         assert partial["chunks"][0]["timestamp"] == [0.0, 0.5]
         assert app.num_windows() == 1
+        assert app.harness.outcomes() == {"expired": 1}
         assert "deadline_exceeded" in reply.text or path == "/v1/listen"
 
 
@@ -156,7 +158,25 @@ async def test_the_upload_counts_and_is_given_up_with_its_early_transcription() 
         await app.until(lambda: bool(app.harness.in_process.inside))
         reply = await asyncio.wait_for(request, 10)
         assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+        assert (app.num_early(), app.harness.outcomes()) == (1, {"expired": 1})
         assert app.is_idle()
+
+
+@pytest.mark.usefixtures("_at_once")
+async def test_a_transcription_that_began_early_expires_as_others_do() -> None:
+    async with running() as app:
+        request = app.post("/asr", body := SlowBody(AUDIO), {HEADER: str(NEAR_S)})
+        await app.window()
+        body.may_end.set()
+        assert (await asyncio.wait_for(request, 10)).json()["partial"]["text"].startswith(" 1 2 3 ")
+        assert (app.num_early(), app.harness.outcomes()) == (1, {"expired": 1})
+
+
+async def test_a_deadline_that_passes_in_the_upload_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(early_reply, "LINGER_S", 0.01)
+    async with running() as app:
+        reply = await asyncio.wait_for(app.post("/asr?timeout=0.2", SlowBody(AUDIO)), 10)
+        assert (reply.status_code, app.num_early(), app.harness.outcomes()) == (504, 0, {"expired": 1})
 
 
 async def test_other_listeners_of_the_same_transcription_go_on() -> None:
@@ -168,7 +188,7 @@ async def test_other_listeners_of_the_same_transcription_go_on() -> None:
         assert (await asyncio.wait_for(hurried, 10)).status_code == 504
         reply = await app.reply(patient)
         assert reply.json()["text"].endswith(" 57 58")
-        assert app.harness.outcomes() == {"completed": 1}
+        assert app.harness.outcomes() == {"completed": 1, "expired": 1}
 
 
 def test_a_window_in_the_engine_is_dropped_within_a_step(tmp_path: Path) -> None:
@@ -202,6 +222,7 @@ async def test_audio_that_takes_too_long_is_refused_when_its_length_is_known() -
         reply = await asyncio.wait_for(app.post("/asr?timeout=2", AUDIO), 1.5)
         assert (reply.status_code, reply.json()["code"]) == (503, "deadline_unreachable")
         assert int(reply.headers["retry-after"]) >= 1
+        assert app.harness.outcomes() == {"refused": 1}
         assert app.is_idle()
         assert app.num_windows() == 40
 
@@ -235,9 +256,22 @@ async def test_a_server_that_has_measured_nothing_refuses_nothing() -> None:
         app.harness.open.close()
 
 
-async def test_a_refused_listener_leaves_others_their_transcription() -> None:
+async def test_a_refused_listener_leaves_others_their_transcription(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The length of the audio is known when both listen."""
     async with running() as app:
         measure(app)
-        hurried, patient = app.post("/asr?timeout=2", AUDIO), app.post("/asr", AUDIO)
+        open_file, may_open = DecodedFile.__aenter__, asyncio.Event()
+
+        async def open_later(file: DecodedFile) -> DecodedFile:
+            await may_open.wait()
+            return await open_file(file)
+
+        monkeypatch.setattr(DecodedFile, "__aenter__", open_later)
+        hurried = app.post("/asr?timeout=2", AUDIO)
+        await app.until(lambda: app.harness.count("asr_open_requests") == 1)
+        patient = app.post("/asr", AUDIO)
+        await app.until(lambda: app.harness.count("asr_joined_requests_total") == 1)
+        may_open.set()
         assert (await app.reply(patient)).json()["text"].endswith(" 57 58")
         assert (await hurried).json()["code"] == "deadline_unreachable"
+        assert app.harness.outcomes() == {"completed": 1, "refused": 1}

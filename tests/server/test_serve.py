@@ -225,8 +225,10 @@ def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path, cli: Cli) -> None:
         if socket.has_ipv6 and Path("/proc/net/if_inet6").read_text():
             assert httpx.get(f"http://[::1]:{server.port}/hc").status_code == 200
         taken = cli.run("serve", "--port", str(server.port))
-    sentence = f"PORT is {server.port}, and another program is listening there; stop it or set another PORT."
-    assert (taken.code, taken.stderr) == (2, f"asr-api: {sentence}\n")
+        metrics_taken = cli.run("serve", "--port", "0", "--metrics-port", str(server.port))
+    for ended, name in ((taken, "PORT"), (metrics_taken, "METRICS_PORT")):
+        sentence = f"{name} is {server.port}, and another program is listening there; stop it or set another {name}."
+        assert (ended.code, ended.stderr) == (2, f"asr-api: {sentence}\n")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +237,7 @@ def test_every_interface_is_ipv4_and_ipv6(tmp_path: Path, cli: Cli) -> None:
         (["--host", "no.such.host.invalid", "--port", "0"], "HOST is 'no.such.host.invalid'"),
         (["--host", "192.0.2.1", "--port", "0"], "HOST is '192.0.2.1'"),
         (["--batch-size", "0"], "BATCH_SIZE is '0'; it must be a whole number from 1 to 256"),
+        (["--port", "9100", "--metrics-port", "9100"], "METRICS_PORT is '9100'; it must be another port than PORT"),
         (["--nonsense", "1"], "unrecognized arguments: --nonsense 1"),
         (["--port", "0"], "The checkpoint is odd; take another."),
     ],
@@ -295,4 +298,10 @@ def test_with_keys_a_request_needs_one_on_the_wire_and_metrics_have_their_port(t
             assert http.get("/metrics").status_code == 401
             assert http.get("/hc").status_code == 200
             assert "asr_requests_total" in http.get(f"http://127.0.0.1:{port}/metrics").text
+        metrics_address = ("127.0.0.1", port)
+        with socket.create_connection(metrics_address), socket.create_connection(metrics_address) as unfinished:
+            unfinished.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+            assert server.stop() == 0  # within 15 s, whatever these connections do
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(metrics_address)
     assert "alice-0123456789" not in server.log.read_text()

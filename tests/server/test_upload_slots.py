@@ -10,7 +10,7 @@ import pytest
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
 from asr_api.server import upload_slots
-from asr_api.server.upload_slots import UploadSlots
+from asr_api.server.upload_slots import DOWNLOADS, UploadSlots
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +133,23 @@ async def test_accounts_with_a_quarter_of_the_slots_or_less_keep_them() -> None:
             await taken.enter_async_context(slots.slot(account))
         with pytest.raises(ServerOverloaded):
             await taken.enter_async_context(slots.slot("third"))
+
+
+async def test_the_error_of_a_download_speaks_of_links() -> None:
+    slots = UploadSlots(4, DOWNLOADS)
+
+    async def download() -> None:
+        async with slots.slot("many"):
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), AsyncExitStack() as taken:
+        downloads = [asyncio.create_task(download()) for _ in range(4)]
+        await asyncio.sleep(0)
+        for account in ("first", "second"):
+            await taken.enter_async_context(slots.slot(account))
+        done, pending = await asyncio.wait(downloads, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(RequestTimeout, match="download of the link was dropped while all 4 download slots were"):
+            done.pop().result()
+        for other in pending:
+            other.cancel()
+        await asyncio.wait(pending)

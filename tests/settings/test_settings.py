@@ -122,6 +122,15 @@ def test_every_bad_value_has_one_sentence() -> None:
     )
 
 
+def test_the_metrics_need_another_port_than_the_main_one() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"port": "9100", "metrics_port": "9100"})
+    assert str(caught.value) == (
+        "METRICS_PORT is '9100'; it must be another port than PORT, 9100. By default metrics are on the main port."
+    )
+    assert read_settings({"port": "0", "metrics_port": "9100"}).metrics_port == 9100
+
+
 def test_every_setting_has_a_row_with_its_flag_and_default() -> None:
     rows = settings_table().splitlines()[2:]
     assert [row.split(" | ")[0] for row in rows] == [f"| `{name.upper()}`" for name in Settings.model_fields]

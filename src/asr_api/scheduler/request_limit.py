@@ -11,7 +11,7 @@ from asr_api.request import RequestScope
 from asr_api.scheduler.fair_queue import RequestQueue
 from asr_api.scheduler.speed import MAX_RETRY_AFTER_S, SpeedMeter, num_windows_ahead, retry_after_s
 
-CERTAINTY = 2.0  # a request is refused when the estimate is so many times the time it has
+REFUSAL_RATIO = 2.0  # a request is refused above this ratio of estimated time to time left: estimates are rough
 
 
 class RequestLimit:
@@ -42,7 +42,7 @@ class RequestLimit:
         others = [queue for queue in self._queues if queue.request.listener is not request]
         num_windows = max(1.0, audio_s / window_s)
         needed_s = (num_windows + num_windows_ahead(others, request, num_windows, window_s)) * self._speed.s_per_window
-        if needed_s > CERTAINTY * left_s:
+        if needed_s > REFUSAL_RATIO * left_s:
             raise DeadlineUnreachable(
                 f"This takes about {needed_s:.0f} s here now, and the request has {max(0.0, left_s):.0f} s left "
                 "(timeout); allow more time, or retry later.",

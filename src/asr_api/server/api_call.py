@@ -13,13 +13,10 @@ from asr_api.request import RequestScope
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """arrived_s: on the clock of time.perf_counter"""
-
     request: Request
     service: Service
     scope: RequestScope
     info: EngineInfo
-    arrived_s: float
 
     @property
     def content_type(self) -> str:

@@ -102,7 +102,7 @@ class AudioReception:
 
     @asynccontextmanager
     async def _receiving(self, call: ApiCall) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with call.scope.running(), self._handle.upload_slot(call.scope) as slot:
+        async with self._handle.running(call.scope), self._handle.upload_slot(call.scope) as slot:
             with call.scope.record.timed("receive"):
                 yield slot.measured(call.request.stream())
 
@@ -122,17 +122,20 @@ class AudioReception:
     async def opened(self, call: ApiCall, audio: Audio) -> AsyncIterator[Spool]:
         """Fetches a link, opens a path, or gives the upload, which stays its owner's."""
         if isinstance(audio, AudioReference):
-            is_local = not names_link(audio.url) and await is_local_client(call.request.scope)
-            async with self._handle.upload_slot(call.scope, is_download=True):
-                reservation = self._spools.reserve(call.scope.account)
-                with call.scope.record.timed("receive"):
-                    spool = await open_reference(
-                        audio.url, self._policy, is_local_client=is_local, reservation=reservation
-                    )
-            async with spool:
+            async with await self._open_reference(call, audio.url) as spool:
                 yield spool
         elif is_form(call.content_type):
             yield audio
         else:
             with explain_stripped_body(audio):
                 yield audio
+
+    async def _open_reference(self, call: ApiCall, reference: str) -> Spool:
+        if not names_link(reference):
+            is_local = await is_local_client(call.request.scope)
+            with call.scope.record.timed("receive"):
+                return await open_reference(reference, self._policy, is_local_client=is_local)
+        async with self._handle.upload_slot(call.scope, is_download=True):
+            reservation = self._spools.reserve(call.scope.account)
+            with call.scope.record.timed("receive"):
+                return await open_reference(reference, self._policy, is_local_client=False, reservation=reservation)

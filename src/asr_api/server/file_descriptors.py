@@ -17,7 +17,8 @@ MAX_DESCRIPTORS = 65536
 MAX_CONNECTIONS = 8192  # each may hold 64 KiB that it has sent and that nobody has read
 # Beside its connection, a request has a spool, two decoders with pipes, or the connections of a link.
 DESCRIPTORS_PER_REQUEST = 8
-MIN_RESERVED = 128  # for the engine, the fork server, the event loop, and connections that are being refused
+# For the engine, the fork server, the event loop, the port of the metrics, and connections that are being refused.
+MIN_RESERVED = 128
 # Modules that the server or its libraries would import at the first request that needs them, on the event loop.
 LATE_IMPORTS = (
     "asr_api.audio.sources.url", "certifi", "encodings.idna", "encodings.punycode", "encodings.utf_8_sig", "httpcore",

@@ -13,10 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from asr_api.compose import Service
-from asr_api.errors import ModelLoading, ServerDraining, ServerOverloaded
+from asr_api.errors import DeadlineExceeded, DeadlineUnreachable, ModelLoading, ServerDraining, ServerOverloaded
 from asr_api.request import RequestScope
 from asr_api.server.account_usage import AccountUsage
-from asr_api.server.upload_slots import UploadSlot, UploadSlots
+from asr_api.server.upload_slots import DOWNLOADS, UploadSlot, UploadSlots
 
 RETRY_S = 2
 MIN_UPLOAD_SLOTS = 64  # uploads at once, however small MAX_REQUESTS is
@@ -28,7 +28,7 @@ class ServiceHandle:
         self.service = service
         self.usage = AccountUsage()
         self._upload_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests))
-        self._download_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests))
+        self._download_slots = UploadSlots(max(MIN_UPLOAD_SLOTS, max_requests), DOWNLOADS)
         self._open: set[RequestScope] = set()
         self._is_idle = asyncio.Event()
         self._is_idle.set()
@@ -41,7 +41,7 @@ class ServiceHandle:
 
     @contextlib.asynccontextmanager
     async def upload_slot(self, request: RequestScope, *, is_download: bool = False) -> AsyncIterator[UploadSlot]:
-        """Held while audio arrives. Raises what UploadSlots.slot raises.
+        """Held while audio arrives; a local path needs none. Raises what UploadSlots.slot raises.
 
         The limits are not the scheduler's, so that slow senders do not use that up, and links have one of their own.
         """
@@ -81,11 +81,22 @@ class ServiceHandle:
             request.cancel(ServerDraining(sentence, retry_after_s=5))
 
     @contextlib.asynccontextmanager
-    async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
-        """Around work after the body. Raises ClientDisconnect, and what `RequestScope.running` raises."""
-        watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
+    async def running(self, request: RequestScope) -> AsyncIterator[None]:
+        """As `RequestScope.running`, around the work for an admitted request; counts one that misses its deadline."""
         try:
             async with request.running():
+                yield
+        except (DeadlineExceeded, DeadlineUnreachable) as error:
+            metrics = self.ready_service().pool.get(request.model).metrics
+            metrics.requests["expired" if isinstance(error, DeadlineExceeded) else "refused"].inc()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def until_disconnect(self, request: RequestScope, receive: Receive) -> AsyncIterator[None]:
+        """Around work after the body. Raises ClientDisconnect, and what `running` raises."""
+        watch = asyncio.create_task(_cancel_on_disconnect(request, receive))
+        try:
+            async with self.running(request):
                 yield
         finally:
             watch.cancel()

@@ -1,13 +1,15 @@
-"""HOST and PORT → listening sockets, or an error of one sentence.
+"""HOST with PORT or METRICS_PORT → listening sockets, or an error of one sentence.
 
 `*` is every interface on IPv4 and IPv6; a name is every address it has on this machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from ipaddress import IPv6Address
 
 from asr_api.errors import SettingsError
@@ -19,8 +21,18 @@ FIRST_FREE_PORT = 1024  # by default the ports below need root
 MISSING = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
 
 
-def open_sockets(host: str, port: int) -> list[socket.socket]:
-    """At least one listening socket, all on the same port; with port 0 a free one. Raises SettingsError."""
+@contextlib.contextmanager
+def listening_sockets(host: str, port: int | None, setting: str) -> Iterator[list[socket.socket]]:
+    """As `open_sockets`, closed on the way out; none without a port."""
+    with contextlib.ExitStack() as opened:
+        yield [] if port is None else [opened.enter_context(sock) for sock in open_sockets(host, port, setting)]
+
+
+def open_sockets(host: str, port: int, setting: str = "PORT") -> list[socket.socket]:
+    """At least one listening socket, all on the same port; with port 0 a free one. Raises SettingsError.
+
+    setting: of the port, for errors
+    """
     opened: list[socket.socket] = []
     try:
         for family, address in _addresses(host):
@@ -28,7 +40,7 @@ def open_sockets(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for listening in opened:
             listening.close()
-        raise _refusal(error, host, port) from None
+        raise _refusal(error, host, port, setting) from None
     if not opened:
         raise SettingsError(f"HOST is '{host}', which is not an address of this machine; use * for every interface.")
     return opened
@@ -64,12 +76,16 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> list[socke
     return [socket.socket(fileno=listening.detach())]
 
 
-def _refusal(error: OSError, host: str, port: int) -> SettingsError:
+def _refusal(error: OSError, host: str, port: int, setting: str) -> SettingsError:
     if error.errno == errno.EADDRINUSE:
-        return SettingsError(f"PORT is {port}, and another program is listening there; stop it or set another PORT.")
+        return SettingsError(
+            f"{setting} is {port}, and another program is listening there; stop it or set another {setting}."
+        )
     if error.errno == errno.EACCES and 0 < port < FIRST_FREE_PORT:
-        return SettingsError(f"PORT is {port}, and this user may not listen there; set one from {FIRST_FREE_PORT} up.")
+        return SettingsError(
+            f"{setting} is {port}, and this user may not listen there; set one from {FIRST_FREE_PORT} up."
+        )
     return SettingsError(
-        f"HOST is '{host}' and PORT is {port}, where the server cannot listen ({os.strerror(error.errno or 0)}); "
+        f"HOST is '{host}' and {setting} is {port}, where the server cannot listen ({os.strerror(error.errno or 0)}); "
         "use * for every interface."
     )

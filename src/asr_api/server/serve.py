@@ -7,18 +7,12 @@ then. A second signal ends the open ones with an error, a third ends the process
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
-from functools import partial
-from typing import Any, cast
-
-import uvicorn
-from starlette.types import ASGIApp
+from typing import Any
 
 from asr_api import __version__
 from asr_api.compose import Service, open_service
@@ -28,56 +22,53 @@ from asr_api.metrics import Metrics
 from asr_api.server.app import create_app
 from asr_api.server.connection_limit import ConnectionLimit
 from asr_api.server.file_descriptors import ShortageHandler, import_all, max_connections, raise_descriptor_limit
-from asr_api.server.http_protocol import BoundedH11Protocol
+from asr_api.server.http_servers import LAST_REPLIES_S, HttpServers
 from asr_api.server.lifecycle import ServiceHandle
-from asr_api.server.listen import BACKLOG, EVERYWHERE, open_sockets
-from asr_api.server.refused_connection import RefusedConnections
-from asr_api.server.routes.prometheus import metrics_server
+from asr_api.server.listen import EVERYWHERE, listening_sockets
+from asr_api.server.routes.prometheus import METRICS_CONNECTIONS, metrics_app
 from asr_api.settings.api_keys import ApiKeys, read_api_keys
 from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# asyncio accepts as many connections in one turn of the event loop as its backlog has, and these take descriptors
-# before they can be refused.
-ACCEPTS_PER_TURN = 16
-KEEP_ALIVE_S = 65  # longer than the usual 60 s of proxies, so that they never use a connection that is closing
-LAST_REPLIES_S = 5  # for finished transcripts to reach their clients
 FORCED = 1
 
 
 async def serve(settings: Settings) -> int:
     """The exit code. Raises StartupError when it cannot start, and AsrError when the engine or HTTP fails for good."""
     api_keys = read_api_keys(settings)
-    metrics = Metrics()
-    with metrics_server(metrics, settings.host, settings.metrics_port):
-        return await _listen_and_serve(settings, api_keys, metrics)
+    with (
+        listening_sockets(settings.host, settings.port, "PORT") as sockets,
+        listening_sockets(settings.host, settings.metrics_port, "METRICS_PORT") as metrics_sockets,
+    ):
+        return await _serve_http(settings, api_keys, sockets, metrics_sockets)
 
 
-async def _listen_and_serve(settings: Settings, api_keys: ApiKeys, metrics: Metrics) -> int:
+async def _serve_http(
+    settings: Settings, api_keys: ApiKeys, sockets: list[socket.socket], metrics_sockets: list[socket.socket]
+) -> int:
+    """metrics_sockets: none where the metrics have no port of their own"""
     asyncio.get_running_loop().set_exception_handler(ShortageHandler())
     import_all()
     limit = ConnectionLimit(max_connections(raise_descriptor_limit(), settings.max_requests), settings.proxy_trust)
-    sockets = open_sockets(settings.host, settings.port)
-    signals = _Signals()
+    metrics, signals = Metrics(), _Signals()
     handle = ServiceHandle(max_requests=settings.max_requests)
-    server = _Server(_uvicorn_config(create_app(handle, metrics, settings, api_keys), limit))
+    servers = HttpServers()
+    servers.open(create_app(handle, metrics, settings, api_keys), sockets, limit)
+    if metrics_sockets:
+        servers.open(metrics_app(metrics), metrics_sockets, ConnectionLimit(METRICS_CONNECTIONS))
     address = _address(settings.host, sockets, is_open=not api_keys)
     logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
-    answering = asyncio.create_task(server.serve(sockets))
     serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
     try:
-        await _first_of([serving, answering], signals.stop)
-        if handle.service is None or answering.done():  # nothing to finish, or no way to reply
+        await _first_of([serving, *servers.tasks], signals.stop)
+        if handle.service is None or servers.has_failed:  # nothing to finish, or no way to reply
             serving.cancel()
         await asyncio.wait([serving])
     finally:
-        has_failed = answering.done()
-        server.should_exit = True
-        await asyncio.wait([answering])
-    if has_failed:
-        cause = None if answering.cancelled() else answering.exception()
-        raise InternalError("The HTTP server ended unexpectedly; see the log above, and start it again.") from cause
+        failure = await servers.aclose()
+    if failure is not None:
+        raise InternalError("The HTTP server ended unexpectedly; see the log above, and start it again.") from failure
     return 0 if serving.cancelled() else serving.result()
 
 
@@ -95,35 +86,6 @@ class _Signals:
         if self.force.is_set():
             os._exit(FORCED)
         (self.force if self.stop.is_set() else self.stop).set()
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """`_Signals` handles them."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listening in sockets or []:
-            listening.listen(BACKLOG)  # instead of uvicorn's
-
-
-def _uvicorn_config(app: ASGIApp, limit: ConnectionLimit) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=cast("type[asyncio.Protocol]", partial(BoundedH11Protocol, limit=limit, refused=RefusedConnections())),
-        ws="none",
-        lifespan="off",
-        loop="asyncio",
-        backlog=ACCEPTS_PER_TURN,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=LAST_REPLIES_S,
-    )
 
 
 async def _serve(settings: Settings, metrics: Metrics, handle: ServiceHandle, signals: _Signals) -> int:

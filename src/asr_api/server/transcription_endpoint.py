@@ -44,10 +44,9 @@ class TranscriptionEndpoint:
 
     def admit(self, request: Request) -> ApiCall:
         """Raises what `admission.admit` raises."""
-        arrived_s = time.perf_counter()
         service = admit(request, self._handle, self.settings)
         scope = request_scope(request.scope)
-        return ApiCall(request, service, scope, service.pool.get(scope.model).info, arrived_s)
+        return ApiCall(request, service, scope, service.pool.get(scope.model).info)
 
     def read_options(self, call: ApiCall, raw: list[RawParameter]) -> RequestOptions:
         """Raises InvalidParameter, also for what the model cannot do."""
@@ -67,15 +66,15 @@ class TranscriptionEndpoint:
     async def _transcribe(
         self, call: ApiCall, audio: Audio, options: TranscribeOptions, writer: TranscriptWriter
     ) -> Response:
-        started_s = time.perf_counter()
+        started_s = time.monotonic()
         async with self.reception.opened(call, audio) as spool:
             transcript = await fold(self._events(call, spool, options))
             digest = spool.digest
         with call.scope.record.timed("format"):
             content = await anyio.to_thread.run_sync(writer.body, transcript, digest)  # up to 10 MB for hours of words
-        ended_s = time.perf_counter()
+        ended_s = time.monotonic()
         headers = transcript_headers(transcript, call.info, self.settings, ended_s - started_s) | {
-            "server-timing": f"receive;dur={(started_s - call.arrived_s) * 1000:.0f}, "
+            "server-timing": f"receive;dur={(started_s - call.scope.arrived_s) * 1000:.0f}, "
             f"transcribe;dur={(ended_s - started_s) * 1000:.0f}",
             **writer.headers,
         }

@@ -1,4 +1,4 @@
-"""Upload slots: limit concurrent uploads and slow senders.
+"""Upload slots: limit concurrent uploads and slow senders; and, apart from them, concurrent downloads of links.
 
 An upload may be slow for a while, must then keep an average rate, and may never be silent for long. When all slots are
 taken, a sender that is silent or below that rate is dropped for the next upload, so that connections that send next to
@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 from asr_api.errors import RequestTimeout, ServerOverloaded
 from asr_api.fair_share import is_full
@@ -24,6 +25,26 @@ GRACE_S = 15.0  # of waiting for a body before its rate counts
 MAX_SILENCE_S = 20.0  # however fast the upload was before: a sender may have gone to sleep
 EVICTION_GRACE_S = 2.0  # of an upload before it may be dropped for another
 EVICTION_SILENCE_S = 5.0  # after which a sender may be dropped for another, however fast it was before
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSentences:
+    """Of errors; {num} is how many slots there are."""
+
+    full: str
+    dropped: str
+
+
+UPLOADS = SlotSentences(
+    "The server is receiving {num} recordings already; try again in a moment.",
+    f"The upload was dropped while all {{num}} upload slots were taken: it {TOO_SLOW}, or its client had most of them; "
+    "send it again.",
+)
+DOWNLOADS = SlotSentences(
+    "The server is downloading {num} links already; try again in a moment.",
+    "The download of the link was dropped while all {num} download slots were taken: its client had most of them; send "
+    "the link again when others of this client are done.",
+)
 
 
 class UploadSlot:
@@ -74,8 +95,9 @@ class UploadSlot:
 
 
 class UploadSlots:
-    def __init__(self, max_slots: int) -> None:
+    def __init__(self, max_slots: int, sentences: SlotSentences = UPLOADS) -> None:
         self._max_slots = max_slots
+        self._sentences = sentences
         self._taken: set[UploadSlot] = set()
 
     @asynccontextmanager
@@ -89,9 +111,7 @@ class UploadSlots:
         except TimeoutError:
             if not limit.expired():
                 raise
-            dropped = f"The upload was dropped while all {self._max_slots} upload slots were taken"
-            reason = f"it {TOO_SLOW}, or its client had most of them"
-            raise RequestTimeout(f"{dropped}: {reason}; send it again.") from None
+            raise RequestTimeout(self._sentences.dropped.format(num=self._max_slots)) from None
         finally:
             self._taken.discard(slot)
 
@@ -108,8 +128,7 @@ class UploadSlots:
             return
         largest, num_largest = num_slots.most_common(1)[0]
         if not is_new or num_largest <= self._max_slots // 4:
-            sentence = f"The server is receiving {self._max_slots} recordings already; try again in a moment."
-            raise ServerOverloaded(sentence, retry_after_s=RETRY_S)
+            raise ServerOverloaded(self._sentences.full.format(num=self._max_slots), retry_after_s=RETRY_S)
         self._evict(min((slot for slot in self._taken if slot.account == largest), key=lambda slot: slot.bytes_per_s))
 
     def _evict(self, slot: UploadSlot) -> None:

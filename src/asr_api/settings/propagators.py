@@ -1,4 +1,6 @@
-"""The format of trace contexts, which OpenTelemetry reads from the environment when FastAPI is imported: W3C's."""
+"""The format of trace contexts: W3C's. OpenTelemetry takes it from the environment, whatever `OTEL` is, when FastAPI is
+imported; so it is set here, in the only package that touches the environment, and not in `tracing`.
+"""
 
 from __future__ import annotations
 

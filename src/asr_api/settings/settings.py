@@ -7,7 +7,7 @@ the default. Only this package reads the environment.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -66,6 +66,15 @@ class Settings(AccessSettings, LimitSettings, ModelSettings):
     def _drop_empty(cls, values: dict[str, object]) -> dict[str, object]:
         """An empty variable, as compose files set it, counts as not set, except where that would open the server."""
         return {name: value for name, value in values.items() if value != "" or name in KEPT_EMPTY}
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        if self.metrics_port == self.port:
+            raise ValueError(
+                f"METRICS_PORT is '{self.metrics_port}'; it must be another port than PORT, {self.port}. "
+                "By default metrics are on the main port."
+            )
+        return self
 
 
 def read_settings(flags: Mapping[str, str]) -> Settings:

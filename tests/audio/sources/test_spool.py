@@ -160,3 +160,13 @@ async def test_a_cancelled_request_closes_its_file() -> None:
     await asyncio.wait([task])
     assert task.cancelled()
     assert await asyncio.to_thread(file.is_closed.wait, 5)
+
+
+def test_a_file_that_is_being_closed_when_the_event_loop_ends_is_closed() -> None:
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+
+    async def begin_to_close() -> None:
+        Spool(file, 0).close_soon()
+
+    asyncio.run(begin_to_close())
+    assert file.closed

@@ -73,6 +73,7 @@ async def test_no_span_holds_what_a_client_wrote(exporter: InMemorySpanExporter)
     spans = exporter.get_finished_spans()
     assert len(spans) >= 4
     assert SECRET not in "".join(span.to_json() for span in spans)
+    assert {(span.attributes or {}).get("url.query") for span in spans} == {None, "REDACTED"}
 
 
 async def test_probes_and_what_the_client_does_not_sample_have_no_span(exporter: InMemorySpanExporter) -> None:

@@ -72,9 +72,16 @@ class Spool:
     def close_soon(self) -> asyncio.Task[None]:
         """As `aclose`, without waiting."""
         if self._closing is None:
-            self._closing = asyncio.create_task(anyio.to_thread.run_sync(self._file.close))
+            self._closing = asyncio.create_task(self._close_file())
             self._closing.add_done_callback(lambda _: self.reservation.release())
         return self._closing
+
+    async def _close_file(self) -> None:
+        try:
+            await anyio.to_thread.run_sync(self._file.close)
+        except asyncio.CancelledError:  # at the end of the event loop, perhaps before the thread began
+            self._file.close()
+            raise
 
     async def __aenter__(self) -> Self:
         return self

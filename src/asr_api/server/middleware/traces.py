@@ -17,7 +17,7 @@ from asr_api.server.middleware.request_scope import request_scope
 from asr_api.tracing import TRACER, add_span
 
 STAGES: tuple[Stage, ...] = ("receive", "decode", "queue", "format")  # the engine's span comes from its own process
-NOT_TOLD = "not told"
+REDACTED = "REDACTED"  # in place of a query, which may hold a text, a link or a key
 
 
 def telemetry_config(provider: TracerProvider | None) -> TelemetryConfig:
@@ -46,7 +46,7 @@ class TraceMiddleware:
         # FastAPI has written down what the client sent.
         span.set_attribute("url.path", logged_route(scope))
         if scope.get("query_string"):
-            span.set_attribute("url.query", NOT_TOLD)
+            span.set_attribute("url.query", REDACTED)
 
         async def send_described(message: Message) -> None:
             if message["type"] == "http.response.body" and not message.get("more_body", False):

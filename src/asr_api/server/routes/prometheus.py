@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
+import uuid
 
 from fastapi import APIRouter, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asr_api.errors import SettingsError
+from asr_api.errors import NotFound
 from asr_api.metrics import Metrics
-from asr_api.server.listen import EVERYWHERE
+from asr_api.server.error_responses import error_response
+from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
+
+PATH = "/metrics"
+METRICS_CONNECTIONS = 16  # of the port of its own; one client may hold half of them
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
     router = APIRouter()
 
-    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    @router.get(PATH, summary="Metrics for Prometheus", response_class=Response)
     async def render_metrics() -> Response:
         """Counters, gauges and histograms as text."""
-        return Response(metrics.render(), media_type=metrics.content_type)
+        return _page(metrics)
 
     return router
 
 
-@contextlib.contextmanager
-def metrics_server(metrics: Metrics, host: str, port: int | None) -> Iterator[None]:
-    """Serves the metrics on this port in a thread, if there is one. Raises SettingsError."""
-    if port is None:
-        yield
-        return
-    address = "0.0.0.0" if host == EVERYWHERE else host.strip("[]")  # noqa: S104  # the meaning of *
-    with contextlib.ExitStack() as serving:
-        try:
-            serving.enter_context(metrics.served(address, port))
-        except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            sentence = f"METRICS_PORT is {port}, where the server cannot listen ({reason}); set another one."
-            raise SettingsError(sentence) from None
-        yield
+def metrics_app(metrics: Metrics) -> ASGIApp:
+    """The whole app of `METRICS_PORT`: it has this page alone."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = (scope["method"], scope["path"]) == ("GET", PATH)
+        await (_page(metrics) if is_page else _not_found())(scope, receive, send)
+
+    return EarlyReplyMiddleware(answer)
+
+
+def _page(metrics: Metrics) -> Response:
+    return Response(metrics.render(), media_type=metrics.content_type)
+
+
+def _not_found() -> Response:
+    return error_response(NotFound("This port has the metrics alone; send GET /metrics."), uuid.uuid4().hex)
