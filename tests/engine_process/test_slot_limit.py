@@ -61,7 +61,8 @@ async def test_no_window_fails_while_more_than_one_slot_is_left() -> None:
 
 
 async def test_the_slots_settle_where_the_windows_fit() -> None:
-    async with running(partial(FullEngine, Script(n_slots=16), num_fitting=3)) as service:
+    script = Script(n_slots=16, step_s=0.002, steps_per_window=5)  # so slow that the slots are always taken
+    async with running(partial(FullEngine, script, num_fitting=3)) as service:
         queue = service.queue()
         results = service.submit(queue, number_pcm([7]), num_windows=100)
         await asyncio.wait_for(asyncio.gather(*results), 20)
