@@ -7,7 +7,7 @@ A process of its own, because importing locust replaces blocking calls of the wh
 
 from __future__ import annotations
 
-from locust import User, constant_pacing, constant, task
+from locust import User, constant, task
 from locust.env import Environment
 
 import itertools
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import gevent
 
@@ -26,7 +27,7 @@ from benchmarks.chaos.planned_requests import Mix, PlannedRequest, plan_request
 from benchmarks.chaos.recordings import HOUR, TEN_MINUTES, Recording, clip_names, read_recordings, sample_names
 
 MAX_RETRY_S = 5.0
-SPAWN_PER_S = 50.0
+SPAWN_PER_S = 100.0
 
 
 class Load:
@@ -37,12 +38,17 @@ class Load:
         self._recordings = recordings
         self._ledger = ledger
         self._numbers = itertools.count()
+        self._starts = Random(options.seed)  # noqa: S311 – it has to be repeatable
         self.end_s = time.monotonic() + options.duration_s
         self.is_over = False
 
     def end(self) -> None:
         """No request begins any more."""
         self.is_over = True
+
+    def first_wait_s(self) -> float:
+        """Of the next client: those with a pace begin at random within it."""
+        return self._starts.uniform(0.0, self.options.pacing_s)
 
     def next_request(self) -> PlannedRequest | None:
         """None after the last one."""
@@ -65,8 +71,13 @@ class Client(User):
     abstract = True
     load: Load
 
+    def on_start(self) -> None:
+        self._next_s = time.monotonic() + self.load.first_wait_s()
+
     @task
     def send_next(self) -> None:
+        gevent.sleep(max(0.0, self._next_s - time.monotonic()))  # with locust's pacing all clients would begin at once
+        self._next_s = max(self._next_s, time.monotonic()) + self.load.options.pacing_s
         planned = self.load.next_request()
         if planned is None:
             return
@@ -84,23 +95,17 @@ class Client(User):
             gevent.sleep(min(MAX_RETRY_S, answer.retry_after_s))
 
 
-def spawn_per_s(options: LoadOptions) -> float:
-    """Paced clients begin evenly over their pace, so that their requests never come in waves."""
-    return options.num_clients / options.pacing_s if options.pacing_s else SPAWN_PER_S
-
-
 def main() -> int:
     options = read_load_options(Path(sys.argv[1]))
     names = clip_names() if options.mix is Mix.CLIPS else [*clip_names(), *sample_names(), TEN_MINUTES, HOUR]
     recordings = read_recordings(Path(options.folder), names)
     with Path(sys.argv[2]).open("w", encoding="utf-8") as file:
         load = Load(options, recordings, Ledger(file))
-        wait = constant_pacing(options.pacing_s) if options.pacing_s else constant(0.0)
-        kind = type("PlannedClient", (Client,), {"load": load, "wait_time": wait})
+        kind = type("PlannedClient", (Client,), {"load": load, "wait_time": constant(0.0)})
         environment = Environment(user_classes=[kind], stop_timeout=options.patience_s(HOUR) + 60)
         runner = environment.create_local_runner()
         gevent.signal_handler(signal.SIGTERM, load.end)
-        runner.start(options.num_clients, spawn_rate=spawn_per_s(options))
+        runner.start(options.num_clients, spawn_rate=SPAWN_PER_S)
         while not load.is_over:
             gevent.sleep(0.1)
             if time.monotonic() >= load.end_s:
