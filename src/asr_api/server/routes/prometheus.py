@@ -13,7 +13,7 @@ from asr_api.server.error_responses import error_response
 from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
 
 PATH = "/metrics"
-METRICS_CONNECTIONS = 16  # of the port of its own; one client may hold half of them
+METRICS_CONNECTIONS = 16  # to the port of its own
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
