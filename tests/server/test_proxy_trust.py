@@ -31,6 +31,15 @@ async def test_limits_count_for_the_client_that_a_trusted_proxy_names(
     assert fake.requests[0].account == expected
 
 
+async def test_no_forwarded_address_adds_a_field_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    headers = {"x-forwarded-for": "8.8.8.8 account=key:admin status=200"}
+    async with client(FakeService(), peer="10.1.1.1", proxy_trust="10.0.0.0/8") as http:
+        await http.post("/asr", content=b"audio", headers=headers)
+    assert "POST /asr" in caplog.text
+    assert "admin" not in caplog.text
+
+
 @pytest.mark.parametrize("forwarded", ["127.0.0.1", "::1", "6.6.6.6, 127.0.0.1"])
 async def test_no_forwarded_address_makes_a_client_local(forwarded: str) -> None:
     async with client(FakeService(), peer="127.0.0.1", proxy_trust="127.0.0.0/8") as http:

@@ -202,7 +202,10 @@ class EngineProcess:
                 return ChildProcess(self._factory, self._on_message, is_traced=self._is_traced)
             except OSError as error:
                 if self._info is None:
-                    raise StartupError("The engine process cannot be started; the machine lacks resources.") from error
+                    raise StartupError(
+                        f"The engine process cannot be started: {error.strerror or error}; raise that limit of the "
+                        "machine or of this process (ulimit)."
+                    ) from error
                 logger.exception("The engine process cannot be started; trying again.")
             await asyncio.sleep(BACK_OFF_S)
 

@@ -44,7 +44,7 @@ class RequestLimit:
         needed_s = (num_windows + num_windows_ahead(others, request, num_windows, window_s)) * self._speed.s_per_window
         if needed_s > REFUSAL_RATIO * left_s:
             raise DeadlineUnreachable(
-                f"This takes about {needed_s:.0f} s here now, and the request has {max(0.0, left_s):.0f} s left "
+                f"This takes about {needed_s:.0f} s here now, and the request has {max(0.0, left_s):.1f} s left "
                 "(timeout); allow more time, or retry later.",
                 retry_after_s=min(max(1, math.ceil(needed_s - left_s)), MAX_RETRY_AFTER_S),
             )

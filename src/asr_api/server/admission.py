@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from asr_api.compose import Service
 from asr_api.errors import OriginNotAllowed, UnsupportedContentEncoding
 from asr_api.server.lifecycle import ServiceHandle
+from asr_api.server.middleware.cors import FOREIGN_PAGE
 from asr_api.server.middleware.request_scope import request_scope
 from asr_api.server.request_timeout import limit_time
 from asr_api.settings.access_settings import ANY_ORIGIN
@@ -50,4 +51,4 @@ def check_origin(headers: Headers, allowed: Collection[str]) -> None:
     if origin is None or ANY_ORIGIN in allowed or origin in allowed:
         return
     if origin.partition("://")[2] not in own:
-        raise OriginNotAllowed("Web pages of another origin may not use this server; send the request from your own.")
+        raise OriginNotAllowed(FOREIGN_PAGE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from asr_api import __version__
@@ -16,6 +15,7 @@ from asr_api.server.error_responses import ErrorShapes
 from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.middleware.access_log import AccessLogMiddleware
 from asr_api.server.middleware.authentication import AuthenticationMiddleware
+from asr_api.server.middleware.cors import PageOriginMiddleware
 from asr_api.server.middleware.early_reply import EarlyReplyMiddleware
 from asr_api.server.middleware.error_handling import ErrorMiddleware
 from asr_api.server.middleware.limits import LimitsMiddleware
@@ -78,13 +78,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
     app.add_middleware(ErrorMiddleware, shapes=shapes)
     app.add_middleware(EarlyReplyMiddleware)
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["*"],  # valid for requests without credentials, and no others are allowed
-        )
+        app.add_middleware(PageOriginMiddleware, origins=settings.cors_origins, shapes=shapes)
     app.add_middleware(AccessLogMiddleware)
     if tracer_provider is not None:
         app.add_middleware(TraceMiddleware, provider=tracer_provider)

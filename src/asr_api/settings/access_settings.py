@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ IpNetwork = Annotated[
     ipaddress.IPv4Network | ipaddress.IPv6Network, BeforeValidator(partial(ipaddress.ip_network, strict=False))
 ]
 ANY_ORIGIN = "*"
+ORIGIN = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
 def _host_pattern(entry: str) -> str:
@@ -26,10 +28,10 @@ def _host_pattern(entry: str) -> str:
 
 def _origin(entry: str) -> str:
     """As browsers send it: scheme, host and port, without a path."""
-    scheme, _, host = entry.removesuffix("/").partition("://")
-    if entry != ANY_ORIGIN and (scheme not in {"http", "https"} or not host or "/" in host):
+    origin = entry.removesuffix("/").lower()
+    if origin != ANY_ORIGIN and not ORIGIN.fullmatch(origin):
         raise ValueError
-    return entry.removesuffix("/").lower()
+    return origin
 
 
 def _not_empty(value: object) -> object:
@@ -86,7 +88,7 @@ class AccessSettings(DeclaredSettings):
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(split)] = setting(
         (),
         "Origins of other web pages that may use the server, such as `https://app.example.org`, separated by commas; "
-        "`*` is any page.",
+        "`*` is any page. A name with a star is an error.",
         shown="none",
         by_default="By default there are none",
         allowed="origins such as https://app.example.org, separated by commas, or *",

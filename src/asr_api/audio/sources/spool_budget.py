@@ -13,6 +13,7 @@ from collections import Counter
 from asr_api.errors import SpoolFull
 
 RETRY_AFTER_S = 30  # the spools of running requests are freed as they finish
+MIB = 2**20
 USABLE_PART = 0.8  # of what the disk has free beside the spools; others write to it as well
 
 
@@ -42,7 +43,11 @@ class SpoolBudget:
         if left_bytes < 0:
             raise SpoolFull("The server's space for media is full; try again later.", retry_after_s=RETRY_AFTER_S)
         if self._held[account] + num_bytes > left_bytes:
-            sentence = "Your recordings fill your share of the server's space for media; try again when one is done."
+            share_mib = (self._max_bytes - self.num_bytes + self._held[account]) // 2 // MIB
+            sentence = (
+                f"Your recordings exceed your share of the server's space for media, {share_mib} MiB now; send a "
+                "smaller or compressed file, or try again when another one is done."
+            )
             raise SpoolFull(sentence, retry_after_s=RETRY_AFTER_S)
         self._held[account] += num_bytes
         self.num_bytes += num_bytes

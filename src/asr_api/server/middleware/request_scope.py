@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asr_api.request import RequestScope
-from asr_api.server.client_network import client_network
+from asr_api.server.client_network import client_address, client_network
 from asr_api.server.lifecycle import ServiceHandle
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -42,7 +42,7 @@ class RequestScopeMiddleware:
         client: str = (scope.get("client") or ("",))[0]
         request = RequestScope(
             request_id=given_id if REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex,
-            client=client,
+            client=client_address(client),
             account=client_network(client),
             tenant=_tenant(given),
         )
