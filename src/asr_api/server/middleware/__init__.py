@@ -1,1 +1,1 @@
-"""Middleware of the HTTP app, from the outside in: request scope, traces, log, CORS, early reply, errors, limits, keys."""
+"""Middleware of the HTTP app, outermost first: scope, traces, access log, CORS, early reply, errors, limits, keys."""
