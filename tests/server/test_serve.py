@@ -125,13 +125,23 @@ def test_health_answers_while_the_engine_works(server: Server) -> None:
     assert statistics.median(latencies_ms) < 20  # without TCP_NODELAY it is 40
 
 
+@pytest.fixture
+def _heeded_hangup() -> Iterator[None]:
+    """Also where the suite itself runs under nohup, whose ignored SIGHUP a server would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_heeded_hangup")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_running_requests_finish_and_refuses_new_ones(tmp_path: Path, stop: signal.Signals) -> None:
     with serving(tmp_path, SLOW) as server, ThreadPoolExecutor(4) as pool, server.http() as http:
         running = [pool.submit(server.transcribe, wav(number)) for number in range(1, 5)]
         server.wait_for_metric("asr_open_requests", 4)
         server.process.send_signal(stop)
-        while (health := http.get("/hc")).status_code == 200:
+        deadline_s = time.monotonic() + 10
+        while (health := http.get("/hc")).status_code == 200 and time.monotonic() < deadline_s:
             time.sleep(0.005)
         assert (health.status_code, health.json()["code"]) == (503, "server_draining")
         refused = http.post("/asr", content=wav(9))
