@@ -86,6 +86,7 @@ def test_a_deadline_ends_a_request_once_and_for_all(tmp_path: Path, extra: dict[
             create(server, **extra)
         assert (raised.value.status_code, raised.value.code) == (504, "deadline_exceeded")
         assert raised.value.body["partial"] == {"text": "", "chunks": []}
+        wait_until(lambda: "POST /v1/audio/transcriptions" in server.log.read_text())  # it is logged after the reply
         assert server.log.read_text().count("POST /v1/audio/transcriptions") == 1
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib
+import importlib.util
 import logging
 import resource
+import sys
 from typing import Any
 
 from asr_api.server.throttled_log import ThrottledLog
@@ -37,10 +39,16 @@ def raise_descriptor_limit() -> int:
     return wanted
 
 
+OPTIONAL_IMPORTS = ("sniffio",)  # anyio, httpx and httpcore look for it in every call
+
+
 def import_all() -> None:
     """So that no request fails because a module cannot be opened."""
     for name in LATE_IMPORTS:
         importlib.import_module(name)
+    for name in OPTIONAL_IMPORTS:
+        if importlib.util.find_spec(name) is None:
+            sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails at once, without a search
 
 
 def max_connections(num_descriptors: int, num_requests: int) -> int:
