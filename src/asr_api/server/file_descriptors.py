@@ -26,6 +26,7 @@ LATE_IMPORTS = (
     "asr_api.audio.sources.url", "certifi", "encodings.idna", "encodings.punycode", "encodings.utf_8_sig", "httpcore",
     "importlib.readers", "importlib.resources.readers", "numpy.fft", "numpy.ma",
 )  # fmt: skip
+OPTIONAL_IMPORTS = ("sniffio",)  # anyio, httpx and httpcore look for it in every call
 SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -39,15 +40,14 @@ def raise_descriptor_limit() -> int:
     return wanted
 
 
-OPTIONAL_IMPORTS = ("sniffio",)  # anyio, httpx and httpcore look for it in every call
-
-
 def import_all() -> None:
     """So that no request fails because a module cannot be opened."""
     for name in LATE_IMPORTS:
         importlib.import_module(name)
     for name in OPTIONAL_IMPORTS:
-        if importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
+        else:
             sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails at once, without a search
 
 
