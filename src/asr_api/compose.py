@@ -167,7 +167,7 @@ async def open_service(settings: Settings, metrics: Metrics, *, result_cache_s: 
 
     result_cache_s: of the settings, for a server; 0 shares and keeps nothing
     """
-    checkpoint = await in_background(partial(_find_checkpoint, settings))
+    checkpoint = await in_background(partial(find_checkpoint, settings))
     pool = ModelPool([_served_model(settings, checkpoint, metrics)])
     max_workers = count_workers(usable_memory_bytes(), settings.max_requests + num_for_newcomers(settings.max_requests))
     decoder = Decoder(DecodeLimits(max_audio_s=settings.max_audio_s, max_workers=max_workers))
@@ -195,7 +195,7 @@ def _served_model(settings: Settings, checkpoint: CheckpointFiles, metrics: Metr
     return ServedModel(settings.model_id, engine, scheduler, model_metrics, length)
 
 
-def _find_checkpoint(settings: Settings) -> CheckpointFiles:
+def find_checkpoint(settings: Settings) -> CheckpointFiles:
     """Only a hub id needs a cache folder, and only a download one that can be written."""
     model_id, revision = settings.model_id, settings.model_revision
     if model_id == BUILTIN or find_folder(model_id) is not None:

@@ -45,6 +45,11 @@ def _run(arguments: argparse.Namespace) -> int:
         from asr_api.cli.models import list_models
 
         return list_models(settings)
+    if arguments.command == "download":
+        _configure_logging(settings, is_server=False)
+        from asr_api.cli.download import download_model
+
+        return download_model(settings)
     check_spool_folder()
     _configure_logging(settings, is_server=arguments.command == "serve")
     if arguments.command == "serve":

@@ -26,7 +26,7 @@ PARAMETER_PREFIX = "parameter_"  # of attributes: the parameter vad and the sett
 def open_parser() -> argparse.ArgumentParser:
     parser = _Parser("asr-api", description="Transcribe any audio with Whisper models.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"asr-api {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | bench | models")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | bench | models | download")
     serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
     _add_settings(serve, Settings.model_fields)
     about = "transcribe files, links and folders"
@@ -43,6 +43,9 @@ def open_parser() -> argparse.ArgumentParser:
         _add_settings(command, [name for name in Settings.model_fields if name not in hidden])
     models = commands.add_parser("models", help="list the models that need no download", allow_abbrev=False)
     _add_settings(models, ("cache_dir",))
+    about = "put a model into the cache, so that a start needs no network"
+    download = commands.add_parser("download", help=about, allow_abbrev=False)
+    _add_settings(download, ("model_id", "model_revision", "cache_dir"))
     return parser
 
 
