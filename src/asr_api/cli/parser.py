@@ -26,7 +26,9 @@ PARAMETER_PREFIX = "parameter_"  # of attributes: the parameter vad and the sett
 def open_parser() -> argparse.ArgumentParser:
     parser = _Parser("asr-api", description="Transcribe any audio with Whisper models.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"asr-api {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | transcribe | bench | models | download")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="serve | transcribe | bench | models | download"
+    )
     serve = commands.add_parser("serve", help="answer HTTP requests", allow_abbrev=False)
     _add_settings(serve, Settings.model_fields)
     about = "transcribe files, links and folders"
