@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +89,14 @@ def podman(*arguments: str, stderr: int | None = None) -> str:
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=stderr).stdout
 
 
-def inspect_image(tag: str) -> Any:
-    return json.loads(podman("image", "inspect", f"{NAME}:{tag}"))[0]
+def image_size(tag: str) -> int:
+    return int(podman("image", "inspect", f"{NAME}:{tag}", "--format", "{{.Size}}"))
+
+
+def image_config(tag: str) -> Any:
+    """As Docker has it; podman's own shape leaves the health check out."""
+    command = ["buildah", "inspect", "--type", "image", f"{NAME}:{tag}"]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["Docker"]["config"]
 
 
 def run_once(tag: str, *command: str, entrypoint: str) -> str:
@@ -99,8 +105,10 @@ def run_once(tag: str, *command: str, entrypoint: str) -> str:
 
 
 @contextmanager
-def running(tag: str, *options: str, confined: tuple[str, ...] = CONFINED, **settings: str) -> Iterator[Container]:
-    name, started_s = f"asr-api-test-{uuid.uuid4().hex[:8]}", time.monotonic()
+def running(
+    tag: str, *options: str, settings: Mapping[str, str] | None = None, confined: Sequence[str] = CONFINED
+) -> Iterator[Container]:
+    name, started_s, settings = f"asr-api-test-{uuid.uuid4().hex[:8]}", time.monotonic(), settings or {}
     variables = [f"--env={key}={value}" for key, value in settings.items()]
     podman("run", "--detach", "--name", name, *MACHINE, *confined, *options, *variables, f"{NAME}:{tag}")
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import asr_api
-from tests.images.containers import CONFINED, NAME, inspect_image, podman, reply_of, run_once, running
+from tests.images.containers import CONFINED, NAME, image_config, image_size, podman, reply_of, run_once, running
 from tests.product.samples import SAMPLES, sample_texts, words
 from tests.real.recordings import FOLDER, KENNEDY
 from tests.test_docs import ROOT
@@ -55,7 +55,7 @@ def test_a_volume_on_data_does_not_hide_the_model() -> None:
 
 @pytest.mark.parametrize("settings", [{"PORT": "9000"}, {"HOST": "127.0.0.1"}, {"HOST": "0.0.0.0"}, {"HOST": "::1"}])
 def test_the_health_check_fails_until_the_server_is_ready(settings: dict[str, str]) -> None:
-    with running(BUILTIN, **settings) as container:
+    with running(BUILTIN, settings=settings) as container:
         with pytest.raises(subprocess.CalledProcessError):
             container.run("healthcheck")
         deadline = time.monotonic() + READY_S
@@ -119,16 +119,14 @@ def test_processes_that_lose_their_parent_leave_no_zombies() -> None:
 
 
 def test_the_image_is_small_and_says_what_it_is() -> None:
-    image = inspect_image("latest-cpu")
-    assert image["Size"] <= MAX_IMAGE_BYTES
-    labels = image["Labels"]
-    assert labels["org.opencontainers.image.version"] == asr_api.__version__
-    assert labels["org.opencontainers.image.licenses"] == "MIT"
-    assert image["Id"] == inspect_image(f"{asr_api.__version__}-cpu")["Id"]
-    assert image["User"] == "10001:10001"
-    assert image["Config"]["StopSignal"] == "SIGTERM"
-    assert image["Config"]["Entrypoint"] == ["tini", "--", "asr-api"]
-    assert image["HealthCheck"]["Test"] == ["CMD", "healthcheck"]
+    assert image_size("latest-cpu") <= MAX_IMAGE_BYTES
+    config = image_config("latest-cpu")
+    assert config["Labels"]["org.opencontainers.image.version"] == asr_api.__version__
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "MIT"
+    assert config == image_config(f"{asr_api.__version__}-cpu")
+    assert (config["User"], config["StopSignal"]) == ("10001:10001", "SIGTERM")
+    assert config["Entrypoint"] == ["tini", "--", "asr-api"]
+    assert config["Healthcheck"]["Test"] == ["CMD", "healthcheck"]
 
 
 def test_the_bill_of_materials_names_every_locked_package_and_debians() -> None:
@@ -161,7 +159,7 @@ def test_the_image_for_gpus_has_what_the_engine_needs_and_works_without_one() ->
     assert has_gpu == "False"
     headers = "/usr/include/python3.13/Python.h"
     assert run_once("latest", "-c", f"gcc --version >/dev/null && ls {headers}", entrypoint="sh").strip() == headers
-    environment = inspect_image("latest-fa2-openai-whisper-base")["Config"]["Env"]
+    environment = image_config("latest-fa2-openai-whisper-base")["Env"]
     assert {"FLASH_ATTENTION_2=1", "MODEL_ID=openai/whisper-base", "NVIDIA_VISIBLE_DEVICES=all"} <= set(environment)
     with running("latest-fa2-openai-whisper-base") as container:
         container.wait_until_ready()
