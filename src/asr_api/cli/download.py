@@ -16,6 +16,6 @@ def download_model(settings: Settings) -> int:
     Raises CheckpointError when there is none, or when its configuration or headers cannot be read.
     """
     files = find_checkpoint(settings)
-    open_checkpoint(files.folder, files.weight_files)
+    open_checkpoint(files.folder, files.weight_files).tensors.forget()  # after their headers were read
     print_out(f"{printable(settings.model_id)} is in {printable(str(files.folder))}\n")
     return ExitCode.OK
