@@ -16,9 +16,10 @@ from asr_api.settings.settings import Settings, read_settings, settings_table
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
-FOLDERS = ("benchmarks", "docs", "src")
+FOLDERS = ("benchmarks", "deploy", "docs", "src")
 SECURITY, OPERATIONS = ROOT / "SECURITY.md", ROOT / "docs/operations.md"
 VARIABLES_OF_OTHERS = {
+    *("CA_BUNDLE", "HF_TOKEN_FILE", "PIP_CONFIG_FILE", "SALAD_API_KEY"),
     *("HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI"),
     *("PYTEST_FUZZ_S", "PYTEST_MUTATIONS", "PYTHON"),
 }

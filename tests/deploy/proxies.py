@@ -122,7 +122,11 @@ def _nginx(folder: Path, port: int, replaced: dict[str, str]) -> list[str]:
 
 
 def _caddy(folder: Path, port: int, replaced: dict[str, str]) -> list[str]:
-    _copy("Caddyfile", folder, replaced | {f"\n{HOST} {{": f"\n{HOST}:{port} {{", "\n{\n": "\n{\n\tadmin off\n"})
+    _copy(
+        "Caddyfile",
+        folder,
+        replaced | {f"\n{{$ASR_HOST:{HOST}}} {{": f"\n{HOST}:{port} {{", "\n{\n": "\n{\n\tadmin off\n"},
+    )
     return ["run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
 

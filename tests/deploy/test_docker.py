@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -135,3 +136,22 @@ def test_build_all_makes_every_image_of_the_original_and_those_for_processors(tm
     assert latest == {flash + model for flash in ("", "-fa2") for model in models} | {
         variant + model for variant in ("-cpu", "-cpu-openvino") for model in ("", "-openai-whisper-base")
     }
+
+
+@pytest.mark.deploy
+def test_hadolint_finds_nothing() -> None:
+    run_linter("hadolint", "--config", str(DOCKER / ".hadolint.yaml"), str(DOCKER / "Dockerfile"))
+
+
+@pytest.mark.deploy
+def test_shellcheck_finds_nothing() -> None:
+    files = [DOCKER / name for name in ("build", "build-all", "lock")]
+    run_linter("shellcheck", *map(str, files), str(ROOT / "scripts/images-test"))
+
+
+def run_linter(name: str, *arguments: str) -> None:
+    """The program, which pip has installed beside Python."""
+    ended = subprocess.run(
+        [Path(sys.executable).parent / name, *arguments], check=False, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
