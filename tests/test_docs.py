@@ -60,7 +60,8 @@ def test_the_changelog_starts_with_this_version() -> None:
     newest = re.search(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest
     assert newest[1] == asr_api.__version__
-    assert f'version = "{asr_api.__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {asr_api.__version__}\n" in citation
 
 
 def test_the_tests_of_the_security_policy_exist() -> None:

@@ -37,6 +37,13 @@ def test_elsewhere_it_installs_the_package(monkeypatch: pytest.MonkeyPatch, tmp_
     assert install_command("hf").endswith(f" -m pip install -e '{tmp_path}/with space[hf]'")
 
 
+def test_without_pip_it_is_a_command_of_uv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install_hint, "ROOT", tmp_path)
+    monkeypatch.setattr(install_hint, "_has_pip", lambda: False)
+    monkeypatch.setattr(sys, "executable", "/tools/asr-api/bin/python")
+    assert install_command("hf") == "uv pip install --python /tools/asr-api/bin/python 'asr-api[hf]'"
+
+
 @pytest.mark.parametrize("path", sorted(Path(install_hint.__file__).parent.rglob("*.py")), ids=lambda path: path.name)
 def test_no_other_module_writes_such_a_command(path: Path) -> None:
     if path.name != "install_hint.py":

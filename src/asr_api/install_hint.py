@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import sys
@@ -20,9 +21,15 @@ def install_command(extra: str, *options: str) -> str:
 
 def pip_command(*arguments: str) -> str:
     """The same for other arguments of `pip install`, such as names of packages."""
+    if not _has_pip():  # an environment of uv
+        return shlex.join(["uv", "pip", "install", "--python", sys.executable, *arguments])
     is_checkout = (ROOT / "pyproject.toml").is_file()
     python = sys.executable.removeprefix(f"{ROOT}/") if is_checkout and _is_here() else sys.executable
     return shlex.join([python, "-m", "pip", "install", *arguments])
+
+
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
 
 
 def _is_here() -> bool:
