@@ -4,7 +4,7 @@
     MODEL_ID=builtin python -m benchmarks.chaos overload|kills|disconnects|memory|slow-clients
 
 It exits with 0 only if every request is accounted for and none is wrong or hung and nothing leaked. README.md has the
-details. Needs locust and psutil: .venv/bin/python -m pip install -e '.[bench]'
+details. Needs locust and psutil: .venv/bin/python -m pip install -e '.[chaos]'
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKED_EXTRAS = {
-    "cpu": ("otel",),
-    "cpu-openvino": ("otel", "openvino"),
-    "cuda": ("otel", "cuda", "hf"),
+    "cpu": ("bench", "otel"),
+    "cpu-openvino": ("bench", "otel", "openvino"),
+    "cuda": ("bench", "otel", "cuda", "hf"),
     "whisper-base": ("whisper-base",),
     "whisper-tiny-en": ("whisper-tiny-en",),
 }

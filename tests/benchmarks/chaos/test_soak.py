@@ -18,7 +18,7 @@ LAST_LINE = re.compile(r"([\d,]+) requests, \1 accounted for, 0 wrong, 0 hung, 0
 
 
 def test_a_minute_of_chaos_loses_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("locust", reason="the load needs the extra `bench`")
+    pytest.importorskip("locust", reason="the load needs the extra `chaos`")
     line = [sys.executable, "-m", "benchmarks.chaos", "--minutes", "1", "--seed", "1"]
     variables = environment(tmp_path) | {"MODEL_ID": "builtin", "PATH": os.environ["PATH"]}  # which has mount
     ended = subprocess.run(line, check=False, cwd=ROOT, env=variables, capture_output=True, text=True)
