@@ -85,6 +85,14 @@ def test_settings_and_metrics_that_are_named_exist(page: Path) -> None:
     assert set(re.findall(r"\b(?:asr|process)_[a-z_]+", text)) <= shown
 
 
+def test_the_operations_page_lists_every_metric_with_its_help() -> None:
+    listed = re.findall(
+        r"^\| `(asr_\w+?)(?:_total|_bucket)?` \| (.+) \|$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    families = [family for family in Metrics().registry.collect() if family.name.startswith("asr_")]
+    assert listed == [(family.name, family.documentation) for family in families]
+
+
 def test_the_error_codes_of_the_operations_page_exist() -> None:
     rows = re.findall(r"^\| (\d{3}) \| (`.+?) \|", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE)
     named = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
