@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -59,6 +60,9 @@ def test_the_variables_are_settings_and_the_build_is_that_of_the_dockerfile(name
 def test_the_server_trusts_the_address_of_the_proxy() -> None:
     address = SERVICES["proxy"]["networks"]["default"]["ipv4_address"]
     assert {SERVICES[name]["environment"]["PROXY_TRUST"] for name in SERVERS} == {address}
+    (network,) = DOCUMENT["networks"]["default"]["ipam"]["config"]
+    assert ip_address(address) in ip_network(network["subnet"])
+    assert ip_address(address) not in ip_network(network["ip_range"])  # or a server that starts first may get it
 
 
 def test_the_proxy_reaches_either_server_with_the_file_of_the_repository() -> None:
