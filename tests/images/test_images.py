@@ -101,6 +101,15 @@ def test_it_runs_without_rights() -> None:
     assert lines["NoNewPrivs"] == "1"
 
 
+def test_decoders_are_confined_in_a_container_too() -> None:
+    with running(BUILTIN) as container:
+        container.wait_until_ready()
+        assert container.post("/asr", SAMPLES / SAMPLE).status == 200
+        log = container.log()
+    assert "ready after" in log
+    assert not re.search("Landlock|seccomp", log)  # what is missing is named at start
+
+
 def test_sigterm_ends_it_with_status_0_after_the_open_requests() -> None:
     with running(BUILTIN) as container:
         container.wait_until_ready()
