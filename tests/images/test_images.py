@@ -32,6 +32,7 @@ pytestmark = [
 ]
 
 BUILTIN, BASE = "latest-cpu-builtin", "latest-cpu-openai-whisper-base"
+OPENVINO = "latest-cpu-openvino-builtin"
 FROM_HUB = "latest-cpu-some-model"  # the built-in model, from a hub
 READY_S = 5.0
 MAX_IMAGE_BYTES = 450e6
@@ -58,7 +59,7 @@ def test_it_starts_in_time(tag: str) -> None:
     assert min(start_s() for _ in range(3)) < READY_S
 
 
-@pytest.mark.parametrize("tag", [BUILTIN, BASE, FROM_HUB])
+@pytest.mark.parametrize("tag", [BUILTIN, BASE, FROM_HUB, OPENVINO])
 def test_it_transcribes_without_a_network(tag: str) -> None:
     recording, text = spoken(tag)
     with running(tag) as container:
