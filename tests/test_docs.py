@@ -101,6 +101,21 @@ def test_the_operations_page_lists_every_metric_with_its_help() -> None:
     assert listed == [(family.name, family.documentation) for family in families]
 
 
+def test_the_operations_page_lists_every_label_with_its_values() -> None:
+    rows = re.findall(
+        r"^- `(asr_\w+?)(?:_total|_bucket)` has `(\w+)`: (.+)\.$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    listed = {(family, label): re.findall(r"`(\w+)`", values) for family, label, values in rows}
+    (metrics := Metrics()).for_model("")
+    known: dict[tuple[str, str], list[str]] = {}
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            for label in sample.labels.keys() - {"model", "le"}:
+                values = known.setdefault((family.name, label), [])
+                values += {sample.labels[label]} - set(values)
+    assert listed == known
+
+
 def test_the_error_codes_of_the_operations_page_exist() -> None:
     rows = re.findall(r"^\| (\d{3}) \| (`.+?) \|", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE)
     named = {(int(status), code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}

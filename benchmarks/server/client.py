@@ -55,8 +55,12 @@ class Server:
 
     async def count(self, name: str) -> float:
         """A counter of the server since its start, summed over models: windows or tokens."""
+        return await self.gauge(f"{name}_total")
+
+    async def gauge(self, name: str) -> float:
+        """Its value now, summed over models."""
         page = (await self._http.get("/metrics")).text
-        values = re.findall(rf"^asr_{name}_total(?:\{{.*\}})? (\S+)$", page, re.MULTILINE)
+        values = re.findall(rf"^asr_{name}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE)
         return sum(map(float, values))
 
 

@@ -197,16 +197,17 @@ def _waves(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def write_safetensors(path: Path, tensors: dict[str, Floats], dtype: str = "float32") -> None:
     """The format is a length, a JSON header and the raw values; bfloat16 is the upper half of float32."""
-    header, blobs, offset = {}, [], 0
+    code, value_bytes = {"float32": ("F32", 4), "float16": ("F16", 2), "bfloat16": ("BF16", 2)}[dtype]
+    header, offset = {}, 0
     for name, values in tensors.items():
-        blob = _stored(values, dtype)
-        code = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}[dtype]
-        header[name] = {"dtype": code, "shape": values.shape, "data_offsets": [offset, offset + len(blob)]}
-        blobs.append(blob)
-        offset += len(blob)
+        end = offset + value_bytes * values.size
+        header[name] = {"dtype": code, "shape": values.shape, "data_offsets": [offset, end]}
+        offset = end
     text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
     text += b" " * (-len(text) % 8)
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(blobs))
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.writelines(_stored(values, dtype) for values in tensors.values())
 
 
 def _stored(values: Floats, dtype: str) -> bytes:
