@@ -28,8 +28,8 @@ VARIABLES_OF_OTHERS = {
         "PIP_CONFIG_FILE",
         "SALAD_API_KEY",
     ),
-    *("HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI"),
-    *("PYTEST_FUZZ_S", "PYTEST_MUTATIONS", "PYTHON"),
+    *("HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPTIMUM_CLI"),
+    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME", "PYTEST_FUZZ_S", "PYTEST_MUTATIONS", "PYTHON", "TMPDIR"),
 }
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
