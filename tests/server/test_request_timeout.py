@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from asr_api.server.middleware import early_reply
 from tests.scheduler.test_scheduler import silence
 from tests.server.fakes import FakeService, client
 from tests.server.forms import CONTENT_TYPE, form, part
-from tests.server.running import serving, wav
+from tests.server.running import ROOT, serving, wav
 from tests.server.test_early_transcription import AUDIO, FILE, FORM, Running, SlowBody, running
 
 pytestmark = pytest.mark.anyio
@@ -205,6 +206,18 @@ async def test_a_near_deadline_is_waited_for_without_heartbeats(monkeypatch: pyt
     async with client(FakeService(release=asyncio.Event())) as http:
         reply = await http.post("/asr?timeout=0.2", content=CLIP)
     assert (reply.status_code, reply.json()["partial"]) == (504, {"text": "", "chunks": []})
+
+
+def test_the_timeouts_for_benchmarks_keep_the_headers_of_a_long_reply(tmp_path: Path) -> None:
+    page = (ROOT / "docs/coming-from/asr-api.md").read_text(encoding="utf-8")
+    (setting,) = re.findall(r"`REQUEST_TIMEOUT_S=(\d+)`", page)
+    (header,) = re.findall(rf"`{HEADER}: (\d+)`", page)
+    script = {"heartbeat_s": 0.05, "step_s": 0.5}
+    with serving(tmp_path, script) as server, server.http() as http:
+        assert "x-processing-time" not in http.post("/asr", content=CLIP).headers
+        assert float(http.post("/asr", content=CLIP, headers={HEADER: header}).headers["x-processing-time"]) > 0.4
+    with serving(tmp_path, script, REQUEST_TIMEOUT_S=setting) as server:
+        assert float(server.transcribe(CLIP).headers["x-processing-time"]) > 0.4
 
 
 # -- what cannot be done in time -------------------------------------------------------------------------------------
