@@ -32,7 +32,7 @@ export const DEFAULT_OPTIONS = Object.freeze({ maxLineWidth: 42, maxLineCount: 2
  *
  * audioMs:      integer milliseconds
  * language:     code of the spoken language; null if it is not known
- * languageName: of the text, in English; null if it is not known
+ * languageName: of that language, in English; null if it is not known
  * @typedef {{audioMs: number, task: "transcribe"|"translate", language: string|null, languageName: string|null,
  *   segments: import("./cue_words.js").Segment[]}} Transcript
  */
