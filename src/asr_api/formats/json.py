@@ -19,7 +19,8 @@ encode_json = json.JSONEncoder(ensure_ascii=False).encode
 def asr_json(transcript: Transcript) -> str:
     """`{"text", "chunks": [{"timestamp": [start_s, end_s], "text"}]}`; texts keep their leading spaces.
 
-    A chunk has "words", written as chunks are, if they were asked for, and "doubts" if its text may be wrong.
+    A chunk has "words", written as chunks are and with their "probability", if they were asked for, and "doubts" if its
+    text may be wrong.
     "omitted" beside "chunks" is text that the model wrote for audio without speech: chunks with "reasons".
     """
     parts = [f'"text": {encode_json(transcript.text)}', f'"chunks": {encode_array(map(_chunk, transcript.segments))}']
@@ -77,7 +78,7 @@ def seconds(time_ms: int) -> float:
 def _chunk(segment: Segment) -> Json:
     chunk = _timed(segment)
     if segment.words:
-        chunk["words"] = [_timed(word) for word in segment.words]
+        chunk["words"] = [_timed(word) | {"probability": round(word.probability, 3)} for word in segment.words]
     if doubts := _doubts(segment):
         chunk["doubts"] = doubts
     return chunk

@@ -29,6 +29,7 @@ from asr_api.server.routes.docs import docs_routes
 from asr_api.server.routes.health import health_router
 from asr_api.server.routes.openai import PREFIX as OPENAI_PREFIX
 from asr_api.server.routes.openai import openai_router
+from asr_api.server.routes.page import page_routes
 from asr_api.server.routes.prometheus import metrics_router
 from asr_api.server.routes.whisper_cpp_inference import whisper_cpp_router
 from asr_api.server.stripped_body import SEND
@@ -69,7 +70,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
     app.include_router(health_router(handle))
     if settings.metrics_port is None:
         app.include_router(metrics_router(metrics))
-    app.router.routes += docs_routes()
+    app.router.routes += docs_routes() + (page_routes() if settings.page else [])
     by_prefix = {OPENAI_PREFIX: openai_error_body, DEEPGRAM_PATH: deepgram_error_body}
     shapes = ErrorShapes(by_prefix, {DEEPGRAM_PATH: DEEPGRAM_STATUSES})
     # Each is put around those before it, so the last is the outermost.

@@ -42,8 +42,12 @@ class TimedText(BaseModel):
     text: str = Field(examples=[SENTENCE])
 
 
+class TimedWord(TimedText):
+    probability: float = Field(ge=0, le=1, description="Mean over its tokens.", examples=[0.97])
+
+
 class Chunk(TimedText):
-    words: list[TimedText] | None = Field(None, description="If words were asked for.")
+    words: list[TimedWord] | None = Field(None, description="If words were asked for.")
     doubts: list[Doubt] | None = Field(None, description="Why the text may be wrong; absent if it passed every test.")
 
 

@@ -16,6 +16,8 @@ from starlette.types import Receive
 
 from asr_api.audio.sources.spool import Spool
 from asr_api.compose import default_options
+from asr_api.engines.protocol import EngineInfo
+from asr_api.errors import ModelLoading
 from asr_api.events import FinalSegments, TranscriptEnd, TranscriptEvent, fold
 from asr_api.model_options import check_parameters
 from asr_api.options import RequestOptions, TranscribeOptions
@@ -47,6 +49,14 @@ class TranscriptionEndpoint:
         service = admit(request, self._handle, self.settings)
         scope = request_scope(request.scope)
         return ApiCall(request, service, scope, service.pool.get(scope.model).info)
+
+    @property
+    def model_info(self) -> EngineInfo | None:
+        """Of the served model; None until it was loaded for the first time."""
+        try:
+            return self._handle.ready_service().pool.get().info
+        except ModelLoading:
+            return None
 
     def read_options(self, call: ApiCall, raw: list[RawParameter]) -> RequestOptions:
         """Raises InvalidParameter, also for what the model cannot do."""

@@ -31,6 +31,13 @@ class Settings(AccessSettings, LimitSettings, ModelSettings):
 
     host: str = setting("*", "Address or name to listen on; `*` is all of them, IPv4 and IPv6.", server_only=True)
     port: int = setting(8000, "Port to listen on; 0 takes a free one and prints it.", ge=0, le=65535, server_only=True)
+    page: bool = setting(
+        True,
+        "`0` switches the page at `/` off, on which people transcribe, correct and download in a browser.",
+        shown="`1`",
+        allowed="1 or 0",
+        server_only=True,
+    )
     shutdown_timeout_s: float = setting(30, "Seconds that open requests get at a shutdown.", ge=0, server_only=True)
     salad_machine_id: str = setting(
         "", "Returned in the header `X-Salad-Machine-ID`; SaladCloud sets it.", shown="empty", server_only=True

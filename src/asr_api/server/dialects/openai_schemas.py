@@ -20,11 +20,22 @@ class OpenAIError(BaseModel):
     error: OpenAIErrorDetail
 
 
+class ModelCapabilities(BaseModel):
+    """What the served model can do; not part of OpenAI's API."""
+
+    languages: list[str] = Field(description="Codes of the languages it knows; empty if it has none.", examples=[["en"]])
+    language_detection: bool
+    translation: bool
+    prompts: bool = Field(description="`prompt` and `hotwords` are allowed.")
+    word_timestamps: bool
+
+
 class ModelObject(BaseModel):
     id: str = Field(examples=[MODEL_EXAMPLE])
     object: Literal["model"] = "model"
     created: int = Field(description="When the server started, in seconds since 1970.")
     owned_by: str
+    capabilities: ModelCapabilities | None = Field(None, description="Absent while the model is being loaded.")
 
 
 class ModelList(BaseModel):

@@ -13,6 +13,7 @@ from asr_api.server.middleware.request_scope import reply_headers, request_scope
 from asr_api.settings.api_keys import ApiKeys
 
 OPEN_PATHS = frozenset({"/hc", "/livez"})  # for the probes of platforms, which carry no key
+PAGE = re.compile(r"/|/page/.*")  # its files: it asks for a key itself, and sends it with its requests
 CREDENTIALS = re.compile(r"\s*(?:Bearer|Token)\s+(\S+)\s*", re.IGNORECASE)  # OpenAI's scheme, and Deepgram's
 
 
@@ -24,7 +25,7 @@ class AuthenticationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises InvalidApiKey."""
-        if self._keys and scope["path"] not in OPEN_PATHS:
+        if self._keys and not is_open(scope["path"]):
             key = self._keys.find(_candidates(Headers(scope=scope)))
             if key is None:
                 reply_headers(scope)["www-authenticate"] = "Bearer"
@@ -36,6 +37,11 @@ class AuthenticationMiddleware:
             request.limits = key.limits
             request.priority = key.priority
         await self._app(scope, receive, send)
+
+
+def is_open(path: str) -> bool:
+    """Whether requests for this path need no key."""
+    return path in OPEN_PATHS or PAGE.fullmatch(path) is not None
 
 
 def _candidates(headers: Headers) -> Iterator[str]:

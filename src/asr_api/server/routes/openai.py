@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from asr_api.audio.sources.spool import Spool
+from asr_api.engines.protocol import EngineInfo
 from asr_api.errors import InvalidParameter, ModelNotFound
 from asr_api.options import Task, TranscribeOptions
 from asr_api.parameters import RawParameter
@@ -20,7 +21,7 @@ from asr_api.server.dialects.openai_request import (
     check_query,
     read_openai_request,
 )
-from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelList, ModelObject
+from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelCapabilities, ModelList, ModelObject
 from asr_api.server.model_names import ModelNames
 from asr_api.server.openapi_openai import MODEL_RESPONSES, TRANSCRIPTION, TRANSLATION
 from asr_api.server.transcription_endpoint import TranscriptionEndpoint
@@ -33,6 +34,10 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
     router = APIRouter(prefix=PREFIX)
     names = ModelNames(endpoint.settings.model_id, endpoint.settings.model_aliases)
     started_s = int(time.time())
+
+    def describe(name: str) -> ModelObject:
+        owner = name.partition("/")[0] if "/" in name else "asr-api"
+        return ModelObject(id=name, created=started_s, owned_by=owner, capabilities=_capabilities(endpoint.model_info))
 
     @router.post("/audio/transcriptions", summary="Transcribe audio, as OpenAI's API", **TRANSCRIPTION)
     async def transcribe(request: Request) -> Response:
@@ -56,18 +61,23 @@ def openai_router(endpoint: TranscriptionEndpoint) -> APIRouter:
         """
         return await _answer(endpoint, names, request, "translate")
 
-    @router.get("/models", summary="Models, as OpenAI's API")
+    @router.get("/models", summary="Models, as OpenAI's API", response_model_exclude_none=True)
     async def list_models() -> ModelList:
-        """The served model, and the names that stand for it."""
-        return ModelList(data=[_model(name, started_s) for name in names.all])
+        """The served model, the names that stand for it, and what it can do."""
+        return ModelList(data=[describe(name) for name in names.all])
 
-    @router.get("/models/{model_id:path}", summary="One model, as OpenAI's API", responses=MODEL_RESPONSES)
+    @router.get(
+        "/models/{model_id:path}",
+        summary="One model, as OpenAI's API",
+        responses=MODEL_RESPONSES,
+        response_model_exclude_none=True,
+    )
     async def get_model(model_id: ModelId) -> ModelObject:
         """By any of its names."""
         if not model_id:
             raise ModelNotFound("The address has no name of a model; GET /v1/models lists them.", parameter="model")
         names.resolve(model_id)
-        return _model(model_id, started_s)
+        return describe(model_id)
 
     return router
 
@@ -100,6 +110,13 @@ async def _answer(endpoint: TranscriptionEndpoint, names: ModelNames, request: R
     return await endpoint.reception.answer_form(call, FILE_FIELDS, answer, early_options)
 
 
-def _model(name: str, started_s: int) -> ModelObject:
-    owner = name.partition("/")[0] if "/" in name else "asr-api"
-    return ModelObject(id=name, created=started_s, owned_by=owner)
+def _capabilities(info: EngineInfo | None) -> ModelCapabilities | None:
+    if info is None:
+        return None
+    return ModelCapabilities(
+        languages=list(info.languages),
+        language_detection=info.can_detect_language,
+        translation=info.can_translate,
+        prompts=info.can_prompt,
+        word_timestamps=info.has_word_timestamps,
+    )

@@ -1,0 +1,71 @@
+// The language of the page: phrases by key from one table for each language, and its numbers and names.
+
+import { ar } from "./phrases/ar.js";
+import { de } from "./phrases/de.js";
+import { en } from "./phrases/en.js";
+import { es } from "./phrases/es.js";
+import { fr } from "./phrases/fr.js";
+
+export const PHRASES = { en, de, es, fr, ar };
+const RIGHT_TO_LEFT = ["ar"];
+const NAME = "asr-api-language"; // in localStorage
+
+let code = chosenLanguage();
+
+export function interfaceLanguage() {
+  return code;
+}
+
+function chosenLanguage() {
+  const wanted = [localStorage.getItem(NAME), ...navigator.languages.map((tag) => tag.split("-")[0]), "en"];
+  return wanted.find((tag) => tag in PHRASES);
+}
+
+export function setInterfaceLanguage(tag) {
+  code = tag;
+  localStorage.setItem(NAME, tag);
+  translatePage();
+}
+
+/** The phrase of a key; `{name}` in it is replaced by the value of that name. */
+export function t(key, values = {}) {
+  return PHRASES[code][key].replace(/\{(\w+)\}/gu, (_, name) => values[name]);
+}
+
+/** Elements with data-t get the phrase as text; with data-t-label as their label, with data-t-placeholder as example. */
+export function translatePage(root = document) {
+  document.documentElement.lang = code;
+  document.documentElement.dir = RIGHT_TO_LEFT.includes(code) ? "rtl" : "ltr";
+  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-t-label]")) {
+    element.setAttribute("aria-label", t(element.dataset.tLabel));
+    if (element.matches("button")) element.title = t(element.dataset.tLabel);
+  }
+  for (const element of root.querySelectorAll("[data-t-placeholder]")) element.placeholder = t(element.dataset.tPlaceholder);
+}
+
+/** Name of a spoken language in the language of the page. */
+export function languageName(tag, inLanguage = code) {
+  return new Intl.DisplayNames([inLanguage], { type: "language" }).of(tag);
+}
+
+export function percent(share) {
+  return new Intl.NumberFormat(code, { style: "percent" }).format(Math.floor(share * 100) / 100);
+}
+
+/** A rough length of time: "12 s", "5 min". */
+export function roughTime(seconds) {
+  const [amount, unit] = seconds < 90 ? [Math.max(1, Math.round(seconds)), "second"] : [Math.round(seconds / 60), "minute"];
+  return new Intl.NumberFormat(code, { style: "unit", unit, unitDisplay: "short" }).format(amount);
+}
+
+export function date(ms) {
+  return new Intl.DateTimeFormat(code, { dateStyle: "medium", timeStyle: "short" }).format(ms);
+}
+
+/** `0:05`, `12:05` or `1:02:05`. */
+export function clock(ms) {
+  const [hours, minutes, seconds] = [ms / 3_600_000, (ms / 60_000) % 60, (ms / 1000) % 60].map(Math.floor);
+  const tail = `${minutes}:${String(seconds).padStart(2, "0")}`;
+  return hours ? `${hours}:${tail.padStart(5, "0")}` : tail;
+}

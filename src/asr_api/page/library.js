@@ -1,0 +1,199 @@
+// The transcripts of this browser: those that run, the open one and the stored ones; everything that changes is saved.
+
+import { t } from "./interface_language.js";
+import { OpenTranscript } from "./open_transcript.js";
+import { ChangedElsewhere, summaryOf } from "./store.js";
+import { indexFor, newId, newTranscript, segmentOf } from "./transcript.js";
+import { Job } from "./transcription_queue.js";
+
+const SAVE_MS = 400; // after the last change
+const RUNNING_SAVE_MS = 3000; // while text arrives
+
+/** Emits "list" when the list changes, "saved", "saving", and "problem" with a sentence. */
+export class Library extends EventTarget {
+  summaries = new Map();
+  #entries = new Map(); // id → {open, job, audio}: transcripts that run or were opened
+  #timers = new Map(); // id → timer of a save
+
+  /** store: null if the browser lets the page keep nothing */
+  constructor(store, queue) {
+    super();
+    Object.assign(this, { store, queue });
+    this.channel = new BroadcastChannel("asr-api");
+    this.channel.addEventListener("message", () => this.load());
+  }
+
+  async load() {
+    for (const summary of (await this.store?.summaries()) ?? []) {
+      if (!this.#entries.get(summary.id)?.job?.isOpen) this.summaries.set(summary.id, summary);
+    }
+    this.#emit("list");
+  }
+
+  get hasUnsaved() {
+    return this.#timers.size > 0;
+  }
+
+  get isBusy() {
+    return [...this.#entries.values()].some(({ job }) => job?.isOpen);
+  }
+
+  entry(id) {
+    return this.#entries.get(id);
+  }
+
+  /** Newest first. */
+  list() {
+    return [...this.summaries.values()].sort((first, second) => second.createdMs - first.createdMs);
+  }
+
+  /** `{open, job, audio}` of a transcript, which is read from the store if need be; null if it is gone. */
+  async open(id) {
+    const known = this.#entries.get(id);
+    if (known) return known;
+    const transcript = await this.store.get(id);
+    if (!transcript) return null;
+    if (transcript.state === "running") transcript.state = "incomplete"; // the page was closed meanwhile
+    return this.#keep(transcript, { audio: (await this.store.audio(id)) ?? null });
+  }
+
+  /** A file becomes a job and an empty transcript. Returns its id. */
+  add(file, { parameters, title, keepsAudio }) {
+    const transcript = newTranscript(file.name, { task: parameters.task ?? "transcribe", title });
+    const entry = this.#keep(transcript, { audio: file });
+    if (keepsAudio) this.#keepAudio(transcript.id, file);
+    this.#save(transcript.id);
+    this.#start(entry, file, parameters);
+    return transcript.id;
+  }
+
+  /** Transcribes the recording of an entry again. */
+  retry({ open, job, audio }, parameters) {
+    open.set({ state: "running" });
+    this.#start(this.#entries.get(open.transcript.id), job?.file ?? audio, job?.parameters ?? parameters);
+  }
+
+  async remove(id) {
+    const { job } = this.#entries.get(id) ?? {};
+    clearTimeout(this.#timers.get(id));
+    for (const map of [this.#entries, this.#timers, this.summaries]) map.delete(id);
+    if (job?.isOpen) this.queue.cancel(job);
+    await this.store?.delete(id);
+    this.#emit("list");
+  }
+
+  /** Adds the transcripts of a backup that are not here, or are older here. Returns their number. */
+  async import(transcripts) {
+    await this.flush();
+    let num = 0;
+    for (const transcript of transcripts) {
+      const stored = await this.store.get(transcript.id);
+      if (stored && stored.changedMs >= transcript.changedMs) continue;
+      await this.store.put({ ...transcript, version: stored?.version ?? 0 });
+      this.#entries.delete(transcript.id);
+      num += 1;
+    }
+    await this.load();
+    return num;
+  }
+
+  async forgetAll() {
+    for (const id of [...this.summaries.keys()]) await this.remove(id);
+    await this.store?.clear();
+    this.channel.postMessage("changed");
+  }
+
+  /** Saves what waits to be saved. */
+  flush() {
+    return Promise.all([...this.#timers.keys()].map((id) => this.#save(id)));
+  }
+
+  #keep(transcript, { audio }) {
+    const entry = { open: new OpenTranscript(transcript), job: null, audio };
+    this.#entries.set(transcript.id, entry);
+    const changed = () => {
+      transcript.changedMs = Date.now();
+      this.#saveSoon(transcript);
+    };
+    entry.open.addEventListener("change", changed);
+    entry.open.addEventListener("fields", changed);
+    return entry;
+  }
+
+  #start(entry, file, parameters) {
+    const { open } = entry;
+    const job = (entry.job = new Job(open.transcript.id, file, parameters));
+    job.addEventListener("begin", () => open.clear());
+    job.addEventListener("segments", ({ detail: [, data] }) => open.receive([segmentOf(data)], indexFor));
+    job.addEventListener("change", () => this.#emit("list"));
+    job.addEventListener("end", () => this.#end(entry, job));
+    this.queue.add(job);
+    this.#emit("list");
+  }
+
+  #end({ open }, job) {
+    const { id } = open.transcript;
+    if (!this.#entries.has(id)) return; // it was removed
+    if (job.state === "cancelled" && !open.segments.length) return this.remove(id);
+    const { language = null, duration = job.doneMs / 1000, truncated, damaged } = job.result ?? {};
+    open.set({
+      state: job.state === "done" ? "complete" : "incomplete",
+      language: job.parameters.task === "translate" ? "en" : language,
+      audioMs: Math.round(duration * 1000),
+      note: truncated ? "truncated" : damaged ? "damaged" : "",
+    });
+    this.#save(id);
+  }
+
+  async #keepAudio(id, file) {
+    try {
+      await this.store?.putAudio(id, file);
+    } catch {
+      this.#problem(t("audioNotKept"));
+    }
+  }
+
+  #saveSoon(transcript) {
+    const { id } = transcript;
+    const isRunning = transcript.state === "running";
+    if (isRunning && this.#timers.has(id)) return;
+    clearTimeout(this.#timers.get(id));
+    this.#timers.set(id, setTimeout(() => this.#save(id), isRunning ? RUNNING_SAVE_MS : SAVE_MS));
+    this.#emit("saving");
+  }
+
+  async #save(id) {
+    const { transcript } = this.#entries.get(id).open;
+    clearTimeout(this.#timers.get(id));
+    this.summaries.set(id, summaryOf(transcript));
+    try {
+      await this.store?.put(transcript);
+      this.channel.postMessage("changed");
+    } catch (error) {
+      if (error instanceof ChangedElsewhere) return this.#saveCopy(transcript);
+      this.#problem(t("notSaved", { reason: error.message }));
+    } finally {
+      this.#timers.delete(id);
+    }
+    this.#emit("saved");
+    this.#emit("list");
+  }
+
+  /** The other tab's version stays under its id. */
+  #saveCopy(transcript) {
+    const entry = this.#entries.get(transcript.id);
+    this.#entries.delete(transcript.id);
+    Object.assign(transcript, { id: newId(), version: 0, title: `${transcript.title} (2)` });
+    this.#entries.set(transcript.id, entry);
+    this.#problem(t("changedElsewhere", { title: transcript.title }));
+    return this.#save(transcript.id);
+  }
+
+  #problem(sentence) {
+    this.dispatchEvent(new CustomEvent("problem", { detail: sentence }));
+  }
+
+  #emit(type) {
+    this.dispatchEvent(new Event(type));
+  }
+}

@@ -1,0 +1,156 @@
+// Start of the page: builds its parts and connects them.
+
+import { alertSentence, askForKey, confirmed } from "./dialogs.js";
+import { chosenParameters, connectFiles, RecorderPanel, showCapabilities } from "./intake.js";
+import { t, translatePage } from "./interface_language.js";
+import { errorSentence } from "./job_panel.js";
+import { connectKeyboard, EDITING_KEYS, SHORTCUTS } from "./keyboard.js";
+import { Library } from "./library.js";
+import { ApiError, ServerApi } from "./server_api.js";
+import { connectSettings } from "./settings_dialog.js";
+import { openStore } from "./store.js";
+import { TranscriptionQueue } from "./transcription_queue.js";
+import { TranscriptList } from "./transcript_list.js";
+import { Workspace } from "./workspace.js";
+
+const MODEL_POLL_MS = 2000; // while the server is away or loads its model
+const HELP_TEXTS = ["helpFiles", "helpRead", "helpCorrect", "helpSpeakers", "helpDoubts", "helpKept"];
+const element = (id) => document.getElementById(id);
+
+const api = new ServerApi();
+let capabilities = null;
+
+async function askAndKeepKey() {
+  const key = await askForKey();
+  if (key) api.key = key;
+  element("docs-link").hidden = Boolean(api.key); // a link cannot carry the key
+  return key !== "";
+}
+
+/** Shows the model, as soon as the server can tell what it is able to do. */
+async function showModel() {
+  try {
+    const model = await api.model();
+    element("model").textContent = model.capabilities ? model.id : t("loading", { model: model.id });
+    if (model.capabilities) {
+      capabilities = model.capabilities;
+      return showCapabilities(capabilities);
+    }
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 401 && (await askAndKeepKey())) return showModel();
+    element("model").textContent = errorSentence(error);
+    if (error.status === 401) return undefined;
+  }
+  return setTimeout(showModel, MODEL_POLL_MS);
+}
+
+function fillHelp() {
+  element("help-text").replaceChildren(...HELP_TEXTS.map((key) => Object.assign(document.createElement("li"), { textContent: t(key) })));
+  const keys = Map.groupBy([...SHORTCUTS, ...EDITING_KEYS], ({ action }) => action);
+  const rows = [...keys].map(([action, shortcuts]) => {
+    const row = document.createElement("tr");
+    const head = Object.assign(document.createElement("th"), { scope: "row" });
+    const names = shortcuts.map(({ key, character }) => Object.assign(document.createElement("kbd"), { textContent: key ?? character }));
+    head.append(...names.flatMap((name, index) => (index ? [" ", name] : [name])));
+    row.append(head, Object.assign(document.createElement("td"), { textContent: t(`key_${action}`) }));
+    return row;
+  });
+  element("help-keys").tBodies[0].replaceChildren(...rows);
+}
+
+async function start() {
+  translatePage();
+  const store = await openStore().catch(() => null);
+  const queue = new TranscriptionQueue(api, askAndKeepKey);
+  const library = new Library(store, queue);
+  const workspace = new Workspace(library, queue, { onRetry: (entry) => library.retry(entry, chosenParameters(capabilities)) });
+  const list = new TranscriptList(library, { onOpen: (id) => open(id), onRemove: (id) => remove(id) });
+  const recorder = new RecorderPanel(store, { onShow: showRecorder, onRecording: (file, title) => add([file], { title, keepsAudio: true }) });
+
+  function showView() {
+    element("welcome").hidden = Boolean(workspace.open) || recorder.isRecording;
+    document.body.dataset.view = workspace.open || recorder.isRecording ? "transcript" : "list";
+    list.select(workspace.id);
+  }
+
+  function showRecorder(isShown) {
+    if (isShown) workspace.show(null);
+    showView();
+  }
+
+  async function open(id) {
+    await library.flush();
+    const entry = await library.open(id);
+    if (!entry) return alertSentence(t("gone"));
+    workspace.show(entry);
+    showView();
+    scrollTo(0, 0);
+    return undefined;
+  }
+
+  async function remove(id) {
+    const { title } = library.summaries.get(id);
+    if (!(await confirmed(t("confirmRemove", { title }), t("delete")))) return;
+    if (workspace.id === id) close();
+    await library.remove(id);
+  }
+
+  function close() {
+    workspace.show(null);
+    showView();
+  }
+
+  /** The first of several is shown, unless one is open that is being read. */
+  function add(files, { title, keepsAudio = element("keep-audio-check").checked } = {}) {
+    const ids = files.map((file) => library.add(file, { parameters: chosenParameters(capabilities), title, keepsAudio }));
+    if (ids.length) open(ids[0]);
+  }
+
+  library.addEventListener("problem", ({ detail }) => alertSentence(detail));
+  connectFiles(add);
+  connectSettings(library, {
+    onForgotten: close,
+    onLanguage: () => {
+      fillHelp();
+      list.update();
+      showModel();
+      if (workspace.open) workspace.show(library.entry(workspace.id));
+    },
+  });
+  fillHelp();
+  const help = () => element("help-dialog").showModal();
+  element("help-button").addEventListener("click", help);
+  element("back-button").addEventListener("click", close);
+  const { player } = workspace;
+  const playing = (action) => () => (player.hasAudio ? action() : false);
+  connectKeyboard({
+    playPause: playing(() => player.toggle()),
+    back5: playing(() => player.skip(-5)),
+    forward5: playing(() => player.skip(5)),
+    back10: playing(() => player.skip(-10)),
+    forward10: playing(() => player.skip(10)),
+    slower: playing(() => player.changeSpeed(-1)),
+    faster: playing(() => player.changeSpeed(1)),
+    nextDoubt: () => workspace.nextDoubt(),
+    find: () => workspace.find(),
+    download: () => workspace.download(),
+    undo: () => workspace.undo(),
+    redo: () => workspace.redo(),
+    record: () => void recorder.toggle(),
+    largeType: () => element("large-check").click(),
+    help,
+  }, () => element("single-keys-check").checked);
+  addEventListener("beforeunload", (event) => {
+    if (library.hasUnsaved || library.isBusy || recorder.isRecording) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => document.hidden && library.flush());
+
+  await library.load();
+  if (!store) alertSentence(t("noStore"));
+  showView();
+  showModel();
+  await recorder.recover();
+}
+
+start();
