@@ -76,7 +76,7 @@ async def test_a_server_that_is_not_ready_says_so_or_answers(path: str) -> None:
     "path", sorted({*ROUTES, "/", "/nothing", "/v1/nothing", "/v1/listen/x", "/docs/../asr"} - OPEN_PATHS)
 )
 async def test_without_a_key_no_method_of_a_path_tells_anything(path: str) -> None:
-    settings = read_settings({"api_keys": "alice:alice-0123456789"})
+    settings = read_settings({"api_keys": "alice:alice-0123456789", "page": "0"})
     app = create_app(FakeService().handle(), Metrics(), settings, read_api_keys(settings))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000") as http:
         replies = {method: await http.request(method, path, content=b"x") for method in METHODS}

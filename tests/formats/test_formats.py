@@ -56,7 +56,10 @@ def test_words_and_quality_are_in_the_json() -> None:
     quality = Quality(0.2, -0.51239, 1.23456, 0.01234, ("repetition", "low_confidence"))
     spoken = Transcript((Segment(0, 1500, " Hello, world.", WORDS, quality),), 10_000, "en", omitted=(INVENTED,))
     doubts = ["repetition", "low_confidence"]
-    words = [{"timestamp": [0.0, 0.48], "text": " Hello,"}, {"timestamp": [0.48, 1.5], "text": " world."}]
+    words = [
+        {"timestamp": [0.0, 0.48], "text": " Hello,", "probability": 0.988},
+        {"timestamp": [0.48, 1.5], "text": " world.", "probability": 1.0},
+    ]
     chunk = {"timestamp": [0.0, 1.5], "text": " Hello, world.", "words": words, "doubts": doubts}
     omitted = {"timestamp": [5.0, 6.0], "text": " Thank you.", "reasons": ["no_speech"]}
     assert json.loads(asr_json(spoken)) == {"text": " Hello, world.", "chunks": [chunk], "omitted": [omitted]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import httpx
@@ -96,7 +97,7 @@ def _all_routes(routes: Sequence[BaseRoute]) -> Iterator[Route | Mount]:
 
 
 async def test_every_route_needs_a_key_except_the_probes() -> None:
-    settings = read_settings({"api_keys": KEY})
+    settings = read_settings({"api_keys": KEY, "page": "0"})
     app = create_app(FakeService().handle(), Metrics(), settings, read_api_keys(settings))
     asked = set()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
@@ -110,8 +111,20 @@ async def test_every_route_needs_a_key_except_the_probes() -> None:
     assert {("GET", "/metrics"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/v1/models")} <= asked
 
 
-async def test_paths_that_do_not_exist_need_a_key_too() -> None:
+async def test_the_files_of_the_page_need_no_key_and_nothing_else_opens_with_them() -> None:
     async with client(FakeService()) as http:
+        page = await http.get("/")
+        script = re.search(r'src="(page/[^"]+)"', page.text)
+        assert script
+        assert (page.status_code, (await http.get(f"/{script[1]}")).status_code) == (200, 200)
+        for path in ("/page/../asr", "/page", "//", "/pages/x", "/docs", "/v1/models", "/metrics"):
+            assert (await http.get(httpx.URL(f"http://localhost:8000{path}"))).status_code == 401, path
+        assert (await http.post("/")).status_code == 401
+        assert (await http.post(f"/{script[1]}")).status_code == 401
+
+
+async def test_paths_that_do_not_exist_need_a_key_too() -> None:
+    async with client(FakeService(), page="0") as http:
         statuses = [(await http.get(path)).status_code for path in ("/", "/hc/", "//hc", "/hc%2f", "/HC", "/asr/../hc")]
     assert statuses[:5] == [401] * 5
     async with client(FakeService()) as http:

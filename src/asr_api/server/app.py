@@ -74,7 +74,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
     by_prefix = {OPENAI_PREFIX: openai_error_body, DEEPGRAM_PATH: deepgram_error_body}
     shapes = ErrorShapes(by_prefix, {DEEPGRAM_PATH: DEEPGRAM_STATUSES})
     # Each is put around those before it, so the last is the outermost.
-    app.add_middleware(AuthenticationMiddleware, keys=api_keys or ApiKeys())
+    app.add_middleware(AuthenticationMiddleware, keys=api_keys or ApiKeys(), has_page=settings.page)
     app.add_middleware(LimitsMiddleware, max_body_bytes=settings.max_media_bytes)
     app.add_middleware(ErrorMiddleware, shapes=shapes)
     app.add_middleware(EarlyReplyMiddleware)

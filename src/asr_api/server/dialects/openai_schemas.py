@@ -23,7 +23,9 @@ class OpenAIError(BaseModel):
 class ModelCapabilities(BaseModel):
     """What the served model can do; not part of OpenAI's API."""
 
-    languages: list[str] = Field(description="Codes of the languages it knows; empty if it has none.", examples=[["en"]])
+    languages: list[str] = Field(
+        description="Codes of the languages it knows; empty if it has none.", examples=[["en"]]
+    )
     language_detection: bool
     translation: bool
     prompts: bool = Field(description="`prompt` and `hotwords` are allowed.")

@@ -13,19 +13,21 @@ from asr_api.server.middleware.request_scope import reply_headers, request_scope
 from asr_api.settings.api_keys import ApiKeys
 
 OPEN_PATHS = frozenset({"/hc", "/livez"})  # for the probes of platforms, which carry no key
-PAGE = re.compile(r"/|/page/.*")  # its files: it asks for a key itself, and sends it with its requests
+PAGE = re.compile(r"/|/page/.*")  # the page asks for a key itself, and sends it with its requests
+READING = {"GET", "HEAD"}
 CREDENTIALS = re.compile(r"\s*(?:Bearer|Token)\s+(\S+)\s*", re.IGNORECASE)  # OpenAI's scheme, and Deepgram's
 
 
 class AuthenticationMiddleware:
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
-        """keys: with none, every request passes"""
+    def __init__(self, app: ASGIApp, keys: ApiKeys, *, has_page: bool = False) -> None:
+        """keys: with none, every request passes; has_page: whether the files of the page may be read without one"""
         self._app = app
         self._keys = keys
+        self._has_page = has_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises InvalidApiKey."""
-        if self._keys and not is_open(scope["path"]):
+        if self._keys and not self._is_open(scope):
             key = self._keys.find(_candidates(Headers(scope=scope)))
             if key is None:
                 reply_headers(scope)["www-authenticate"] = "Bearer"
@@ -38,10 +40,9 @@ class AuthenticationMiddleware:
             request.priority = key.priority
         await self._app(scope, receive, send)
 
-
-def is_open(path: str) -> bool:
-    """Whether requests for this path need no key."""
-    return path in OPEN_PATHS or PAGE.fullmatch(path) is not None
+    def _is_open(self, scope: Scope) -> bool:
+        is_page = self._has_page and scope["method"] in READING and PAGE.fullmatch(scope["path"]) is not None
+        return is_page or scope["path"] in OPEN_PATHS
 
 
 def _candidates(headers: Headers) -> Iterator[str]:
