@@ -28,7 +28,9 @@ pytestmark = pytest.mark.page
 VECTORS = json.loads(FILE.read_text(encoding="utf-8"))
 SURROGATES = range(0xD800, 0xE000)
 RECLASSIFIED = 0x1171E  # of Ahom: a mark without a column in Unicode 14, one with a column in Unicode 17
-CODE_POINTS = [code_point for code_point in range(0x40000) if code_point not in {*SURROGATES, RECLASSIFIED}]
+CODE_POINTS = [
+    code_point for code_point in range(0x40000) if code_point not in SURROGATES and code_point != RECLASSIFIED
+]
 MODULES = ("line_breaks", "subtitles", "text", "verbose_json")
 LOAD = f"""async () => {{
   const names = {json.dumps(MODULES)};
