@@ -147,9 +147,9 @@ def test_the_table_of_wide_characters_is_what_its_generator_writes() -> None:
 
 
 def test_a_corrected_segment_may_have_no_text(page: Page) -> None:
-    empty_word = {"startMs": 0, "endMs": 1000, "text": ""}
+    empty_word = {"startMs": 5000, "endMs": 6000, "text": ""}
     empty: list[dict[str, Any]] = [{"text": ""}, {"text": "", "words": [empty_word]}]
-    one, two = {"text": " one"}, {"text": " two.", "startMs": 2000, "endMs": 3000}
+    one, two = {"text": " one"}, {"text": " two.", "startMs": 7000, "endMs": 8000}
     (found, expected) = page.evaluate(WRITE, [{"transcript": shape(one, *empty, two)}, {"transcript": shape(one, two)}])
     for name in ("text", "srt", "vtt"):
         assert found[name] == expected[name]
