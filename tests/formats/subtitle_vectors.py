@@ -213,6 +213,9 @@ def _times() -> Iterator[Case]:
 
 
 def _layouts() -> Iterator[Case]:
+    yield Case("a short sentence first", transcript(evenly_timed("No. " + "Abcdefg " * 10, word_ms=1000)))
+    abbreviations = "Then _J. Then a.2. Then a.². Then (Ⅷ.b. Then 'x.’ Then St. Then J. Then end.’ "
+    yield Case("abbreviations", transcript(evenly_timed(abbreviations * 3, word_ms=350)), SubtitleOptions(16, 1))
     mixed = transcript(evenly_timed(ENGLISH), _untimed(" 我们今天去了商店，买了一些苹果。", 12_000, 16_000))
     limits = ((1, 1, 1), (10, 1, 1), (10, 10, None), (1000, 1, None), (1000, 10, 100), (42, 2, 1), (20, 3, 4))
     for width, count, words in limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ VECTORS = json.loads(FILE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_a_vector_is_what_the_formats_write(vector: dict[str, object]) -> None:
+def test_a_vector_is_what_the_formats_write(vector: dict[str, Any]) -> None:
     spoken, options = python_transcript(vector["transcript"]), python_options(vector["options"])
     found = formatted(spoken, options, vector["transcript"]["task"])
     assert {name: vector[name] for name in found} == found

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.page
 VECTORS = json.loads(FILE.read_text(encoding="utf-8"))
 SURROGATES = range(0xD800, 0xE000)
 RECLASSIFIED = 0x1171E  # of Ahom: a mark without a column in Unicode 14, one with a column in Unicode 17
-CODE_POINTS = [code_point for code_point in range(0x40000) if code_point not in {*SURROGATES, RECLASSIFIED}]
+CODE_POINTS = [
+    code_point for code_point in range(0x40000) if code_point not in SURROGATES and code_point != RECLASSIFIED
+]
 MODULES = ("line_breaks", "subtitles", "text", "verbose_json")
 LOAD = f"""async () => {{
   const names = {json.dumps(MODULES)};
@@ -145,9 +147,9 @@ def test_the_table_of_wide_characters_is_what_its_generator_writes() -> None:
 
 
 def test_a_corrected_segment_may_have_no_text(page: Page) -> None:
-    empty_word = {"startMs": 0, "endMs": 1000, "text": ""}
-    empty = [{"text": ""}, {"text": "", "words": [empty_word]}]
-    one, two = {"text": " one"}, {"text": " two.", "startMs": 2000, "endMs": 3000}
+    empty_word = {"startMs": 5000, "endMs": 6000, "text": ""}
+    empty: list[dict[str, Any]] = [{"text": ""}, {"text": "", "words": [empty_word]}]
+    one, two = {"text": " one"}, {"text": " two.", "startMs": 7000, "endMs": 8000}
     (found, expected) = page.evaluate(WRITE, [{"transcript": shape(one, *empty, two)}, {"transcript": shape(one, two)}])
     for name in ("text", "srt", "vtt"):
         assert found[name] == expected[name]
