@@ -107,6 +107,7 @@ async function start() {
     if (ids.length) open(ids[0]);
   }
 
+  library.addEventListener("list", () => workspace.open && !library.entry(workspace.id) && close());
   library.addEventListener("problem", ({ detail }) => alertSentence(detail));
   connectFiles(add);
   connectSettings(library, {

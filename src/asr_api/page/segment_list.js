@@ -7,7 +7,9 @@ import { isDoubtful, leadingBlanks, shownText } from "./transcript.js";
 const templates = (id) => document.getElementById(id).content.firstElementChild;
 
 export class SegmentList {
-  /** open: an OpenTranscript, or null; its texts can be edited when its transcription has ended */
+  isEditable = true; // what setEditable said last
+
+  /** open: an OpenTranscript, or null */
   constructor(list) {
     this.list = list;
     this.open = null;
@@ -17,6 +19,7 @@ export class SegmentList {
     this.open = open;
     this.list.lang = open.transcript.language ?? "";
     this.list.replaceChildren(...this.#items(open.segments));
+    this.#updateSpeakers();
   }
 
   /** Follows a change of the open transcript. */
@@ -30,6 +33,8 @@ export class SegmentList {
   }
 
   setEditable(isEditable) {
+    if (isEditable === this.isEditable) return;
+    this.isEditable = isEditable;
     for (const text of this.list.querySelectorAll(".words")) text.contentEditable = isEditable ? "plaintext-only" : "false";
   }
 
@@ -73,8 +78,7 @@ export class SegmentList {
   }
 
   #items(segments) {
-    const isEditable = this.open.transcript.state !== "running";
-    return segments.map((segment) => (segment.omitted ? omittedItem(segment) : segmentItem(segment, isEditable)));
+    return segments.map((segment) => (segment.omitted ? omittedItem(segment) : segmentItem(segment, this.isEditable)));
   }
 
   #updateDoubts(index) {
@@ -93,11 +97,10 @@ export class SegmentList {
 
 function segmentItem(segment, isEditable) {
   const item = templates("segment-template").cloneNode(true);
-  const [time, speaker, text, doubts] = item.children;
+  const [time, , text, doubts] = item.children;
   const label = clock(segment.startMs);
   time.textContent = label;
   time.setAttribute("aria-label", t("playFrom", { time: label }));
-  showSpeaker(speaker, segment, null);
   text.textContent = shownText(segment);
   text.setAttribute("aria-label", t("textAt", { time: label }));
   if (!isEditable) text.contentEditable = "false";

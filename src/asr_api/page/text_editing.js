@@ -1,6 +1,5 @@
 // Editing of segments: what is typed becomes a change of the open transcript; Enter divides, Backspace and Delete join.
 
-import { t } from "./interface_language.js";
 import { joinSegments, shownText, splitSegment, withText } from "./transcript.js";
 
 /** Connects the list of segments with `getOpen()`, the transcript that is open. onType is called as text changes. */
@@ -64,6 +63,12 @@ export function selectionIn(element) {
   return [start, start + range.toString().length];
 }
 
+/** Offset in its text node where a pointer event is; null beside text. */
+export function offsetAt({ clientX, clientY }) {
+  if (document.caretPositionFromPoint) return document.caretPositionFromPoint(clientX, clientY)?.offset ?? null;
+  return document.caretRangeFromPoint(clientX, clientY)?.startOffset ?? null; // Safari
+}
+
 function split(segmentList, open, index, offset) {
   const parts = splitSegment(open.segments[index], offset);
   if (!parts) return;
@@ -91,8 +96,4 @@ export function insertOmitted(segmentList, open, index) {
   const text = segment.text.trim() ? segment.text : " ";
   open.splice(index, 1, [{ ...segment, text, omitted: null }], "insert");
   segmentList.focus(index);
-}
-
-export function describeChange(source) {
-  return { split: t("wasSplit"), join: t("wasJoined") }[source] ?? "";
 }

@@ -10,7 +10,7 @@ import { JobPanel } from "./job_panel.js";
 import { Player } from "./player.js";
 import { SegmentList } from "./segment_list.js";
 import { SpokenWord } from "./spoken_word.js";
-import { connectEditing, insertOmitted, selectionIn } from "./text_editing.js";
+import { connectEditing, insertOmitted, offsetAt } from "./text_editing.js";
 import { leadingBlanks, speakersOf, withSpeaker } from "./transcript.js";
 
 const element = (id) => document.getElementById(id);
@@ -58,6 +58,7 @@ export class Workspace {
     }
     entry.open.addEventListener("change", this.#changed);
     entry.open.addEventListener("fields", this.#fieldsChanged);
+    this.#setEditable();
     this.segmentList.show(entry.open);
     this.spokenWord.forget();
     this.spokenWord.follow();
@@ -119,6 +120,10 @@ export class Workspace {
   #connect() {
     const list = element("segments");
     list.addEventListener("click", (event) => this.#click(event));
+    element("edit-button").addEventListener("click", ({ target }) => {
+      target.setAttribute("aria-pressed", target.ariaPressed !== "true");
+      this.#setEditable();
+    });
     const buttons = { "undo-button": () => this.undo(), "redo-button": () => this.redo(), "doubt-button": () => this.nextDoubt() };
     for (const [id, action] of Object.entries(buttons)) element(id).addEventListener("click", action);
     element("copy-button").addEventListener("click", () => this.copy());
@@ -147,14 +152,20 @@ export class Workspace {
     if (target.matches(".time")) this.#playFrom(segment.startMs);
     else if (target.matches(".speaker")) this.#nameSpeaker(index);
     else if (target.matches(".insert")) insertOmitted(this.segmentList, this.open, index);
-    else if (target.matches(".words")) this.#playFromWord(index, target);
+    else if (target.matches(".words")) this.#playFromWord(index, event);
+  }
+
+  /** On a touch screen a text can be edited after a touch of "Correct": else the keyboard would cover half of it. */
+  #setEditable() {
+    const isWanted = !matchMedia("(pointer: coarse)").matches || element("edit-button").ariaPressed === "true";
+    this.segmentList.setEditable(isWanted && this.open.transcript.state !== "running");
   }
 
   /** A click that selects nothing plays from its word, and puts the caret there. */
-  #playFromWord(index, text) {
-    const [start, end] = selectionIn(text);
-    if (start !== end || !this.player.hasAudio) return;
-    const word = this.spokenWord.index.in(index, start + leadingBlanks(this.open.segments[index]).length);
+  #playFromWord(index, event) {
+    const offset = offsetAt(event);
+    if (offset === null || !getSelection().isCollapsed || !this.player.hasAudio) return;
+    const word = this.spokenWord.index.in(index, offset + leadingBlanks(this.open.segments[index]).length);
     if (word) this.#playFrom(word.startMs);
   }
 
@@ -196,7 +207,8 @@ export class Workspace {
     element("undo-button").disabled = !canUndo;
     element("redo-button").disabled = !canRedo;
     for (const id of ["download-button", "copy-button"]) element(id).disabled = !transcript.segments.length;
-    this.segmentList.setEditable(!isRunning);
+    element("edit-button").disabled = isRunning;
+    this.#setEditable();
     if (this.jobPanel.panel.hidden && this.#entry.job?.isOpen) this.jobPanel.show(this.#entry.job);
     const notes = [];
     if (isRunning) notes.push(t("editLater"));

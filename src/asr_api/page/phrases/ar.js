@@ -70,6 +70,7 @@ export const ar = {
   // The transcript
   title: "Title",
   tools: "Tools",
+  correct: "Correct",
   undo: "Undo",
   redo: "Redo",
   nextDoubt: "Next doubt",

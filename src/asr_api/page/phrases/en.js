@@ -70,6 +70,7 @@ export const en = {
   // The transcript
   title: "Title",
   tools: "Tools",
+  correct: "Correct",
   undo: "Undo",
   redo: "Redo",
   nextDoubt: "Next doubt",
