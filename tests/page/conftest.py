@@ -9,17 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import av
 import pytest
 
 from tests.page.tab import Tab, watched_tab
-from tests.product.samples import SAMPLES
+from tests.real.recordings import has_recordings, kennedy, samples
 from tests.server.running import Server, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MICROPHONE_HZ = 48_000
+MICROPHONE = kennedy() if has_recordings() else samples()[0]
 FLAGS = (
     "--no-sandbox",  # for root
     "--disable-background-networking",
@@ -36,13 +37,14 @@ OpenTab = Callable[..., Tab]
 
 @pytest.fixture(scope="session")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake microphone hears: a sample of the repository, once."""
-    path = tmp_path_factory.mktemp("microphone") / "hello.wav"
-    with wave.open(str(SAMPLES / "hello.wav")) as source:
-        rate_hz, pcm = source.getframerate(), np.frombuffer(source.readframes(source.getnframes()), np.int16)
+    """What the fake microphone hears, once: real speech where RECORDINGS names it, a sample of the repository elsewhere."""
+    path = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    resampler = av.AudioResampler("s16", "mono", MICROPHONE_HZ)
+    with av.open(str(MICROPHONE.path)) as source:
+        frames = [frame for each in source.decode(audio=0) for frame in resampler.resample(each)]
     with wave.open(str(path), "wb") as target:
         target.setparams((1, 2, MICROPHONE_HZ, 0, "NONE", ""))
-        target.writeframes(np.repeat(pcm, MICROPHONE_HZ // rate_hz).tobytes())
+        target.writeframes(b"".join(frame.to_ndarray().tobytes() for frame in frames))
     return path
 
 

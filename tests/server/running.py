@@ -88,15 +88,16 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
+    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, port: int = 0, **settings: str
 ) -> Iterator[Server]:
-    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port
+    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port;
+    port: 0 is a free one
 
     Every request is transcribed, also the same one again, unless `settings` say otherwise.
     """
     log = folder / "server.log"
     program = [sys.executable, "-m", "asr_api"] if "MODEL_ID" in settings else command(script or {})
-    arguments = [*program, "serve", "--port", "0", "--log-level", "debug"]
+    arguments = [*program, "serve", "--port", str(port), "--log-level", "debug"]
     with log.open("wb") as output:
         variables = environment(folder, **{"HOST": "127.0.0.1", "RESULT_CACHE_S": "0", **settings})
         process = subprocess.Popen(arguments, env=variables, stdout=output, stderr=output, cwd=ROOT)

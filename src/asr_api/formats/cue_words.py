@@ -63,7 +63,7 @@ def cue_words(segments: Sequence[Segment], max_columns: int) -> list[CueWord]:
 
 def _words(segment: Segment, max_columns: int) -> Iterator[Word]:
     for word in segment.words or (Word(segment.start_ms, segment.end_ms, segment.text),):
-        if segment.words and num_columns(word.text.strip()) <= max_columns:
+        if segment.words and word.text and num_columns(word.text.strip()) <= max_columns:
             yield word
         else:
             yield from _divided(word)
@@ -71,7 +71,8 @@ def _words(segment: Segment, max_columns: int) -> Iterator[Word]:
 
 def _divided(timed: Word) -> Iterator[Word]:
     """Its parts, whose times are estimated."""
-    parts = unbreakable_parts(timed.text)
+    if not (parts := unbreakable_parts(timed.text)):
+        return
     columns = list(accumulate((max(1, num_columns(part)) for part in parts), initial=0))
     times_ms = [timed.start_ms + (timed.end_ms - timed.start_ms) * column // columns[-1] for column in columns]
     for part, (start_ms, end_ms) in zip(parts, pairwise(times_ms), strict=True):

@@ -126,7 +126,8 @@ def _fits(num_columns: int, num_words: int, options: SubtitleOptions) -> bool:
 
 def _unevenness(num_columns: int, max_columns: int) -> float:
     """The sum over parts of a text is least if they are equally long, and with fewer parts."""
-    return float((1 - min(num_columns / max_columns, 1)) ** 2)
+    missing = 1 - min(num_columns / max_columns, 1)
+    return missing * missing
 
 
 def _end_ms(group: Words, start_ms: int, next_ms: int) -> int:

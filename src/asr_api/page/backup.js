@@ -21,14 +21,21 @@ export function transcriptsOf(text) {
 }
 
 const isTime = (value) => Number.isInteger(value) && value >= 0;
-const isTimed = (item) => isTime(item?.startMs) && isTime(item.endMs) && item.startMs <= item.endMs && typeof item.text === "string";
+const isTimed = (item) =>
+  isTime(item?.startMs) && isTime(item.endMs) && item.startMs <= item.endMs && typeof item.text === "string";
 
 function isSegment(segment) {
-  return isTimed(segment) && Array.isArray(segment.words) && segment.words.every(isTimed) && Array.isArray(segment.doubts);
+  return (
+    isTimed(segment) && Array.isArray(segment.words) && segment.words.every(isTimed) && Array.isArray(segment.doubts)
+  );
 }
 
 function isTranscript(transcript) {
   const { id, title, createdMs, changedMs, segments } = transcript ?? {};
-  return [id, title].every((text) => typeof text === "string") && [createdMs, changedMs].every(isTime)
-    && Array.isArray(segments) && segments.every(isSegment);
+  return (
+    [id, title].every((text) => typeof text === "string") &&
+    [createdMs, changedMs].every(isTime) &&
+    Array.isArray(segments) &&
+    segments.every(isSegment)
+  );
 }

@@ -1,9 +1,9 @@
 // Small dialogs that ask one question: confirmation, API key, speaker; and alerts at the edge of the page.
 
+import { element } from "./element.js";
 import { t } from "./interface_language.js";
 
 const ALERT_MS = 12_000;
-const element = (id) => document.getElementById(id);
 
 /** Shows a dialog; resolves to whether it was closed by its first button. */
 function ask(dialog) {

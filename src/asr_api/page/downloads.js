@@ -1,16 +1,16 @@
 // The download dialog: the corrected transcript in each format, made here, with a preview.
 
+import { element } from "./element.js";
 import { docx } from "./formats/docx.js";
 import { srt, vtt } from "./formats/subtitles.js";
 import { text, timedText } from "./formats/text.js";
 import { verboseJson } from "./formats/verbose_json.js";
-import { clock, languageName } from "./interface_language.js";
+import { clock } from "./interface_language.js";
 import { spokenSegments } from "./transcript.js";
 
 const PREVIEW_CHARS = 1500;
 const SUBTITLES = ["srt", "vtt"];
 const AUDIO_ENDINGS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
-const element = (id) => document.getElementById(id);
 
 /** Name → [ending, media type, function from a transcript and options to the content]. */
 const FORMATS = {
@@ -18,18 +18,13 @@ const FORMATS = {
   timed: ["txt", "text/plain", timedText],
   srt: ["srt", "application/x-subrip", srt],
   vtt: ["vtt", "text/vtt", vtt],
-  json: ["json", "application/json", (transcript) => JSON.stringify(verboseJson(transcript), null, 1)],
+  json: ["json", "application/json", verboseJson],
   docx: ["docx", "", (transcript) => docx(transcript, clock)],
 };
 
-/** What formats read: the spoken segments, and the language's name in English as the server writes it. */
+/** What formats read: a transcript without what was left out. */
 export function exported(transcript) {
-  const { language } = transcript;
-  return {
-    ...transcript,
-    segments: spokenSegments(transcript),
-    languageName: language ? languageName(language, "en").toLowerCase() : "",
-  };
+  return { ...transcript, segments: spokenSegments(transcript) };
 }
 
 export class DownloadDialog {
@@ -38,7 +33,8 @@ export class DownloadDialog {
 
   constructor() {
     this.dialog = element("download-dialog");
-    for (const id of ["format-select", "line-width", "line-count"]) element(id).addEventListener("input", () => this.#show());
+    for (const id of ["format-select", "line-width", "line-count"])
+      element(id).addEventListener("input", () => this.#show());
     element("download-save").addEventListener("click", () => this.#save());
     element("download-copy").addEventListener("click", () => navigator.clipboard.writeText(this.#content()));
   }
@@ -61,7 +57,10 @@ export class DownloadDialog {
   #content() {
     const [maxLineWidth, maxLineCount] = ["line-width", "line-count"].map((id) => {
       const input = element(id);
-      return Math.min(Number(input.max), Math.max(Number(input.min), Math.round(input.valueAsNumber) || Number(input.defaultValue)));
+      return Math.min(
+        Number(input.max),
+        Math.max(Number(input.min), Math.round(input.valueAsNumber) || Number(input.defaultValue)),
+      );
     });
     return FORMATS[this.#format][2](this.#transcript, { maxLineWidth, maxLineCount, maxWordsPerLine: null });
   }
@@ -81,7 +80,10 @@ export class DownloadDialog {
     }
     const [ending, type] = FORMATS[this.#format];
     const content = this.#content();
-    saveFile(content instanceof Blob ? content : new Blob([content], { type: `${type};charset=utf-8` }), `${title}.${ending}`);
+    saveFile(
+      content instanceof Blob ? content : new Blob([content], { type: `${type};charset=utf-8` }),
+      `${title}.${ending}`,
+    );
   }
 }
 

@@ -1,10 +1,9 @@
 // Find and replace in the open transcript.
 
+import { element } from "./element.js";
 import { highlight, liveRange } from "./highlights.js";
 import { t } from "./interface_language.js";
 import { leadingBlanks, shownText, withText } from "./transcript.js";
-
-const element = (id) => document.getElementById(id);
 
 /** Places of a text in segments, whatever its case: `{index, start, end}` in the shown text. */
 export function placesOf(segments, wanted) {
@@ -106,6 +105,8 @@ export class FindBar {
     highlight("found", ranges);
     highlight("found-now", this.#current < 0 ? [] : [ranges[this.#current]]);
     const number = this.#current + 1 || "–";
-    element("find-count").textContent = element("find-input").value ? t("foundOf", { number, total: ranges.length }) : "";
+    element("find-count").textContent = element("find-input").value
+      ? t("foundOf", { number, total: ranges.length })
+      : "";
   }
 }

@@ -1,16 +1,16 @@
 // How recordings come in: chosen, dropped, pasted, or recorded with the microphone; and the options for them.
 
 import { alertSentence } from "./dialogs.js";
+import { element } from "./element.js";
 import { clock, date, languageName, t } from "./interface_language.js";
 import { NoMicrophone, Recorder, recordingOf } from "./recorder.js";
 
-const element = (id) => document.getElementById(id);
 const ENDINGS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
 
 /** Parameters of POST /asr for the next recordings. capabilities: of the model, as GET /v1/models names them */
 export function chosenParameters(capabilities) {
   const parameters = {};
-  if (capabilities?.word_timestamps !== false) parameters.words = "true";
+  if (capabilities.word_timestamps) parameters.words = "true";
   if (element("language-select").value) parameters.language = element("language-select").value;
   if (element("hotwords-input").value.trim()) parameters.hotwords = element("hotwords-input").value.trim();
   if (element("translate-check").checked) parameters.task = "translate";
@@ -22,9 +22,11 @@ export function chosenParameters(capabilities) {
 export function showCapabilities({ languages, translation, prompts }) {
   const select = element("language-select");
   const chosen = select.value;
-  const names = (languages ?? []).map((tag) => [languageName(tag), tag]).sort(([first], [second]) => first.localeCompare(second));
+  const names = Object.keys(languages)
+    .map((tag) => [languageName(tag), tag])
+    .sort(([first], [second]) => first.localeCompare(second));
   select.replaceChildren(select.options[0], ...names.map(([name, tag]) => new Option(name, tag)));
-  select.value = (languages ?? []).includes(chosen) ? chosen : "";
+  select.value = chosen in languages ? chosen : "";
   select.closest("label").hidden = names.length < 2;
   element("translate-check").closest("label").hidden = !translation;
   element("hotwords-input").closest("label").hidden = !prompts;
@@ -103,7 +105,10 @@ export class RecorderPanel {
 
   #give(blob) {
     const ending = ENDINGS[blob.type.split(";")[0]] ?? "webm";
-    this.onRecording(new File([blob], `recording.${ending}`, { type: blob.type }), t("recordingOf", { date: date(Date.now()) }));
+    this.onRecording(
+      new File([blob], `recording.${ending}`, { type: blob.type }),
+      t("recordingOf", { date: date(Date.now()) }),
+    );
   }
 
   #show(isShown) {

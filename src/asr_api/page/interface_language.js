@@ -1,16 +1,11 @@
-// The language of the page: phrases by key from one table for each language, and its numbers and names.
+// The language of the page: its phrases by key, from phrases/, and its numbers, dates and names.
 
-import { ar } from "./phrases/ar.js";
-import { de } from "./phrases/de.js";
-import { en } from "./phrases/en.js";
-import { es } from "./phrases/es.js";
-import { fr } from "./phrases/fr.js";
-
-export const PHRASES = { en, de, es, fr, ar };
+export const LANGUAGES = ["en", "de", "es", "fr", "ar"];
 const RIGHT_TO_LEFT = ["ar"];
 const NAME = "asr-api-language"; // in localStorage
 
 let code = chosenLanguage();
+let phrases = await loadPhrases(code);
 
 export function interfaceLanguage() {
   return code;
@@ -18,10 +13,16 @@ export function interfaceLanguage() {
 
 function chosenLanguage() {
   const wanted = [localStorage.getItem(NAME), ...navigator.languages.map((tag) => tag.split("-")[0]), "en"];
-  return wanted.find((tag) => tag in PHRASES);
+  return wanted.find((tag) => LANGUAGES.includes(tag));
 }
 
-export function setInterfaceLanguage(tag) {
+async function loadPhrases(tag) {
+  return (await import(`./phrases/${tag}.js`))[tag];
+}
+
+/** Rejects without a network, as phrases are loaded when they are chosen. */
+export async function setInterfaceLanguage(tag) {
+  phrases = await loadPhrases(tag);
   code = tag;
   localStorage.setItem(NAME, tag);
   translatePage();
@@ -29,7 +30,7 @@ export function setInterfaceLanguage(tag) {
 
 /** The phrase of a key; `{name}` in it is replaced by the value of that name. */
 export function t(key, values = {}) {
-  return PHRASES[code][key].replace(/\{(\w+)\}/gu, (_, name) => values[name]);
+  return phrases[key].replace(/\{(\w+)\}/gu, (_, name) => values[name]);
 }
 
 /** Elements with data-t get the phrase as text; with data-t-label as their label, with data-t-placeholder as example. */
@@ -41,7 +42,8 @@ export function translatePage(root = document) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));
     if (element.matches("button")) element.title = t(element.dataset.tLabel);
   }
-  for (const element of root.querySelectorAll("[data-t-placeholder]")) element.placeholder = t(element.dataset.tPlaceholder);
+  for (const element of root.querySelectorAll("[data-t-placeholder]"))
+    element.placeholder = t(element.dataset.tPlaceholder);
 }
 
 /** Name of a spoken language in the language of the page. */
@@ -55,7 +57,8 @@ export function percent(share) {
 
 /** A rough length of time: "12 s", "5 min". */
 export function roughTime(seconds) {
-  const [amount, unit] = seconds < 90 ? [Math.max(1, Math.round(seconds)), "second"] : [Math.round(seconds / 60), "minute"];
+  const [amount, unit] =
+    seconds < 90 ? [Math.max(1, Math.round(seconds)), "second"] : [Math.round(seconds / 60), "minute"];
   return new Intl.NumberFormat(code, { style: "unit", unit, unitDisplay: "short" }).format(amount);
 }
 

@@ -1,8 +1,7 @@
 // The progress of the transcription that is open: what happens now, how much is done, how long still, errors and retries.
 
+import { element } from "./element.js";
 import { clock, percent, roughTime, t, translatePage } from "./interface_language.js";
-
-const element = (id) => document.getElementById(id);
 
 export class JobPanel {
   #job = null;
@@ -42,7 +41,8 @@ export class JobPanel {
     this.cancel.hidden = !job.isOpen;
     this.retry.hidden = job.isOpen;
     this.error.hidden = !job.error;
-    const sentence = job.error ? errorSentence(job.error) : "";
+    const isSentAgain = job.state === "pausing" && job.error?.status === 0;
+    const sentence = job.error ? `${errorSentence(job.error)}${isSentAgain ? ` ${t("sentAgain")}` : ""}` : "";
     if (this.error.textContent !== sentence) this.error.textContent = sentence;
   }
 }
@@ -54,7 +54,8 @@ export function errorSentence(error) {
 
 function stateText(job) {
   const parts = [t(`state_${job.state}`)];
-  if (job.state === "pausing") parts.push(t("nextTry", { time: roughTime(Math.max(0, (job.retryAtMs - Date.now()) / 1000)) }));
+  if (job.state === "pausing")
+    parts.push(t("nextTry", { time: roughTime(Math.max(0, (job.retryAtMs - Date.now()) / 1000)) }));
   if (job.share != null) parts.push(percent(job.share));
   else if (job.state === "transcribing" && job.doneMs) parts.push(clock(job.doneMs));
   if (job.leftS != null) parts.push(t("timeLeft", { time: roughTime(job.leftS) }));

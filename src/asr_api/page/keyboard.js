@@ -1,10 +1,12 @@
 // Keyboard shortcuts, from one table, which the help shows.
 
-const isText = (target) => target.isContentEditable || target.matches("input:not([type=range], [type=checkbox], [type=radio]), textarea, select");
+const isText = (target) =>
+  target.isContentEditable ||
+  target.matches("input:not([type=range], [type=checkbox], [type=radio]), textarea, select");
 
 /**
- * Key, as the help names it → the name of an action, which is also the key of its phrase.
- * single: works outside of text; inside it with Alt. anywhere: also inside text.
+ * Key, as the help names it → the name of an action, which is also the key of its phrase. code: place on the keyboard;
+ * character: what the key types, on any layout. single: works outside of text; inside it with Alt. anywhere: also inside text.
  */
 export const SHORTCUTS = [
   { key: "Space", code: "Space", action: "playPause", single: true },
@@ -14,10 +16,10 @@ export const SHORTCUTS = [
   { key: "L", code: "KeyL", action: "forward10", single: true },
   { key: "←", code: "ArrowLeft", action: "back5", single: true },
   { key: "→", code: "ArrowRight", action: "forward5", single: true },
-  { key: "[", code: "BracketLeft", action: "slower", single: true },
-  { key: "]", code: "BracketRight", action: "faster", single: true },
+  { character: "[", action: "slower", single: true },
+  { character: "]", action: "faster", single: true },
   { key: "N", code: "KeyN", action: "nextDoubt", single: true },
-  { key: "/", code: "Slash", action: "find", single: true },
+  { character: "/", action: "find", single: true },
   { key: "Ctrl+F", code: "KeyF", action: "find", ctrl: true },
   { key: "Ctrl+S", code: "KeyS", action: "download", ctrl: true },
   { key: "Ctrl+Z", code: "KeyZ", action: "undo", ctrl: true },
@@ -25,7 +27,7 @@ export const SHORTCUTS = [
   { key: "Ctrl+Y", code: "KeyY", action: "redo", ctrl: true },
   { key: "R", code: "KeyR", action: "record", single: true },
   { key: "F", code: "KeyF", action: "largeType", single: true },
-  { key: "?", character: "?", action: "help", single: true },
+  { character: "?", action: "help", single: true },
 ];
 /** What the list of segments itself does with keys: for the help. */
 export const EDITING_KEYS = [
@@ -48,9 +50,11 @@ function isMeant({ code, character, single, anywhere, ctrl = false, shift = fals
   const { target } = event;
   const hasCtrl = event.ctrlKey || event.metaKey;
   if (anywhere) return !hasCtrl && !event.altKey && (target.isContentEditable || !isText(target));
-  if (ctrl) return hasCtrl && event.shiftKey === shift && !event.altKey && (target.isContentEditable || !isText(target));
+  if (ctrl)
+    return hasCtrl && event.shiftKey === shift && !event.altKey && (target.isContentEditable || !isText(target));
   if (!single || hasCtrl) return false;
   if (isText(target)) return event.altKey && target.isContentEditable && /^Key/u.test(code ?? "");
-  const isButtonsOwn = ["Space", "ArrowLeft", "ArrowRight"].includes(code) && target.matches("button, input, summary, a");
+  const isButtonsOwn =
+    ["Space", "ArrowLeft", "ArrowRight"].includes(code) && target.matches("button, input, summary, a");
   return allowsSingle && !event.altKey && !isButtonsOwn;
 }

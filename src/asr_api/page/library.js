@@ -12,6 +12,7 @@ const RUNNING_SAVE_MS = 3000; // while text arrives
 /** Emits "list" when the list changes, "saved", "saving", and "problem" with a sentence. */
 export class Library extends EventTarget {
   summaries = new Map();
+  languageNames = {}; // code → English name, as the server writes it
   #entries = new Map(); // id → {open, job, audio}: transcripts that run or were opened
   #timers = new Map(); // id → timer of a save
 
@@ -139,6 +140,7 @@ export class Library extends EventTarget {
     open.set({
       state: job.state === "done" ? "complete" : "incomplete",
       language: job.parameters.task === "translate" ? "en" : language,
+      languageName: this.languageNames[language] ?? "",
       audioMs: Math.round(duration * 1000),
       note: truncated ? "truncated" : damaged ? "damaged" : "",
     });
@@ -158,7 +160,10 @@ export class Library extends EventTarget {
     const isRunning = transcript.state === "running";
     if (isRunning && this.#timers.has(id)) return;
     clearTimeout(this.#timers.get(id));
-    this.#timers.set(id, setTimeout(() => this.#save(id), isRunning ? RUNNING_SAVE_MS : SAVE_MS));
+    this.#timers.set(
+      id,
+      setTimeout(() => this.#save(id), isRunning ? RUNNING_SAVE_MS : SAVE_MS),
+    );
     this.#emit("saving");
   }
 

@@ -1,6 +1,7 @@
 // Start of the page: builds its parts and connects them.
 
 import { alertSentence, askForKey, confirmed } from "./dialogs.js";
+import { element } from "./element.js";
 import { chosenParameters, connectFiles, RecorderPanel, showCapabilities } from "./intake.js";
 import { t, translatePage } from "./interface_language.js";
 import { errorSentence } from "./job_panel.js";
@@ -9,16 +10,16 @@ import { Library } from "./library.js";
 import { ApiError, ServerApi } from "./server_api.js";
 import { connectSettings } from "./settings_dialog.js";
 import { openStore } from "./store.js";
-import { TranscriptionQueue } from "./transcription_queue.js";
 import { TranscriptList } from "./transcript_list.js";
+import { TranscriptionQueue } from "./transcription_queue.js";
 import { Workspace } from "./workspace.js";
 
 const MODEL_POLL_MS = 2000; // while the server is away or loads its model
 const HELP_TEXTS = ["helpFiles", "helpRead", "helpCorrect", "helpSpeakers", "helpDoubts", "helpKept"];
-const element = (id) => document.getElementById(id);
 
 const api = new ServerApi();
-let capabilities = null;
+let capabilities = { languages: {}, prompts: true, translation: true, word_timestamps: true }; // until the server tells
+let library = null;
 
 async function askAndKeepKey() {
   const key = await askForKey();
@@ -34,6 +35,7 @@ async function showModel() {
     element("model").textContent = model.capabilities ? model.id : t("loading", { model: model.id });
     if (model.capabilities) {
       capabilities = model.capabilities;
+      library.languageNames = capabilities.languages;
       return showCapabilities(capabilities);
     }
   } catch (error) {
@@ -46,12 +48,16 @@ async function showModel() {
 }
 
 function fillHelp() {
-  element("help-text").replaceChildren(...HELP_TEXTS.map((key) => Object.assign(document.createElement("li"), { textContent: t(key) })));
+  element("help-text").replaceChildren(
+    ...HELP_TEXTS.map((key) => Object.assign(document.createElement("li"), { textContent: t(key) })),
+  );
   const keys = Map.groupBy([...SHORTCUTS, ...EDITING_KEYS], ({ action }) => action);
   const rows = [...keys].map(([action, shortcuts]) => {
     const row = document.createElement("tr");
     const head = Object.assign(document.createElement("th"), { scope: "row" });
-    const names = shortcuts.map(({ key, character }) => Object.assign(document.createElement("kbd"), { textContent: key ?? character }));
+    const names = shortcuts.map(({ key, character }) =>
+      Object.assign(document.createElement("kbd"), { textContent: key ?? character }),
+    );
     head.append(...names.flatMap((name, index) => (index ? [" ", name] : [name])));
     row.append(head, Object.assign(document.createElement("td"), { textContent: t(`key_${action}`) }));
     return row;
@@ -63,10 +69,15 @@ async function start() {
   translatePage();
   const store = await openStore().catch(() => null);
   const queue = new TranscriptionQueue(api, askAndKeepKey);
-  const library = new Library(store, queue);
-  const workspace = new Workspace(library, queue, { onRetry: (entry) => library.retry(entry, chosenParameters(capabilities)) });
+  library = new Library(store, queue);
+  const workspace = new Workspace(library, queue, {
+    onRetry: (entry) => library.retry(entry, chosenParameters(capabilities)),
+  });
   const list = new TranscriptList(library, { onOpen: (id) => open(id), onRemove: (id) => remove(id) });
-  const recorder = new RecorderPanel(store, { onShow: showRecorder, onRecording: (file, title) => add([file], { title, keepsAudio: true }) });
+  const recorder = new RecorderPanel(store, {
+    onShow: showRecorder,
+    onRecording: (file, title) => add([file], { title, keepsAudio: true }),
+  });
 
   function showView() {
     element("welcome").hidden = Boolean(workspace.open) || recorder.isRecording;
@@ -103,7 +114,9 @@ async function start() {
 
   /** The first of several is shown, unless one is open that is being read. */
   function add(files, { title, keepsAudio = element("keep-audio-check").checked } = {}) {
-    const ids = files.map((file) => library.add(file, { parameters: chosenParameters(capabilities), title, keepsAudio }));
+    const ids = files.map((file) =>
+      library.add(file, { parameters: chosenParameters(capabilities), title, keepsAudio }),
+    );
     if (ids.length) open(ids[0]);
   }
 
@@ -125,23 +138,26 @@ async function start() {
   element("back-button").addEventListener("click", close);
   const { player } = workspace;
   const playing = (action) => () => (player.hasAudio ? action() : false);
-  connectKeyboard({
-    playPause: playing(() => player.toggle()),
-    back5: playing(() => player.skip(-5)),
-    forward5: playing(() => player.skip(5)),
-    back10: playing(() => player.skip(-10)),
-    forward10: playing(() => player.skip(10)),
-    slower: playing(() => player.changeSpeed(-1)),
-    faster: playing(() => player.changeSpeed(1)),
-    nextDoubt: () => workspace.nextDoubt(),
-    find: () => workspace.find(),
-    download: () => workspace.download(),
-    undo: () => workspace.undo(),
-    redo: () => workspace.redo(),
-    record: () => void recorder.toggle(),
-    largeType: () => element("large-check").click(),
-    help,
-  }, () => element("single-keys-check").checked);
+  connectKeyboard(
+    {
+      playPause: playing(() => player.toggle()),
+      back5: playing(() => player.skip(-5)),
+      forward5: playing(() => player.skip(5)),
+      back10: playing(() => player.skip(-10)),
+      forward10: playing(() => player.skip(10)),
+      slower: playing(() => player.changeSpeed(-1)),
+      faster: playing(() => player.changeSpeed(1)),
+      nextDoubt: () => workspace.nextDoubt(),
+      find: () => workspace.find(),
+      download: () => workspace.download(),
+      undo: () => workspace.undo(),
+      redo: () => workspace.redo(),
+      record: () => void recorder.toggle(),
+      largeType: () => element("large-check").click(),
+      help,
+    },
+    () => element("single-keys-check").checked,
+  );
   addEventListener("beforeunload", (event) => {
     if (library.hasUnsaved || library.isBusy || recorder.isRecording) event.preventDefault();
   });

@@ -29,8 +29,12 @@ export class OpenTranscript extends EventTarget {
   splice(index, numRemoved, inserted, source = "edit") {
     const removed = this.segments.slice(index, index + numRemoved);
     const last = this.#undo.at(-1);
-    const isMore = source === "typing" && last?.source === "typing" && last.index === index
-      && last.inserted.length === 1 && Date.now() - last.atMs < TYPING_MS;
+    const isMore =
+      source === "typing" &&
+      last?.source === "typing" &&
+      last.index === index &&
+      last.inserted.length === 1 &&
+      Date.now() - last.atMs < TYPING_MS;
     if (isMore) Object.assign(last, { inserted, atMs: Date.now() });
     else this.#undo.push({ index, removed, inserted, source, atMs: Date.now() });
     if (this.#undo.length > MAX_CHANGES) this.#undo.shift();

@@ -1,10 +1,10 @@
 // The player: the recording from the user's disk or from the browser's store, its buttons, speed and position.
 
+import { element } from "./element.js";
 import { clock, t } from "./interface_language.js";
 
 const SPEEDS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 const UNKNOWN_END_S = 1e9; // a place behind every end: the browser then finds out how long the recording is
-const element = (id) => document.getElementById(id);
 
 /** Emits "play", "pause", "seeked", "duration", and "unplayable" if the browser cannot play the recording. */
 export class Player extends EventTarget {
@@ -87,7 +87,8 @@ export class Player extends EventTarget {
 
   #connect() {
     const { audio } = this;
-    for (const type of ["play", "pause", "seeked"]) audio.addEventListener(type, () => this.dispatchEvent(new Event(type)));
+    for (const type of ["play", "pause", "seeked"])
+      audio.addEventListener(type, () => this.dispatchEvent(new Event(type)));
     audio.addEventListener("error", () => this.hasAudio && this.dispatchEvent(new Event("unplayable")));
     audio.addEventListener("loadedmetadata", () => {
       if (audio.duration === Infinity) audio.currentTime = UNKNOWN_END_S; // a recording of the browser's own
@@ -97,7 +98,8 @@ export class Player extends EventTarget {
       this.#showPosition();
       this.dispatchEvent(new Event("duration"));
     });
-    for (const type of ["timeupdate", "seeked", "play", "pause", "ended"]) audio.addEventListener(type, () => this.#showPosition());
+    for (const type of ["timeupdate", "seeked", "play", "pause", "ended"])
+      audio.addEventListener(type, () => this.#showPosition());
     element("play-button").addEventListener("click", () => this.toggle());
     element("seek-back").addEventListener("click", () => this.skip(-5));
     element("seek-forward").addEventListener("click", () => this.skip(5));

@@ -31,7 +31,9 @@ export class Recorder {
     }
     this.#parts = [];
     this.startedMs = Date.now();
-    this.media = new MediaRecorder(this.stream, { mimeType: TYPES.find((type) => MediaRecorder.isTypeSupported(type)) });
+    this.media = new MediaRecorder(this.stream, {
+      mimeType: TYPES.find((type) => MediaRecorder.isTypeSupported(type)),
+    });
     this.media.addEventListener("dataavailable", ({ data }) => {
       if (!data.size) return;
       this.#parts.push(data);

@@ -1,10 +1,11 @@
 // The list of segments on the page: one editable text each, kept equal to the open transcript in both directions.
 
+import { element } from "./element.js";
 import { rangeIn } from "./highlights.js";
 import { clock, t } from "./interface_language.js";
 import { isDoubtful, leadingBlanks, shownText } from "./transcript.js";
 
-const templates = (id) => document.getElementById(id).content.firstElementChild;
+const copyOf = (id) => element(id).content.firstElementChild.cloneNode(true);
 
 export class SegmentList {
   isEditable = true; // what setEditable said last
@@ -35,7 +36,8 @@ export class SegmentList {
   setEditable(isEditable) {
     if (isEditable === this.isEditable) return;
     this.isEditable = isEditable;
-    for (const text of this.list.querySelectorAll(".words")) text.contentEditable = isEditable ? "plaintext-only" : "false";
+    for (const text of this.list.querySelectorAll(".words"))
+      text.contentEditable = isEditable ? "plaintext-only" : "false";
   }
 
   indexOf(element) {
@@ -64,7 +66,10 @@ export class SegmentList {
     if (!element?.isContentEditable) return;
     element.focus();
     const text = element.firstChild ?? element;
-    getSelection().collapse(text, Math.max(0, Math.min(text.length ?? 0, offset < 0 ? (text.length ?? 0) + 1 + offset : offset)));
+    getSelection().collapse(
+      text,
+      Math.max(0, Math.min(text.length ?? 0, offset < 0 ? (text.length ?? 0) + 1 + offset : offset)),
+    );
   }
 
   /** Ranges of all doubtful words, and their places. */
@@ -72,7 +77,8 @@ export class SegmentList {
     const found = [];
     this.open.segments.forEach((segment, index) => {
       if (segment.omitted) return;
-      for (const [start, end] of doubtfulParts(segment)) found.push({ index, start, end, range: this.range(index, start, end) });
+      for (const [start, end] of doubtfulParts(segment))
+        found.push({ index, start, end, range: this.range(index, start, end) });
     });
     return found.filter((doubt) => doubt.range);
   }
@@ -96,7 +102,7 @@ export class SegmentList {
 }
 
 function segmentItem(segment, isEditable) {
-  const item = templates("segment-template").cloneNode(true);
+  const item = copyOf("segment-template");
   const [time, , text, doubts] = item.children;
   const label = clock(segment.startMs);
   time.textContent = label;
@@ -118,7 +124,7 @@ function showSpeaker(button, segment, before) {
 }
 
 function omittedItem(segment) {
-  const item = templates("omitted-template").cloneNode(true);
+  const item = copyOf("omitted-template");
   const [time, text, insert] = item.children;
   const label = clock(segment.startMs);
   time.textContent = label;
@@ -137,7 +143,8 @@ function doubtfulParts(segment) {
   let offset = 0;
   for (const word of segment.words) {
     const end = offset + word.text.length;
-    if (isDoubtful(segment, word)) parts.push([offset + leadingBlanks(word).length, offset + word.text.trimEnd().length]);
+    if (isDoubtful(segment, word))
+      parts.push([offset + leadingBlanks(word).length, offset + word.text.trimEnd().length]);
     offset = end;
   }
   return parts.filter(([start, end]) => end > start);

@@ -72,7 +72,8 @@ export class ServerApi {
         for (const event of stream.push(request.responseText.slice(numRead))) {
           const data = JSON.parse(event.data);
           if (event.name === "done") end = () => resolve(data);
-          else if (event.name === "error") end = () => reject(new ApiError(data.error, { status: 500, code: data.code }));
+          else if (event.name === "error")
+            end = () => reject(new ApiError(data.error, { status: 500, code: data.code }));
           else onEvent(event.name, data);
         }
         numRead = request.responseText.length;
@@ -86,7 +87,8 @@ export class ServerApi {
       request.onprogress = readEvents;
       request.onload = () => {
         readEvents();
-        if (request.status !== 200) reject(errorOf(request.status, request.responseText, request.getResponseHeader("retry-after")));
+        if (request.status !== 200)
+          reject(errorOf(request.status, request.responseText, request.getResponseHeader("retry-after")));
         else (end ?? (() => reject(new ApiError("", { code: "broken_off" }))))();
       };
       request.onerror = () => reject(new ApiError("", { code: numRead ? "broken_off" : "unreachable" }));

@@ -3,9 +3,8 @@
 import { backupOf, transcriptsOf } from "./backup.js";
 import { alertSentence, confirmed } from "./dialogs.js";
 import { saveFile } from "./downloads.js";
-import { PHRASES, interfaceLanguage, languageName, setInterfaceLanguage, t } from "./interface_language.js";
-
-const element = (id) => document.getElementById(id);
+import { element } from "./element.js";
+import { interfaceLanguage, LANGUAGES, languageName, setInterfaceLanguage, t } from "./interface_language.js";
 
 /** A choice in localStorage that is applied now and whenever it changes. */
 function connectChoice(control, name, initial, apply) {
@@ -26,14 +25,19 @@ export function connectSettings(library, { onLanguage, onForgotten }) {
     dialog.showModal();
     element("storage-note").textContent = await storageNote();
   });
-  for (const tag of Object.keys(PHRASES)) {
+  for (const tag of LANGUAGES) {
     const isChosen = tag === interfaceLanguage();
     element("interface-select").add(new Option(languageName(tag, tag), tag, isChosen, isChosen));
   }
   element("interface-select").addEventListener("change", async (event) => {
-    setInterfaceLanguage(event.target.value);
+    try {
+      await setInterfaceLanguage(event.target.value);
+    } catch {
+      event.target.value = interfaceLanguage();
+      return alertSentence(t("unreachable"));
+    }
     element("storage-note").textContent = await storageNote();
-    onLanguage();
+    return onLanguage();
   });
   const root = document.documentElement;
   connectChoice(element("theme-select"), "asr-api-theme", "light dark", (value) => (root.style.colorScheme = value));

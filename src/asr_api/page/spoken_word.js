@@ -94,14 +94,22 @@ export class SpokenWord {
     const { top, bottom } = liveRange(range).getBoundingClientRect();
     const height = innerHeight;
     if (bottom && top > MARGIN * height * 0.5 && bottom < height * (1 - MARGIN)) return;
-    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    if (!bottom) this.segmentList.item(word.index).scrollIntoView({ block: "center", behavior: "instant" });
-    else scrollBy({ top: top - height * MARGIN, behavior });
+    const distance = top - height * MARGIN;
+    if (!bottom || Math.abs(distance) > height) {
+      // far away, where passages may not be laid out yet
+      this.segmentList.item(word.index).scrollIntoView({ block: "center", behavior: "instant" });
+    } else {
+      scrollBy({
+        top: distance,
+        behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth",
+      });
+    }
   }
 
   #stopFollowing() {
     if (!this.player.isPlaying || !this.isFollowing) return;
     this.isFollowing = false;
+    scrollTo({ top: scrollY, behavior: "instant" }); // ends our own scrolling
     this.onFollow(false);
   }
 }

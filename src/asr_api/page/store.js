@@ -10,7 +10,8 @@ export class ChangedElsewhere extends Error {}
 export async function openStore() {
   const opening = indexedDB.open(NAME, 1);
   opening.onupgradeneeded = () => {
-    for (const name of STORES) opening.result.createObjectStore(name, name === "recording" ? { autoIncrement: true } : {});
+    for (const name of STORES)
+      opening.result.createObjectStore(name, name === "recording" ? { autoIncrement: true } : {});
   };
   return new Store(await result(opening));
 }

@@ -19,7 +19,17 @@ export function connectEditing(segmentList, { getOpen, onType }) {
   });
 
   list.addEventListener("beforeinput", (event) => {
-    if (event.inputType === "historyUndo" || event.inputType === "historyRedo") event.preventDefault();
+    const { inputType, dataTransfer } = event;
+    if (inputType.startsWith("history")) event.preventDefault(); // undo is the transcript's
+    if (inputType === "insertParagraph" || inputType === "insertLineBreak") {
+      // of a keyboard on a screen
+      event.preventDefault();
+      const { index, element, open } = place(event);
+      split(segmentList, open, index, selectionIn(element)[0]);
+    }
+    if (!dataTransfer) return;
+    event.preventDefault(); // pasted or dropped text comes in on one line
+    document.execCommand("insertText", false, onOneLine(dataTransfer.getData("text/plain")));
   });
 
   list.addEventListener("keydown", (event) => {
@@ -33,22 +43,30 @@ export function connectEditing(segmentList, { getOpen, onType }) {
     };
     if (event.key === "Enter") act(() => split(segmentList, open, index, start));
     else if (event.key === "Backspace" && isCaret && start === 0) act(() => join(segmentList, open, index - 1));
-    else if (event.key === "Delete" && isCaret && start === element.textContent.length) act(() => join(segmentList, open, index));
-    else if (event.key === "Backspace" && event.ctrlKey && event.shiftKey) act(() => join(segmentList, open, index - 1));
+    else if (event.key === "Delete" && isCaret && start === element.textContent.length)
+      act(() => join(segmentList, open, index));
+    else if (event.key === "Backspace" && event.ctrlKey && event.shiftKey)
+      act(() => join(segmentList, open, index - 1));
     else if (event.key === "ArrowUp" && start === 0) act(() => segmentList.focus(nearest(segmentList, index, -1), -1));
-    else if (event.key === "ArrowDown" && end === element.textContent.length) act(() => segmentList.focus(nearest(segmentList, index, 1)));
+    else if (event.key === "ArrowDown" && end === element.textContent.length)
+      act(() => segmentList.focus(nearest(segmentList, index, 1)));
   });
 }
 
 /** The element's text on one line; the browser may have put several nodes or line breaks into it. */
 function plainText(element) {
-  const text = element.textContent.replace(/\s*\n\s*/gu, " ");
-  if (element.childNodes.length > 1 || text !== element.textContent || element.firstElementChild) {
+  for (const lineBreak of element.querySelectorAll("br")) lineBreak.replaceWith("\n");
+  const text = onOneLine(element.textContent);
+  if (element.childNodes.length > 1 || text !== element.textContent) {
     const [offset] = selectionIn(element);
     element.textContent = text;
     if (element.firstChild) getSelection().collapse(element.firstChild, Math.min(offset, text.length));
   }
   return text;
+}
+
+function onOneLine(text) {
+  return text.trim() ? text.replace(/\s*[\r\n]\s*/gu, " ") : "";
 }
 
 /** Offsets of the selection in the element's text. */

@@ -1,6 +1,6 @@
 // The transcript of a recording: made from the server's events, and its corrections as pure functions.
 //
-// Transcript: {id, version, title, createdMs, changedMs, audioMs, language, task, model, state, note, fileName, segments}.
+// Transcript: {id, version, title, createdMs, changedMs, audioMs, language, languageName, task, state, note, fileName, segments}.
 // state: "running", "complete" or "incomplete". Times are integer milliseconds, as in asr_api/transcript.py.
 // Segment: {startMs, endMs, text, words, doubts, speaker, omitted}. text has the leading blank that the model writes; words
 // join to it, or there are none. omitted: reasons why this text was left out of the transcript, or null.
@@ -16,9 +16,19 @@ export function newId() {
 
 export function newTranscript(fileName, { task, title }) {
   return {
-    id: newId(), version: 0, title: title ?? fileName.replace(/\.[^.]{1,5}$/u, ""),
-    createdMs: Date.now(), changedMs: Date.now(), audioMs: 0, language: null, task, model: "", state: "running",
-    note: "", fileName, segments: [],
+    id: newId(),
+    version: 0,
+    title: title ?? fileName.replace(/\.[^.]{1,5}$/u, ""),
+    createdMs: Date.now(),
+    changedMs: Date.now(),
+    audioMs: 0,
+    language: null,
+    languageName: "",
+    task,
+    state: "running",
+    note: "",
+    fileName,
+    segments: [],
   };
 }
 
@@ -97,7 +107,11 @@ function divisionMs(segment, at, first, second) {
 
 /** A segment and the one behind it as one. */
 export function joinSegments(first, second) {
-  const needsBlank = first.text.trim() && second.text.trim() && !/^\s/u.test(second.text) && /[\p{Ll}\p{Lu}\p{N}.,!?]$/u.test(first.text);
+  const needsBlank =
+    first.text.trim() &&
+    second.text.trim() &&
+    !/^\s/u.test(second.text) &&
+    /[\p{Ll}\p{Lu}\p{N}.,!?]$/u.test(first.text);
   const [blank, ...words] = needsBlank && second.words.length ? second.words : [null, ...second.words];
   const behind = blank ? [{ ...blank, text: ` ${blank.text}` }, ...words] : words;
   const hasWords = (first.words.length || !first.text.trim()) && (second.words.length || !second.text.trim());

@@ -1,9 +1,9 @@
 // The list of transcripts with their progress, and its search.
 
+import { element } from "./element.js";
 import { clock, date, percent, t } from "./interface_language.js";
 
 const SEARCH_MS = 150; // after the last key
-const element = (id) => document.getElementById(id);
 
 export class TranscriptList {
   #found = null; // ids that the search allows; null is all
@@ -63,7 +63,10 @@ export class TranscriptList {
     item.classList.toggle("selected", id === this.openId);
     open.setAttribute("aria-current", id === this.openId);
     set(item.querySelector(".item-title"), title);
-    set(item.querySelector(".item-detail"), job?.isOpen ? jobState(job) : `${date(createdMs)} · ${clock(audioMs)}${stateMark(state, job)}`);
+    set(
+      item.querySelector(".item-detail"),
+      job?.isOpen ? jobState(job) : `${date(createdMs)} · ${clock(audioMs)}${stateMark(state, job)}`,
+    );
     open.title = preview;
     set(remove, "×");
     remove.setAttribute("aria-label", t("remove", { title }));

@@ -32,7 +32,9 @@ export class Job extends EventTarget {
   /** Share of the audio that is transcribed, in [0, 1]; null while that is not known. */
   get share() {
     if (this.state === "uploading") return this.sent < 1 ? this.sent : null;
-    return this.state === "transcribing" && this.audioMs && this.doneMs ? Math.min(1, this.doneMs / this.audioMs) : null;
+    return this.state === "transcribing" && this.audioMs && this.doneMs
+      ? Math.min(1, this.doneMs / this.audioMs)
+      : null;
   }
 
   /** Seconds until the end, as the speed so far tells; null while that is not known. */
@@ -67,7 +69,8 @@ export class Job extends EventTarget {
     this.dispatchEvent(new CustomEvent("begin"));
     return api.transcribe(this.file, this.parameters, {
       signal: this.#abort.signal,
-      onSent: (sent) => this.set(sent < 1 ? { state: "uploading", sent } : { state: "transcribing", sent, startedMs: Date.now() }),
+      onSent: (sent) =>
+        this.set(sent < 1 ? { state: "uploading", sent } : { state: "transcribing", sent, startedMs: Date.now() }),
       onEvent: (name, data) => {
         this.dispatchEvent(new CustomEvent("segments", { detail: [name, data] }));
         this.set({ state: "transcribing", doneMs: Math.max(this.doneMs, Math.round(data.timestamp[1] * 1000)) });

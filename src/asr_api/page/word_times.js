@@ -15,7 +15,11 @@ export function editedWords(segment, text) {
   if (!old.length && segment.text.trim()) return [];
   const ends = new Set(endsOf(unbreakableParts(text)));
   const [numHead, headChars] = keptHead(old, text, ends);
-  const [numTail, tailChars] = keptTail(old.slice(numHead), text.slice(headChars), new Set([...ends].map((end) => end - headChars)));
+  const [numTail, tailChars] = keptTail(
+    old.slice(numHead),
+    text.slice(headChars),
+    new Set([...ends].map((end) => end - headChars)),
+  );
   const head = old.slice(0, numHead);
   const tail = numTail ? old.slice(-numTail) : [];
   const middle = unbreakableParts(text.slice(headChars, text.length - tailChars));
@@ -59,7 +63,10 @@ function timedMiddle(old, texts, span) {
   for (const [oldIndex, newIndex] of [...longestCommon(old, texts), [old.length, texts.length]]) {
     const kept = old[oldIndex];
     const replaced = old.slice(oldFrom, oldIndex);
-    const gap = { startMs: replaced[0]?.startMs ?? startMs, endMs: replaced.at(-1)?.endMs ?? kept?.startMs ?? span.endMs };
+    const gap = {
+      startMs: replaced[0]?.startMs ?? startMs,
+      endMs: replaced.at(-1)?.endMs ?? kept?.startMs ?? span.endMs,
+    };
     timed.push(...spread(texts.slice(newFrom, newIndex), gap));
     if (kept) timed.push({ ...kept, text: texts[newIndex] });
     [oldFrom, newFrom, startMs] = [oldIndex + 1, newIndex + 1, kept?.endMs ?? startMs];
@@ -86,7 +93,7 @@ function longestCommon(old, texts) {
     }
   }
   const pairs = [];
-  for (let row = 0, column = 0; row < old.length && column < texts.length; ) {
+  for (let row = 0, column = 0; row < old.length && column < texts.length;) {
     if (isSame(row, column)) pairs.push([row++, column++]);
     else if (lengths[row + 1][column] >= lengths[row][column + 1]) row += 1;
     else column += 1;

@@ -2,6 +2,7 @@
 
 import { alertSentence, askForSpeaker } from "./dialogs.js";
 import { DownloadDialog, exported } from "./downloads.js";
+import { element } from "./element.js";
 import { FindBar } from "./find_in_text.js";
 import { timedText } from "./formats/text.js";
 import { highlight, liveRange } from "./highlights.js";
@@ -13,10 +14,11 @@ import { SpokenWord } from "./spoken_word.js";
 import { connectEditing, insertOmitted, offsetAt } from "./text_editing.js";
 import { leadingBlanks, speakersOf, withSpeaker } from "./transcript.js";
 
-const element = (id) => document.getElementById(id);
+const TYPING_MS = 150; // after the last key, marks are set anew
 
 export class Workspace {
   #entry = null;
+  #timer = 0; // of marks while one types
   #doubt = null; // where the last jump to a doubt went
   #changed = (event) => this.#update(event.detail);
   #fieldsChanged = () => this.#showState();
@@ -26,7 +28,11 @@ export class Workspace {
     this.library = library;
     this.player = new Player();
     this.segmentList = new SegmentList(element("segments"));
-    this.spokenWord = new SpokenWord(this.segmentList, this.player, (isFollowing) => (element("follow-button").hidden = isFollowing));
+    this.spokenWord = new SpokenWord(
+      this.segmentList,
+      this.player,
+      (isFollowing) => (element("follow-button").hidden = isFollowing),
+    );
     this.findBar = new FindBar(this.segmentList, () => this.open);
     this.downloads = new DownloadDialog();
     this.jobPanel = new JobPanel({ onCancel: (job) => queue.cancel(job), onRetry: () => onRetry(this.#entry) });
@@ -47,6 +53,7 @@ export class Workspace {
   show(entry) {
     this.open?.removeEventListener("change", this.#changed);
     this.open?.removeEventListener("fields", this.#fieldsChanged);
+    clearTimeout(this.#timer);
     this.#entry = entry;
     this.#doubt = null;
     element("reader").hidden = !entry;
@@ -124,7 +131,11 @@ export class Workspace {
       target.setAttribute("aria-pressed", target.ariaPressed !== "true");
       this.#setEditable();
     });
-    const buttons = { "undo-button": () => this.undo(), "redo-button": () => this.redo(), "doubt-button": () => this.nextDoubt() };
+    const buttons = {
+      "undo-button": () => this.undo(),
+      "redo-button": () => this.redo(),
+      "doubt-button": () => this.nextDoubt(),
+    };
     for (const [id, action] of Object.entries(buttons)) element(id).addEventListener("click", action);
     element("copy-button").addEventListener("click", () => this.copy());
     element("download-button").addEventListener("click", () => this.download());
@@ -184,19 +195,29 @@ export class Workspace {
   }
 
   #update(change) {
-    const isFocused = change.source === "undo" || change.source === "redo";
     this.segmentList.update(change);
     this.spokenWord.forget();
+    clearTimeout(this.#timer);
+    if (change.source === "typing") this.#timer = setTimeout(() => this.#refresh(), TYPING_MS);
+    else this.#refresh();
+    this.#showState();
+    const isElsewhere = change.source === "undo" || change.source === "redo";
+    if (isElsewhere && change.inserted.length) this.segmentList.item(change.index).scrollIntoView({ block: "nearest" });
+  }
+
+  /** Marks on words, whose places have changed. */
+  #refresh() {
     this.spokenWord.update(this.player.isPlaying);
     this.#showDoubts();
     this.findBar.search();
-    this.#showState();
-    if (isFocused && change.inserted.length) this.segmentList.item(change.index).scrollIntoView({ block: "nearest" });
   }
 
   #showDoubts() {
     const doubts = this.segmentList.doubts();
-    highlight("doubt", doubts.map(({ range }) => range));
+    highlight(
+      "doubt",
+      doubts.map(({ range }) => range),
+    );
     element("doubt-button").disabled = !doubts.length;
     element("doubt-button").textContent = doubts.length ? t("nextDoubtOf", { num: doubts.length }) : t("nextDoubt");
   }

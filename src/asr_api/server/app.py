@@ -70,7 +70,7 @@ def create_app(handle: ServiceHandle, metrics: Metrics, settings: Settings, api_
     app.include_router(health_router(handle))
     if settings.metrics_port is None:
         app.include_router(metrics_router(metrics))
-    app.router.routes += docs_routes() + (page_routes() if settings.page else [])
+    app.router.routes += docs_routes(has_page=settings.page) + (page_routes() if settings.page else [])
     by_prefix = {OPENAI_PREFIX: openai_error_body, DEEPGRAM_PATH: deepgram_error_body}
     shapes = ErrorShapes(by_prefix, {DEEPGRAM_PATH: DEEPGRAM_STATUSES})
     # Each is put around those before it, so the last is the outermost.

@@ -8,20 +8,12 @@ const LEADING = new RegExp(`^[${BLANKS}]+`);
 const BLANK = new RegExp(`[${BLANKS}]`);
 const RUNS = new RegExp(`[${BLANKS}]+`);
 
-/**
- * Whether a text is blanks alone; false for an empty text.
- * @param {string} text
- * @returns {boolean}
- */
+/** Whether a text is blanks alone; false for an empty text. */
 export function isBlank(text) {
   return ALL_BLANK.test(text);
 }
 
-/**
- * The text without blanks at its end. No pattern, which would try again at each blank of a long run.
- * @param {string} text
- * @returns {string}
- */
+/** The text without blanks at its end. No pattern, which would try again at each blank of a long run. */
 export function stripEnd(text) {
   let end = text.length;
   while (end > 0 && BLANK.test(text[end - 1])) {
@@ -30,29 +22,17 @@ export function stripEnd(text) {
   return text.slice(0, end);
 }
 
-/**
- * The text without blanks at its beginning.
- * @param {string} text
- * @returns {string}
- */
+/** The text without blanks at its beginning. */
 export function stripStart(text) {
   return text.replace(LEADING, "");
 }
 
-/**
- * The text without blanks around it.
- * @param {string} text
- * @returns {string}
- */
+/** The text without blanks around it. */
 export function strip(text) {
   return stripStart(stripEnd(text));
 }
 
-/**
- * The text with one space for each run of blanks, and none around it: Python's `" ".join(text.split())`.
- * @param {string} text
- * @returns {string}
- */
+/** The text with one space for each run of blanks, and none around it: Python's `" ".join(text.split())`. */
 export function joinWords(text) {
   return strip(text).split(RUNS).join(" ");
 }

@@ -18,32 +18,8 @@ export const AT_PAUSE = 2;
 export const BETWEEN_WORDS = 4;
 
 /**
- * A word with its time. Its text has its leading blank and its punctuation.
- * @typedef {{startMs: number, endMs: number, text: string}} Word integer milliseconds, 0 <= startMs <= endMs
- */
-
-/**
- * A stretch of text. Its words are in order and together its text; there are none if their times are not known.
- * @typedef {{startMs: number, endMs: number, text: string, words: Word[], speaker: string|null}} Segment
- */
-
-/**
- * A word, or another part of the text that no line may divide.
- *
- * text:       without blanks around it; the first one of a speaker has the speaker's name before it
- * numColumns: of `text`
- * hasSpace:   whether a blank separates it from the word before
- * breakCost:  of beginning a cue with it
- * isCueStart: whether a cue has to begin with it
- * @typedef {{startMs: number, endMs: number, text: string, numColumns: number, hasSpace: boolean, breakCost: number,
- *   isCueStart: boolean}} CueWord
- */
-
-/**
  * The words of all segments.
- * @param {Segment[]} segments
  * @param {number} maxColumns of a line; in scripts without spaces a longer word is divided
- * @returns {CueWord[]}
  */
 export function cueWords(segments, maxColumns) {
   const words = [];

@@ -15,40 +15,8 @@ const OPEN_SENTENCE_COST = 2; // of a cue with the end of a sentence and the beg
 const LINE_BREAK_SHARE = 0.05; // of the cost of a new cue at that word
 const LINE_COST = 1000; // more than all other costs of the lines of a cue: no more lines than needed
 
-/**
- * How subtitles are laid out; each limit is at least 1.
- *
- * maxLineWidth:    columns, in which East Asian wide characters count two; only a longer word exceeds it
- * maxLineCount:    lines of a cue
- * maxWordsPerLine: null is no limit; in scripts without spaces words are those of a segment, or characters
- * @typedef {{maxLineWidth: number, maxLineCount: number, maxWordsPerLine: number|null}} SubtitleOptions
- */
-
-/** @type {SubtitleOptions} */
-export const DEFAULT_OPTIONS = Object.freeze({ maxLineWidth: 42, maxLineCount: 2, maxWordsPerLine: null });
-
-/**
- * The text of a recording.
- *
- * audioMs:      integer milliseconds
- * language:     code of the spoken language; null if it is not known
- * languageName: of that language, in English; null if it is not known
- * @typedef {{audioMs: number, task: "transcribe"|"translate", language: string|null, languageName: string|null,
- *   segments: import("./cue_words.js").Segment[]}} Transcript
- */
-
-/**
- * Text that is shown from startMs until endMs, in integer milliseconds; no line is empty.
- * @typedef {{startMs: number, endMs: number, lines: string[]}} Cue
- */
-
-/**
- * In order, 1 ms to 7 s long, none over another. Their words are those of the transcript, and names of speakers.
- * @param {Transcript} transcript
- * @param {SubtitleOptions} options
- * @returns {Cue[]}
- */
-export function cues(transcript, options = DEFAULT_OPTIONS) {
+/** In order, 1 ms to 7 s long, none over another. Their words are those of the transcript, and names of speakers. */
+export function cues(transcript, options) {
   const words = cueWords(transcript.segments, options.maxLineWidth);
   const groups = cheapestDivision(words, (first) => possibleCues(words, first, options));
   const startsMs = [];

@@ -5,7 +5,8 @@ import { BLANKS } from "./blanks.js";
 import { WIDE_RANGES } from "./east_asian_width.js";
 
 // Thai, Lao, Burmese, Khmer, kana and CJK.
-const UNSPACED = "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3040-\\u30ff\\u3400-\\u9fff" +
+const UNSPACED =
+  "\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u3005-\\u3007\\u3040-\\u30ff\\u3400-\\u9fff" +
   "\\u{20000}-\\u{3ffff}";
 // OpenAI's punctuation, with the brackets and marks of other scripts.
 const OPENING = "\"'“‘«¿¡([{-–—「『（《〈【";
@@ -23,11 +24,7 @@ const IS_ASCII = /^[\0-\x7f]*$/;
 const NO_START = new Set(CLOSING + "ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ々ゝゞヽヾะาำๅๆฯະາຳຽໆຯ");
 const NO_END = new Set(OPENING + "เแโใไເແໂໃໄ");
 
-/**
- * Columns of a terminal or a subtitle; marks above and below letters take none.
- * @param {string} text
- * @returns {number}
- */
+/** Columns of a terminal or a subtitle; marks above and below letters take none. */
 export function numColumns(text) {
   if (IS_ASCII.test(text)) {
     return text.length;
@@ -43,8 +40,6 @@ export function numColumns(text) {
  * The parts of a text between which a line may break; they join to the text.
  *
  * They are its words with the blanks before them, and in scripts without spaces its characters with their punctuation.
- * @param {string} text
- * @returns {string[]}
  */
 export function unbreakableParts(text) {
   return (text.match(WORD) ?? []).flatMap(splitWord);

@@ -15,9 +15,7 @@ const INITIALS = new RegExp(`^${NO_WORD}*(?:[\\p{L}\\p{Nl}\\p{No}]\\.)+$`, "u");
 
 /**
  * Whether a sentence ends with this word. No sentence ends before a small letter, or with "Dr." or "J.".
- * @param {string} text
  * @param {string} following the next word
- * @returns {boolean}
  */
 export function endsSentence(text, following) {
   const bare = withoutQuotes(text);
@@ -25,11 +23,7 @@ export function endsSentence(text, following) {
   return SENTENCE_ENDS.has(bare.slice(-1)) && !IS_LOWER.test(firstLetter) && !isAbbreviation(bare);
 }
 
-/**
- * Whether a clause ends with this word: at a comma or a dash, say, or at a full stop inside a sentence.
- * @param {string} text
- * @returns {boolean}
- */
+/** Whether a clause ends with this word: at a comma or a dash, say, or at a full stop inside a sentence. */
 export function endsClause(text) {
   const bare = withoutQuotes(text);
   return CLAUSE_ENDS.has(bare.slice(-1)) || (SENTENCE_ENDS.has(bare.slice(-1)) && !isAbbreviation(bare));

@@ -3,29 +3,19 @@
 //
 // Text that would end a cue or start markup is escaped: arrows, and in WebVTT `&` and `<`. No line of a cue is empty.
 
-import { DEFAULT_OPTIONS, cues } from "./cues.js";
+import { cues } from "./cues.js";
 
 const ARROW = "-->";
 
-/**
- * SubRip subtitles; empty for silence.
- * @param {import("./cues.js").Transcript} transcript
- * @param {import("./cues.js").SubtitleOptions} options
- * @returns {string}
- */
-export function srt(transcript, options = DEFAULT_OPTIONS) {
+/** SubRip subtitles; empty for silence. */
+export function srt(transcript, options) {
   return cues(transcript, options)
     .map((cue, index) => `${index + 1}\n${times(cue, ",")}\n${textOf(cue).replaceAll(ARROW, "→")}\n\n`)
     .join("");
 }
 
-/**
- * WebVTT subtitles; the header alone for silence.
- * @param {import("./cues.js").Transcript} transcript
- * @param {import("./cues.js").SubtitleOptions} options
- * @returns {string}
- */
-export function vtt(transcript, options = DEFAULT_OPTIONS) {
+/** WebVTT subtitles; the header alone for silence. */
+export function vtt(transcript, options) {
   const found = cues(transcript, options);
   return "WEBVTT\n\n" + found.map((cue) => `${times(cue, ".")}\n${escapeMarkup(textOf(cue))}\n\n`).join("");
 }

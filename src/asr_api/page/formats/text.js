@@ -3,21 +3,13 @@
 
 import { joinWords } from "./blanks.js";
 
-/**
- * One line; empty for silence.
- * @param {import("./cues.js").Transcript} transcript
- * @returns {string}
- */
+/** One line; empty for silence. */
 export function text(transcript) {
   const words = joinWords(transcript.segments.map((segment) => segment.text).join(""));
   return words === "" ? "" : `${words}\n`;
 }
 
-/**
- * One line for each segment, `[0:00:12] Speaker: text`; none for a segment without text.
- * @param {import("./cues.js").Transcript} transcript
- * @returns {string}
- */
+/** One line for each segment, `[0:00:12] Speaker: text`; none for a segment without text. */
 export function timedText(transcript) {
   return transcript.segments.map(timedLine).join("");
 }

@@ -10,8 +10,6 @@ const UNKNOWN_QUALITY = { temperature: 0, avg_logprob: 0, compression_ratio: 0, 
  * `{"task", "language", "language_code", "duration", "text", "segments", "words", "usage"}`.
  *
  * language: in English, of the text; empty when it is not known. A translation is in English.
- * @param {import("./cues.js").Transcript} transcript
- * @returns {string}
  */
 export function verboseJson(transcript) {
   const isTranslation = transcript.task === "translate";

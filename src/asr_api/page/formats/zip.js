@@ -22,14 +22,33 @@ export function zip(files) {
   for (const [name, text] of Object.entries(files)) {
     const [nameBytes, bytes] = [encoder.encode(name), encoder.encode(text)];
     // Version 2.0, names in UTF-8, stored, 1980-01-01, checksum, sizes: the same fields in both headers.
-    const fields = [[20, 2], [0x0800, 2], [0, 2], [0, 2], [0x21, 2], [crc32(bytes), 4], [bytes.length, 4], [bytes.length, 4], [nameBytes.length, 2], [0, 2]];
+    const fields = [
+      [20, 2],
+      [0x0800, 2],
+      [0, 2],
+      [0, 2],
+      [0x21, 2],
+      [crc32(bytes), 4],
+      [bytes.length, 4],
+      [bytes.length, 4],
+      [nameBytes.length, 2],
+      [0, 2],
+    ];
     parts.push(record(0x04034b50, fields), nameBytes, bytes);
     entries.push(record(0x02014b50, [[20, 2], ...fields, [0, 2], [0, 2], [0, 2], [0, 4], [offset, 4]]), nameBytes);
     offset += 30 + nameBytes.length + bytes.length;
   }
   const num = Object.keys(files).length;
   const size = entries.reduce((sum, part) => sum + part.length, 0);
-  const end = record(0x06054b50, [[0, 2], [0, 2], [num, 2], [num, 2], [size, 4], [offset, 4], [0, 2]]);
+  const end = record(0x06054b50, [
+    [0, 2],
+    [0, 2],
+    [num, 2],
+    [num, 2],
+    [size, 4],
+    [offset, 4],
+    [0, 2],
+  ]);
   return new Blob([...parts, ...entries, end], { type: "application/zip" });
 }
 

@@ -13,7 +13,8 @@ export const en = {
   dropHint: "or drop or paste them anywhere on this page",
   welcomeTitle: "Drop a recording here",
   welcomeText: "Any audio or video file. The text appears while it is transcribed.",
-  privacy: "Recordings go to this server only, which deletes them when their text is ready. Texts stay in this browser.",
+  privacy:
+    "Recordings go to this server only, which deletes them when their text is ready. Texts stay in this browser.",
   loading: "{model} is being loaded …",
 
   // Options of a transcription
@@ -52,8 +53,9 @@ export const en = {
   nextTry: "next try in {time}",
   cancel: "Cancel",
   tryAgain: "Try again",
-  unreachable: "The server does not answer. The recording is sent again as soon as it does.",
-  brokenOff: "The connection broke off. The recording is sent again as soon as the server answers.",
+  unreachable: "The server does not answer.",
+  sentAgain: "The recording is sent again as soon as the server answers.",
+  brokenOff: "The connection broke off.",
 
   // The recorder
   recording: "Recording",
@@ -63,8 +65,10 @@ export const en = {
   discard: "Discard",
   screenAwake: "The screen stays on while you record. Leave this page in front.",
   keepScreenOn: "Keep the screen on and this page in front: a locked phone stops recording.",
-  microphone_insecure: "Browsers give the microphone to pages on https or localhost only, and this page is {origin}. Use https, or record with another program and drop the file here.",
-  microphone_refused: "The browser does not let this page use the microphone. Allow it beside the address, and try again.",
+  microphone_insecure:
+    "Browsers give the microphone to pages on https or localhost only, and this page is {origin}. Use https, or record with another program and drop the file here.",
+  microphone_refused:
+    "The browser does not let this page use the microphone. Allow it beside the address, and try again.",
   microphone_missing: "No microphone was found. Plug one in, or drop a file.",
 
   // The transcript
@@ -170,11 +174,13 @@ export const en = {
 
   // Help
   helpFiles: "Drop, choose or paste recordings: two at a time are transcribed, the others wait.",
-  helpRead: "Click a word to play from it. While it plays, the spoken word is lit and the page follows, until you scroll.",
+  helpRead:
+    "Click a word to play from it. While it plays, the spoken word is lit and the page follows, until you scroll.",
   helpCorrect: "Type to correct: playing pauses, and words that stay keep their times. Esc plays on.",
   helpSpeakers: "“+ speaker” beside a passage names who speaks; a new name can be given to all passages at once.",
   helpDoubts: "A dotted line marks words that the model was unsure of.",
-  helpKept: "Everything is saved in this browser as you type. Other people cannot see it, and another browser neither: export it to move it.",
+  helpKept:
+    "Everything is saved in this browser as you type. Other people cannot see it, and another browser neither: export it to move it.",
   keyboard: "Keyboard",
   singleKeys: "Single keys are shortcuts outside of text (inside it, letters with Alt)",
   key_playPause: "play or pause",

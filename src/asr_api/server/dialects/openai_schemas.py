@@ -23,8 +23,8 @@ class OpenAIError(BaseModel):
 class ModelCapabilities(BaseModel):
     """What the served model can do; not part of OpenAI's API."""
 
-    languages: list[str] = Field(
-        description="Codes of the languages it knows; empty if it has none.", examples=[["en"]]
+    languages: dict[str, str] = Field(
+        description="Code → English name of the languages it knows; empty if it has none.", examples=[{"en": "english"}]
     )
     language_detection: bool
     translation: bool

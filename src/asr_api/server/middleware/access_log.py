@@ -14,6 +14,7 @@ from asr_api.server.middleware.request_scope import request_scope
 logger = logging.getLogger(__name__)
 
 QUIET_PATHS = frozenset({"/hc", "/livez", "/metrics"})  # polled every few seconds
+PAGE_FILES = "/page/"  # some forty for each visitor
 CLIENT_CLOSED_REQUEST = 499
 CLIENT_DISCONNECTED: Literal["client_disconnected"] = "client_disconnected"
 MAX_PATH_BYTES = 100
@@ -41,7 +42,8 @@ class AccessLogMiddleware:
             await self._app(scope, receive_counted, send)
             is_ended = True
         finally:
-            level = logging.DEBUG if scope["path"] in QUIET_PATHS else logging.INFO
+            path: str = scope["path"]
+            level = logging.DEBUG if path in QUIET_PATHS or path.startswith(PAGE_FILES) else logging.INFO
             if logger.isEnabledFor(level):
                 logger.log(level, AccessLine(_facts(scope, time.monotonic() - started_s, is_ended=is_ended)))
 

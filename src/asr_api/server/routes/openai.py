@@ -25,6 +25,7 @@ from asr_api.server.dialects.openai_schemas import MODEL_EXAMPLE, ModelCapabilit
 from asr_api.server.model_names import ModelNames
 from asr_api.server.openapi_openai import MODEL_RESPONSES, TRANSCRIPTION, TRANSLATION
 from asr_api.server.transcription_endpoint import TranscriptionEndpoint
+from asr_api.text.languages import LANGUAGES
 
 PREFIX = "/v1"
 ModelId = Annotated[str, Path(examples=[MODEL_EXAMPLE], description="May contain slashes.")]
@@ -114,7 +115,7 @@ def _capabilities(info: EngineInfo | None) -> ModelCapabilities | None:
     if info is None:
         return None
     return ModelCapabilities(
-        languages=list(info.languages),
+        languages={code: LANGUAGES.get(code, code) for code in info.languages},
         language_detection=info.can_detect_language,
         translation=info.can_translate,
         prompts=info.can_prompt,

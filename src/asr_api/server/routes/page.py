@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 PREFIX = "/page"
+PHRASES = "phrases"  # folder; only those of one language are loaded
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
@@ -33,7 +34,9 @@ SECURITY_HEADERS = {
 
 def page_routes() -> list[BaseRoute]:
     folder = Path(str(files("asr_api") / "page"))
-    scripts = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.js"))
+    scripts = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.js") if path.parent.name != PHRASES
+    )
     digest = _digest(folder)
     preloads = "\n".join(f'<link rel="modulepreload" href="page/{name}">' for name in scripts)
     html = (folder / "index.html").read_text(encoding="utf-8").replace("<!-- modules -->", preloads)

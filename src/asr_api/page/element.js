@@ -1,0 +1,3 @@
+// An element of the page by its id.
+
+export const element = (id) => document.getElementById(id);
