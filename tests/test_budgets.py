@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,3 +85,16 @@ def test_a_file_says_in_its_first_line_what_is_in_it(path: Path) -> None:
 def test_most_functions_fit_on_a_screen(folder: Path) -> None:
     lengths = sorted(num_lines(function) for path in folder.rglob("*.py") for function in functions(path))
     assert lengths[int(len(lengths) * 0.95)] <= BUDGETS[folder].usual_function_lines
+
+
+SCRIPTS = sorted([*(PACKAGE / "page").rglob("*.js"), *(PACKAGE / "page").rglob("*.css")])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_a_file_of_the_page_is_short_and_says_what_is_in_it(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert re.match(r"// \w|/\* \w", lines[0])
+    if path.parent.name == "phrases":
+        return
+    assert len(lines) <= BUDGETS[PACKAGE].file_lines
+    assert max(map(len, lines)) <= 120

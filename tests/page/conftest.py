@@ -7,7 +7,7 @@ import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
@@ -37,7 +37,7 @@ OpenTab = Callable[..., Tab]
 
 @pytest.fixture(scope="session")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the fake microphone hears, once: real speech where RECORDINGS names it, a sample of the repository elsewhere."""
+    """What the fake microphone hears, once: real speech where RECORDINGS names it, else a sample of the repository."""
     path = tmp_path_factory.mktemp("microphone") / "speech.wav"
     resampler = av.AudioResampler("s16", "mono", MICROPHONE_HZ)
     with av.open(str(MICROPHONE.path)) as source:
@@ -65,7 +65,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
     """`open_tab(server, **options of the browser's context)` → a `Tab` that shows the page."""
     with ExitStack() as stack:
 
-        def open_one(server: Server, **options: object) -> Tab:
+        def open_one(server: Server, **options: Any) -> Tab:
             return stack.enter_context(watched_tab(browser, f"http://127.0.0.1:{server.port}/", **options))
 
         yield open_one

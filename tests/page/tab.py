@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,20 +37,21 @@ class Tab:
     def choose(self, *files: Path | tuple[str, bytes]) -> None:
         """Files, or names and contents."""
         given = [file if isinstance(file, Path) else _payload(*file) for file in files]
-        self.page.set_input_files("#file-input", given)  # type: ignore[arg-type]
+        self.page.set_input_files("#file-input", given)
 
     def drop(self, name: str, content: bytes) -> None:
         """Drops a file onto the page."""
         self.page.evaluate(
-            """([name, bytes]) => {
+            """([name, base64]) => {
                 const dataTransfer = new DataTransfer();
-                dataTransfer.items.add(new File([Uint8Array.from(bytes)], name));
+                const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+                dataTransfer.items.add(new File([bytes], name));
                 const options = { dataTransfer, bubbles: true, cancelable: true };
                 for (const type of ["dragenter", "dragover", "drop"]) {
                     document.body.dispatchEvent(new DragEvent(type, options));
                 }
             }""",
-            [name, list(content)],
+            [name, b64encode(content).decode()],
         )
 
     def click(self, selector: str, **options: Any) -> None:
@@ -119,7 +121,8 @@ class Tab:
         """All transcripts in the browser's store."""
         found: list[dict[str, Any]] = self.page.evaluate(
             """async () => {
-                const store = await (await import(document.querySelector("script[src]").src.replace("main", "store"))).openStore();
+                const { openStore } = await import(document.querySelector("script[src]").src.replace("main", "store"));
+                const store = await openStore();
                 const all = await store.all();
                 store.database.close();
                 return all;

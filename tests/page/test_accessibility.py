@@ -60,8 +60,10 @@ def test_axe_finds_nothing(server: Server, open_tab: OpenTab, scheme: str, viewp
         tab.page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("width", [320, 390, 820, 1440])
+@pytest.mark.parametrize(
+    ("locale", "width"),
+    [*((locale, width) for locale in LOCALES for width in (320, 1440)), ("en-US", 390), ("en-US", 820)],
+)
 def test_nothing_is_cut_off_in_any_language(server: Server, open_tab: OpenTab, locale: str, width: int) -> None:
     tab = open_tab(server, locale=locale, viewport={"width": width, "height": 800})
 
@@ -70,7 +72,8 @@ def test_nothing_is_cut_off_in_any_language(server: Server, open_tab: OpenTab, l
         small = tab.page.evaluate(
             """(min) => [...document.querySelectorAll("button, a, select, input:not([type=checkbox], [type=radio])")]
                 .map((element) => [element, element.getBoundingClientRect()])
-                .filter(([element, { width, height }]) => width && !element.matches(".skip") && Math.min(width, height) < min)
+                .filter(([element, { width }]) => width && !element.matches(".skip"))
+                .filter(([, { width, height }]) => Math.min(width, height) < min)
                 .map(([element]) => element.outerHTML.slice(0, 100))""",
             MIN_TARGET_PX,
         )

@@ -1,4 +1,4 @@
-"""Downloads: what the server writes for the same recording, the corrected text, and a document that Word's readers open."""
+"""Downloads: what the server writes for the same recording, the corrected text, and a document for Word."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Files on the page: text while it is transcribed, progress, the queue, cancelling, and servers that are full or away."""
+"""Files on the page: text while it is transcribed, progress, the queue, cancelling, servers that are full or away."""
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def test_the_text_appears_before_the_end_and_is_that_of_the_server(tmp_path: Pat
         assert tab.page.get_attribute("#segments .words >> nth=0", "contenteditable") == "false"
         while tab.num_complete() == 0:
             seen.append(numbers(tab.texts()))
-        assert all(later[: len(earlier)] == earlier for earlier, later in zip(seen, seen[1:], strict=False))
+        assert all(later[: len(earlier)] == earlier for earlier, later in pairwise(seen))
         assert numbers(tab.texts()) == [*LONG]
         assert tab.page.get_attribute("#segments .words >> nth=0", "contenteditable") == "plaintext-only"
         assert tab.page.is_hidden("#job-panel")
@@ -102,7 +103,7 @@ def test_a_server_that_comes_back_gets_the_recording_again(tmp_path: Path, open_
         server.process.wait()
         tab.wait_for(".job-error:not([hidden])")
         assert "broke off" in tab.text(".job-error")
-    with serving(tmp_path, port=server.port):
+    with serving(tmp_path, PORT=str(server.port)):
         tab.wait_until_complete()
         assert numbers(tab.texts()) == [*LONG]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +15,7 @@ from asr_api.text.line_breaks import num_columns, unbreakable_parts
 from tests.formats.subtitle_vectors import FILE, page_options, page_transcript
 from tests.page.east_asian_width import TABLE, table
 from tests.page.random_transcripts import random_cases
+from tests.page.static_files import serve_page_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -36,7 +34,9 @@ LOAD = f"""async () => {{
   const modules = await Promise.all(names.map((name) => import(`/formats/${{name}}.js`)));
   globalThis.formats = Object.assign({{}}, ...modules);
 }}"""
-WRITE = """(cases) => cases.map(({transcript, options = {maxLineWidth: 42, maxLineCount: 2, maxWordsPerLine: null}}) => ({
+WRITE = """(cases) => cases.map(({
+  transcript, options = {maxLineWidth: 42, maxLineCount: 2, maxWordsPerLine: null},
+}) => ({
   text: formats.text(transcript),
   srt: formats.srt(transcript, options),
   vtt: formats.vtt(transcript, options),
@@ -50,33 +50,14 @@ same_unicode = pytest.mark.skipif(
 )
 
 
-class Handler(SimpleHTTPRequestHandler):
-    """Serves the page's folder without a log."""
-
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(TABLE.parents[1])))
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    page = browser.new_page()
-    page.goto(f"{url}/formats/")
-    page.evaluate(LOAD)
-    yield page
-    page.close()
+def page(browser: Browser) -> Iterator[Page]:
+    with serve_page_folder() as url:
+        page = browser.new_page()
+        page.goto(f"{url}/formats/")
+        page.evaluate(LOAD)
+        yield page
+        page.close()
 
 
 def shape(*segments: dict[str, Any], **members: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading along: the spoken word is lit on time, a click plays from a word, and the view follows until the user scrolls."""
+"""Reading along: the spoken word is lit on time, a click plays from a word, the view follows until the user scrolls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ WATCH_WORDS = """async (numFrames) => {
     while (seen.length < numFrames && !audio.ended) {
         await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
         const [range] = CSS.highlights.get("spoken") ?? [];
-        seen.push([audio.currentTime * 1000, range?.startContainer.textContent.slice(range.startOffset, range.endOffset)]);
+        const lit = range?.startContainer.textContent.slice(range.startOffset, range.endOffset);
+        seen.push([audio.currentTime * 1000, lit]);
     }
     return seen;
 }"""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.page.tab import Tab
 from tests.page.conftest import MICROPHONE
+from tests.page.tab import Tab
 from tests.product.samples import words
 from tests.server.running import Server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-WORDS = "the quick brown fox jumps over a lazy dog while seven stars shine above hills and nobody asks why".split()
+WORDS = "the quick brown fox jumps over a lazy dog while seven stars shine above hills".split()  # noqa: SIM905
 
 
 def stored_transcript(*, num_segments: int = 5, segment_ms: int = 4000, words_per_segment: int = 10) -> dict[str, Any]:
@@ -28,7 +28,17 @@ def stored_transcript(*, num_segments: int = 5, segment_ms: int = 4000, words_pe
         timed = {"startMs": start_ms, "endMs": end_ms, "text": text, "words": words}
         segments.append({**timed, "doubts": [], "speaker": None, "omitted": None})
     return {
-        "id": f"random-{num_segments}", "version": 0, "title": f"{num_segments} passages", "createdMs": 1_790_000_000_000,
-        "changedMs": 1_790_000_000_000, "audioMs": num_segments * segment_ms, "language": "en", "languageName": "english",
-        "task": "transcribe", "state": "complete", "note": "", "fileName": "random.wav", "segments": segments,
-    }  # fmt: skip
+        "id": f"random-{num_segments}",
+        "version": 0,
+        "title": f"{num_segments} passages",
+        "fileName": "random.wav",
+        "createdMs": 1_790_000_000_000,
+        "changedMs": 1_790_000_000_000,
+        "audioMs": num_segments * segment_ms,
+        "language": "en",
+        "languageName": "english",
+        "task": "transcribe",
+        "state": "complete",
+        "note": "",
+        "segments": segments,
+    }

@@ -88,16 +88,15 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, port: int = 0, **settings: str
+    folder: Path, script: Mapping[str, object] | None = None, *, wait: bool = True, **settings: str
 ) -> Iterator[Server]:
-    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port;
-    port: 0 is a free one
+    """script: of the scripted engine, unless MODEL_ID is set; wait: until the engine is ready, not only for the port
 
     Every request is transcribed, also the same one again, unless `settings` say otherwise.
     """
     log = folder / "server.log"
     program = [sys.executable, "-m", "asr_api"] if "MODEL_ID" in settings else command(script or {})
-    arguments = [*program, "serve", "--port", str(port), "--log-level", "debug"]
+    arguments = [*program, "serve", "--port", settings.get("PORT", "0"), "--log-level", "debug"]
     with log.open("wb") as output:
         variables = environment(folder, **{"HOST": "127.0.0.1", "RESULT_CACHE_S": "0", **settings})
         process = subprocess.Popen(arguments, env=variables, stdout=output, stderr=output, cwd=ROOT)

@@ -64,7 +64,7 @@ export class RecorderPanel {
   constructor(store, { onRecording, onShow }) {
     Object.assign(this, { store, onRecording, onShow });
     this.recorder = new Recorder({
-      onPart: (blob) => this.store?.addPart(blob).catch(() => {}), // only a safeguard: the recording itself is in memory
+      onPart: (blob) => this.store?.addPart(blob).catch(() => {}), // a safeguard: all of it is in memory
       onLevel: (level, seconds) => this.#showLevel(level, seconds),
     });
     element("record-button").addEventListener("click", () => this.toggle());

@@ -33,7 +33,7 @@ export function t(key, values = {}) {
   return phrases[key].replace(/\{(\w+)\}/gu, (_, name) => values[name]);
 }
 
-/** Elements with data-t get the phrase as text; with data-t-label as their label, with data-t-placeholder as example. */
+/** Elements with data-t get the phrase as text; data-t-label is their label, data-t-placeholder an example. */
 export function translatePage(root = document) {
   document.documentElement.lang = code;
   document.documentElement.dir = RIGHT_TO_LEFT.includes(code) ? "rtl" : "ltr";

@@ -1,4 +1,4 @@
-// The progress of the transcription that is open: what happens now, how much is done, how long still, errors and retries.
+// The progress of the open transcription: what happens now, how much is done, how long still, errors and retries.
 
 import { element } from "./element.js";
 import { clock, percent, roughTime, t, translatePage } from "./interface_language.js";

@@ -5,8 +5,9 @@ const isText = (target) =>
   target.matches("input:not([type=range], [type=checkbox], [type=radio]), textarea, select");
 
 /**
- * Key, as the help names it → the name of an action, which is also the key of its phrase. code: place on the keyboard;
- * character: what the key types, on any layout. single: works outside of text; inside it with Alt. anywhere: also inside text.
+ * Key, as the help names it → the name of an action, which is also the key of its phrase.
+ * code: place on the keyboard; character: what the key types, on any layout.
+ * single: works outside of text, letters with Alt also inside it; anywhere: also inside text.
  */
 export const SHORTCUTS = [
   { key: "Space", code: "Space", action: "playPause", single: true },
@@ -36,7 +37,7 @@ export const EDITING_KEYS = [
   { key: "↑ ↓", action: "nextPassage" },
 ];
 
-/** actions: name → function, which returns false if it has nothing to do; allowsSingle(): whether single keys are on */
+/** actions: name → function, which returns false if there is nothing to do; allowsSingle(): whether single keys work */
 export function connectKeyboard(actions, allowsSingle) {
   addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;

@@ -3,7 +3,7 @@
 const MAX_CHANGES = 500; // that can be undone
 const TYPING_MS = 1000; // characters that follow each other faster are undone together
 
-/** Emits "change" with `{index, numRemoved, inserted, source}` for each splice; source: "typing", "undo" or the like. */
+/** Emits "change" with `{index, numRemoved, inserted, source}` for each splice; source: "typing", "undo" and so on. */
 export class OpenTranscript extends EventTarget {
   #undo = [];
   #redo = [];

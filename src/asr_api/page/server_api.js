@@ -58,8 +58,8 @@ export class ServerApi {
    *
    * @param {Blob} file
    * @param {Record<string, string>} parameters of POST /asr
-   * @param {{onSent: (share: number) => void, onEvent: (name: string, data: object) => void, signal: AbortSignal}} handlers
-   *   share: of the file that is uploaded, in [0, 1]
+   * @param {{onSent, onEvent, signal: AbortSignal}} handlers onSent(share of the file that is uploaded, in [0, 1]),
+   *   onEvent(name, data)
    * @returns {Promise<object>} the data of the event `done`; rejects with ApiError
    */
   transcribe(file, parameters, { onSent, onEvent, signal }) {

@@ -53,7 +53,7 @@ class Store {
     });
   }
 
-  /** Saves a transcript and counts its version up. Throws ChangedElsewhere, and what the browser throws when it is full. */
+  /** Saves a transcript and counts its version up. Throws ChangedElsewhere, or the browser's error when it is full. */
   async put(transcript) {
     const transaction = this.database.transaction(["transcripts", "summaries"], "readwrite");
     const [transcripts, summaries] = ["transcripts", "summaries"].map((name) => transaction.objectStore(name));

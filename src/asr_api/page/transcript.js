@@ -1,9 +1,10 @@
 // The transcript of a recording: made from the server's events, and its corrections as pure functions.
 //
-// Transcript: {id, version, title, createdMs, changedMs, audioMs, language, languageName, task, state, note, fileName, segments}.
+// Transcript: {id, version, title, fileName, createdMs, changedMs, audioMs, language, languageName, task, state, note,
+// segments}.
 // state: "running", "complete" or "incomplete". Times are integer milliseconds, as in asr_api/transcript.py.
-// Segment: {startMs, endMs, text, words, doubts, speaker, omitted}. text has the leading blank that the model writes; words
-// join to it, or there are none. omitted: reasons why this text was left out of the transcript, or null.
+// Segment: {startMs, endMs, text, words, doubts, speaker, omitted}. text has its leading blank; words join to it, or there
+// are none. omitted: reasons why this text was left out of the transcript, or null.
 
 import { dividedWord, editedWords } from "./word_times.js";
 
@@ -107,19 +108,12 @@ function divisionMs(segment, at, first, second) {
 
 /** A segment and the one behind it as one. */
 export function joinSegments(first, second) {
-  const needsBlank =
-    first.text.trim() &&
-    second.text.trim() &&
-    !/^\s/u.test(second.text) &&
-    /[\p{Ll}\p{Lu}\p{N}.,!?]$/u.test(first.text);
-  const [blank, ...words] = needsBlank && second.words.length ? second.words : [null, ...second.words];
-  const behind = blank ? [{ ...blank, text: ` ${blank.text}` }, ...words] : words;
-  const hasWords = (first.words.length || !first.text.trim()) && (second.words.length || !second.text.trim());
+  const hasWords = [first, second].every(({ text, words }) => words.length || !text.trim());
   return {
     startMs: first.startMs,
     endMs: Math.max(first.endMs, second.endMs),
-    text: first.text + (needsBlank ? " " : "") + second.text,
-    words: hasWords ? [...first.words, ...behind] : [],
+    text: first.text + second.text,
+    words: hasWords ? [...first.words, ...second.words] : [],
     doubts: [...new Set([...first.doubts, ...second.doubts])],
     speaker: first.speaker ?? second.speaker,
     omitted: null,
@@ -134,8 +128,8 @@ export function speakersOf(segments) {
 /**
  * Segments with another speaker.
  *
- * @param {"here" | "onward" | "everywhere"} scope the segment at `index`; that and those behind it until the next speaker;
- *   every segment of the same speaker
+ * @param {"here" | "onward" | "everywhere"} scope the segment at `index`; that one and those behind it until the next
+ *   speaker; every segment of the same speaker
  */
 export function withSpeaker(segments, index, name, scope) {
   const before = segments[index].speaker;

@@ -1,4 +1,4 @@
-// The queue of recordings to transcribe: two at a time, with progress, cancel, and a new try when the server can be reached.
+// The queue of recordings to transcribe: two at a time, with progress, cancel, and retries when the server is back.
 
 import { ApiError } from "./server_api.js";
 
@@ -6,8 +6,9 @@ const MAX_RUNNING = 2;
 const POLL_S = 2; // whether the server is back
 
 /**
- * One recording on its way to a transcript. state: "waiting", "uploading", "transcribing", "pausing" until the server has
- * time or is back, "done", "failed", "cancelled". Emits "change"; "segments" with `[name, data]` of each event; "end".
+ * One recording on its way to a transcript. state: "waiting", "uploading", "transcribing", "pausing" until the server
+ * has time or is back, "done", "failed", "cancelled". Emits "begin" before each try, "segments" with `[name, data]` of
+ * each event, "change", and "end".
  */
 export class Job extends EventTarget {
   state = "waiting";

@@ -1,14 +1,14 @@
-// Word times of corrected text: words that did not change keep their times, new ones share the time of those they replace.
+// Word times of corrected text: unchanged words keep their times, new ones share the time of those they replace.
 
 import { numColumns, unbreakableParts } from "./formats/line_breaks.js";
 
 /**
  * The words of a segment after its text was edited.
  *
- * @param {{startMs: number, endMs: number, text: string, words: Word[]}} segment before the edit; its words join to its text
+ * @param {{startMs: number, endMs: number, text: string, words: Word[]}} segment before the edit
  * @param {string} text after the edit
- * @returns {Word[]} `{startMs, endMs, text, probability?}`; in order, inside the segment, they join to the text. New words
- *   have no probability. Text that had no words gets none.
+ * @returns {Word[]} `{startMs, endMs, text, probability?}`; in order, inside the segment, they join to the text. New
+ *   words have no probability. Text that had no words gets none.
  */
 export function editedWords(segment, text) {
   const old = segment.words;

@@ -27,7 +27,8 @@ export function docx({ title, segments }, clock) {
     return paragraph([...head, run(segment.text.trim())], RIGHT_TO_LEFT.test(segment.text) ? "<w:bidi/>" : "");
   });
   const body = [paragraph([run(title, '<w:b/><w:sz w:val="32"/>')]), ...paragraphs].join("\n");
-  const document = `${HEAD}<w:document xmlns:w="${OFFICE}/wordprocessingml/2006/main"><w:body>\n${body}\n</w:body></w:document>`;
+  const namespace = `xmlns:w="${OFFICE}/wordprocessingml/2006/main"`;
+  const document = `${HEAD}<w:document ${namespace}><w:body>\n${body}\n</w:body></w:document>`;
   const files = { "[Content_Types].xml": CONTENT_TYPES, "_rels/.rels": RELATIONS, "word/document.xml": document };
   return new Blob([zip(files)], { type: MEDIA_TYPE });
 }
