@@ -29,13 +29,13 @@ def test_what_is_said_becomes_a_transcript_that_plays(base: Server, open_tab: Op
     record(tab, MICROPHONE.seconds)
     tab.click("#record-stop")
     tab.wait_until_complete()
-    said, heard = words(MICROPHONE.text), words(" ".join(tab.texts()))
-    assert len(set(said) & set(heard)) >= 0.7 * len(set(said)), heard
+    said, found = words(MICROPHONE.text), words(" ".join(tab.texts()))
+    assert len(set(said) & set(found)) >= 0.7 * len(set(said)), found
     (transcript,) = tab.stored()
     assert transcript["title"].startswith("Recording of ")
     with base.http(60) as http:
         again = http.post("/asr", content=tab.save("audio")).json()  # the recording itself can be taken away
-    assert words(again["text"]) == heard
+    assert words(again["text"]) == found
     tab.reload()
     tab.click("#transcript-list .open")
     tab.wait(lambda: (tab.audio("duration") or 0) > 4, "the recording after a reload")

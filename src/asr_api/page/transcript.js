@@ -3,8 +3,8 @@
 // Transcript: {id, version, title, fileName, createdMs, changedMs, audioMs, language, languageName, task, state, note,
 // segments}.
 // state: "running", "complete" or "incomplete". Times are integer milliseconds, as in asr_api/transcript.py.
-// Segment: {startMs, endMs, text, words, doubts, speaker, omitted}. text has its leading blank; words join to it, or there
-// are none. omitted: reasons why this text was left out of the transcript, or null.
+// Segment: {startMs, endMs, text, words, doubts, speaker, omitted}. text has its leading blank; words join to it, or
+// there are none. omitted: reasons why this text was left out of the transcript, or null.
 
 import { dividedWord, editedWords } from "./word_times.js";
 
