@@ -42,7 +42,7 @@ def take(tab: Tab) -> None:
     tab.page.mouse.move(5, 5)
     tab.page.evaluate("document.activeElement.blur()")
     tab.page.evaluate("document.getElementById('audio').currentTime = 12.6")
-    tab.wait(lambda: tab.lit())
+    tab.wait(tab.lit)
     tab.page.wait_for_timeout(500)
     tab.page.screenshot(path=PICTURE)
 
