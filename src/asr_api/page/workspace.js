@@ -151,8 +151,8 @@ export class Workspace {
       const { job } = this.#entry ?? {};
       if (job?.isOpen && this.player.durationMs) job.set({ audioMs: this.player.durationMs });
     });
-    this.library.addEventListener("saving", () => this.#showSaved("saving"));
-    this.library.addEventListener("saved", () => this.#showSaved("saved"));
+    this.library.addEventListener("saving", () => this.#showSaved(t("saving")));
+    this.library.addEventListener("saved", () => this.#showSaved(t("saved")));
   }
 
   #click(event) {
@@ -242,7 +242,7 @@ export class Workspace {
     element("segments").lang = transcript.language ?? "";
   }
 
-  #showSaved(state) {
-    if (this.open && !this.#entry.job?.isOpen) element("save-state").textContent = t(state);
+  #showSaved(sentence) {
+    if (this.open && !this.#entry.job?.isOpen) element("save-state").textContent = sentence;
   }
 }
