@@ -237,3 +237,46 @@ def test_deleting_asks_first(tab: Tab) -> None:
     tab.wait(lambda: tab.stored() == [])
     assert tab.page.locator("#transcript-list li").count() == 0
     assert tab.page.is_visible("#welcome")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"segments": [{"startMs": -1, "endMs": 5, "text": "x"}]},
+        {"segments": [{"startMs": 9, "endMs": 5, "text": "x"}]},
+        {"segments": [{"startMs": 0, "endMs": 5}]},
+        {"segments": [None]},
+        {"segments": [{"startMs": 0, "endMs": 1e400, "text": "x"}]},
+        {"title": 5},
+        {"id": "../x"},
+        {"id": None},
+        {"createdMs": "yesterday"},
+    ],
+)
+def test_a_damaged_export_is_refused_as_a_whole(scripted: Server, open_tab: OpenTab, changes: dict[str, Any]) -> None:
+    tab = open_tab(scripted)
+    tab.page.set_input_files("#import-input", export_of(FIVE, {**FIVE, "id": "other", **changes}))
+    tab.wait(lambda: "export.json is not an export of this page" in tab.text("#alerts"))
+    assert tab.stored() == []
+
+
+def test_an_odd_export_opens_plays_and_is_written_in_every_format(scripted: Server, open_tab: OpenTab) -> None:
+    markup = "<img src=x onerror=alert(1)>"
+    segments = [
+        {"startMs": 3000, "endMs": 3000, "text": f" {markup}", "words": [{"startMs": 0, "endMs": 9, "text": "other"}]},
+        {"startMs": 0, "endMs": 2000, "text": " \u202eabc \u0007", "doubts": ["unknown"], "speaker": markup},
+        {"startMs": 9000, "endMs": 9500, "text": "", "omitted": ["no_speech"], "__proto__": {"text": "x"}},
+    ]
+    odd = {"title": markup * 20, "language": "english!", "state": "running", "note": "x", "segments": segments}
+    given = {"id": "odd", "createdMs": 0, "changedMs": 1, "audioMs": 10_000, **odd}
+    tab = open_tab(scripted)
+    tab.page.set_input_files("#import-input", export_of(given))
+    tab.click("#transcript-list .open")
+    tab.wait_for("#segments li")
+    assert [text.strip() for text in tab.texts()] == ["\u202eabc \u0007".strip(), markup]
+    assert tab.page.locator("img").count() == 0
+    for name in ("txt", "timed", "srt", "vtt", "json", "docx"):
+        assert tab.save(name)
+    tab.put_caret(1, 0)
+    tab.page.keyboard.type("still ")
+    assert tab.texts()[1] == f"still {markup}"

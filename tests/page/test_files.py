@@ -48,8 +48,8 @@ def test_several_files_are_transcribed_in_a_queue(tmp_path: Path, open_tab: Open
         tab = open_tab(server)
         tab.choose(*[(f"{number}.wav", wav(number)) for number in range(1, 6)])
         tab.wait_for("#transcript-list li")
-        states = tab.page.locator(".item-detail").all_text_contents()
-        assert sum(state.startswith("Waiting") for state in states) == 3
+        details = tab.page.locator(".item-detail")
+        tab.wait(lambda: sum(text.startswith("Waiting") for text in details.all_text_contents()) == 3)
         tab.wait_until_complete(5)
         found = {transcript["title"]: transcript["segments"][0]["text"] for transcript in tab.stored()}
         assert found == {str(number): f" {number}" for number in range(1, 6)}
@@ -62,7 +62,8 @@ def test_cancelling_frees_the_engine_and_keeps_the_text_so_far(tmp_path: Path, o
         tab.choose(("count.wav", wav(*LONG)))
         tab.wait_for("#segments .words")
         tab.click(".job-cancel")
-        tab.wait(lambda: "ended early" in tab.text("#text-note"))
+        tab.wait(lambda: "ended early" in tab.text(".job-text"))
+        assert tab.page.is_visible(".job-retry")
         for name in ("asr_open_requests", "asr_busy_slots", "asr_queued_windows"):
             server.wait_for_metric(name, 0)
         (transcript,) = tab.stored()
@@ -173,3 +174,56 @@ def test_the_recording_plays_from_the_user_s_disk(scripted: Server, open_tab: Op
     (transcript,) = tab.stored()
     assert transcript["audioMs"] == pytest.approx(tab.audio("duration") * 1000, abs=100)
     assert json.dumps(transcript).count("blob:") == 0
+
+
+def test_a_file_that_cannot_be_read_is_called_so(scripted: Server, open_tab: OpenTab, tmp_path: Path) -> None:
+    tab = open_tab(scripted)
+    path = tmp_path / "moved.wav"
+    path.write_bytes(wav(1))
+    tab.page.evaluate("void (globalThis.slice = Blob.prototype.slice)")
+    tab.page.evaluate("Blob.prototype.slice = () => ({ arrayBuffer: () => Promise.reject(new Error()) })")
+    tab.choose(path)
+    tab.wait_for(".job-error:not([hidden])")
+    assert "cannot be read" in tab.text(".job-error")
+    tab.page.evaluate("Blob.prototype.slice = globalThis.slice")
+    tab.click(".job-retry")
+    tab.wait_until_complete()
+    assert tab.texts() == ["1"]
+
+
+def test_a_file_above_the_limit_shows_the_limit(tmp_path: Path, open_tab: OpenTab) -> None:
+    with serving(tmp_path, MAX_UPLOAD_MB="1") as server:
+        tab = open_tab(server)
+        tab.choose(("large.wav", wav(*range(1, 200))))
+        tab.wait_for(".job-retry:not([hidden])")
+        assert "MAX_UPLOAD_MB" in tab.text(".job-error")
+        assert len(tab.posts) == 1
+
+
+def test_trying_again_keeps_what_was_corrected(tmp_path: Path, open_tab: OpenTab) -> None:
+    with serving(tmp_path, {"step_s": 1.0, "n_slots": 1}) as server:
+        tab = open_tab(server)
+        tab.choose(("count.wav", wav(*range(1, 61))))
+        tab.wait_for("#segments .words")
+        tab.click(".job-cancel")
+        tab.wait_for(".job-retry:not([hidden])")
+        tab.put_caret(0, 0)
+        tab.page.keyboard.type("Corrected ")
+        tab.click(".job-retry")
+        tab.wait_until_complete()
+        assert numbers(tab.texts()) == [*range(1, 61)]
+        assert any(item["segments"][0]["text"].startswith(" Corrected ") for item in tab.stored())
+
+
+def test_the_open_transcript_is_part_of_the_address(scripted: Server, open_tab: OpenTab) -> None:
+    tab = open_tab(scripted)
+    tab.transcribe(("one.wav", wav(1)))
+    tab.transcribe(("two.wav", wav(2)))
+    tab.reload()
+    tab.wait(lambda: tab.texts() == ["2"])
+    tab.page.go_back()
+    tab.wait(lambda: tab.texts() == ["1"])
+    tab.page.go_back()
+    tab.wait_for("#welcome")
+    tab.page.go_forward()
+    tab.wait(lambda: tab.texts() == ["1"])

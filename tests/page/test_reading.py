@@ -130,7 +130,7 @@ def test_the_view_follows_until_the_user_scrolls(scripted: Server, open_tab: Ope
     }"""
     for time_s in (5, 20, 40):
         tab.page.evaluate(f"document.getElementById('audio').currentTime = {time_s}")
-        tab.page.evaluate("document.getElementById('audio').play()")
+        tab.page.evaluate("void document.getElementById('audio').play()")
         tab.wait(lambda: tab.page.evaluate(is_in_view), f"the word at {time_s} s in view")
     tab.page.mouse.move(600, 300)
     tab.page.mouse.wheel(0, -3000)

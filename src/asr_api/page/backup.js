@@ -1,7 +1,8 @@
-// All transcripts as one JSON file, and back.
+// All transcripts as one JSON file, and back: what comes in is checked, and takes the shape of transcript.js.
 
 const FORMAT = "asr-api transcripts";
 const VERSION = 1;
+const DOUBTS = ["repetition", "low_confidence", "no_speech"];
 
 export function backupOf(transcripts) {
   return JSON.stringify({ format: FORMAT, version: VERSION, transcripts });
@@ -16,26 +17,49 @@ export function transcriptsOf(text) {
     throw new TypeError("not JSON");
   }
   if (backup?.format !== FORMAT || backup.version !== VERSION) throw new TypeError("not a backup");
-  if (!Array.isArray(backup.transcripts) || !backup.transcripts.every(isTranscript)) throw new TypeError("damaged");
-  return backup.transcripts;
+  if (!Array.isArray(backup.transcripts)) throw new TypeError("no transcripts");
+  return backup.transcripts.map(transcriptOf);
 }
 
-const isTime = (value) => Number.isInteger(value) && value >= 0;
-const isTimed = (item) =>
-  isTime(item?.startMs) && isTime(item.endMs) && item.startMs <= item.endMs && typeof item.text === "string";
-
-function isSegment(segment) {
-  return (
-    isTimed(segment) && Array.isArray(segment.words) && segment.words.every(isTimed) && Array.isArray(segment.doubts)
-  );
+function transcriptOf(given) {
+  const { id, title, segments } = given ?? {};
+  if (!/^[\w-]{1,64}$/u.test(id) || typeof title !== "string" || !Array.isArray(segments))
+    throw new TypeError("damaged");
+  return {
+    id,
+    title,
+    version: 0,
+    createdMs: timeMs(given.createdMs),
+    changedMs: timeMs(given.changedMs),
+    audioMs: timeMs(given.audioMs),
+    language: /^[a-z]{2,3}$/u.test(given.language) ? given.language : null,
+    languageName: String(given.languageName ?? ""),
+    task: given.task === "translate" ? "translate" : "transcribe",
+    state: given.state === "complete" ? "complete" : "incomplete",
+    note: ["truncated", "damaged"].includes(given.note) ? given.note : "",
+    fileName: String(given.fileName ?? ""),
+    segments: segments.map(segmentOf).sort((first, second) => first.startMs - second.startMs),
+  };
 }
 
-function isTranscript(transcript) {
-  const { id, title, createdMs, changedMs, segments } = transcript ?? {};
-  return (
-    [id, title].every((text) => typeof text === "string") &&
-    [createdMs, changedMs].every(isTime) &&
-    Array.isArray(segments) &&
-    segments.every(isSegment)
-  );
+function segmentOf(given) {
+  const words = (given?.words ?? []).map((word) => ({ ...timed(word), probability: Number(word.probability ?? 1) }));
+  const segment = timed(given);
+  return {
+    ...segment,
+    words: words.map(({ text }) => text).join("") === segment.text ? words : [],
+    doubts: (given.doubts ?? []).filter((doubt) => DOUBTS.includes(doubt)),
+    speaker: given.speaker ? String(given.speaker) : null,
+    omitted: given.omitted ? [] : null,
+  };
+}
+
+function timed({ startMs, endMs, text } = {}) {
+  if (typeof text !== "string" || timeMs(startMs) > timeMs(endMs)) throw new TypeError("damaged");
+  return { startMs, endMs, text };
+}
+
+function timeMs(value) {
+  if (!Number.isSafeInteger(value) || value < 0) throw new TypeError("damaged");
+  return value;
 }

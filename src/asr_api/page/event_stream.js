@@ -3,10 +3,7 @@
 export class EventStream {
   #rest = "";
 
-  /**
-   * @param {string} text the next part of the stream; it may end anywhere
-   * @returns {{name: string, data: string}[]} comments and events without data are left out
-   */
+  /** The next part of the stream, which may end anywhere → `{name, data}` of each event that has data. */
   push(text) {
     const blocks = (this.#rest + text).split("\n\n");
     this.#rest = blocks.pop();

@@ -46,11 +46,13 @@ export function connectFiles(onFiles) {
   };
   addEventListener("dragenter", () => showDrag(1));
   addEventListener("dragleave", () => showDrag(-1));
-  addEventListener("dragover", (event) => event.preventDefault());
+  const hasFiles = ({ dataTransfer }) => dataTransfer.types.includes("Files");
+  addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
   addEventListener("drop", (event) => {
-    event.preventDefault();
     showDrag(-depth);
-    if (event.dataTransfer.files.length) onFiles([...event.dataTransfer.files]);
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    onFiles([...event.dataTransfer.files]);
   });
   addEventListener("paste", (event) => {
     if (!event.clipboardData.files.length) return;

@@ -1,8 +1,9 @@
 // The language of the page: its phrases by key, from phrases/, and its numbers, dates and names.
 
+import { choices } from "./preferences.js";
+
 export const LANGUAGES = ["en", "de", "es", "fr", "ar"];
 const RIGHT_TO_LEFT = ["ar"];
-const NAME = "asr-api-language"; // in localStorage
 
 let code = chosenLanguage();
 let phrases = await loadPhrases(code);
@@ -12,7 +13,7 @@ export function interfaceLanguage() {
 }
 
 function chosenLanguage() {
-  const wanted = [localStorage.getItem(NAME), ...navigator.languages.map((tag) => tag.split("-")[0]), "en"];
+  const wanted = [choices.get("language"), ...navigator.languages.map((tag) => tag.split("-")[0]), "en"];
   return wanted.find((tag) => LANGUAGES.includes(tag));
 }
 
@@ -24,7 +25,7 @@ async function loadPhrases(tag) {
 export async function setInterfaceLanguage(tag) {
   phrases = await loadPhrases(tag);
   code = tag;
-  localStorage.setItem(NAME, tag);
+  choices.set("language", tag);
   translatePage();
 }
 

@@ -6,7 +6,7 @@ import { clock, percent, roughTime, t, translatePage } from "./interface_languag
 export class JobPanel {
   #job = null;
 
-  /** onCancel(job) and onRetry(job) are called for buttons */
+  /** onCancel(job) and onRetry() are called for buttons */
   constructor({ onCancel, onRetry }) {
     this.panel = element("job-panel");
     this.panel.append(element("job-template").content.firstElementChild.cloneNode(true));
@@ -15,13 +15,14 @@ export class JobPanel {
     this.cancel = this.panel.querySelector(".job-cancel");
     this.retry = this.panel.querySelector(".job-retry");
     this.cancel.addEventListener("click", () => onCancel(this.#job));
-    this.retry.addEventListener("click", () => onRetry(this.#job));
+    this.retry.addEventListener("click", () => onRetry());
     this.update = this.update.bind(this);
     setInterval(() => this.#job?.isOpen && this.update(), 1000); // the time that is left, and until the next try
   }
 
-  /** job: null shows nothing */
-  show(job) {
+  /** job: null is none; canRetry: whether an incomplete text can be transcribed again */
+  show(job, canRetry) {
+    this.canRetry = canRetry;
     this.#job?.removeEventListener("change", this.update);
     this.#job = job;
     job?.addEventListener("change", this.update);
@@ -31,16 +32,16 @@ export class JobPanel {
 
   update() {
     const job = this.#job;
-    this.panel.hidden = !job || ["done", "cancelled"].includes(job.state);
-    if (this.panel.hidden) return;
-    this.text.textContent = stateText(job);
-    this.progress.hidden = !job.isOpen;
+    const isShown = job?.isOpen || job?.state === "failed";
+    this.panel.hidden = !isShown && !this.canRetry;
+    this.progress.hidden = this.cancel.hidden = !job?.isOpen;
+    this.retry.hidden = Boolean(job?.isOpen);
+    this.error.hidden = !isShown || !job.error;
+    this.text.textContent = isShown ? stateText(job) : t("incompleteNote");
+    if (!isShown) return;
     this.progress.setAttribute("aria-label", t(`state_${job.state}`));
     if (job.share == null) this.progress.removeAttribute("value");
     else this.progress.value = job.share;
-    this.cancel.hidden = !job.isOpen;
-    this.retry.hidden = job.isOpen;
-    this.error.hidden = !job.error;
     const isSentAgain = job.state === "pausing" && job.error?.status === 0;
     const sentence = job.error ? `${errorSentence(job.error)}${isSentAgain ? ` ${t("sentAgain")}` : ""}` : "";
     if (this.error.textContent !== sentence) this.error.textContent = sentence;
@@ -49,7 +50,7 @@ export class JobPanel {
 
 /** The server's own sentence, or ours where there was no reply. */
 export function errorSentence(error) {
-  return error.message || t(error.code === "broken_off" ? "brokenOff" : "unreachable");
+  return error.message || t({ broken_off: "brokenOff", unreadable: "unreadable" }[error.code] ?? "unreachable");
 }
 
 function stateText(job) {

@@ -12,6 +12,7 @@ const RUNNING_SAVE_MS = 3000; // while text arrives
 /** Emits "list" when the list changes, "saved", "saving", and "problem" with a sentence. */
 export class Library extends EventTarget {
   summaries = new Map();
+  saves = Promise.resolve();
   languageNames = {}; // code → English name, as the server writes it
   #entries = new Map(); // id → {open, job, audio}: transcripts that run or were opened
   #timers = new Map(); // id → timer of a save
@@ -25,8 +26,14 @@ export class Library extends EventTarget {
   }
 
   async load() {
-    for (const summary of (await this.store?.summaries()) ?? []) {
+    if (!this.store) return;
+    const stored = new Set();
+    for (const summary of await this.store.summaries()) {
       if (!this.#entries.get(summary.id)?.job?.isOpen) this.summaries.set(summary.id, summary);
+      stored.add(summary.id);
+    }
+    for (const id of this.summaries.keys()) {
+      if (!stored.has(id) && !this.#entries.has(id)) this.summaries.delete(id);
     }
     this.#emit("list");
   }
@@ -68,10 +75,11 @@ export class Library extends EventTarget {
     return transcript.id;
   }
 
-  /** Transcribes the recording of an entry again. */
-  retry({ open, job, audio }, parameters) {
-    open.set({ state: "running" });
-    this.#start(this.#entries.get(open.transcript.id), job?.file ?? audio, job?.parameters ?? parameters);
+  /** Transcribes a recording again whose transcript is empty. */
+  retry(id, file, parameters) {
+    const entry = this.#entries.get(id);
+    entry.open.set({ state: "running" });
+    this.#start(entry, file, parameters);
   }
 
   async remove(id) {
@@ -79,8 +87,9 @@ export class Library extends EventTarget {
     clearTimeout(this.#timers.get(id));
     for (const map of [this.#entries, this.#timers, this.summaries]) map.delete(id);
     if (job?.isOpen) this.queue.cancel(job);
-    await this.store?.delete(id);
+    await this.#afterSaves(() => this.store?.delete(id));
     this.#emit("list");
+    this.channel.postMessage("changed");
   }
 
   /** Adds the transcripts of a backup that are not here, or are older here. Returns their number. */
@@ -100,7 +109,7 @@ export class Library extends EventTarget {
 
   async forgetAll() {
     for (const id of [...this.summaries.keys()]) await this.remove(id);
-    await this.store?.clear();
+    await this.#afterSaves(() => this.store?.clear());
     this.channel.postMessage("changed");
   }
 
@@ -167,20 +176,29 @@ export class Library extends EventTarget {
     this.#emit("saving");
   }
 
-  async #save(id) {
-    const { transcript } = this.#entries.get(id).open;
+  /** Saves one after the other: each counts a version up. */
+  #save(id) {
     clearTimeout(this.#timers.get(id));
-    this.summaries.set(id, summaryOf(transcript));
+    return this.#afterSaves(() => this.#put(this.#entries.get(id)?.open.transcript));
+  }
+
+  #afterSaves(action) {
+    this.saves = this.saves.then(action);
+    return this.saves;
+  }
+
+  async #put(transcript) {
+    if (!transcript) return; // it was removed
+    this.#timers.delete(transcript.id);
+    this.summaries.set(transcript.id, summaryOf(transcript));
     try {
       await this.store?.put(transcript);
       this.channel.postMessage("changed");
+      this.#emit("saved");
     } catch (error) {
-      if (error instanceof ChangedElsewhere) return this.#saveCopy(transcript);
-      this.#problem(t("notSaved", { reason: error.message }));
-    } finally {
-      this.#timers.delete(id);
+      if (error instanceof ChangedElsewhere) this.#saveCopy(transcript);
+      else this.#problem(t("notSaved", { reason: error.message }));
     }
-    this.#emit("saved");
     this.#emit("list");
   }
 
@@ -191,7 +209,7 @@ export class Library extends EventTarget {
     Object.assign(transcript, { id: newId(), version: 0, title: `${transcript.title} (2)` });
     this.#entries.set(transcript.id, entry);
     this.#problem(t("changedElsewhere", { title: transcript.title }));
-    return this.#save(transcript.id);
+    this.#save(transcript.id);
   }
 
   #problem(sentence) {

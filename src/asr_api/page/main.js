@@ -71,9 +71,14 @@ async function start() {
   const queue = new TranscriptionQueue(api, askAndKeepKey);
   library = new Library(store, queue);
   const workspace = new Workspace(library, queue, {
-    onRetry: (entry) => library.retry(entry, chosenParameters(capabilities)),
+    onRetry: ({ open, job, audio }) => {
+      const file = job?.file ?? new File([audio], open.transcript.fileName);
+      if (open.segments.length)
+        add([file], { title: open.transcript.title }); // what was corrected stays
+      else library.retry(workspace.id, file, job?.parameters ?? chosenParameters(capabilities));
+    },
   });
-  const list = new TranscriptList(library, { onOpen: (id) => open(id), onRemove: (id) => remove(id) });
+  const list = new TranscriptList(library, { onOpen: (id) => (location.hash = id), onRemove: (id) => remove(id) });
   const recorder = new RecorderPanel(store, {
     onShow: showRecorder,
     onRecording: (file, title) => add([file], { title, keepsAudio: true }),
@@ -86,18 +91,20 @@ async function start() {
   }
 
   function showRecorder(isShown) {
-    if (isShown) workspace.show(null);
+    if (isShown) close();
     showView();
   }
 
-  async function open(id) {
+  /** Shows the transcript that the address names, so that reloading and going back work. */
+  async function open() {
+    const id = location.hash.slice(1);
+    if (id === (workspace.id ?? "")) return;
     await library.flush();
-    const entry = await library.open(id);
-    if (!entry) return alertSentence(t("gone"));
+    const entry = id ? await library.open(id) : null;
+    if (id && !entry) alertSentence(t("gone"));
     workspace.show(entry);
     showView();
     scrollTo(0, 0);
-    return undefined;
   }
 
   async function remove(id) {
@@ -108,16 +115,15 @@ async function start() {
   }
 
   function close() {
-    workspace.show(null);
-    showView();
+    location.hash = "";
   }
 
-  /** The first of several is shown, unless one is open that is being read. */
+  /** The first of several is shown. */
   function add(files, { title, keepsAudio = element("keep-audio-check").checked } = {}) {
     const ids = files.map((file) =>
       library.add(file, { parameters: chosenParameters(capabilities), title, keepsAudio }),
     );
-    if (ids.length) open(ids[0]);
+    if (ids.length) location.hash = ids[0];
   }
 
   library.addEventListener("list", () => workspace.open && !library.entry(workspace.id) && close());
@@ -163,7 +169,14 @@ async function start() {
   });
   document.addEventListener("visibilitychange", () => document.hidden && library.flush());
 
+  addEventListener("hashchange", open);
+  element("skip-link").addEventListener("click", (event) => {
+    event.preventDefault();
+    element("transcript").focus();
+  });
+
   await library.load();
+  await open();
   if (!store) alertSentence(t("noStore"));
   showView();
   showModel();

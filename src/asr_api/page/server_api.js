@@ -1,10 +1,9 @@
 // The server's public API, as this page uses it: POST /asr with events, GET /v1/models, GET /hc; and its errors.
 
 import { EventStream } from "./event_stream.js";
+import { tabMemory } from "./preferences.js";
 
-const KEY_NAME = "asr-api-key"; // in sessionStorage: gone with the tab
-
-/** status: of HTTP, 0 without a reply; code: the server's stable code, or "unreachable", "broken_off", "cancelled" */
+/** status: of HTTP, 0 without a reply; code: that of the server, or "unreachable", "broken_off", "cancelled", "unreadable" */
 export class ApiError extends Error {
   constructor(sentence, { status = 0, code = "unreachable", retryAfterS = 0 } = {}) {
     super(sentence);
@@ -18,12 +17,15 @@ export class ApiError extends Error {
 }
 
 export class ServerApi {
+  #key = tabMemory.get("key") ?? "";
+
   get key() {
-    return sessionStorage.getItem(KEY_NAME) ?? "";
+    return this.#key;
   }
 
   set key(key) {
-    sessionStorage.setItem(KEY_NAME, key);
+    this.#key = key;
+    tabMemory.set("key", key);
   }
 
   /** The served model: `{id, capabilities?}`; capabilities are missing while it is loaded. Throws ApiError. */
@@ -54,13 +56,8 @@ export class ServerApi {
   }
 
   /**
-   * Sends a file once and gives its text as it comes.
-   *
-   * @param {Blob} file
-   * @param {Record<string, string>} parameters of POST /asr
-   * @param {{onSent, onEvent, signal: AbortSignal}} handlers onSent(share of the file that is uploaded, in [0, 1]),
-   *   onEvent(name, data)
-   * @returns {Promise<object>} the data of the event `done`; rejects with ApiError
+   * Sends a file once to POST /asr with these parameters. onSent(share of the file that is uploaded, in [0, 1]),
+   * onEvent(name, data) as the text comes. Resolves to the data of the event `done`; rejects with ApiError.
    */
   transcribe(file, parameters, { onSent, onEvent, signal }) {
     return new Promise((resolve, reject) => {

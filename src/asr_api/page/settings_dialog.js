@@ -5,13 +5,14 @@ import { alertSentence, confirmed } from "./dialogs.js";
 import { saveFile } from "./downloads.js";
 import { element } from "./element.js";
 import { interfaceLanguage, LANGUAGES, languageName, setInterfaceLanguage, t } from "./interface_language.js";
+import { choices } from "./preferences.js";
 
-/** A choice in localStorage that is applied now and whenever it changes. */
+/** A choice that is remembered, and applied now and whenever it changes. */
 function connectChoice(control, name, initial, apply) {
   const property = control.type === "checkbox" ? "checked" : "value";
-  control[property] = JSON.parse(localStorage.getItem(name) ?? JSON.stringify(initial));
+  control[property] = JSON.parse(choices.get(name) ?? JSON.stringify(initial));
   const changed = () => {
-    localStorage.setItem(name, JSON.stringify(control[property]));
+    choices.set(name, JSON.stringify(control[property]));
     apply(control[property]);
   };
   control.addEventListener("change", changed);
@@ -40,10 +41,10 @@ export function connectSettings(library, { onLanguage, onForgotten }) {
     return onLanguage();
   });
   const root = document.documentElement;
-  connectChoice(element("theme-select"), "asr-api-theme", "light dark", (value) => (root.style.colorScheme = value));
-  connectChoice(element("large-check"), "asr-api-large", false, (isLarge) => root.classList.toggle("large", isLarge));
-  connectChoice(element("single-keys-check"), "asr-api-single-keys", true, () => {});
-  connectChoice(element("keep-audio-check"), "asr-api-keep-audio", false, (isKept) => {
+  connectChoice(element("theme-select"), "theme", "light dark", (value) => (root.style.colorScheme = value));
+  connectChoice(element("large-check"), "large", false, (isLarge) => root.classList.toggle("large", isLarge));
+  connectChoice(element("single-keys-check"), "single-keys", true, () => {});
+  connectChoice(element("keep-audio-check"), "keep-audio", false, (isKept) => {
     if (isKept) navigator.storage?.persist?.(); // ask the browser not to delete it when its disk is full
   });
   connectData(library, dialog, onForgotten);

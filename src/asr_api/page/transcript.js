@@ -125,12 +125,7 @@ export function speakersOf(segments) {
   return [...new Set(segments.map((segment) => segment.speaker).filter(Boolean))];
 }
 
-/**
- * Segments with another speaker.
- *
- * @param {"here" | "onward" | "everywhere"} scope the segment at `index`; that one and those behind it until the next
- *   speaker; every segment of the same speaker
- */
+/** Segments with another speaker. scope: "here", "onward" until the next speaker, "everywhere" where the same one is */
 export function withSpeaker(segments, index, name, scope) {
   const before = segments[index].speaker;
   let isReached = true;

@@ -4,6 +4,7 @@ import { ApiError } from "./server_api.js";
 
 const MAX_RUNNING = 2;
 const POLL_S = 2; // whether the server is back
+const MAX_BREAKS = 3; // of the connection in a row, while the server answers other requests
 
 /**
  * One recording on its way to a transcript. state: "waiting", "uploading", "transcribing", "pausing" until the server
@@ -19,6 +20,7 @@ export class Job extends EventTarget {
   error = null;
   retryAtMs = 0; // of the next try
   result = null;
+  numBreaks = 0;
   #abort = new AbortController();
 
   constructor(id, file, parameters) {
@@ -66,14 +68,21 @@ export class Job extends EventTarget {
     this.dispatchEvent(new Event("end"));
   }
 
-  #transcribe(api) {
-    this.dispatchEvent(new CustomEvent("begin"));
+  async #transcribe(api) {
+    this.dispatchEvent(new Event("begin"));
+    await this.file
+      .slice(0, 1)
+      .arrayBuffer()
+      .catch(() => {
+        throw new ApiError("", { status: -1, code: "unreadable" }); // it is a folder, or was moved or changed
+      });
     return api.transcribe(this.file, this.parameters, {
       signal: this.#abort.signal,
       onSent: (sent) =>
         this.set(sent < 1 ? { state: "uploading", sent } : { state: "transcribing", sent, startedMs: Date.now() }),
       onEvent: (name, data) => {
         this.dispatchEvent(new CustomEvent("segments", { detail: [name, data] }));
+        this.numBreaks = 0;
         this.set({ state: "transcribing", doneMs: Math.max(this.doneMs, Math.round(data.timestamp[1] * 1000)) });
       },
     });
@@ -84,7 +93,8 @@ export class Job extends EventTarget {
     if (!(error instanceof ApiError)) throw error;
     if (error.code === "cancelled") return this.set({ state: "cancelled" });
     if (error.status === 401 && (await onKeyNeeded())) return this.set({ state: "uploading", sent: 0 });
-    if (!error.isTemporary) return this.set({ state: "failed", error });
+    this.numBreaks += error.status === 0 && (await api.isReady());
+    if (!error.isTemporary || this.numBreaks >= MAX_BREAKS) return this.set({ state: "failed", error });
     const waitS = Math.max(error.retryAfterS, POLL_S);
     this.set({ state: "pausing", error, retryAtMs: Date.now() + waitS * 1000 });
     await this.#sleep(waitS);

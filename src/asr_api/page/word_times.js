@@ -3,12 +3,8 @@
 import { numColumns, unbreakableParts } from "./formats/line_breaks.js";
 
 /**
- * The words of a segment after its text was edited.
- *
- * @param {{startMs: number, endMs: number, text: string, words: Word[]}} segment before the edit
- * @param {string} text after the edit
- * @returns {Word[]} `{startMs, endMs, text, probability?}`; in order, inside the segment, they join to the text. New
- *   words have no probability. Text that had no words gets none.
+ * The words of a segment after its text became this one: in order, inside the segment, they join to the text. New words
+ * have no probability. Text that had no words gets none.
  */
 export function editedWords(segment, text) {
   const old = segment.words;

@@ -60,7 +60,7 @@ export class Workspace {
     for (const name of ["spoken", "doubt", "found", "found-now"]) highlight(name, []);
     this.player.pause();
     if (!entry) {
-      this.jobPanel.show(null);
+      this.jobPanel.show(null, false);
       return this.player.hide();
     }
     entry.open.addEventListener("change", this.#changed);
@@ -70,7 +70,6 @@ export class Workspace {
     this.spokenWord.forget();
     this.spokenWord.follow();
     this.player.load(entry.audio);
-    this.jobPanel.show(entry.job);
     element("title-input").value = entry.open.transcript.title;
     this.#showState();
     this.#showDoubts();
@@ -145,6 +144,7 @@ export class Workspace {
     element("attach-input").addEventListener("change", (event) => {
       this.#entry.audio = event.target.files[0] ?? null;
       this.player.load(this.#entry.audio);
+      this.#showState();
     });
     this.player.addEventListener("unplayable", () => alertSentence(t("unplayable")));
     this.player.addEventListener("duration", () => {
@@ -230,11 +230,12 @@ export class Workspace {
     for (const id of ["download-button", "copy-button"]) element(id).disabled = !transcript.segments.length;
     element("edit-button").disabled = isRunning;
     this.#setEditable();
-    if (this.jobPanel.panel.hidden && this.#entry.job?.isOpen) this.jobPanel.show(this.#entry.job);
+    const canRetry = transcript.state === "incomplete" && Boolean(this.#entry.audio);
+    this.jobPanel.show(this.#entry.job, canRetry);
     const notes = [];
     if (isRunning) notes.push(t("editLater"));
     else if (transcript.language) notes.push(languageName(transcript.language));
-    if (transcript.state === "incomplete") notes.push(t("incompleteNote"));
+    if (transcript.state === "incomplete" && !canRetry) notes.push(t("incompleteNote"));
     if (transcript.note) notes.push(t(`note_${transcript.note}`));
     if (transcript.state === "complete" && !transcript.segments.length) notes.push(t("noSpeech"));
     element("text-note").textContent = notes.join(" · ");

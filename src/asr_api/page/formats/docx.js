@@ -15,11 +15,7 @@ const RELATIONS = `${HEAD}<Relationships xmlns="${OFFICE}/package/2006/relations
 </Relationships>`;
 const RIGHT_TO_LEFT = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}]/u;
 
-/**
- * @param {{title: string, segments: {startMs: number, text: string, speaker: string | null}[]}} transcript
- * @param {(ms: number) => string} clock
- * @returns {Blob}
- */
+/** clock: writes milliseconds. Returns a Blob. */
 export function docx({ title, segments }, clock) {
   const paragraphs = segments.map((segment) => {
     const head = [run(clock(segment.startMs), '<w:color w:val="808080"/>')];

@@ -12,10 +12,7 @@ function crc32(bytes) {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/**
- * @param {Record<string, string>} files name → text
- * @returns {Blob}
- */
+/** files: name → text. Returns a Blob. */
 export function zip(files) {
   const [parts, entries] = [[], []];
   let offset = 0;

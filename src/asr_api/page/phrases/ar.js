@@ -55,6 +55,8 @@ export const ar = {
   unreachable: "الخادم لا يستجيب.",
   sentAgain: "سيُرسل التسجيل من جديد حالما يستجيب الخادم.",
   brokenOff: "انقطع الاتصال.",
+  unreadable:
+    "لا يمكن قراءته: هو مجلد، أو نُقل الملف أو تغيّر. اختره من جديد.",
 
   // The recorder
   recording: "التسجيل",

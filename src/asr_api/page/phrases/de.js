@@ -56,6 +56,8 @@ export const de = {
   unreachable: "Der Server antwortet nicht.",
   sentAgain: "Die Aufnahme wird erneut gesendet, sobald der Server antwortet.",
   brokenOff: "Die Verbindung ist abgebrochen.",
+  unreadable:
+    "Das lässt sich nicht lesen: Es ist ein Ordner, oder die Datei wurde verschoben oder geändert. Wählen Sie sie erneut aus.",
 
   // The recorder
   recording: "Aufnahme",

@@ -56,6 +56,7 @@ export const en = {
   unreachable: "The server does not answer.",
   sentAgain: "The recording is sent again as soon as the server answers.",
   brokenOff: "The connection broke off.",
+  unreadable: "This cannot be read: it is a folder, or the file was moved or changed. Choose it again.",
 
   // The recorder
   recording: "Recording",

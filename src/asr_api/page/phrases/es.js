@@ -56,6 +56,8 @@ export const es = {
   unreachable: "El servidor no responde.",
   sentAgain: "La grabación se enviará de nuevo en cuanto el servidor responda.",
   brokenOff: "Se ha cortado la conexión.",
+  unreadable:
+    "No se puede leer: es una carpeta, o el archivo se movió o cambió. Elíjalo de nuevo.",
 
   // The recorder
   recording: "Grabación",

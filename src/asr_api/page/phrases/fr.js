@@ -56,6 +56,8 @@ export const fr = {
   unreachable: "Le serveur ne répond pas.",
   sentAgain: "L’enregistrement sera renvoyé dès que le serveur répondra.",
   brokenOff: "La connexion a été coupée.",
+  unreadable:
+    "Illisible : c’est un dossier, ou le fichier a été déplacé ou modifié. Choisissez-le à nouveau.",
 
   // The recorder
   recording: "Enregistrement",
