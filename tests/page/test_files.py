@@ -180,12 +180,16 @@ def test_a_file_that_cannot_be_read_is_called_so(scripted: Server, open_tab: Ope
     tab = open_tab(scripted)
     path = tmp_path / "moved.wav"
     path.write_bytes(wav(1))
-    tab.page.evaluate("void (globalThis.slice = Blob.prototype.slice)")
-    tab.page.evaluate("Blob.prototype.slice = () => ({ arrayBuffer: () => Promise.reject(new Error()) })")
+    tab.page.evaluate(
+        """() => {
+            globalThis.readable = Blob.prototype.slice;
+            Blob.prototype.slice = () => ({ arrayBuffer: () => Promise.reject(new Error()) });
+        }"""
+    )
     tab.choose(path)
     tab.wait_for(".job-error:not([hidden])")
     assert "cannot be read" in tab.text(".job-error")
-    tab.page.evaluate("Blob.prototype.slice = globalThis.slice")
+    tab.page.evaluate("() => { Blob.prototype.slice = globalThis.readable; }")
     tab.click(".job-retry")
     tab.wait_until_complete()
     assert tab.texts() == ["1"]

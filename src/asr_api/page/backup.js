@@ -23,8 +23,8 @@ export function transcriptsOf(text) {
 
 function transcriptOf(given) {
   const { id, title, segments } = given ?? {};
-  if (!/^[\w-]{1,64}$/u.test(id) || typeof title !== "string" || !Array.isArray(segments))
-    throw new TypeError("damaged");
+  const isText = [id, title].every((text) => typeof text === "string");
+  if (!isText || !/^[\w-]{1,64}$/u.test(id) || !Array.isArray(segments)) throw new TypeError("damaged");
   return {
     id,
     title,
