@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import asr_api
 from tests.page.tab import export_of
 from tests.page.transcripts import stored_transcript
 from tests.product.samples import SAMPLES
-from tests.server.running import Server, serving
+from tests.server.running import Server
 
 if TYPE_CHECKING:
     from tests.page.conftest import OpenTab
@@ -62,37 +61,10 @@ def test_an_open_page_works_without_the_network(scripted: Server, open_tab: Open
     tab.page.context.set_offline(False)
 
 
-def test_the_page_works_below_a_path_of_a_proxy(scripted: Server) -> None:
-    with scripted.http() as http:
-        html = http.get("/").text
-    assert re.findall(r'(?:href|src)="(?:/|https?:|//)', html) == []
-
-
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.*")), ids=lambda path: path.name)
 def test_no_file_names_another_host(path: Path) -> None:
     known = {"http://www.w3.org/2000/svg", "http://schemas.openxmlformats.org"}
     assert set(re.findall(r"https?://[^\"'`\s$<]*[a-z]", path.read_text(encoding="utf-8"))) <= known
-
-
-def test_a_visit_again_costs_one_small_reply(scripted: Server) -> None:
-    with scripted.http() as http:
-        page = http.get("/")
-        again = http.get("/", headers={"if-none-match": page.headers["etag"]})
-        script = http.get("/" + re.findall(r'src="(page/[^"]+)"', page.text)[0], headers={"accept-encoding": "gzip"})
-    assert (again.status_code, again.content) == (304, b"")
-    assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert script.headers["content-encoding"] == "gzip"
-    assert script.headers["content-type"].startswith("text/javascript")
-    for reply in (page, again, script):
-        assert "require-trusted-types-for 'script'" in reply.headers["content-security-policy"]
-        assert "unsafe" not in reply.headers["content-security-policy"]
-    assert len(gzip.compress(page.content)) < 8192
-
-
-def test_the_page_can_be_switched_off(tmp_path: Path) -> None:
-    with serving(tmp_path, PAGE="0") as server, server.http() as http:
-        assert http.get("/").status_code == 404
-        assert http.get("/page/x/main.js").status_code == 404
 
 
 def test_page_and_docs_link_to_each_other(scripted: Server, open_tab: OpenTab) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from asr_api.errors import EngineRestarting, InternalError, InvalidAudio, ServerOverloaded
 from asr_api.events import FinalSegments, TranscriptEnd
+from asr_api.server.lifecycle import ServiceHandle
 from asr_api.transcript import Quality, Segment, Usage
 from tests.server.fakes import INFO, FakeService, client
 from tests.server.running import wav
@@ -154,6 +155,23 @@ async def test_models_are_the_served_one_and_its_names() -> None:
         assert (await http.get("/v1/models/mine")).json()["id"] == "mine"
         for path in ("/v1/models/other", "/v1/models/"):
             assert (await http.get(path)).json()["error"]["code"] == "model_not_found"
+
+
+async def test_models_tell_what_they_can_do_once_they_are_loaded() -> None:
+    info = replace(INFO, languages=("en", "de"), can_translate=False)
+    async with client(FakeService(info=info)) as http:
+        (model, *_) = (await http.get("/v1/models")).json()["data"]
+    assert model["capabilities"] == {
+        "languages": {"en": "english", "de": "german"},
+        "language_detection": True,
+        "translation": False,
+        "prompts": True,
+        "word_timestamps": True,
+    }
+    async with client(ServiceHandle()) as http:
+        reply = await http.get("/v1/models")
+    assert reply.status_code == 200
+    assert "capabilities" not in reply.json()["data"][0]
 
 
 async def test_an_unexpected_failure_is_an_error_of_the_server() -> None:

@@ -34,7 +34,9 @@ export function showCapabilities({ languages, translation, prompts }) {
 
 /** Calls onFiles(files) for recordings that are chosen, dropped or pasted anywhere on the page. */
 export function connectFiles(onFiles) {
-  element("choose-button").addEventListener("click", () => element("file-input").click());
+  for (const id of ["choose-button", "welcome"]) {
+    element(id).addEventListener("click", () => element("file-input").click());
+  }
   element("file-input").addEventListener("change", (event) => {
     onFiles([...event.target.files]);
     event.target.value = ""; // so that the same file can be chosen again

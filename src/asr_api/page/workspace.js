@@ -70,6 +70,7 @@ export class Workspace {
     this.spokenWord.forget();
     this.spokenWord.follow();
     this.player.load(entry.audio);
+    element("save-state").textContent = "";
     element("title-input").value = entry.open.transcript.title;
     this.#showState();
     this.#showDoubts();
