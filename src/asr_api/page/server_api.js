@@ -3,7 +3,7 @@
 import { EventStream } from "./event_stream.js";
 import { tabMemory } from "./preferences.js";
 
-/** status: of HTTP, 0 without a reply; code: that of the server, or "unreachable", "broken_off", "cancelled", "unreadable" */
+/** status: of HTTP, 0 without a reply; code: that of the server, or "unreachable", "broken_off", "cancelled" … */
 export class ApiError extends Error {
   constructor(sentence, { status = 0, code = "unreachable", retryAfterS = 0 } = {}) {
     super(sentence);
