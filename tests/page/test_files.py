@@ -56,6 +56,16 @@ def test_several_files_are_transcribed_in_a_queue(tmp_path: Path, open_tab: Open
         assert len(tab.posts) == 5
 
 
+def test_each_running_transcription_shows_its_progress(tmp_path: Path, open_tab: OpenTab) -> None:
+    with serving(tmp_path, {"n_slots": 2, "step_s": 0.4}) as server:
+        tab = open_tab(server)
+        tab.choose(("one.wav", wav(*LONG)), ("two.wav", wav(*reversed(LONG))))
+        shares = "[...document.querySelectorAll('#transcript-list progress')].map((bar) => bar.value)"
+        tab.wait(lambda: all(0 < share < 1 for share in tab.page.evaluate(shares)))
+        assert len(tab.page.evaluate(shares)) == 2
+        tab.wait_until_complete(2)
+
+
 def test_cancelling_frees_the_engine_and_keeps_the_text_so_far(tmp_path: Path, open_tab: OpenTab) -> None:
     with serving(tmp_path, {**SLOW, "step_s": 1.0}) as server:
         tab = open_tab(server)
@@ -142,7 +152,7 @@ def test_doubtful_and_omitted_text_is_marked_and_can_be_inserted(tmp_path: Path,
     with serving(tmp_path, {"doubtful": [2], "hallucinated": [3]}) as server:
         tab = open_tab(server)
         assert tab.transcribe(("count.wav", wav(1, 2, 3, 4))) == ["1", "2", "4"]
-        assert tab.lit("doubt") == ["2"]
+        tab.wait(lambda: tab.lit("doubt") == ["2"], "the mark of the doubtful word")
         assert "the model was unsure" in tab.text("#segments")
         assert tab.text(".omitted-text") == "Left out, because there seems to be no speech: “3”"
         assert b"3" not in tab.save("txt")

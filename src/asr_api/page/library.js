@@ -2,6 +2,7 @@
 
 import { t } from "./interface_language.js";
 import { OpenTranscript } from "./open_transcript.js";
+import { lengthMs } from "./player.js";
 import { ChangedElsewhere, summaryOf } from "./store.js";
 import { indexFor, newId, newTranscript, segmentOf } from "./transcript.js";
 import { Job } from "./transcription_queue.js";
@@ -113,6 +114,12 @@ export class Library extends EventTarget {
     this.channel.postMessage("changed");
   }
 
+  /** All transcripts, with their last changes. */
+  async all() {
+    await this.flush();
+    return this.store ? this.store.all() : [...this.#entries.values()].map(({ open }) => open.transcript);
+  }
+
   /** Saves what waits to be saved. */
   flush() {
     return Promise.all([...this.#timers.keys()].map((id) => this.#save(id)));
@@ -137,6 +144,7 @@ export class Library extends EventTarget {
     job.addEventListener("segments", ({ detail: [, data] }) => open.receive([segmentOf(data)], indexFor));
     job.addEventListener("change", () => this.#emit("list"));
     job.addEventListener("end", () => this.#end(entry, job));
+    lengthMs(file).then((audioMs) => job.set({ audioMs }));
     this.queue.add(job);
     this.#emit("list");
   }
@@ -183,8 +191,9 @@ export class Library extends EventTarget {
   }
 
   #afterSaves(action) {
-    this.saves = this.saves.then(action);
-    return this.saves;
+    const done = this.saves.then(action);
+    this.saves = done.catch(() => {}); // its caller knows
+    return done;
   }
 
   async #put(transcript) {

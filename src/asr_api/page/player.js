@@ -6,7 +6,7 @@ import { clock, t } from "./interface_language.js";
 const SPEEDS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3];
 const UNKNOWN_END_S = 1e9; // a place behind every end: the browser then finds out how long the recording is
 
-/** Emits "play", "pause", "seeked", "duration", and "unplayable" if the browser cannot play the recording. */
+/** Emits "play", "pause", "seeked", and "unplayable" if the browser cannot play the recording. */
 export class Player extends EventTarget {
   #url = "";
 
@@ -96,7 +96,6 @@ export class Player extends EventTarget {
     audio.addEventListener("durationchange", () => {
       if (Number.isFinite(audio.duration) && audio.currentTime >= audio.duration) audio.currentTime = 0;
       this.#showPosition();
-      this.dispatchEvent(new Event("duration"));
     });
     for (const type of ["timeupdate", "seeked", "play", "pause", "ended"])
       audio.addEventListener(type, () => this.#showPosition());
@@ -121,4 +120,17 @@ export class Player extends EventTarget {
     button.title = t(this.isPlaying ? "pause" : "play");
     button.setAttribute("aria-label", button.title);
   }
+}
+
+/** Length of a recording; 0 if the browser cannot tell. */
+export function lengthMs(blob) {
+  const audio = new Audio();
+  audio.preload = "metadata";
+  audio.src = URL.createObjectURL(blob);
+  return new Promise((resolve) => {
+    audio.addEventListener("error", () => resolve(0));
+    audio.addEventListener("loadedmetadata", () =>
+      resolve(Number.isFinite(audio.duration) ? audio.duration * 1000 : 0),
+    );
+  }).finally(() => URL.revokeObjectURL(audio.src));
 }

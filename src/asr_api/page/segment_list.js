@@ -20,7 +20,7 @@ export class SegmentList {
     this.open = open;
     this.list.lang = open.transcript.language ?? "";
     this.list.replaceChildren(...this.#items(open.segments));
-    this.#updateSpeakers();
+    this.#updateSpeakers(0, open.segments.length);
   }
 
   /** Follows a change of the open transcript. */
@@ -30,7 +30,7 @@ export class SegmentList {
     for (let count = numRemoved; count > 0; count -= 1) items[index].remove();
     const before = items[index] ?? null;
     for (const item of this.#items(inserted)) this.list.insertBefore(item, before);
-    this.#updateSpeakers();
+    this.#updateSpeakers(index, index + inserted.length + 1);
   }
 
   setEditable(isEditable) {
@@ -93,11 +93,12 @@ export class SegmentList {
   }
 
   /** The name of a speaker stands where it changes. */
-  #updateSpeakers() {
-    this.open.segments.forEach((segment, index) => {
+  #updateSpeakers(from, to) {
+    const { segments } = this.open;
+    for (let index = from; index < Math.min(to, segments.length); index += 1) {
       const button = this.item(index).querySelector(".speaker");
-      if (button) showSpeaker(button, segment, this.open.segments[index - 1]);
-    });
+      if (button) showSpeaker(button, segments[index], segments[index - 1]);
+    }
   }
 }
 

@@ -52,8 +52,7 @@ export function connectSettings(library, { onLanguage, onForgotten }) {
 
 function connectData(library, dialog, onForgotten) {
   element("export-button").addEventListener("click", async () => {
-    await library.flush();
-    const blob = new Blob([backupOf(await library.store.all())], { type: "application/json" });
+    const blob = new Blob([backupOf(await library.all())], { type: "application/json" });
     saveFile(blob, `transcripts-${new Date().toISOString().slice(0, 10)}.json`);
   });
   element("import-button").addEventListener("click", () => element("import-input").click());

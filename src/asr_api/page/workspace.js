@@ -14,11 +14,11 @@ import { SpokenWord } from "./spoken_word.js";
 import { connectEditing, insertOmitted, offsetAt } from "./text_editing.js";
 import { leadingBlanks, speakersOf, withSpeaker } from "./transcript.js";
 
-const TYPING_MS = 150; // after the last key, marks are set anew
+const REFRESH_MS = 150; // between marks that are set anew, while one types or text arrives
 
 export class Workspace {
   #entry = null;
-  #timer = 0; // of marks while one types
+  #timer = 0; // of marks that are set anew; 0 is none
   #doubt = null; // where the last jump to a doubt went
   #changed = (event) => this.#update(event.detail);
   #fieldsChanged = () => this.#showState();
@@ -53,7 +53,7 @@ export class Workspace {
   show(entry) {
     this.open?.removeEventListener("change", this.#changed);
     this.open?.removeEventListener("fields", this.#fieldsChanged);
-    clearTimeout(this.#timer);
+    this.#forgetTimer();
     this.#entry = entry;
     this.#doubt = null;
     element("reader").hidden = !entry;
@@ -148,10 +148,6 @@ export class Workspace {
       this.#showState();
     });
     this.player.addEventListener("unplayable", () => alertSentence(t("unplayable")));
-    this.player.addEventListener("duration", () => {
-      const { job } = this.#entry ?? {};
-      if (job?.isOpen && this.player.durationMs) job.set({ audioMs: this.player.durationMs });
-    });
     this.library.addEventListener("saving", () => this.#showSaved(t("saving")));
     this.library.addEventListener("saved", () => this.#showSaved(t("saved")));
   }
@@ -198,8 +194,7 @@ export class Workspace {
   #update(change) {
     this.segmentList.update(change);
     this.spokenWord.forget();
-    clearTimeout(this.#timer);
-    if (change.source === "typing") this.#timer = setTimeout(() => this.#refresh(), TYPING_MS);
+    if (["typing", "server"].includes(change.source)) this.#timer ||= setTimeout(() => this.#refresh(), REFRESH_MS);
     else this.#refresh();
     this.#showState();
     const isElsewhere = change.source === "undo" || change.source === "redo";
@@ -208,9 +203,15 @@ export class Workspace {
 
   /** Marks on words, whose places have changed. */
   #refresh() {
+    this.#forgetTimer();
     this.spokenWord.update(this.player.isPlaying);
     this.#showDoubts();
     this.findBar.search();
+  }
+
+  #forgetTimer() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
   }
 
   #showDoubts() {
