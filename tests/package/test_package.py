@@ -141,6 +141,8 @@ def test_it_serves(venv: Path, tmp_path: Path) -> None:
         request = urllib.request.Request(f"{address}/asr", (SAMPLES / SAMPLE).read_bytes(), method="POST")
         with urllib.request.urlopen(request, timeout=60) as reply:
             assert words(json.load(reply)["text"]) == words(sample_texts()[SAMPLE])
+        with urllib.request.urlopen(f"{address}/", timeout=5) as reply:
+            assert "page/" in reply.read().decode()
         with urllib.request.urlopen(f"{address}/openapi.json", timeout=5) as reply:
             assert json.load(reply)["info"]["version"] == asr_api.__version__
         assert time.monotonic() - began < 60
