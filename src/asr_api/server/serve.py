@@ -27,6 +27,7 @@ from asr_api.server.lifecycle import ServiceHandle
 from asr_api.server.listen import EVERYWHERE, listening_sockets
 from asr_api.server.routes.prometheus import METRICS_CONNECTIONS, metrics_app
 from asr_api.settings.api_keys import ApiKeys, read_api_keys
+from asr_api.settings.other_servers import variables_without_effect
 from asr_api.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ async def _serve_http(
         servers.open(metrics_app(metrics), metrics_sockets, ConnectionLimit(METRICS_CONNECTIONS))
     address = _address(settings.host, sockets, is_open=not api_keys)
     logger.info("asr-api %s: listening on %s, loading %s", __version__, address, settings.model_id)
+    for theirs, ours in variables_without_effect().items():
+        logger.warning("%s is a variable of another server and has no effect here; set %s", theirs, ours)
     serving = asyncio.create_task(_serve(settings, metrics, handle, signals))
     try:
         await _first_of([serving, *servers.tasks], signals.stop)
