@@ -201,10 +201,13 @@ def test_two_tabs_lose_nothing(tab: Tab) -> None:
     tab.put_caret(1, 0)
     tab.page.keyboard.type("First ")
     tab.wait(lambda: "changed in another tab" in tab.text("#alerts"))
-    wait_saved(tab)
+    tab.wait(lambda: len(tab.stored()) == 2)
     kept = {transcript["title"]: [segment["text"] for segment in transcript["segments"]] for transcript in tab.stored()}
     assert kept["5 passages"][0].startswith(" Second ")
     assert kept["5 passages (2)"][1].startswith(" First ")
+    assert tab.page.input_value("#title-input") == "5 passages (2)"
+    tab.click("#transcript-list .open:has-text('5 passages'):not(:has-text('(2)'))")
+    tab.wait(lambda: tab.texts()[0].startswith("Second "))
     assert second.problems == []
 
 

@@ -10,7 +10,7 @@ import { Job } from "./transcription_queue.js";
 const SAVE_MS = 400; // after the last change
 const RUNNING_SAVE_MS = 3000; // while text arrives
 
-/** Emits "list" when the list changes, "saved", "saving", and "problem" with a sentence. */
+/** Emits "list" when the list changes, "saved", "saving", "copied" with a new id, and "problem" with a sentence. */
 export class Library extends EventTarget {
   summaries = new Map();
   saves = Promise.resolve();
@@ -215,10 +215,11 @@ export class Library extends EventTarget {
   #saveCopy(transcript) {
     const entry = this.#entries.get(transcript.id);
     this.#entries.delete(transcript.id);
-    Object.assign(transcript, { id: newId(), version: 0, title: `${transcript.title} (2)` });
+    Object.assign(transcript, { id: newId(), version: 0 });
     this.#entries.set(transcript.id, entry);
+    entry.open.set({ title: `${transcript.title} (2)` });
     this.#problem(t("changedElsewhere", { title: transcript.title }));
-    this.#save(transcript.id);
+    this.dispatchEvent(new CustomEvent("copied", { detail: transcript.id }));
   }
 
   #problem(sentence) {

@@ -127,6 +127,10 @@ async function start() {
   }
 
   library.addEventListener("list", () => workspace.open && !library.entry(workspace.id) && close());
+  library.addEventListener(
+    "copied",
+    ({ detail }) => workspace.id === detail && history.replaceState(null, "", `#${detail}`),
+  );
   library.addEventListener("problem", ({ detail }) => alertSentence(detail));
   connectFiles(add);
   connectSettings(library, {

@@ -226,6 +226,8 @@ export class Workspace {
 
   #showState() {
     const { transcript, canUndo, canRedo } = this.open;
+    const title = element("title-input");
+    if (document.activeElement !== title) title.value = transcript.title;
     const isRunning = transcript.state === "running";
     element("undo-button").disabled = !canUndo;
     element("redo-button").disabled = !canRedo;
