@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asr_api.audio.sources.ip_addresses import is_dialable
@@ -120,8 +121,17 @@ def dial(link: str) -> Dialled:
     return dialled
 
 
+def numeric_address(host: str) -> str:
+    """The address that a short notation stands for: 1.0 is 1.0.0.0. Any other host itself."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return host
+
+
 @settings(max_examples=600, deadline=None)
 @given(links)
+@example("http://1.0")
 def test_the_host_that_is_checked_is_the_host_that_is_dialled(link: str) -> None:
     dialled = dial(link)
     assert len(dialled.resolved) <= 1
@@ -131,7 +141,7 @@ def test_the_host_that_is_checked_is_the_host_that_is_dialled(link: str) -> None
     parsed = parse_url(link)
     host = parsed.raw_host.decode()
     assert dialled.resolved in ([], [host.rstrip(".") + "."])  # an address is not resolved
-    assert address in {PUBLIC, host}
+    assert address in {PUBLIC, host, numeric_address(host)}
     assert is_dialable(address, ())
     assert port == (parsed.port or {"http": 80, "https": 443}[parsed.scheme])
     assert dialled.tls_names == ([host] if parsed.scheme == "https" else [])
