@@ -51,9 +51,11 @@ def _tracer(lines: mmap.mmap, offset: int) -> Tracer:
 
 
 def marked_lines(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """(module, its lines that ran) for each process that was traced."""
+    """(module, its lines that ran) in any process that was traced."""
+    combined = 0
     for marks in folder.iterdir():
-        content = marks.read_bytes()
-        for index, path in enumerate(MODULES):
-            lines = content[index * MAX_LINES :][:MAX_LINES]
-            yield path, [number for number, mark in enumerate(lines) if mark]
+        combined |= int.from_bytes(marks.read_bytes(), "little")
+    content = combined.to_bytes(len(MODULES) * MAX_LINES, "little")
+    for index, path in enumerate(MODULES):
+        lines = content[index * MAX_LINES :][:MAX_LINES]
+        yield path, [number for number, mark in enumerate(lines) if mark]
