@@ -6,11 +6,11 @@ import { srt, vtt } from "./formats/subtitles.js";
 import { text, timedText } from "./formats/text.js";
 import { verboseJson } from "./formats/verbose_json.js";
 import { clock } from "./interface_language.js";
+import { endingOf } from "./recorder.js";
 import { spokenSegments } from "./transcript.js";
 
 const PREVIEW_CHARS = 1500;
 const SUBTITLES = ["srt", "vtt"];
-const AUDIO_ENDINGS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
 
 /** Name → [ending, media type, function from a transcript and options to the content]. */
 const FORMATS = {
@@ -75,8 +75,7 @@ export class DownloadDialog {
   #save() {
     const { title } = this.#transcript;
     if (this.#format === "audio") {
-      const ending = AUDIO_ENDINGS[this.#audio.type.split(";")[0]] ?? this.#audio.name?.split(".").pop() ?? "audio";
-      return saveFile(this.#audio, `${title}.${ending}`);
+      return saveFile(this.#audio, `${title}.${this.#audio.name?.split(".").pop() ?? endingOf(this.#audio)}`);
     }
     const [ending, type] = FORMATS[this.#format];
     const content = this.#content();

@@ -3,9 +3,7 @@
 import { alertSentence } from "./dialogs.js";
 import { element } from "./element.js";
 import { clock, date, languageName, t } from "./interface_language.js";
-import { NoMicrophone, Recorder, recordingOf } from "./recorder.js";
-
-const ENDINGS = { "audio/webm": "webm", "audio/mp4": "m4a", "audio/ogg": "ogg" };
+import { endingOf, NoMicrophone, Recorder, recordingOf } from "./recorder.js";
 
 /** Parameters of POST /asr for the next recordings. capabilities: of the model, as GET /v1/models names them */
 export function chosenParameters(capabilities) {
@@ -108,9 +106,8 @@ export class RecorderPanel {
   }
 
   #give(blob) {
-    const ending = ENDINGS[blob.type.split(";")[0]] ?? "webm";
     this.onRecording(
-      new File([blob], `recording.${ending}`, { type: blob.type }),
+      new File([blob], `recording.${endingOf(blob)}`, { type: blob.type }),
       t("recordingOf", { date: date(Date.now()) }),
     );
   }

@@ -74,3 +74,8 @@ export class Recorder {
 export function recordingOf(parts) {
   return new Blob(parts, { type: parts[0]?.type ?? TYPES[0] });
 }
+
+/** Of the name of a file with a recording. */
+export function endingOf({ type }) {
+  return { "audio/mp4": "m4a", "audio/ogg": "ogg" }[type.split(";")[0]] ?? "webm";
+}
