@@ -78,8 +78,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def scripted(tmp_path: Path) -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Transcribes numbers at once."""
-    with serving(tmp_path) as server:
+    with serving(tmp_path_factory.mktemp("scripted")) as server:
         yield server

