@@ -62,6 +62,15 @@ def test_a_corrected_word_is_there_after_a_reload_and_all_others_keep_their_time
     assert hopper["endMs"] == before["words"][1]["endMs"]
 
 
+def test_somebody_who_types_without_a_pause_is_saved_meanwhile(tab: Tab) -> None:
+    tab.put_caret(0, 0)
+    was_saved = False
+    for _ in range(50):
+        tab.page.keyboard.type("x", delay=100)
+        was_saved = was_saved or first_segment(tab)["text"].startswith(" xxx")
+    assert was_saved
+
+
 def test_every_change_is_undone_and_redone_in_order(tab: Tab) -> None:
     seen = [tab.texts()]
 

@@ -8,7 +8,7 @@ import { indexFor, newId, newTranscript, segmentOf } from "./transcript.js";
 import { Job } from "./transcription_queue.js";
 
 const SAVE_MS = 400; // after the last change
-const RUNNING_SAVE_MS = 3000; // while text arrives
+const MAX_UNSAVED_MS = 3000; // while changes follow each other, and while text arrives
 
 /** Emits "list" when the list changes, "saved", "saving", "copied" with a new id, and "problem" with a sentence. */
 export class Library extends EventTarget {
@@ -16,7 +16,7 @@ export class Library extends EventTarget {
   saves = Promise.resolve();
   languageNames = {}; // code → English name, as the server writes it
   #entries = new Map(); // id → {open, job, audio}: transcripts that run or were opened
-  #timers = new Map(); // id → timer of a save
+  #timers = new Map(); // id → {timer of a save, sinceMs: the first change that it saves}
 
   /** store: null if the browser lets the page keep nothing */
   constructor(store, queue) {
@@ -85,7 +85,7 @@ export class Library extends EventTarget {
 
   async remove(id) {
     const { job } = this.#entries.get(id) ?? {};
-    clearTimeout(this.#timers.get(id));
+    clearTimeout(this.#timers.get(id)?.timer);
     for (const map of [this.#entries, this.#timers, this.summaries]) map.delete(id);
     if (job?.isOpen) this.queue.cancel(job);
     await this.#afterSaves(() => this.store?.delete(id));
@@ -174,19 +174,17 @@ export class Library extends EventTarget {
 
   #saveSoon(transcript) {
     const { id } = transcript;
-    const isRunning = transcript.state === "running";
-    if (isRunning && this.#timers.has(id)) return;
-    clearTimeout(this.#timers.get(id));
-    this.#timers.set(
-      id,
-      setTimeout(() => this.#save(id), isRunning ? RUNNING_SAVE_MS : SAVE_MS),
-    );
+    const { timer, sinceMs = Date.now() } = this.#timers.get(id) ?? {};
+    clearTimeout(timer);
+    const waitMs = transcript.state === "running" ? MAX_UNSAVED_MS : SAVE_MS;
+    const leftMs = Math.max(0, Math.min(waitMs, sinceMs + MAX_UNSAVED_MS - Date.now()));
+    this.#timers.set(id, { timer: setTimeout(() => this.#save(id), leftMs), sinceMs });
     this.#emit("saving");
   }
 
   /** Saves one after the other: each counts a version up. */
   #save(id) {
-    clearTimeout(this.#timers.get(id));
+    clearTimeout(this.#timers.get(id)?.timer);
     return this.#afterSaves(() => this.#put(this.#entries.get(id)?.open.transcript));
   }
 
